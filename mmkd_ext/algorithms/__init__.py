@@ -1,0 +1,7 @@
+"""Algorithms: who is trained, who teaches, and what one step does."""
+
+from __future__ import annotations
+
+from mmkd_ext.algorithms.teacher_distill import TeacherDistill
+
+__all__ = ['TeacherDistill']

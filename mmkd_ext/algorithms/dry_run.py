@@ -1,0 +1,125 @@
+"""One forward pass on a blank image, to see what the taps yield before training."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from mmkd_ext.errors import TapError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmkd_ext.distillers.taps import Recorder
+
+__all__ = ['blank_batch', 'run_once', 'set_inplace']
+
+SIZE = 128
+
+
+def blank_batch(model: nn.Module, size: int = SIZE) -> dict[str, Any]:
+    """Returns ``inputs`` ``(1 3 size size)`` and fitting ``data_samples``.
+
+    The sample carries ground truth, so that heads can compute losses: one box, or a
+    map of class 0. Models of neither mmdet nor mmseg get no samples.
+    """
+    device = next((p.device for p in model.parameters()), torch.device('cpu'))
+    inputs = torch.zeros(1, 3, size, size, device=device)
+    packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
+    shape = (size, size)
+    meta = {'img_shape': shape, 'ori_shape': shape, 'pad_shape': shape,
+            'batch_input_shape': shape, 'scale_factor': (1.0, 1.0), 'img_id': 0,
+            'img_path': ''}
+    samples = None
+    if 'mmseg' in packages:
+        samples = [_segmentation_sample(meta, device)]
+    elif 'mmdet' in packages:
+        samples = [_detection_sample(meta, device)]
+    return {'inputs': inputs, 'data_samples': samples}
+
+
+def _segmentation_sample(meta: dict[str, Any], device: torch.device) -> Any:
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    truth = torch.zeros((1, *meta['img_shape']), dtype=torch.long, device=device)
+    sample = SegDataSample(metainfo=meta)
+    sample.gt_sem_seg = PixelData(data=truth)
+    return sample
+
+
+def _detection_sample(meta: dict[str, Any], device: torch.device) -> Any:
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import BitmapMasks
+    from mmengine.structures import InstanceData, PixelData
+
+    height, width = meta['img_shape']
+    box = torch.tensor([[width / 4, height / 4, width / 2, height / 2]], device=device)
+    sample = DetDataSample(metainfo=meta)
+    sample.gt_instances = InstanceData(
+        bboxes=box, labels=torch.zeros(1, dtype=torch.long, device=device),
+        masks=BitmapMasks([torch.zeros(height, width).numpy().astype('uint8')],
+                          height, width))
+    sample.ignored_instances = InstanceData(
+        bboxes=box[:0], labels=torch.zeros(0, dtype=torch.long, device=device))
+    sample.gt_sem_seg = PixelData(
+        sem_seg=torch.zeros((1, height, width), dtype=torch.long, device=device))
+    return sample
+
+
+def run_once(model: nn.Module, recorder: Recorder, batch: dict[str, Any]) -> str:
+    """Records one pass in the cheapest mode in which every tap fires.
+
+    Args:
+        model: The model; its mode, weights and statistics stay as they were, and so do
+            the random numbers of the caller.
+        recorder: Keeps what it recorded; the caller releases it.
+        batch: See `blank_batch`.
+
+    Returns:
+        ``'tensor'``, or ``'loss'`` where a tap fires only there.
+
+    Raises:
+        TapError: A tap fires in neither mode; says why.
+    """
+    reasons = []
+    for mode in ('tensor', 'loss'):
+        with _undisturbed(model):
+            try:
+                with recorder.recording(model, stop=True):
+                    model(**batch, mode=mode)
+            except Exception as error:
+                # a blank image may be too strange for a head; what fired still counts
+                reasons.append(f'mode={mode!r} failed: {type(error).__name__}: {error}')
+        silent = recorder.silent()
+        if not silent:
+            return mode
+        count = len(recorder._calls(silent[0].source))
+        reasons.append(f'mode={mode!r}: {recorder.silence(silent[0], count)}')
+    raise TapError(' '.join(dict.fromkeys(reasons)))
+
+
+@contextmanager
+def _undisturbed(model: nn.Module) -> Iterator[None]:
+    """Evaluates without gradients, then puts mode and random state back."""
+    modes = [(module, module.training) for module in model.modules()]
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+def set_inplace(model: nn.Module, inplace: bool) -> int:
+    """Sets ``inplace`` of all activations; returns how many it changed."""
+    changed = 0
+    for module in model.modules():
+        if isinstance(getattr(module, 'inplace', None), bool):
+            changed += module.inplace != inplace
+            module.inplace = inplace  # type: ignore[assignment]
+    return changed

@@ -1,0 +1,118 @@
+"""Giving a teacher the input it was trained on.
+
+A batch is normalised once, for the student. A teacher with other statistics sees it
+re-normalised to its own, padding included, so the result equals what its own
+preprocessor would have made of the images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Sequence
+
+import torch
+
+from mmkd_ext.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ['InputStats', 'Renormalize']
+
+
+@dataclass(frozen=True)
+class InputStats:
+    """How a preprocessor maps pixel values to network input.
+
+    Args:
+        mean: Subtracted from each channel, in pixel values.
+        std: What each channel is divided by.
+        swap: Whether channels are turned around (BGR to RGB).
+        pad: Value of padding, after normalisation.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    swap: bool = False
+    pad: float = 0.0
+
+    @classmethod
+    def of(cls, preprocessor: Any) -> InputStats | None:
+        """Reads them off a preprocessor of mmdet, mmseg or mmengine; None if unclear."""
+        if preprocessor is None or not hasattr(preprocessor, '_enable_normalize'):
+            return None
+        swap = bool(getattr(preprocessor, 'channel_conversion',
+                            getattr(preprocessor, '_channel_conversion', False)))
+        pad = getattr(preprocessor, 'pad_val', getattr(preprocessor, 'pad_value', 0))
+        pad = float(pad) if isinstance(pad, (int, float)) else 0.0
+        if not preprocessor._enable_normalize:
+            return cls((0.0,), (1.0,), swap, pad)
+        mean = tuple(preprocessor.mean.flatten().tolist())
+        std = tuple(preprocessor.std.flatten().tolist())
+        return cls(mean, std, swap, pad)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], path: str) -> InputStats:
+        """Reads ``dict(mean=[...], std=[...], bgr_to_rgb=True, pad_val=0)``."""
+        known = ('mean', 'std', 'bgr_to_rgb', 'pad_val')
+        unknown = [key for key in config if key not in known]
+        if unknown or 'mean' not in config or 'std' not in config:
+            raise ConfigError(f'`{path}`: needs `mean` and `std`, may have '
+                              f'{list(known[2:])}, but is {dict(config)!r}.')
+        return cls(tuple(map(float, config['mean'])), tuple(map(float, config['std'])),
+                   bool(config.get('bgr_to_rgb', False)),
+                   float(config.get('pad_val', 0)))
+
+
+class Renormalize:
+    """Maps a batch from one normalisation to another.
+
+    Args:
+        source: How the batch is normalised.
+        target: How it shall be.
+    """
+
+    def __init__(self, source: InputStats, target: InputStats) -> None:
+        self.source, self.target = source, target
+        self.is_identity = (source == target)
+
+    def __call__(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> Tensor:
+        """Returns ``inputs`` ``(n c h w)`` re-normalised; never changes it in place.
+
+        Args:
+            inputs: The batch.
+            data_samples: Their ``img_shape`` says what is padding.
+        """
+        if self.is_identity:
+            return inputs
+        source, target = self.source, self.target
+        dtype = torch.promote_types(inputs.dtype, torch.float32)
+        pixels = inputs.to(dtype) * _channels(source.std, inputs, dtype)
+        pixels += _channels(source.mean, inputs, dtype)
+        if source.swap != target.swap:
+            pixels = pixels.flip(1)
+        pixels -= _channels(target.mean, inputs, dtype)
+        pixels /= _channels(target.std, inputs, dtype)
+        for image, sample in zip(pixels, data_samples or ()):
+            shape = getattr(sample, 'metainfo', {}).get('img_shape')
+            if shape is not None:
+                image[:, shape[0]:] = target.pad
+                image[:, :, shape[1]:] = target.pad
+        return pixels.to(inputs.dtype)
+
+    def describe(self) -> str:
+        """Says what changes, for reports."""
+        if self.is_identity:
+            return 'same normalisation'
+        return (f'mean {self.source.mean} -> {self.target.mean}, '
+                f'std {self.source.std} -> {self.target.std}'
+                + (', channels swapped' if self.source.swap != self.target.swap else ''))
+
+
+def _channels(values: tuple[float, ...], like: Tensor, dtype: torch.dtype) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=like.device).view(1, -1, 1, 1)
+
+
+def preprocessor_of(model: nn.Module) -> Any:
+    """Returns a model's data preprocessor, or None."""
+    return getattr(model, 'data_preprocessor', None)

@@ -1,0 +1,104 @@
+"""Where a model comes from: a dict, a config file, ``pkg::path``, or a built model."""
+
+from __future__ import annotations
+
+import copy
+import os
+from typing import Any, Mapping
+
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS as ROOT_MODELS
+
+from mmkd_ext.errors import ConfigError
+from mmkd_ext.registry import MODELS
+
+__all__ = ['build_model', 'model_config']
+
+
+def build_model(source: Any, path: str) -> BaseModel:
+    """Builds a model from whatever names it.
+
+    Args:
+        source: A built model; a dict with `type`; a dict with `cfg_path` as in mmrazor
+            (more keys override the model's config); or the path of a config file,
+            local or as ``'mmseg::pspnet/...py'``, whose `model` is taken.
+        path: Config path of ``source``, for messages.
+
+    Raises:
+        ConfigError: It is none of these, or cannot be built.
+    """
+    if isinstance(source, BaseModel):
+        return source
+    if isinstance(source, Mapping) and source.get('pretrained') and 'cfg_path' in source:
+        from mmengine.hub import get_model
+
+        return get_model(**source)
+    config = model_config(source, path)
+    try:
+        model = ROOT_MODELS.build(config) if '_scope_' in config else MODELS.build(config)
+    except (KeyError, TypeError, AttributeError, ImportError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f'`{path}`: cannot be built: {error}') from error
+    if not isinstance(model, BaseModel):
+        raise ConfigError(f'`{path}`: builds a {type(model).__name__}, which is no '
+                          'mmengine `BaseModel` with forward(inputs, data_samples, mode).')
+    return model
+
+
+def model_config(source: Any, path: str) -> ConfigDict:
+    """Returns the config of a model that is not built yet.
+
+    The dict of a config file carries the file's default scope, so that a teacher of
+    mmdetection can stand beside a student of another project.
+
+    Raises:
+        ConfigError: ``source`` names no model.
+    """
+    if isinstance(source, str):
+        return _from_file(source, path)
+    if isinstance(source, Mapping) and 'type' in source:
+        return ConfigDict(copy.deepcopy(dict(source)))
+    if isinstance(source, Mapping) and 'cfg_path' in source:
+        config = Config(_from_file(source['cfg_path'], f'{path}.cfg_path'))
+        config.merge_from_dict({k: v for k, v in source.items()
+                                if k not in ('cfg_path', 'pretrained')})
+        return config._cfg_dict
+    raise ConfigError(
+        f'`{path}`: must be a model dict with `type`, a dict with `cfg_path`, the path '
+        f"of a config file ('mmseg::...' too), or a built model, but is {source!r}.")
+
+
+def _from_file(name: str, path: str) -> ConfigDict:
+    """Reads the model of a config file; of a distillation, its student."""
+    if '::' not in name and not os.path.isfile(name):
+        raise ConfigError(f'`{path}`: there is no file {name!r}. A config of an '
+                          "installed package is written 'mmseg::pspnet/....py'.")
+    try:
+        config = (_from_package(name) if '::' in name else Config.fromfile(name))
+    except (FileNotFoundError, ImportError, OSError, ModuleNotFoundError) as error:
+        raise ConfigError(f'`{path}`: cannot read {name!r}: {error}') from error
+    if 'model' not in config:
+        raise ConfigError(f'`{path}`: {name!r} has no `model`.')
+    model = config.model
+    if 'architecture' in model:
+        return model_config(model['architecture'], f'{path}.architecture')
+    scope = config.get('default_scope')
+    if scope and '.' not in str(model.get('type', '')):
+        model.setdefault('_scope_', scope)
+    return model
+
+
+def _from_package(name: str) -> Config:
+    """Reads ``pkg::path``, whether or not a metafile lists it."""
+    package, relative = name.split('::', 1)
+    from mmengine.config.utils import MODULE2PACKAGE
+    from mmengine.utils import get_installed_path
+
+    root = get_installed_path(MODULE2PACKAGE.get(package, package))
+    for base in (os.path.join(root, '.mim'), root):
+        file = os.path.join(base, 'configs', relative)
+        if os.path.isfile(file):
+            return Config.fromfile(file)
+    raise FileNotFoundError(f'`{package}` has no config {relative!r}')

@@ -1,0 +1,109 @@
+"""A teacher: it owns its mode, its input, its weights, and where it stops."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mmkd_ext.algorithms.preprocess import InputStats, Renormalize, preprocessor_of
+from mmkd_ext.checkpoint import LoadReport, load_weights
+from mmkd_ext.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from mmkd_ext.distillers.taps import Recorder
+
+__all__ = ['Teacher']
+
+
+class Teacher:
+    """A frozen model that is asked for features.
+
+    It is no `nn.Module`, so it stays out of the student's state dict, optimizer and
+    DDP buckets, and copies of the student (as `EMAHook` makes) share it.
+
+    Args:
+        name: Its name in links.
+        module: The model. It is put into eval mode, with dropout and drop path off,
+            and its parameters are frozen.
+        checkpoint: File or URL of its weights; read when they are first needed.
+        min_matched: Least share of its parameters that the file must fill.
+        weight: Factor on the losses that ask it.
+        renormalize: Maps the student's input to its own.
+
+    Raises:
+        ConfigError: ``checkpoint`` names a file that is not there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: nn.Module,
+        *,
+        checkpoint: str | None = None,
+        min_matched: float = 0.5,
+        weight: float = 1.0,
+        renormalize: Renormalize | None = None,
+    ) -> None:
+        self.name = name
+        self.module = module.eval().requires_grad_(False)
+        self.checkpoint = checkpoint
+        self.min_matched = min_matched
+        self.weight = weight
+        self.renormalize = renormalize
+        self.mode = 'tensor'
+        self.report: LoadReport | None = None
+        self._ready = checkpoint is None
+        if checkpoint is not None and '://' not in checkpoint and not os.path.isfile(
+                checkpoint):
+            raise ConfigError(f'the checkpoint of `{name}` is missing: there is no file '
+                              f'{checkpoint!r}.')
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
+        return self
+
+    def load(self) -> None:
+        """Fills it from its checkpoint, once; without one, initialises it."""
+        if self._ready:
+            return
+        self.report = load_weights(self.module, str(self.checkpoint), role='teacher',
+                                   min_matched=self.min_matched)
+        # a later init_weights() must not undo this
+        self.module._is_init = True
+        self._ready = True
+
+    def run(self, recorder: Recorder, inputs: Any, data_samples: Any) -> None:
+        """Records what the links ask, as far as the last tap, without gradients."""
+        self.load()
+        if self.module.training:
+            self.module.eval()
+        with torch.no_grad(), recorder.recording(self.module, stop=True):
+            if self.renormalize is not None:
+                inputs = self.renormalize(inputs, data_samples)
+            self.module(inputs, data_samples, mode=self.mode)
+
+    @classmethod
+    def renormalization(
+        cls, module: nn.Module, student: nn.Module, config: Any, path: str
+    ) -> Renormalize | None:
+        """Plans how the student's batch becomes this teacher's input.
+
+        Args:
+            module: The teacher.
+            student: The student, or the algorithm around it.
+            config: None to read the teacher's own preprocessor; False to feed it the
+                student's batch as it is; or ``dict(mean=..., std=..., bgr_to_rgb=...)``.
+            path: Config path of ``config``, for messages.
+        """
+        if config is False:
+            return None
+        source = InputStats.of(preprocessor_of(student))
+        target = (InputStats.of(preprocessor_of(module)) if config is None
+                  else InputStats.from_config(config, path))
+        if source is None or target is None:
+            return None
+        plan = Renormalize(source, target)
+        return None if plan.is_identity else plan

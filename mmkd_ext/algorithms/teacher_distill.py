@@ -1,0 +1,323 @@
+"""Distillation from one or several frozen teachers."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, Callable, Mapping
+
+import torch
+from mmengine.logging import print_log
+from mmrazor.models.algorithms.base import BaseAlgorithm
+from torch import Tensor, nn
+
+from mmkd_ext.algorithms.dry_run import blank_batch, run_once, set_inplace
+from mmkd_ext.algorithms.sources import build_model
+from mmkd_ext.algorithms.teacher import Teacher
+from mmkd_ext.checkpoint import LoadReport, load_weights
+from mmkd_ext.distillers.link_distiller import LinkDistiller
+from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
+from mmkd_ext.errors import ConfigError, Problem, TapError, check_range, did_you_mean
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ['TeacherDistill']
+
+_TEACHER_KEYS = ('model', 'ckpt', 'weight', 'preprocess', 'min_matched')
+_MMRAZOR_DISTILLERS = ('ConfigurableDistiller', 'mmrazor.ConfigurableDistiller')
+
+
+@MODELS.register_module()
+class TeacherDistill(BaseAlgorithm):
+    """Trains a student on its task and on what its teachers show.
+
+    MMRazor's ``SingleTeacherDistill`` with the same keys, and these differences: the
+    teacher is fully in eval mode, gets input normalised to its own statistics, stops
+    after its last tap, and never is in a checkpoint.
+
+    Args:
+        architecture: The student: a model dict, a dict with `cfg_path`, the path of a
+            config file (``'mmseg::...'`` too), or a built model.
+        distiller: Config of a `LinkDistiller`, or of MMRazor's
+            ``ConfigurableDistiller``.
+        teacher: The one teacher, given as `architecture` is. In links it is called
+            ``'teacher'``.
+        teacher_ckpt: File or URL of its weights, read when training starts.
+        teachers: Several teachers by name instead: each a dict of `model`, `ckpt`,
+            `weight` (factor on the losses that ask it), `preprocess` (False to feed it
+            the student's batch unchanged, or ``dict(mean=..., std=...)``) and
+            `min_matched`.
+        student_ckpt: File or URL of the student's first weights.
+        min_matched: Least share of parameters that `student_ckpt` and `teacher_ckpt`
+            must fill; below it loading is an error.
+        student_trainable: False runs the student without gradients, to train only
+            connectors.
+        calculate_student_loss: False leaves the task loss out.
+        teacher_trainable: Must be False; joint training is MMRazor's.
+        teacher_norm_eval: Must be True; the teacher is in eval mode throughout.
+        module_inplace: True leaves in-place activations of the student as they are,
+            False turns all off (MMRazor's default); None turns them off only where
+            they would overwrite what a link taps.
+        teacher_module_inplace: The same for the teachers.
+        data_preprocessor: Replaces the student's own.
+        init_cfg: See mmengine's ``BaseModule``.
+
+    Raises:
+        ConfigError: Lists every problem found while building: unknown modules, types
+            and arguments, shapes that do not fit, missing files.
+    """
+
+    def __init__(
+        self,
+        architecture: Any,
+        distiller: Any,
+        teacher: Any = None,
+        teacher_ckpt: str | None = None,
+        *,
+        teachers: Mapping[str, Mapping[str, Any]] | None = None,
+        student_ckpt: str | None = None,
+        min_matched: float = 0.5,
+        student_trainable: bool = True,
+        calculate_student_loss: bool = True,
+        teacher_trainable: bool = False,
+        teacher_norm_eval: bool = True,
+        module_inplace: bool | None = None,
+        teacher_module_inplace: bool | None = None,
+        data_preprocessor: Any = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        if teacher_trainable or not teacher_norm_eval:
+            raise ConfigError(
+                '`model.teacher_trainable` and `model.teacher_norm_eval`: a teacher '
+                'here is frozen and in eval mode. To train teacher and student '
+                'together use `mmrazor.SingleTeacherDistill`.')
+        super().__init__(build_model(architecture, 'model.architecture'),
+                         data_preprocessor, init_cfg, module_inplace=True)
+        self.student_ckpt = student_ckpt
+        self.min_matched = min_matched
+        self.student_trainable = student_trainable
+        self.calculate_student_loss = calculate_student_loss
+        self.distillation_stopped = False
+        self.student_report: LoadReport | None = None
+        self.student_mode = 'tensor'
+        self.distiller = _build_distiller(distiller)
+        self.teachers = self._build_teachers(teacher, teacher_ckpt, teachers)
+        self.distiller.teacher_weights = {
+            name: one.weight for name, one in self.teachers.items()}
+        if module_inplace is False:
+            set_inplace(self.architecture, False)
+        if teacher_module_inplace is False:
+            for one in self.teachers.values():
+                set_inplace(one.module, False)
+        self._dry_run({STUDENT: module_inplace is None,
+                       TEACHER: teacher_module_inplace is None})
+
+    # ---- construction -------------------------------------------------------------
+
+    @property
+    def student(self) -> nn.Module:
+        """The student, an alias of `architecture`."""
+        return self.architecture
+
+    @property
+    def teacher(self) -> nn.Module:
+        """The model of the first teacher."""
+        return next(iter(self.teachers.values())).module
+
+    @property
+    def models(self) -> dict[str, nn.Module]:
+        """Student and teachers by the names that links use."""
+        return {STUDENT: self.architecture,
+                **{name: one.module for name, one in self.teachers.items()}}
+
+    def _build_teachers(
+        self, teacher: Any, ckpt: str | None, teachers: Mapping[str, Any] | None
+    ) -> dict[str, Teacher]:
+        if (teacher is None) == (teachers is None):
+            raise ConfigError('`model.teacher`: give either `teacher` or `teachers`.')
+        if teachers is None:
+            given = {TEACHER: {'model': teacher, 'ckpt': ckpt}}
+            paths = {TEACHER: ('model.teacher', 'model.teacher_ckpt')}
+        else:
+            if ckpt is not None:
+                raise ConfigError('`model.teacher_ckpt`: goes with `teacher`; in '
+                                  '`teachers` each one has its `ckpt`.')
+            given = {name: dict(config) for name, config in teachers.items()}
+            paths = {name: (f'model.teachers.{name}.model',
+                            f'model.teachers.{name}.ckpt') for name in given}
+        return {name: self._build_teacher(name, config, *paths[name])
+                for name, config in given.items()}
+
+    def _build_teacher(
+        self, name: str, config: dict[str, Any], path: str, ckpt_path: str
+    ) -> Teacher:
+        if name in (STUDENT, BATCH):
+            raise ConfigError(f'`{path}`: a teacher cannot be called {name!r}.')
+        for key in config:
+            if key not in _TEACHER_KEYS:
+                raise ConfigError(f'`model.teachers.{name}.{key}`: unknown key; a teacher '
+                                  f'has {list(_TEACHER_KEYS)}.'
+                                  f'{did_you_mean(key, _TEACHER_KEYS)}')
+        weight = config.get('weight', 1.0)
+        check_range(f'model.teachers.{name}.weight', weight, low=0)
+        module = build_model(config.get('model'), path)
+        renormalize = Teacher.renormalization(
+            module, self, config.get('preprocess'), f'model.teachers.{name}.preprocess')
+        try:
+            return Teacher(name, module, checkpoint=config.get('ckpt'), weight=weight,
+                           min_matched=config.get('min_matched', self.min_matched),
+                           renormalize=renormalize)
+        except ConfigError as error:
+            raise ConfigError(f'`{ckpt_path}`: {error}') from error
+
+    def _dry_run(self, may_fix: dict[str, bool]) -> None:
+        """Finds modes, plans alignment, keeps in-place operations off the taps."""
+        problems = self.distiller.tap_problems(self.models)
+        if problems:
+            raise ConfigError.of(problems)
+        batch = blank_batch(self.architecture)
+        try:
+            for owner, recorder in self.distiller.recorders.items():
+                model = self.models[owner]
+                role = STUDENT if owner == STUDENT else TEACHER
+                # the batch must be the model's own: each project packs its samples
+                own = batch if owner == STUDENT else blank_batch(model)
+                mode, found = self._run_once(owner, model, recorder, own)
+                if recorder.changed() and may_fix[role]:
+                    count = set_inplace(model, False)
+                    print_log(f'In-place activations would overwrite taps of `{owner}`; '
+                              f'turned {count} off.', logger='current')
+                    mode, found = self._run_once(owner, model, recorder, own)
+                problems += found
+                if owner == STUDENT:
+                    self.student_mode = mode
+                else:
+                    self.teachers[owner].mode = mode
+            if problems:
+                raise ConfigError.of(problems)
+            self.distiller.plan(batch, self.models)
+        finally:
+            self.distiller.release()
+
+    def _run_once(self, owner: str, model: nn.Module, recorder: Any,
+                  batch: dict[str, Any]) -> tuple[str, list[Problem]]:
+        try:
+            return run_once(model, recorder, batch), []
+        except TapError as error:
+            silent = {tap.source for tap in recorder.silent()}
+            path = next((f'{link.path}.{key}.at' for link in self.distiller.links
+                         for key, tap in link.taps.items()
+                         if tap.of == owner and tap.source in silent),
+                        'model.distiller')
+            return 'tensor', [Problem(path, str(error))]
+
+    # ---- life ---------------------------------------------------------------------
+
+    def init_weights(self) -> None:
+        """Initialises the student, then reads `student_ckpt` and the teachers'."""
+        super().init_weights()
+        if self.student_ckpt is not None:
+            self.student_report = load_weights(
+                self.architecture, self.student_ckpt, role=STUDENT,
+                min_matched=self.min_matched)
+        for teacher in self.teachers.values():
+            if teacher.checkpoint is None:
+                teacher.module.init_weights()
+                print_log(f'`{teacher.name}` has no checkpoint; unless its `init_cfg` '
+                          'loads weights it knows nothing.', logger='current')
+            teacher.load()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> TeacherDistill:
+        super()._apply(fn, *args)
+        for teacher in self.teachers.values():
+            teacher.module._apply(fn)
+        return self
+
+    def train(self, mode: bool = True) -> TeacherDistill:
+        """Sets the student's mode; teachers stay in eval."""
+        super().train(mode)
+        return self
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any
+    ) -> None:
+        # checkpoints of MMRazor hold the teacher; it is not ours to load from there
+        for key in [k for k in state_dict if k.startswith(f'{prefix}teacher.')]:
+            del state_dict[key]
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None = None
+             ) -> dict[str, Tensor]:
+        """Computes the task losses and the losses of the links.
+
+        Args:
+            inputs: Normalised batch ``(n c h w)``.
+            data_samples: Its samples with ground truth.
+
+        Returns:
+            ``student.<loss>`` for the task, ``distill.<link>`` for the links.
+        """
+        with self.distiller.step():
+            asked = [] if self.distillation_stopped else [
+                teacher for name, teacher in self.teachers.items()
+                if self.distiller.is_active(name)]
+            self._deliver(override=False)
+            for teacher in asked:
+                with self._deliveries():
+                    teacher.run(self.distiller.recorders[teacher.name], inputs,
+                                data_samples)
+            self._deliver(override=True)
+            losses = self._task_losses(inputs, data_samples)
+            if self.distillation_stopped:
+                distill = self.distiller.idle()
+            else:
+                distill = self.distiller.compute_distill_losses(
+                    {'inputs': inputs, 'data_samples': data_samples})
+            losses.update({f'distill.{name}': value for name, value in distill.items()})
+            return losses
+
+    def _task_losses(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
+        """Runs the student, recorded where a link listens."""
+        recorder = self.distiller.recorders.get(STUDENT)
+        listens = (recorder is not None and not self.distillation_stopped
+                   and self.distiller.is_active(STUDENT))
+        recording = (recorder.recording(self.architecture)
+                     if listens and recorder else nullcontext())
+        gradients = nullcontext() if self.student_trainable else torch.no_grad()
+        with recording, gradients, self._deliveries():
+            losses = self.architecture(inputs, data_samples, mode='loss')
+        if not self.calculate_student_loss:
+            return {}
+        return {f'student.{name}': value for name, value in losses.items()}
+
+    def _deliveries(self) -> Any:
+        deliveries = self.distiller.deliveries
+        return nullcontext() if deliveries is None else deliveries
+
+    def _deliver(self, *, override: bool) -> None:
+        if self.distiller.deliveries is not None:
+            self.distiller.deliveries.override_data = override
+
+
+def _build_distiller(config: Any) -> LinkDistiller:
+    """Builds a `LinkDistiller`, also from the keys of MMRazor's."""
+    if isinstance(config, LinkDistiller):
+        return config
+    if not isinstance(config, Mapping) or 'type' not in config:
+        raise ConfigError(f"`model.distiller`: must be dict(type='mmkd_ext.LinkDistiller'"
+                          f', links=...), but is {config!r}.')
+    arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+    kind = config['type']
+    if kind in _MMRAZOR_DISTILLERS or kind in ('LinkDistiller', 'mmkd_ext.LinkDistiller'):
+        cls = LinkDistiller
+    else:
+        found = MODELS.get(kind) if isinstance(kind, str) else kind
+        if not (isinstance(found, type) and issubclass(found, LinkDistiller)):
+            raise ConfigError(f'`model.distiller.type`: must be a `LinkDistiller` or '
+                              f"MMRazor's `ConfigurableDistiller`, but is {kind!r}.")
+        cls = found
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise ConfigError(f'`model.distiller`: {error}') from error

@@ -1,0 +1,67 @@
+"""Connectors that change the channels of a map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ['ConvAdapter']
+
+
+@MODELS.register_module()
+class ConvAdapter(nn.Module):
+    """Maps a feature to another number of channels; the size stays.
+
+    The regressor of FitNets and the align convolution of CWD, MGD and FGD.
+
+    Args:
+        in_channels: Channels of the student's map.
+        out_channels: Channels of the teacher's map.
+        kernel_size: Odd width of the convolution.
+        norm: Follow with batch normalisation; the convolution then has no bias.
+        act: End with a ReLU. Such an adapter cannot reach negative targets.
+
+    Raises:
+        ConfigError: ``kernel_size`` is even.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int = 1,
+        *,
+        norm: bool = False,
+        act: bool = False,
+    ) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ConfigError(
+                f'`kernel_size` of `ConvAdapter` is {kernel_size}; an even one would '
+                'shift and shrink the map, so choose an odd one.'
+            )
+        self.in_channels = in_channels
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size,
+                              padding=kernel_size // 2, bias=not norm)
+        self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
+        self.act = nn.ReLU() if act else nn.Identity()
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Maps ``(n c h w)`` to ``(n out_channels h w)``.
+
+        Raises:
+            ShapeError: The feature is no map, or has other channels.
+        """
+        if feature.dim() != 4 or feature.shape[1] != self.in_channels:
+            raise ShapeError(
+                f'`ConvAdapter` takes (n {self.in_channels} h w), but got '
+                f'{tuple(feature.shape)}; set its `in_channels`.'
+            )
+        return self.act(self.norm(self.conv(feature)))

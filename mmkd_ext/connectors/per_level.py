@@ -1,0 +1,64 @@
+"""One connector for each level of a pyramid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+__all__ = ['PerLevel']
+
+
+@MODELS.register_module()
+class PerLevel(nn.Module):
+    """Gives each level of a pyramid a connector of its own, or all levels one.
+
+    Args:
+        connector: Config of the connector of one level.
+        levels: Number of levels.
+        shared: All levels use the same weights.
+
+    Examples:
+        >>> import torch
+        >>> pyramid = PerLevel(dict(type='mmkd_ext.ConvAdapter', in_channels=2,
+        ...                         out_channels=3), levels=2)
+        >>> [tuple(x.shape) for x in pyramid((torch.zeros(1, 2, 4, 4),
+        ...                                   torch.zeros(1, 2, 2, 2)))]
+        [(1, 3, 4, 4), (1, 3, 2, 2)]
+    """
+
+    def __init__(
+        self, connector: dict[str, Any], levels: int, *, shared: bool = False
+    ) -> None:
+        super().__init__()
+        if not isinstance(levels, int) or levels < 1:
+            raise ConfigError(f'`levels` of `PerLevel` must be >= 1, but is {levels!r}.')
+        self.levels = levels
+        count = 1 if shared else levels
+        self.connectors = nn.ModuleList(MODELS.build(dict(connector))
+                                        for _ in range(count))
+
+    def forward(self, pyramid: Sequence[Tensor]) -> tuple[Any, ...]:
+        """Maps each level with its connector.
+
+        Raises:
+            ShapeError: The pyramid has another number of levels.
+        """
+        if not isinstance(pyramid, (list, tuple)) or len(pyramid) != self.levels:
+            found = (f'{len(pyramid)} levels' if isinstance(pyramid, (list, tuple))
+                     else type(pyramid).__name__)
+            raise ShapeError(
+                f'`PerLevel` has levels={self.levels}, but got {found}; set `levels`, '
+                'or choose levels with `item`.'
+            )
+        shared = len(self.connectors) == 1
+        return tuple(self.connectors[0 if shared else i](level)
+                     for i, level in enumerate(pyramid))

@@ -1,0 +1,122 @@
+"""Aligning the two sides of a link: channels by a 1x1 convolution, size by resizing.
+
+What is missing is planned from the shapes of one dry run, so every parameter exists
+before the optimizer does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from mmkd_ext.connectors.adapters import ConvAdapter
+from mmkd_ext.errors import ShapeError
+from mmkd_ext.methods._base import PairLoss, pair_levels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ['PairAlign', 'plan_alignment']
+
+
+class PairAlign(nn.Module):
+    """Brings the student's side to the channels and size of the teacher's.
+
+    Size follows the teacher, by bilinear interpolation, so that the teacher's values
+    stay what they were.
+
+    Args:
+        channels: For each level, student and teacher channels if they differ.
+        resize: For each level, whether the size may differ.
+        differs: Whether some size did in the dry run, for reports.
+    """
+
+    def __init__(
+        self, channels: Sequence[tuple[int, int] | None], resize: Sequence[bool],
+        *, differs: bool = True,
+    ) -> None:
+        super().__init__()
+        self.adapters = nn.ModuleList(
+            nn.Identity() if pair is None else ConvAdapter(*pair) for pair in channels)
+        self.channels = tuple(channels)
+        self.resize = tuple(resize)
+        self.differs = differs
+
+    def forward(self, student: Any, teacher: Any) -> Any:
+        """Returns the student's side aligned; a pyramid stays one."""
+        levels = pair_levels(student, teacher)
+        if len(levels) != len(self.adapters):
+            raise ShapeError(f'The link was planned for {len(self.adapters)} levels, '
+                             f'but has {len(levels)}.')
+        aligned = tuple(
+            _resize(adapter(s), t) if resize else adapter(s)
+            for (s, t), adapter, resize in zip(levels, self.adapters, self.resize))
+        return aligned[0] if isinstance(student, Tensor) else aligned
+
+    def describe(self) -> str:
+        """Says what is done, for reports."""
+        parts = [f'1x1 conv {pair[0]}->{pair[1]}' for pair in self.channels if pair]
+        if self.differs:
+            parts.append('bilinear to the teacher')
+        return ', '.join(parts) or 'none'
+
+
+def _resize(student: Tensor, teacher: Tensor) -> Tensor:
+    if student.shape[2:] == teacher.shape[2:]:
+        return student
+    return F.interpolate(student, teacher.shape[2:], mode='bilinear',
+                         align_corners=False)
+
+
+def plan_alignment(
+    loss: nn.Module, student: Any, teacher: Any, *, classes: tuple[bool, bool]
+) -> PairAlign | None:
+    """Plans what a loss needs to compare two sides.
+
+    Args:
+        loss: The loss; only a `PairLoss` says what may be aligned.
+        student: Student's side of the dry run, after its connector.
+        teacher: Teacher's side.
+        classes: Whether the channels of the student's and of the teacher's side are
+            classes, which no convolution may mix.
+
+    Returns:
+        The alignment, or None where nothing is to be done.
+
+    Raises:
+        ShapeError: The sides differ in what the loss does not allow to align.
+    """
+    if not isinstance(loss, PairLoss):
+        return None
+    channels: list[tuple[int, int] | None] = []
+    resize = []
+    for s, t in pair_levels(student, teacher):
+        if s.dim() != t.dim():
+            raise ShapeError(f'student {tuple(s.shape)} and teacher {tuple(t.shape)} '
+                             'differ in the number of axes.')
+        pair = None
+        if s.dim() > 1 and s.shape[1] != t.shape[1]:
+            if all(classes):
+                raise ShapeError(
+                    f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
+                    'classes; both models must predict the same classes.')
+            if 'channels' not in loss.aligns or s.dim() != 4:
+                raise ShapeError(
+                    f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
+                    f'channels, which `{type(loss).__name__}` does not align; give '
+                    "preds_S connector=dict(type='mmkd_ext.ConvAdapter', "
+                    f'in_channels={s.shape[1]}, out_channels={t.shape[1]}).')
+            pair = (s.shape[1], t.shape[1])
+        differs = s.shape[2:] != t.shape[2:]
+        if differs and ('size' not in loss.aligns or s.dim() != 4):
+            raise ShapeError(
+                f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in size, '
+                f'which `{type(loss).__name__}` does not align.')
+        channels.append(pair)
+        resize.append(s.dim() == 4 and 'size' in loss.aligns)
+    differ = any(s.shape[2:] != t.shape[2:] for s, t in pair_levels(student, teacher))
+    if not any(channels) and not differ:
+        return None
+    return PairAlign(channels, resize, differs=differ)

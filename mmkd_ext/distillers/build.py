@@ -1,0 +1,128 @@
+"""Building modules that a config names, wherever they are registered."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Mapping
+
+from mmengine.registry import DefaultScope, Registry
+from torch import nn
+
+from mmkd_ext.errors import ConfigError, did_you_mean
+from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ['build_connector', 'build_module', 'loss_arguments']
+
+
+def build_module(config: Mapping[str, Any], path: str) -> nn.Module:
+    """Builds a loss or connector.
+
+    A `type` without a scope is looked up in the default scope's registry, then among
+    ours, then in mmrazor's; so configs of each read as they always did.
+
+    Args:
+        config: Its config with `type`.
+        path: Its config path, for messages.
+
+    Raises:
+        ConfigError: The type is unknown, or its arguments are wrong.
+    """
+    config = dict(config)
+    kind = config['type']
+    cls = find_class(kind)
+    if cls is None:
+        names = [f'mmkd_ext.{name}' for name in MODELS.module_dict]
+        raise ConfigError(f'`{path}.type`: nothing is registered as {kind!r}.'
+                          f'{did_you_mean(str(kind), names)}')
+    arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+    _check_arguments(cls, arguments, path)
+    try:
+        module = cls(**arguments)
+    except ConfigError as error:
+        raise ConfigError(f'`{path}`: {error}') from error
+    if not isinstance(module, nn.Module):
+        raise ConfigError(f'`{path}.type`: {kind!r} is no module.')
+    return module
+
+
+def build_connector(config: Any, path: str) -> nn.Module:
+    """Builds a connector from a dict, or a chain of them from a list."""
+    if isinstance(config, (list, tuple)):
+        return nn.Sequential(*(build_module(part, f'{path}[{i}]')
+                               for i, part in enumerate(config)))
+    return build_module(config, path)
+
+
+def find_class(kind: Any) -> type | None:
+    """Looks a registered class up; see `build_module` for the order."""
+    if inspect.isclass(kind):
+        return kind
+    if not isinstance(kind, str):
+        return None
+    if '.' in kind:
+        return MODELS.get(kind)
+    scope = DefaultScope.get_current_instance()
+    names = [kind, f'mmrazor.{kind}']
+    if scope is not None and scope.scope_name not in ('mmkd_ext', 'mmengine'):
+        names.insert(0, f'{scope.scope_name}.{kind}')
+    return next((cls for cls in map(_quiet_get, names) if cls is not None), None)
+
+
+def _quiet_get(name: str) -> type | None:
+    registry: Registry = MODELS
+    try:
+        return registry.get(name)
+    except (ImportError, KeyError):
+        return None
+
+
+def _check_arguments(cls: type, arguments: Mapping[str, Any], path: str) -> None:
+    """Raises with path and names where a call of ``cls`` would only raise TypeError."""
+    accepted = _init_parameters(cls)
+    if accepted is None:
+        return
+    for name in arguments:
+        if name not in accepted:
+            raise ConfigError(
+                f'`{path}.{name}`: `{cls.__name__}` has no such argument; it takes '
+                f'{sorted(accepted)}.{did_you_mean(name, accepted)}')
+    missing = [n for n, required in accepted.items() if required and n not in arguments]
+    if missing:
+        raise ConfigError(f'`{path}`: `{cls.__name__}` needs {missing}.')
+
+
+def _init_parameters(cls: type) -> dict[str, bool] | None:
+    """Arguments of a class along ``**kwargs``, whether required; None if unknowable."""
+    accepted: dict[str, bool] = {}
+    for base in cls.__mro__:
+        init = base.__dict__.get('__init__')
+        if init is None:
+            continue
+        open_ended = False
+        parameters: Sequence[inspect.Parameter] = list(
+            inspect.signature(init).parameters.values())[1:]
+        for parameter in parameters:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                open_ended = True
+            elif parameter.kind is parameter.VAR_POSITIONAL:
+                return None
+            else:
+                accepted.setdefault(parameter.name,
+                                    parameter.default is parameter.empty)
+        if not open_ended:
+            return accepted
+    return None
+
+
+def loss_arguments(loss: nn.Module) -> dict[str, bool] | None:
+    """Names of a loss's arguments and whether each is required; None if open-ended."""
+    if isinstance(loss, PairLoss):
+        return loss.arguments()
+    parameters = inspect.signature(loss.forward).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return {p.name: p.default is p.empty for p in parameters}

@@ -1,0 +1,376 @@
+"""The distiller: links between a student and its teachers, computed each step."""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Mapping
+
+import torch
+from mmengine.logging import MessageHub
+from mmrazor.models.distillers import BaseDistiller
+from torch import Tensor, nn
+
+from mmkd_ext.distillers.alignment import PairAlign, plan_alignment
+from mmkd_ext.distillers.build import build_connector, build_module, loss_arguments
+from mmkd_ext.distillers.links import (
+    BATCH,
+    STUDENT,
+    Link,
+    Tap,
+    links_from_mmrazor,
+    links_to_mmrazor,
+    parse_links,
+)
+from mmkd_ext.distillers.schedules import Schedule, build_schedule
+from mmkd_ext.distillers.taps import Recorder
+from mmkd_ext.errors import ConfigError, MMKDError, Problem, ShapeError, did_you_mean
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ['LinkDistiller', 'LinkPlan']
+
+
+@dataclass(frozen=True)
+class LinkPlan:
+    """What a dry run found out about one link.
+
+    Args:
+        name: Name of the link.
+        shapes: For each argument, what it is, described by types and shapes.
+        alignment: What aligns the two sides, ``'none'`` where nothing has to.
+    """
+
+    name: str
+    shapes: dict[str, Any]
+    alignment: str
+
+
+@MODELS.register_module()
+class LinkDistiller(BaseDistiller):
+    """Computes the losses of its links from what was recorded in a step.
+
+    Args:
+        links: The links by name, see :mod:`mmkd_ext.distillers.links`.
+        connectors: Connectors by name that several taps share.
+        student_recorders: With the next three: MMRazor's keys, instead of `links`.
+        teacher_recorders: See MMRazor's ``ConfigurableDistiller``.
+        distill_losses: See MMRazor's ``ConfigurableDistiller``.
+        loss_forward_mappings: See MMRazor's ``ConfigurableDistiller``.
+        distill_deliveries: MMRazor's deliveries: values that the student takes over
+            from the teacher's pass.
+        init_cfg: Initialisation of connectors and losses.
+
+    Raises:
+        ConfigError: Lists every problem of the links together.
+    """
+
+    def __init__(
+        self,
+        links: Mapping[str, Any] | None = None,
+        connectors: Mapping[str, Any] | None = None,
+        *,
+        student_recorders: Mapping[str, Any] | None = None,
+        teacher_recorders: Mapping[str, Any] | None = None,
+        distill_losses: Mapping[str, Any] | None = None,
+        loss_forward_mappings: Mapping[str, Any] | None = None,
+        distill_deliveries: Mapping[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if links is not None and loss_forward_mappings is not None:
+            raise ConfigError(
+                '`model.distiller`: give `links` or MMRazor\'s keys, not both.')
+        if links is None:
+            parsed, shared, problems = links_from_mmrazor(
+                student_recorders, teacher_recorders, connectors, distill_losses,
+                loss_forward_mappings)
+        else:
+            parsed, shared, problems = parse_links(links, connectors)
+        self.links: list[Link] = parsed
+        self.connector_configs: dict[str, Any] = shared
+        self.connectors = nn.ModuleDict()
+        self.distill_losses = nn.ModuleDict()
+        self.aligners = nn.ModuleDict()
+        self.schedules: dict[str, Schedule] = {}
+        self.plans: list[LinkPlan] = []
+        self._build(problems)
+        if problems:
+            raise ConfigError.of(problems)
+        self.deliveries = _build_deliveries(distill_deliveries)
+        self.recorders = {owner: Recorder(owner, taps)
+                          for owner, taps in self._taps_by_owner().items()}
+        # The buffer puts the position into checkpoints; the plain numbers are what is
+        # read, because reading a buffer on a GPU would wait for it in every step.
+        self.register_buffer('position', torch.zeros(2, dtype=torch.long))
+        self._iteration, self._epoch = 0, 0
+        self.teacher_weights: dict[str, float] = {}
+        self._factors: dict[str, float] = {}
+
+    # ---- construction -------------------------------------------------------------
+
+    def _build(self, problems: list[Problem]) -> None:
+        """Builds losses, connectors and schedules; collects what is wrong."""
+        paths = {tap.connector: f'{link.path}.{key}.connector'
+                 for link in self.links for key, tap in link.taps.items()}
+        for name, config in self.connector_configs.items():
+            path = paths.get(name, f'model.distiller.connectors.{name}')
+            with _collecting(problems, path):
+                self.connectors[name] = build_connector(config, path)
+        for link in self.links:
+            with _collecting(problems, f'{link.path}.loss'):
+                loss = build_module(link.loss, f'{link.path}.loss')
+                self.distill_losses[link.name] = loss
+                problems += _argument_problems(link, loss)
+            if link.schedule:
+                with _collecting(problems, f'{link.path}.schedule'):
+                    self.schedules[link.name] = build_schedule(link.schedule)
+
+    def _taps_by_owner(self) -> dict[str, list[Tap]]:
+        owners: dict[str, list[Tap]] = {}
+        for link in self.links:
+            for tap in link.taps.values():
+                if tap.of != BATCH:
+                    owners.setdefault(tap.of, []).append(tap)
+        return owners
+
+    @property
+    def teachers(self) -> list[str]:
+        """Names of the teachers that some link asks."""
+        return [owner for owner in self.recorders if owner != STUDENT]
+
+    def to_mmrazor(self) -> dict[str, dict[str, Any]]:
+        """Writes the links as the keys of MMRazor's ``ConfigurableDistiller``."""
+        return links_to_mmrazor(self.links, self.connector_configs)
+
+    def tap_problems(self, models: Mapping[str, nn.Module]) -> list[Problem]:
+        """Looks all taps up in the models; returns what cannot work."""
+        found: list[Problem] = []
+        for link in self.links:
+            for key, tap in link.taps.items():
+                path = f'{link.path}.{key}'
+                if tap.of == BATCH:
+                    continue
+                if tap.of not in models:
+                    hint = did_you_mean(tap.of, [*models, BATCH])
+                    found.append(Problem(
+                        f'{path}.of', f'there is no {tap.of!r}.',
+                        f'It is one of {[*models, BATCH]}.{hint}'))
+                    continue
+                for _, what, hint in Recorder(tap.of, [tap]).resolve(models[tap.of]):
+                    found.append(Problem(f'{path}.at', what, hint))
+        return found
+
+    def plan(self, batch: Mapping[str, Any], models: Mapping[str, nn.Module]) -> None:
+        """Plans alignment from what a dry run has recorded.
+
+        Args:
+            batch: ``inputs`` and ``data_samples`` of the dry run.
+            models: Student and teachers by name.
+
+        Raises:
+            ConfigError: Lists the links whose sides do not fit.
+        """
+        problems: list[Problem] = []
+        for link in self.links:
+            with _collecting(problems, link.path), torch.no_grad():
+                self._plan_link(link, batch, models)
+        if problems:
+            raise ConfigError.of(problems)
+
+    def _plan_link(self, link: Link, batch: Mapping[str, Any],
+                   models: Mapping[str, nn.Module]) -> None:
+        values = {}
+        for key, tap in link.taps.items():
+            try:
+                values[key] = self._value(tap, batch)
+            except ShapeError as error:
+                raise ConfigError(f'`{link.path}.{key}.connector`: {error}') from error
+        aligner = None
+        if 'preds_S' in values and 'preds_T' in values:
+            classes = tuple(
+                tap.connector is None and _is_classifier(models.get(tap.of), tap)
+                for tap in (link.taps['preds_S'], link.taps['preds_T']))
+            try:
+                aligner = plan_alignment(
+                    self.distill_losses[link.name], values['preds_S'],
+                    values['preds_T'], classes=classes)  # type: ignore[arg-type]
+            except ShapeError as error:
+                raise ConfigError(f'`{link.path}`: {error}') from error
+        if aligner is not None:
+            self.aligners[link.name] = aligner
+        described = 'none' if aligner is None else aligner.describe()
+        shapes = {key: _shapes(value) for key, value in values.items()}
+        self.plans.append(LinkPlan(link.name, shapes, described))
+
+    # ---- one step -----------------------------------------------------------------
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Brackets one training step: sets weights, lets go of records at the end."""
+        self._advance()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def _advance(self) -> None:
+        """Takes the position from the runner, or counts, and sets the weights."""
+        runtime = MessageHub.get_current_instance().runtime_info
+        if 'iter' in runtime:
+            self._iteration = int(runtime['iter'])
+            self._epoch = int(runtime.get('epoch', 0))
+        self._factors = {
+            link.name: self.factor(link.name, self._iteration, self._epoch)
+            for link in self.links}
+        self._iteration += 1
+        self.position[0], self.position[1] = self._iteration, self._epoch
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self._iteration, self._epoch = self.position.tolist()
+
+    def factor(self, link: str, iteration: int, epoch: int) -> float:
+        """Returns what a link's loss is multiplied with at a training position.
+
+        That is its schedule times the weights of the teachers it asks.
+        """
+        schedule = self.schedules.get(link)
+        factor = 1.0 if schedule is None else schedule.factor(iteration, epoch)
+        owners = {tap.of for one in self.links if one.name == link
+                  for tap in one.taps.values()}
+        return factor * math.prod(self.teacher_weights.get(o, 1.0) for o in owners)
+
+    def is_active(self, owner: str) -> bool:
+        """Whether some link with a weight above 0 in this step asks ``owner``."""
+        return any(tap.of == owner for link in self.links if self._factors[link.name]
+                   for tap in link.taps.values())
+
+    def idle(self) -> dict[str, Tensor]:
+        """Returns zeros for all links, which touch every parameter."""
+        return {link.name: self._idle(link) for link in self.links}
+
+    def compute_distill_losses(
+        self, batch: Mapping[str, Any] | None = None
+    ) -> dict[str, Tensor]:
+        """Computes the loss of each link from what was recorded.
+
+        Args:
+            batch: ``inputs`` and ``data_samples`` of the step.
+
+        Returns:
+            Weighted loss of each link; zero, but connected to its parameters, where
+            the weight is zero.
+        """
+        return {link.name: self._loss(link, batch or {}) for link in self.links}
+
+    def _loss(self, link: Link, batch: Mapping[str, Any]) -> Tensor:
+        factor = self._factors[link.name]
+        if factor == 0:
+            return self._idle(link)
+        values = {key: self._value(tap, batch) for key, tap in link.taps.items()}
+        if link.name in self.aligners:
+            values['preds_S'] = self.aligners[link.name](
+                values['preds_S'], values['preds_T'])
+        try:
+            loss = self.distill_losses[link.name](**values)
+        except ShapeError as error:
+            raise ShapeError(f'`{link.path}`: {error}') from error
+        return loss if factor == 1 else loss * factor
+
+    def _value(self, tap: Tap, batch: Mapping[str, Any]) -> Any:
+        if tap.of == BATCH:
+            return batch[tap.source.name]
+        value = self.recorders[tap.of].value(tap)
+        if tap.connector is not None:
+            value = self.connectors[tap.connector](value)
+            if tap.connector_item is not None:
+                value = value[tap.connector_item]
+        return value
+
+    def _idle(self, link: Link) -> Tensor:
+        """Zero that depends on all parameters of a link, so DDP misses no gradient."""
+        modules = [self.distill_losses[link.name]]
+        modules += [self.connectors[tap.connector] for tap in link.taps.values()
+                    if tap.connector is not None]
+        if link.name in self.aligners:
+            modules.append(self.aligners[link.name])
+        zero = torch.zeros((), device=self.position.device)
+        for module in modules:
+            for parameter in module.parameters():
+                if parameter.requires_grad:
+                    zero = zero + 0.0 * parameter.sum()
+        return zero
+
+    def release(self) -> None:
+        """Lets go of everything recorded."""
+        for recorder in self.recorders.values():
+            recorder.release()
+
+
+@contextmanager
+def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
+    """Notes an error of ours as a problem and goes on."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += error.problems or [_problem(error, path)]
+    except MMKDError as error:
+        problems.append(Problem(path, str(error)))
+
+
+def _problem(error: ConfigError, path: str) -> Problem:
+    """Splits a message that begins with a config path."""
+    text = str(error)
+    if text.startswith('`model.') and '`: ' in text:
+        path, text = text[1:].split('`: ', 1)
+    return Problem(path, text)
+
+
+def _argument_problems(link: Link, loss: nn.Module) -> list[Problem]:
+    """Compares a link's taps with the arguments that its loss takes."""
+    accepted = loss_arguments(loss)
+    if accepted is None:
+        return []
+    kind = type(loss).__name__
+    unknown = [Problem(f'{link.path}.{key}', f'`{kind}` has no argument `{key}`.',
+                       f'It takes {list(accepted)}.{did_you_mean(key, accepted)}')
+               for key in link.taps if key not in accepted]
+    missing = [Problem(link.path, f'`{kind}` needs `{key}`.',
+                       f"Add {key}=dict(of='student' or a teacher, at=...).")
+               for key, required in accepted.items()
+               if required and key not in link.taps]
+    return unknown + missing
+
+
+def _is_classifier(model: nn.Module | None, tap: Tap) -> bool:
+    """Whether a tapped module's output channels are the classes of its head."""
+    if model is None or tap.source.kind != 'ModuleOutputs':
+        return False
+    module = model.get_submodule(tap.source.name)
+    channels = getattr(module, 'out_channels', None)
+    if channels is None:
+        return False
+    parents = tap.source.name.split('.')
+    heads = [model.get_submodule('.'.join(parents[:i])) for i in range(1, len(parents))]
+    return any(channels == getattr(head, name, None) for head in heads
+               for name in ('num_classes', 'out_channels', 'cls_out_channels'))
+
+
+def _shapes(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    if isinstance(value, (list, tuple)):
+        return [_shapes(part) for part in value]
+    return type(value).__name__
+
+
+def _build_deliveries(config: Mapping[str, Any] | None) -> Any:
+    if not config:
+        return None
+    from mmrazor.models.task_modules import DistillDeliveryManager
+
+    return DistillDeliveryManager(dict(config))

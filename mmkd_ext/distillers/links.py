@@ -1,0 +1,382 @@
+"""Links: which loss compares what; their grammar, and MMRazor's form of the same.
+
+A link is one dict: the loss, and for each argument of the loss a *tap*, which says
+whose tensor it is and where it is taken.
+
+.. code-block:: python
+
+    links = dict(
+        loss_cwd=dict(
+            loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=3.0),
+            preds_S=dict(of='student', at='decode_head.conv_seg'),
+            preds_T=dict(of='teacher', at='decode_head.conv_seg')))
+
+MMRazor spreads the same over five dicts joined by strings; `links_from_mmrazor` and
+`links_to_mmrazor` translate both ways.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Union
+
+from mmkd_ext.errors import ConfigError, Problem, did_you_mean
+
+__all__ = [
+    'Link',
+    'Source',
+    'Tap',
+    'links_from_mmrazor',
+    'links_to_mmrazor',
+    'parse_links',
+]
+
+STUDENT, TEACHER, BATCH = 'student', 'teacher', 'batch'
+BATCH_SOURCES = ('data_samples', 'inputs')
+
+_TAP_KEYS = ('of', 'at', 'call', 'item', 'connector', 'connector_item')
+_LINK_KEYS = ('loss', 'schedule')
+Call = Union[int, str, 'tuple[int, ...]']
+Item = Union[int, str, 'tuple[Any, ...]', None]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a value is recorded.
+
+    Args:
+        kind: MMRazor's recorder type: ``'ModuleOutputs'``, ``'ModuleInputs'``,
+            ``'MethodOutputs'``, ...
+        name: Dotted name of the module, method or function.
+    """
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.kind == 'ModuleOutputs' else f'{self.kind}({self.name})'
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One argument of a loss: whose, where, which call, which part, through what.
+
+    Args:
+        of: ``'student'``, a teacher's name, or ``'batch'``.
+        source: Where it is recorded; for the batch, ``data_samples`` or ``inputs``.
+        call: Which call of the module, counted from 0; a tuple of calls, or
+            ``'all'``, makes a pyramid.
+        item: Part of what was recorded: an index, a dotted path (``'0.2'``,
+            ``'cls.1'``), or a tuple of these, which makes a pyramid.
+        connector: Name of the connector it passes through.
+        connector_item: Index into what the connector returns.
+    """
+
+    of: str
+    source: Source
+    call: Call = 0
+    item: Item = None
+    connector: str | None = None
+    connector_item: int | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """One loss and where its arguments come from.
+
+    Args:
+        name: Name of the loss term; contains ``loss``.
+        loss: Config of the loss.
+        taps: Tap of each argument of the loss.
+        schedule: Config of the weight schedule.
+        path: Where it stands in the config, for messages.
+    """
+
+    name: str
+    loss: dict[str, Any]
+    taps: dict[str, Tap]
+    schedule: dict[str, Any] | None = None
+    path: str = field(default='', compare=False)
+
+
+def parse_links(
+    links: Mapping[str, Any],
+    connectors: Mapping[str, Any] | None = None,
+    *,
+    path: str = 'model.distiller.links',
+) -> tuple[list[Link], dict[str, Any], list[Problem]]:
+    """Reads links from a config and collects every problem on the way.
+
+    Args:
+        links: The links by name.
+        connectors: Connectors by name that taps may share.
+        path: Config path of ``links``, for messages.
+
+    Returns:
+        The links that could be read; all connector configs by name, those written
+        inside taps being named ``<link>_<argument>``; the problems.
+    """
+    parsed: list[Link] = []
+    built = dict(connectors or {})
+    problems: list[Problem] = []
+    if not isinstance(links, Mapping) or not links:
+        hint = 'Give at least one link: a name with `loss` in it and a dict.'
+        return parsed, built, [Problem(path, f'no links, but {links!r}.', hint)]
+    for name, config in links.items():
+        reader = _LinkReader(f'{path}.{name}', built, problems)
+        link = reader.read(name, config)
+        if link is not None:
+            parsed.append(link)
+    return parsed, built, problems
+
+
+class _LinkReader:
+    """Reads one link; `report` collects what is wrong with it."""
+
+    def __init__(self, path: str, connectors: dict[str, Any],
+                 problems: list[Problem]) -> None:
+        self.path = path
+        self.connectors = connectors
+        self.problems = problems
+
+    def report(self, key: str, found: str, hint: str = '') -> None:
+        path = f'{self.path}.{key}' if key else self.path
+        self.problems.append(Problem(path, found, hint))
+
+    def read(self, name: str, config: Any) -> Link | None:
+        before = len(self.problems)
+        if 'loss' not in name:
+            self.report('', 'the name has no `loss` in it, so mmengine would log the '
+                            'term but never train on it.', f'Call it `loss_{name}`.')
+        if not isinstance(config, Mapping):
+            self.report('', f'a link must be a dict, but is {config!r}.')
+            return None
+        loss = config.get('loss')
+        if not isinstance(loss, Mapping) or 'type' not in loss:
+            self.report('loss', f'must be a dict with `type`, but is {loss!r}.',
+                        "Write loss=dict(type='mmkd_ext.CWDLoss', ...).")
+        taps = {}
+        for key, value in config.items():
+            if key in _LINK_KEYS:
+                continue
+            if isinstance(value, Mapping) and ('of' in value or 'at' in value):
+                tap = self.read_tap(name, key, value)
+                if tap is not None:
+                    taps[key] = tap
+            else:
+                self.report(key, f'unknown key, or a tap without `of` and `at`: '
+                                 f'{value!r}.',
+                            'A link holds `loss`, `schedule` and a tap for each '
+                            f'argument of the loss.{did_you_mean(key, _LINK_KEYS)}')
+        if len(self.problems) > before:
+            return None
+        schedule = config.get('schedule')
+        return Link(name, dict(loss), taps, schedule and dict(schedule), self.path)
+
+    def read_tap(self, link: str, key: str, config: Mapping[str, Any]) -> Tap | None:
+        before = len(self.problems)
+        for unknown in [k for k in config if k not in _TAP_KEYS]:
+            self.report(f'{key}.{unknown}', 'unknown key of a tap.',
+                        f'A tap has {list(_TAP_KEYS)}.'
+                        f'{did_you_mean(unknown, _TAP_KEYS)}')
+        of = config.get('of')
+        if not isinstance(of, str):
+            self.report(f'{key}.of', f"must be 'student', 'batch' or a teacher's name, "
+                                     f'but is {of!r}.')
+        source = self.read_source(key, of, config.get('at'))
+        connector = self.read_connector(link, key, config.get('connector'))
+        call = _to_tuple(config.get('call', 0))
+        if not (call == 'all' or _is_index(call)
+                or (isinstance(call, tuple) and call and all(map(_is_index, call)))):
+            self.report(f'{key}.call', f"must be a call's index >= 0, a list of these or "
+                                       f"'all', but is {call!r}.")
+        item = _to_tuple(config.get('item'))
+        if not _is_item(item):
+            self.report(f'{key}.item', "must be an index, a dotted path such as '0.2', "
+                                       f'or a list of these, but is {item!r}.')
+        if source is None or len(self.problems) > before:
+            return None
+        return Tap(str(of), source, call, item, connector, config.get('connector_item'))
+
+    def read_source(self, key: str, of: Any, at: Any) -> Source | None:
+        if isinstance(at, Mapping):
+            unknown = [k for k in at if k not in ('type', 'source')]
+            if unknown or not all(isinstance(at.get(k), str)
+                                  for k in ('type', 'source')):
+                self.report(f'{key}.at', f'a recorder has `type` and `source`, but is '
+                                         f'{dict(at)!r}.')
+                return None
+            return Source(at['type'].removesuffix('Recorder'), _dotted(at['source']))
+        if not isinstance(at, str) or not at:
+            self.report(f'{key}.at', f"must be a module's dotted name or a recorder "
+                                     f'dict, but is {at!r}.')
+            return None
+        if of == BATCH:
+            if at not in BATCH_SOURCES:
+                self.report(f'{key}.at', f'the batch has no {at!r}.',
+                            f'Choose from {list(BATCH_SOURCES)}.'
+                            f'{did_you_mean(at, BATCH_SOURCES)}')
+                return None
+            return Source('Batch', at)
+        return Source('ModuleOutputs', _dotted(at))
+
+    def read_connector(self, link: str, key: str, config: Any) -> str | None:
+        if config is None:
+            return None
+        if isinstance(config, str):
+            if config not in self.connectors:
+                self.report(f'{key}.connector', f'no connector is named {config!r}.',
+                            "Write the connector's dict here, or name it in the "
+                            "distiller's `connectors`."
+                            f'{did_you_mean(config, self.connectors)}')
+            return config
+        parts = config if isinstance(config, (list, tuple)) else [config]
+        for part in parts:
+            if not isinstance(part, Mapping) or 'type' not in part:
+                self.report(f'{key}.connector', f'must be a dict with `type`, or a '
+                                                f'list of these, but is {part!r}.')
+                return None
+        name = f'{link}_{key}'
+        self.connectors[name] = copy.deepcopy(config)
+        return name
+
+
+def links_from_mmrazor(
+    student_recorders: Mapping[str, Any] | None = None,
+    teacher_recorders: Mapping[str, Any] | None = None,
+    connectors: Mapping[str, Any] | None = None,
+    distill_losses: Mapping[str, Any] | None = None,
+    loss_forward_mappings: Mapping[str, Any] | None = None,
+    *,
+    path: str = 'model.distiller',
+) -> tuple[list[Link], dict[str, Any], list[Problem]]:
+    """Reads links from the keys of MMRazor's ``ConfigurableDistiller``.
+
+    Returns:
+        As `parse_links`.
+    """
+    recorders = {True: student_recorders or {}, False: teacher_recorders or {}}
+    mappings = loss_forward_mappings or {}
+    losses = distill_losses or {}
+    connectors = dict(connectors or {})
+    problems: list[Problem] = []
+    for name in losses:
+        if name not in mappings:
+            problems.append(Problem(
+                f'{path}.distill_losses.{name}',
+                'no mapping gives it its arguments, so it would never be computed.',
+                f'Add loss_forward_mappings.{name}.{did_you_mean(name, mappings)}'))
+    links = {}
+    for name, mapping in mappings.items():
+        where = f'{path}.loss_forward_mappings.{name}'
+        if name not in losses:
+            problems.append(Problem(where, 'there is no such loss.', 'Name one of '
+                            f'`distill_losses`.{did_you_mean(name, losses)}'))
+            continue
+        link: dict[str, Any] = {'loss': losses[name]}
+        for key, record in mapping.items():
+            tap, found = _tap_from_record(record, recorders, f'{where}.{key}')
+            problems += found
+            if tap is not None:
+                link[key] = tap
+        links[name] = link
+    if problems or not links:
+        more = [] if problems else [Problem(path, 'distils nothing: it has no losses.')]
+        return [], connectors, problems + more
+    return parse_links(links, connectors, path=f'{path}.loss_forward_mappings')
+
+
+_RECORD_KEYS = {'record_idx': 'call', 'data_idx': 'item', 'connector': 'connector',
+                'connector_idx': 'connector_item'}
+
+
+def _tap_from_record(
+    record: Any, recorders: Mapping[bool, Mapping[str, Any]], where: str
+) -> tuple[dict[str, Any] | None, list[Problem]]:
+    """Turns one entry of ``loss_forward_mappings`` into a tap's config."""
+    if not isinstance(record, Mapping):
+        return None, [Problem(where, f'must be a dict, but is {record!r}.')]
+    known = ('recorder', 'from_student', *_RECORD_KEYS)
+    problems = [Problem(f'{where}.{key}', 'unknown key.',
+                        f'It takes {list(known)}.{did_you_mean(key, known)}')
+                for key in record if key not in known]
+    student = record.get('from_student')
+    if not isinstance(student, bool):
+        problems.append(Problem(f'{where}.from_student',
+                                f'must be True or False, but is {student!r}.'))
+        return None, problems
+    name = record.get('recorder')
+    if name not in recorders[student]:
+        whose = STUDENT if student else TEACHER
+        problems.append(Problem(
+            f'{where}.recorder', f'no recorder {name!r} among `{whose}_recorders`.',
+            did_you_mean(str(name), recorders[student]).strip()))
+        return None, problems
+    tap = {'of': STUDENT if student else TEACHER, 'at': dict(recorders[student][name])}
+    tap.update({ours: record[theirs] for theirs, ours in _RECORD_KEYS.items()
+                if record.get(theirs) is not None})
+    return tap, problems
+
+
+def links_to_mmrazor(
+    links: list[Link], connectors: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Writes links as the keys of MMRazor's ``ConfigurableDistiller``.
+
+    Returns:
+        ``student_recorders``, ``teacher_recorders``, ``connectors``,
+        ``distill_losses`` and ``loss_forward_mappings``.
+
+    Raises:
+        ConfigError: A link uses what MMRazor cannot say: several teachers, the batch,
+            a pyramid chosen with lists, a schedule.
+    """
+    out: dict[str, dict[str, Any]] = {
+        'student_recorders': {}, 'teacher_recorders': {},
+        'connectors': {name: copy.deepcopy(c) for name, c in connectors.items()},
+        'distill_losses': {}, 'loss_forward_mappings': {}}
+    for link in links:
+        if link.schedule:
+            raise ConfigError(f'`{link.path}.schedule`: MMRazor has no schedules.')
+        out['distill_losses'][link.name] = copy.deepcopy(link.loss)
+        mapping = out['loss_forward_mappings'][link.name] = {}
+        for key, tap in link.taps.items():
+            if tap.of not in (STUDENT, TEACHER) or not _plain(tap):
+                raise ConfigError(f'`{link.path}.{key}`: MMRazor cannot say {tap}.')
+            recorder = f'{tap.source.kind}_{tap.source.name}'
+            out[f'{tap.of}_recorders'][recorder] = {
+                'type': tap.source.kind, 'source': tap.source.name}
+            record: dict[str, Any] = {'recorder': recorder,
+                                      'from_student': tap.of == STUDENT}
+            values = {'call': tap.call or None, 'item': tap.item,
+                      'connector': tap.connector, 'connector_item': tap.connector_item}
+            record.update({theirs: values[ours] for theirs, ours in _RECORD_KEYS.items()
+                           if values[ours] is not None})
+            mapping[key] = record
+    return out
+
+
+def _plain(tap: Tap) -> bool:
+    return isinstance(tap.call, int) and (tap.item is None or isinstance(tap.item, int))
+
+
+def _dotted(name: str) -> str:
+    """Writes ``a[2].b`` as ``a.2.b``."""
+    return re.sub(r'\[(\w+)\]', r'.\1', name)
+
+
+def _to_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, (list, tuple)) else value
+
+
+def _is_index(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_item(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return bool(value) and all(v is not None and _is_item(v) for v in value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return value is None or whole or (isinstance(value, str) and value != '')

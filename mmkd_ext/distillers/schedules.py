@@ -1,0 +1,128 @@
+"""How the weight of a link changes during training."""
+
+from __future__ import annotations
+
+import bisect
+import inspect
+import math
+from abc import ABC, abstractmethod
+from typing import Any
+
+from mmkd_ext.errors import ConfigError, check_range, did_you_mean
+
+__all__ = ['SCHEDULES', 'Schedule', 'build_schedule']
+
+
+class Schedule(ABC):
+    """A factor on a link's loss as a function of the training position.
+
+    Args:
+        by_epoch: Positions count epochs instead of iterations.
+    """
+
+    def __init__(self, *, by_epoch: bool = False) -> None:
+        self.by_epoch = by_epoch
+
+    @abstractmethod
+    def at(self, position: int) -> float:
+        """Returns the factor at an iteration or epoch, counted from 0."""
+
+    def factor(self, iteration: int, epoch: int) -> float:
+        """Returns the factor at a training position."""
+        return self.at(epoch if self.by_epoch else iteration)
+
+
+class ConstantSchedule(Schedule):
+    """The same factor throughout, or only from ``begin`` until before ``end``."""
+
+    def __init__(self, value: float = 1.0, begin: int = 0, end: int | None = None,
+                 *, by_epoch: bool = False) -> None:
+        super().__init__(by_epoch=by_epoch)
+        check_range('value', value, low=0)
+        check_range('begin', begin, low=0)
+        if end is not None:
+            check_range('end', end, above=begin)
+        self.value, self.begin, self.end = value, begin, end
+
+    def at(self, position: int) -> float:
+        stop = math.inf if self.end is None else self.end
+        return self.value if self.begin <= position < stop else 0.0
+
+
+class LinearSchedule(Schedule):
+    """From ``start`` at ``begin`` to ``stop`` at ``end`` in a straight line."""
+
+    def __init__(self, end: int, start: float = 0.0, stop: float = 1.0,
+                 begin: int = 0, *, by_epoch: bool = False) -> None:
+        super().__init__(by_epoch=by_epoch)
+        check_range('start', start, low=0)
+        check_range('stop', stop, low=0)
+        check_range('begin', begin, low=0)
+        check_range('end', end, above=begin)
+        self.start, self.stop, self.begin, self.end = start, stop, begin, end
+
+    def at(self, position: int) -> float:
+        done = (position - self.begin) / (self.end - self.begin)
+        return self.start + (self.stop - self.start) * self.shape(min(max(done, 0), 1))
+
+    def shape(self, done: float) -> float:
+        """Maps progress in [0, 1] to progress of the factor in [0, 1]."""
+        return done
+
+
+class CosineSchedule(LinearSchedule):
+    """From ``start`` to ``stop`` along half a cosine."""
+
+    def shape(self, done: float) -> float:
+        return (1 - math.cos(math.pi * done)) / 2
+
+
+class MultiStepSchedule(Schedule):
+    """Starts at ``value`` and is multiplied by ``gamma`` at each milestone."""
+
+    def __init__(self, milestones: list[int], gamma: float = 0.1, value: float = 1.0,
+                 *, by_epoch: bool = False) -> None:
+        super().__init__(by_epoch=by_epoch)
+        check_range('gamma', gamma, low=0)
+        check_range('value', value, low=0)
+        if not milestones or list(milestones) != sorted(set(milestones)):
+            raise ConfigError(
+                f'`milestones` must be a non-empty rising list, but is {milestones!r}.')
+        self.milestones, self.gamma, self.value = list(milestones), gamma, value
+
+    def at(self, position: int) -> float:
+        return self.value * self.gamma**bisect.bisect_right(self.milestones, position)
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    'constant': ConstantSchedule,
+    'linear': LinearSchedule,
+    'cosine': CosineSchedule,
+    'multistep': MultiStepSchedule,
+}
+
+
+def build_schedule(config: dict[str, Any]) -> Schedule:
+    """Builds a schedule from ``dict(type='linear', end=500)``.
+
+    Raises:
+        ConfigError: The type, an argument or a value is wrong.
+    """
+    if not isinstance(config, dict) or config.get('type') not in SCHEDULES:
+        kind = config.get('type') if isinstance(config, dict) else config
+        raise ConfigError(
+            f'a schedule needs `type`, one of {sorted(SCHEDULES)}, but has {kind!r}.'
+            f'{did_you_mean(str(kind), SCHEDULES)}')
+    arguments = {key: value for key, value in config.items() if key != 'type'}
+    kind = SCHEDULES[config['type']]
+    parameters = inspect.signature(kind).parameters
+    for key in arguments:
+        if key not in parameters:
+            raise ConfigError(
+                f'schedule {config["type"]!r} has no argument `{key}`; it takes '
+                f'{list(parameters)}.{did_you_mean(key, parameters)}')
+    missing = [name for name, p in parameters.items()
+               if p.default is p.empty and name not in arguments]
+    if missing:
+        raise ConfigError(f'schedule {config["type"]!r} needs {missing}.')
+    return kind(**arguments)

@@ -1,0 +1,235 @@
+"""Errors and the checks that raise them.
+
+Every message says where, what was found and what to do; values are shown with
+``repr`` and names in backticks. One helper serves one kind of check, so no two
+places can word the same mistake differently.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from torch import Tensor
+
+__all__ = [
+    'CheckpointError',
+    'ConfigError',
+    'DataError',
+    'MMKDError',
+    'NonFiniteError',
+    'Problem',
+    'ShapeError',
+    'StackError',
+    'TapError',
+    'check_choice',
+    'check_range',
+    'check_shapes',
+    'did_you_mean',
+]
+
+
+class MMKDError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class ConfigError(MMKDError, ValueError):
+    """A config says something that cannot be built or cannot work.
+
+    Attributes:
+        problems: Each single problem, when several were found together.
+    """
+
+    problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> ConfigError:
+        """Returns one error that lists ``problems``, at least one."""
+        lines = [f'{len(problems)} problem(s) in the config:']
+        lines += [f'  {number}. {p}' for number, p in enumerate(problems, 1)]
+        error = cls('\n'.join(lines) if len(problems) > 1 else str(problems[0]))
+        error.problems = tuple(problems)
+        return error
+
+
+class ShapeError(MMKDError, ValueError):
+    """Tensors that belong together do not fit."""
+
+
+class CheckpointError(MMKDError, RuntimeError):
+    """A checkpoint is missing, damaged, unsafe, or of another model."""
+
+
+class StackError(MMKDError, ImportError):
+    """A package of the stack is missing or of a version that does not work."""
+
+
+class DataError(MMKDError, ValueError):
+    """Data on disk is missing, empty or cannot be read."""
+
+
+class NonFiniteError(MMKDError, FloatingPointError):
+    """A loss became NaN or infinite."""
+
+
+class TapError(MMKDError, RuntimeError):
+    """A tap did not yield what a link asked of it."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong in a config.
+
+    Args:
+        path: Where, as a dotted config path such as
+            ``model.distiller.links.loss_cwd.preds_S.at``.
+        found: What was found there.
+        hint: What to do about it.
+    """
+
+    path: str
+    found: str
+    hint: str = ''
+
+    def __str__(self) -> str:
+        text = f'`{self.path}`: {self.found}' if self.path else self.found
+        return f'{text} {self.hint}'.rstrip() if self.hint else text
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str:
+    """Returns ``" Did you mean `x`?"`` for close candidates, else ``""``.
+
+    Examples:
+        >>> did_you_mean('tua', ['tau', 'loss_weight'])
+        ' Did you mean `tau`?'
+    """
+    names = sorted(set(candidates))
+    close = difflib.get_close_matches(word, names, n=3, cutoff=0.6)
+    if not close:
+        # a shortened or extended dotted name shares its parts, not its letters
+        tail = word.rsplit('.', 1)[-1]
+        close = [name for name in names if name.rsplit('.', 1)[-1] == tail][:3]
+    if not close:
+        return ''
+    return ' Did you mean ' + ' or '.join(f'`{name}`' for name in close) + '?'
+
+
+def check_choice(name: str, value: Any, choices: Iterable[Any]) -> None:
+    """Raises `ConfigError` unless ``value`` is one of ``choices``.
+
+    Examples:
+        >>> check_choice('reduction', 'men', ['sum', 'mean'])
+        Traceback (most recent call last):
+            ...
+        mmkd_ext.errors.ConfigError: `reduction` must be one of 'sum', 'mean', \
+but is 'men'. Did you mean `mean`?
+    """
+    options = list(choices)
+    if value in options:
+        return
+    listed = ', '.join(repr(option) for option in options)
+    hint = did_you_mean(str(value), [str(option) for option in options])
+    raise ConfigError(f'`{name}` must be one of {listed}, but is {value!r}.{hint}')
+
+
+def check_range(
+    name: str,
+    value: float,
+    *,
+    above: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> None:
+    """Raises `ConfigError` unless ``above < value``, ``low <= value <= high``.
+
+    Examples:
+        >>> check_range('tau', 0, above=0)
+        Traceback (most recent call last):
+            ...
+        mmkd_ext.errors.ConfigError: `tau` must be a number > 0, but is 0.
+    """
+    bounds = [(above, '>'), (low, '>='), (high, '<=')]
+    wanted = ' and '.join(f'{sign} {bound}' for bound, sign in bounds
+                          if bound is not None)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        fits = False
+    else:
+        fits = (
+            value == value  # noqa: PLR0124  (NaN is the only value unlike itself)
+            and (above is None or value > above)
+            and (low is None or value >= low)
+            and (high is None or value <= high)
+        )
+    if not fits:
+        wanted = f'a number {wanted}'.rstrip()
+        raise ConfigError(f'`{name}` must be {wanted}, but is {value!r}.')
+
+
+def check_shapes(**named: tuple[Tensor, str]) -> dict[str, int]:
+    """Checks tensors against shape patterns with axes shared between them.
+
+    Args:
+        named: For each tensor its name, and the pair of tensor and pattern. A
+            pattern names the axes, as ``'n c h w'``; a name that stands in two
+            patterns must have the same size in both; a number must be met; ``...``
+            stands for any number of axes and may be used once.
+
+    Returns:
+        Size of each named axis.
+
+    Raises:
+        ShapeError: An axis count or an axis differs; names the axis and shows both
+            shapes.
+
+    Examples:
+        >>> import torch
+        >>> check_shapes(student=(torch.zeros(2, 3), 'n c'))
+        {'n': 2, 'c': 3}
+    """
+    sizes: dict[str, int] = {}
+    owner: dict[str, str] = {}
+    for name, (tensor, pattern) in named.items():
+        shape = tuple(tensor.shape)
+        for axis, size in _match_axes(name, shape, pattern):
+            if axis.isdigit():
+                known, source = int(axis), f'pattern `{pattern}`'
+            elif axis in sizes:
+                known = sizes[axis]
+                other = owner[axis]
+                source = f'`{other}` {tuple(named[other][0].shape)}'
+            else:
+                sizes[axis], owner[axis] = size, name
+                continue
+            if size != known:
+                raise ShapeError(
+                    f'Axis `{axis}` differs: `{name}` {shape} has {size}, '
+                    f'{source} has {known}. Both are read as `{pattern}`.'
+                )
+    return sizes
+
+
+def _match_axes(
+    name: str, shape: tuple[int, ...], pattern: str
+) -> list[tuple[str, int]]:
+    """Pairs each axis name of ``pattern`` with its size in ``shape``."""
+    axes = pattern.split()
+    if '...' in axes:
+        at = axes.index('...')
+        after = len(axes) - at - 1
+        fits = len(shape) >= len(axes) - 1
+        front = list(zip(axes[:at], shape[:at]))
+        back = list(zip(axes[at + 1:], shape[len(shape) - after:]))
+        pairs = front + back
+    else:
+        fits = len(shape) == len(axes)
+        pairs = list(zip(axes, shape))
+    if not fits:
+        raise ShapeError(
+            f'`{name}` has shape {shape} ({len(shape)} axes), but `{pattern}` is '
+            f'needed.'
+        )
+    return pairs

@@ -1,0 +1,159 @@
+"""What every loss between a student and a teacher shares."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Union
+
+import torch
+from torch import Tensor, nn
+
+from mmkd_ext.errors import ConfigError, ShapeError, check_choice, check_range
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ['Levels', 'PairLoss', 'pair_levels']
+
+Levels = Union[Tensor, 'Sequence[Tensor]']
+"""One tensor, or a pyramid: a tuple or list with one tensor a level."""
+
+_REDUCTIONS = ('none', 'sum', 'mean', 'batchmean')
+
+
+class PairLoss(nn.Module, ABC):
+    """Compares student and teacher; the policy of all losses, in one place.
+
+    A subclass fills in `compute`, which returns one value for each independent item.
+    Around it this class detaches the teacher, computes in at least float32 also
+    under autocast, sums over the levels of a pyramid, reduces and weights.
+
+    Args:
+        loss_weight: Factor on the result, >= 0.
+        reduction: How the items that `compute` returns become one number: their
+            ``'sum'``, their ``'mean'``, ``'batchmean'`` (sum divided by the batch
+            size) or ``'none'``. Defaults to what the method's paper uses.
+        teacher_detach: Keep gradients away from the teacher.
+    """
+
+    default_reduction: ClassVar[str] = 'mean'
+    """Reduction of the paper."""
+
+    aligns: ClassVar[frozenset[str]] = frozenset({'size'})
+    """Differences that may be mended before the loss without changing what the method
+    means: ``'channels'`` by a learned 1x1 convolution, ``'size'`` by interpolation."""
+
+    def __init__(
+        self,
+        *,
+        loss_weight: float = 1.0,
+        reduction: str | None = None,
+        teacher_detach: bool = True,
+    ) -> None:
+        super().__init__()
+        reduction = self.default_reduction if reduction is None else reduction
+        check_range('loss_weight', loss_weight, low=0)
+        check_choice('reduction', reduction, _REDUCTIONS)
+        self.loss_weight = loss_weight
+        self.reduction = reduction
+        self.teacher_detach = teacher_detach
+
+    @abstractmethod
+    def compute(self, student: Tensor, teacher: Tensor, **extras: Any) -> Tensor:
+        """Returns the items of one level; the first axis is the batch.
+
+        Args:
+            student: Student's side ``(n ...)``, float32 or better.
+            teacher: Teacher's side, detached if that is the policy.
+            extras: What else the method takes, by name.
+        """
+
+    @classmethod
+    def arguments(cls) -> dict[str, bool]:
+        """Names that a link may give, and whether each one is required."""
+        names = {'preds_S': True, 'preds_T': True}
+        parameters = list(inspect.signature(cls.compute).parameters.values())[3:]
+        for parameter in parameters:
+            if parameter.kind is not parameter.VAR_KEYWORD:
+                names[parameter.name] = parameter.default is parameter.empty
+        return names
+
+    def forward(self, preds_S: Levels, preds_T: Levels, **extras: Any) -> Tensor:
+        """Returns the weighted loss, summed over the levels.
+
+        Args:
+            preds_S: Student's side, a tensor or a pyramid.
+            preds_T: Teacher's side, of the same form.
+            extras: What else `compute` takes.
+
+        Raises:
+            ShapeError: One side is a pyramid of another length.
+        """
+        levels = pair_levels(preds_S, preds_T)
+        if self.reduction == 'none' and len(levels) > 1:
+            raise ConfigError(
+                f"`{type(self).__name__}` with reduction='none' takes one level, but "
+                f'got {len(levels)}; choose another reduction or one link a level.'
+            )
+        with torch.autocast(levels[0][0].device.type, enabled=False):
+            parts = [self._reduce(self.compute(*self._prepare(s, t), **extras))
+                     for s, t in levels]
+        return self.loss_weight * sum(parts[1:], parts[0])
+
+    def extra_repr(self) -> str:
+        return f'loss_weight={self.loss_weight}, reduction={self.reduction!r}'
+
+    def _prepare(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        if self.teacher_detach:
+            teacher = teacher.detach()
+        return _at_least_float32(student), _at_least_float32(teacher)
+
+    def _reduce(self, items: Tensor) -> Tensor:
+        if self.reduction == 'none':
+            return items
+        if self.reduction == 'mean':
+            return items.mean()
+        total = items.sum()
+        return total if self.reduction == 'sum' else total / items.shape[0]
+
+
+def pair_levels(student: Levels, teacher: Levels) -> list[tuple[Tensor, Tensor]]:
+    """Pairs the levels of both sides.
+
+    Raises:
+        ShapeError: Only one side is a pyramid, a side is empty or not made of
+            tensors, or the lengths differ.
+    """
+    sides = {}
+    for name, side in (('preds_S', student), ('preds_T', teacher)):
+        levels = [side] if isinstance(side, Tensor) else side
+        if not isinstance(levels, (list, tuple)) or not levels or not all(
+                isinstance(level, Tensor) for level in levels):
+            raise ShapeError(
+                f'`{name}` must be a tensor or a non-empty tuple of tensors, but is '
+                f'{_describe(side)}; choose one with `item`.'
+            )
+        sides[name] = levels
+    if len(sides['preds_S']) != len(sides['preds_T']):
+        raise ShapeError(
+            f'`preds_S` is {_describe(student)}, `preds_T` is {_describe(teacher)}; '
+            'both need the same number of levels. Choose levels with '
+            '`item=[0, 1, ...]`.'
+        )
+    return list(zip(sides['preds_S'], sides['preds_T']))
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f'one tensor {tuple(value.shape)}'
+    if isinstance(value, (list, tuple)):
+        shapes = ', '.join(
+            str(tuple(v.shape)) if isinstance(v, Tensor) else type(v).__name__
+            for v in value)
+        return f'{type(value).__name__} of {len(value)} ({shapes})'
+    return f'{type(value).__name__}'
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

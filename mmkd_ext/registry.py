@@ -1,0 +1,43 @@
+"""Registries of scope ``mmkd_ext``, children of mmengine's.
+
+Each knows the packages that hold its parts (`locations`), so a config may say
+``type='mmkd_ext.CWDLoss'`` from inside any OpenMMLab project without
+``custom_imports``: mmengine imports this module when it first meets the scope, and
+the packages when a name is first looked up.
+"""
+
+from __future__ import annotations
+
+from mmengine import registry as _root
+from mmengine.registry import Registry
+
+from mmkd_ext import compat
+
+compat.apply()
+
+__all__ = [
+    'DATASETS',
+    'HOOKS',
+    'LOOPS',
+    'METRICS',
+    'MODELS',
+    'OPTIM_WRAPPERS',
+    'TRANSFORMS',
+    'VISUALIZERS',
+]
+
+
+def _child(name: str, parent: Registry, *packages: str) -> Registry:
+    locations = [f'mmkd_ext.{package}' for package in packages]
+    return Registry(name, parent=parent, scope='mmkd_ext', locations=locations)
+
+
+MODELS = _child('model', _root.MODELS, 'methods', 'connectors', 'distillers',
+                'algorithms')
+HOOKS = _child('hook', _root.HOOKS, 'engine')
+LOOPS = _child('loop', _root.LOOPS, 'engine')
+OPTIM_WRAPPERS = _child('optimizer_wrapper', _root.OPTIM_WRAPPERS, 'engine')
+DATASETS = _child('dataset', _root.DATASETS, 'datasets')
+TRANSFORMS = _child('transform', _root.TRANSFORMS, 'datasets')
+METRICS = _child('metric', _root.METRICS, 'evaluation')
+VISUALIZERS = _child('visualizer', _root.VISUALIZERS, 'visualization')
