@@ -153,13 +153,14 @@ def check_range(
         mmkd_ext.errors.ConfigError: `tau` must be a number > 0, but is 0.
     """
     bounds = [(above, '>'), (low, '>='), (high, '<=')]
-    wanted = ' and '.join(f'{sign} {bound}' for bound, sign in bounds
-                          if bound is not None)
+    wanted = ' and '.join(
+        f'{sign} {bound}' for bound, sign in bounds if bound is not None
+    )
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         fits = False
     else:
         fits = (
-            value == value  # noqa: PLR0124  (NaN is the only value unlike itself)
+            value == value
             and (above is None or value > above)
             and (low is None or value >= low)
             and (high is None or value <= high)
@@ -222,7 +223,7 @@ def _match_axes(
         after = len(axes) - at - 1
         fits = len(shape) >= len(axes) - 1
         front = list(zip(axes[:at], shape[:at]))
-        back = list(zip(axes[at + 1:], shape[len(shape) - after:]))
+        back = list(zip(axes[at + 1 :], shape[len(shape) - after :]))
         pairs = front + back
     else:
         fits = len(shape) == len(axes)

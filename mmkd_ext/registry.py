@@ -32,8 +32,9 @@ def _child(name: str, parent: Registry, *packages: str) -> Registry:
     return Registry(name, parent=parent, scope='mmkd_ext', locations=locations)
 
 
-MODELS = _child('model', _root.MODELS, 'methods', 'connectors', 'distillers',
-                'algorithms')
+MODELS = _child(
+    'model', _root.MODELS, 'methods', 'connectors', 'distillers', 'algorithms'
+)
 HOOKS = _child('hook', _root.HOOKS, 'engine')
 LOOPS = _child('loop', _root.LOOPS, 'engine')
 OPTIM_WRAPPERS = _child('optimizer_wrapper', _root.OPTIM_WRAPPERS, 'engine')

@@ -30,9 +30,15 @@ def blank_batch(model: nn.Module, size: int = SIZE) -> dict[str, Any]:
     inputs = torch.zeros(1, 3, size, size, device=device)
     packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
     shape = (size, size)
-    meta = {'img_shape': shape, 'ori_shape': shape, 'pad_shape': shape,
-            'batch_input_shape': shape, 'scale_factor': (1.0, 1.0), 'img_id': 0,
-            'img_path': ''}
+    meta = {
+        'img_shape': shape,
+        'ori_shape': shape,
+        'pad_shape': shape,
+        'batch_input_shape': shape,
+        'scale_factor': (1.0, 1.0),
+        'img_id': 0,
+        'img_path': '',
+    }
     samples = None
     if 'mmseg' in packages:
         samples = [_segmentation_sample(meta, device)]
@@ -60,17 +66,24 @@ def _detection_sample(meta: dict[str, Any], device: torch.device) -> Any:
     box = torch.tensor([[width / 4, height / 4, width / 2, height / 2]], device=device)
     sample = DetDataSample(metainfo=meta)
     sample.gt_instances = InstanceData(
-        bboxes=box, labels=torch.zeros(1, dtype=torch.long, device=device),
-        masks=BitmapMasks([torch.zeros(height, width).numpy().astype('uint8')],
-                          height, width))
+        bboxes=box,
+        labels=torch.zeros(1, dtype=torch.long, device=device),
+        masks=BitmapMasks(
+            [torch.zeros(height, width).numpy().astype('uint8')], height, width
+        ),
+    )
     sample.ignored_instances = InstanceData(
-        bboxes=box[:0], labels=torch.zeros(0, dtype=torch.long, device=device))
+        bboxes=box[:0], labels=torch.zeros(0, dtype=torch.long, device=device)
+    )
     sample.gt_sem_seg = PixelData(
-        sem_seg=torch.zeros((1, height, width), dtype=torch.long, device=device))
+        sem_seg=torch.zeros((1, height, width), dtype=torch.long, device=device)
+    )
     return sample
 
 
-def run_once(model: nn.Module, recorder: Recorder, batch: dict[str, Any]) -> str:
+def run_once(
+    model: nn.Module, recorder: Recorder, batch: dict[str, Any], *, stop: bool
+) -> str:
     """Records one pass in the cheapest mode in which every tap fires.
 
     Args:
@@ -78,6 +91,7 @@ def run_once(model: nn.Module, recorder: Recorder, batch: dict[str, Any]) -> str
             the random numbers of the caller.
         recorder: Keeps what it recorded; the caller releases it.
         batch: See `blank_batch`.
+        stop: Whether training will stop this model after its last tap too.
 
     Returns:
         ``'tensor'``, or ``'loss'`` where a tap fires only there.
@@ -89,7 +103,7 @@ def run_once(model: nn.Module, recorder: Recorder, batch: dict[str, Any]) -> str
     for mode in ('tensor', 'loss'):
         with _undisturbed(model):
             try:
-                with recorder.recording(model, stop=True):
+                with recorder.recording(model, stop=stop):
                     model(**batch, mode=mode)
             except Exception as error:
                 # a blank image may be too strange for a head; what fired still counts
@@ -119,7 +133,8 @@ def set_inplace(model: nn.Module, inplace: bool) -> int:
     """Sets ``inplace`` of all activations; returns how many it changed."""
     changed = 0
     for module in model.modules():
-        if isinstance(getattr(module, 'inplace', None), bool):
-            changed += module.inplace != inplace
-            module.inplace = inplace  # type: ignore[assignment]
+        now = getattr(module, 'inplace', None)
+        if isinstance(now, bool) and now is not inplace:
+            vars(module)['inplace'] = inplace
+            changed += 1
     return changed

@@ -7,8 +7,9 @@ preprocessor would have made of the images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -38,11 +39,16 @@ class InputStats:
 
     @classmethod
     def of(cls, preprocessor: Any) -> InputStats | None:
-        """Reads them off a preprocessor of mmdet, mmseg or mmengine; None if unclear."""
+        """Reads them off an OpenMMLab preprocessor; None if unclear."""
         if preprocessor is None or not hasattr(preprocessor, '_enable_normalize'):
             return None
-        swap = bool(getattr(preprocessor, 'channel_conversion',
-                            getattr(preprocessor, '_channel_conversion', False)))
+        swap = bool(
+            getattr(
+                preprocessor,
+                'channel_conversion',
+                getattr(preprocessor, '_channel_conversion', False),
+            )
+        )
         pad = getattr(preprocessor, 'pad_val', getattr(preprocessor, 'pad_value', 0))
         pad = float(pad) if isinstance(pad, (int, float)) else 0.0
         if not preprocessor._enable_normalize:
@@ -57,11 +63,16 @@ class InputStats:
         known = ('mean', 'std', 'bgr_to_rgb', 'pad_val')
         unknown = [key for key in config if key not in known]
         if unknown or 'mean' not in config or 'std' not in config:
-            raise ConfigError(f'`{path}`: needs `mean` and `std`, may have '
-                              f'{list(known[2:])}, but is {dict(config)!r}.')
-        return cls(tuple(map(float, config['mean'])), tuple(map(float, config['std'])),
-                   bool(config.get('bgr_to_rgb', False)),
-                   float(config.get('pad_val', 0)))
+            raise ConfigError(
+                f'`{path}`: needs `mean` and `std`, may have '
+                f'{list(known[2:])}, but is {dict(config)!r}.'
+            )
+        return cls(
+            tuple(map(float, config['mean'])),
+            tuple(map(float, config['std'])),
+            bool(config.get('bgr_to_rgb', False)),
+            float(config.get('pad_val', 0)),
+        )
 
 
 class Renormalize:
@@ -74,7 +85,7 @@ class Renormalize:
 
     def __init__(self, source: InputStats, target: InputStats) -> None:
         self.source, self.target = source, target
-        self.is_identity = (source == target)
+        self.is_identity = source == target
 
     def __call__(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> Tensor:
         """Returns ``inputs`` ``(n c h w)`` re-normalised; never changes it in place.
@@ -96,17 +107,19 @@ class Renormalize:
         for image, sample in zip(pixels, data_samples or ()):
             shape = getattr(sample, 'metainfo', {}).get('img_shape')
             if shape is not None:
-                image[:, shape[0]:] = target.pad
-                image[:, :, shape[1]:] = target.pad
+                image[:, shape[0] :] = target.pad
+                image[:, :, shape[1] :] = target.pad
         return pixels.to(inputs.dtype)
 
     def describe(self) -> str:
         """Says what changes, for reports."""
         if self.is_identity:
             return 'same normalisation'
-        return (f'mean {self.source.mean} -> {self.target.mean}, '
-                f'std {self.source.std} -> {self.target.std}'
-                + (', channels swapped' if self.source.swap != self.target.swap else ''))
+        return (
+            f'mean {self.source.mean} -> {self.target.mean}, '
+            f'std {self.source.std} -> {self.target.std}'
+            + (', channels swapped' if self.source.swap != self.target.swap else '')
+        )
 
 
 def _channels(values: tuple[float, ...], like: Tensor, dtype: torch.dtype) -> Tensor:

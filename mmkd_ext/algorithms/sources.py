@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
 import os
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
@@ -30,20 +32,28 @@ def build_model(source: Any, path: str) -> BaseModel:
     """
     if isinstance(source, BaseModel):
         return source
-    if isinstance(source, Mapping) and source.get('pretrained') and 'cfg_path' in source:
+    if (
+        isinstance(source, Mapping)
+        and source.get('pretrained')
+        and 'cfg_path' in source
+    ):
         from mmengine.hub import get_model
 
         return get_model(**source)
     config = model_config(source, path)
     try:
-        model = ROOT_MODELS.build(config) if '_scope_' in config else MODELS.build(config)
+        model = (
+            ROOT_MODELS.build(config) if '_scope_' in config else MODELS.build(config)
+        )
     except (KeyError, TypeError, AttributeError, ImportError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f'`{path}`: cannot be built: {error}') from error
     if not isinstance(model, BaseModel):
-        raise ConfigError(f'`{path}`: builds a {type(model).__name__}, which is no '
-                          'mmengine `BaseModel` with forward(inputs, data_samples, mode).')
+        raise ConfigError(
+            f'`{path}`: builds a {type(model).__name__}, which is no '
+            'mmengine `BaseModel` with forward(inputs, data_samples, mode).'
+        )
     return model
 
 
@@ -62,21 +72,25 @@ def model_config(source: Any, path: str) -> ConfigDict:
         return ConfigDict(copy.deepcopy(dict(source)))
     if isinstance(source, Mapping) and 'cfg_path' in source:
         config = Config(_from_file(source['cfg_path'], f'{path}.cfg_path'))
-        config.merge_from_dict({k: v for k, v in source.items()
-                                if k not in ('cfg_path', 'pretrained')})
+        config.merge_from_dict(
+            {k: v for k, v in source.items() if k not in ('cfg_path', 'pretrained')}
+        )
         return config._cfg_dict
     raise ConfigError(
         f'`{path}`: must be a model dict with `type`, a dict with `cfg_path`, the path '
-        f"of a config file ('mmseg::...' too), or a built model, but is {source!r}.")
+        f"of a config file ('mmseg::...' too), or a built model, but is {source!r}."
+    )
 
 
 def _from_file(name: str, path: str) -> ConfigDict:
     """Reads the model of a config file; of a distillation, its student."""
     if '::' not in name and not os.path.isfile(name):
-        raise ConfigError(f'`{path}`: there is no file {name!r}. A config of an '
-                          "installed package is written 'mmseg::pspnet/....py'.")
+        raise ConfigError(
+            f'`{path}`: there is no file {name!r}. A config of an '
+            "installed package is written 'mmseg::pspnet/....py'."
+        )
     try:
-        config = (_from_package(name) if '::' in name else Config.fromfile(name))
+        config = _from_package(name) if '::' in name else Config.fromfile(name)
     except (FileNotFoundError, ImportError, OSError, ModuleNotFoundError) as error:
         raise ConfigError(f'`{path}`: cannot read {name!r}: {error}') from error
     if 'model' not in config:
@@ -93,12 +107,12 @@ def _from_file(name: str, path: str) -> ConfigDict:
 def _from_package(name: str) -> Config:
     """Reads ``pkg::path``, whether or not a metafile lists it."""
     package, relative = name.split('::', 1)
-    from mmengine.config.utils import MODULE2PACKAGE
-    from mmengine.utils import get_installed_path
-
-    root = get_installed_path(MODULE2PACKAGE.get(package, package))
-    for base in (os.path.join(root, '.mim'), root):
-        file = os.path.join(base, 'configs', relative)
-        if os.path.isfile(file):
-            return Config.fromfile(file)
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(f'`{package}` is not installed')
+    for root in spec.submodule_search_locations or ():
+        for base in (os.path.join(root, '.mim'), root, os.path.dirname(root)):
+            file = os.path.join(base, 'configs', relative)
+            if os.path.isfile(file):
+                return Config.fromfile(file)
     raise FileNotFoundError(f'`{package}` has no config {relative!r}')

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import torch
+from mmengine.logging import print_log
 
 from mmkd_ext.algorithms.preprocess import InputStats, Renormalize, preprocessor_of
 from mmkd_ext.checkpoint import LoadReport, load_weights
@@ -57,22 +58,43 @@ class Teacher:
         self.mode = 'tensor'
         self.report: LoadReport | None = None
         self._ready = checkpoint is None
-        if checkpoint is not None and '://' not in checkpoint and not os.path.isfile(
-                checkpoint):
-            raise ConfigError(f'the checkpoint of `{name}` is missing: there is no file '
-                              f'{checkpoint!r}.')
+        if (
+            checkpoint is not None
+            and '://' not in checkpoint
+            and not os.path.isfile(checkpoint)
+        ):
+            raise ConfigError(
+                f'the checkpoint of `{name}` is missing: there is no file '
+                f'{checkpoint!r}.'
+            )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
         return self
 
+    def initialize(self) -> None:
+        """Reads its checkpoint; without one, does what its own config says."""
+        if self.checkpoint is None:
+            initialize: Callable[[], None] = self.module.init_weights  # type: ignore[assignment]
+            initialize()
+            print_log(
+                f'Teacher `{self.name}` has no checkpoint; unless it came trained '
+                'or its `init_cfg` loads weights, it knows nothing.',
+                logger='current',
+            )
+        self.load()
+
     def load(self) -> None:
-        """Fills it from its checkpoint, once; without one, initialises it."""
+        """Fills it from its checkpoint, once."""
         if self._ready:
             return
-        self.report = load_weights(self.module, str(self.checkpoint), role='teacher',
-                                   min_matched=self.min_matched)
+        self.report = load_weights(
+            self.module,
+            str(self.checkpoint),
+            role='teacher',
+            min_matched=self.min_matched,
+        )
         # a later init_weights() must not undo this
-        self.module._is_init = True
+        vars(self.module)['_is_init'] = True
         self._ready = True
 
     def run(self, recorder: Recorder, inputs: Any, data_samples: Any) -> None:
@@ -95,14 +117,17 @@ class Teacher:
             module: The teacher.
             student: The student, or the algorithm around it.
             config: None to read the teacher's own preprocessor; False to feed it the
-                student's batch as it is; or ``dict(mean=..., std=..., bgr_to_rgb=...)``.
+                student's batch as it is; or ``dict(mean=..., std=...)``.
             path: Config path of ``config``, for messages.
         """
         if config is False:
             return None
         source = InputStats.of(preprocessor_of(student))
-        target = (InputStats.of(preprocessor_of(module)) if config is None
-                  else InputStats.from_config(config, path))
+        target = (
+            InputStats.of(preprocessor_of(module))
+            if config is None
+            else InputStats.from_config(config, path)
+        )
         if source is None or target is None:
             return None
         plan = Renormalize(source, target)

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from mmengine.logging import print_log
-from mmrazor.models.algorithms.base import BaseAlgorithm
 from torch import Tensor, nn
 
 from mmkd_ext.algorithms.dry_run import blank_batch, run_once, set_inplace
 from mmkd_ext.algorithms.sources import build_model
 from mmkd_ext.algorithms.teacher import Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
+from mmkd_ext.distillers.build import argument_problems, find_class
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, Problem, TapError, check_range, did_you_mean
+from mmkd_ext.razor import BaseAlgorithm
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['TeacherDistill']
+__all__ = ['TeacherDistill', 'build_distiller']
 
 _TEACHER_KEYS = ('model', 'ckpt', 'weight', 'preprocess', 'min_matched')
 _MMRAZOR_DISTILLERS = ('ConfigurableDistiller', 'mmrazor.ConfigurableDistiller')
@@ -89,11 +91,16 @@ class TeacherDistill(BaseAlgorithm):
     ) -> None:
         if teacher_trainable or not teacher_norm_eval:
             raise ConfigError(
-                '`model.teacher_trainable` and `model.teacher_norm_eval`: a teacher '
-                'here is frozen and in eval mode. To train teacher and student '
-                'together use `mmrazor.SingleTeacherDistill`.')
-        super().__init__(build_model(architecture, 'model.architecture'),
-                         data_preprocessor, init_cfg, module_inplace=True)
+                f'`model.{"teacher_trainable" if teacher_trainable else "teacher_norm_eval"}'
+                '`: a teacher here is frozen and in eval mode. To train teacher and '
+                'student together use `mmrazor.SingleTeacherDistill`.'
+            )
+        super().__init__(
+            build_model(architecture, 'model.architecture'),
+            data_preprocessor,
+            init_cfg,
+            module_inplace=True,
+        )
         self.student_ckpt = student_ckpt
         self.min_matched = min_matched
         self.student_trainable = student_trainable
@@ -101,17 +108,19 @@ class TeacherDistill(BaseAlgorithm):
         self.distillation_stopped = False
         self.student_report: LoadReport | None = None
         self.student_mode = 'tensor'
-        self.distiller = _build_distiller(distiller)
+        self.distiller = build_distiller(distiller)
         self.teachers = self._build_teachers(teacher, teacher_ckpt, teachers)
         self.distiller.teacher_weights = {
-            name: one.weight for name, one in self.teachers.items()}
+            name: one.weight for name, one in self.teachers.items()
+        }
         if module_inplace is False:
             set_inplace(self.architecture, False)
         if teacher_module_inplace is False:
             for one in self.teachers.values():
                 set_inplace(one.module, False)
-        self._dry_run({STUDENT: module_inplace is None,
-                       TEACHER: teacher_module_inplace is None})
+        self._dry_run(
+            {STUDENT: module_inplace is None, TEACHER: teacher_module_inplace is None}
+        )
 
     # ---- construction -------------------------------------------------------------
 
@@ -128,8 +137,10 @@ class TeacherDistill(BaseAlgorithm):
     @property
     def models(self) -> dict[str, nn.Module]:
         """Student and teachers by the names that links use."""
-        return {STUDENT: self.architecture,
-                **{name: one.module for name, one in self.teachers.items()}}
+        return {
+            STUDENT: self.architecture,
+            **{name: one.module for name, one in self.teachers.items()},
+        }
 
     def _build_teachers(
         self, teacher: Any, ckpt: str | None, teachers: Mapping[str, Any] | None
@@ -141,13 +152,19 @@ class TeacherDistill(BaseAlgorithm):
             paths = {TEACHER: ('model.teacher', 'model.teacher_ckpt')}
         else:
             if ckpt is not None:
-                raise ConfigError('`model.teacher_ckpt`: goes with `teacher`; in '
-                                  '`teachers` each one has its `ckpt`.')
+                raise ConfigError(
+                    '`model.teacher_ckpt`: goes with `teacher`; in '
+                    '`teachers` each one has its `ckpt`.'
+                )
             given = {name: dict(config) for name, config in teachers.items()}
-            paths = {name: (f'model.teachers.{name}.model',
-                            f'model.teachers.{name}.ckpt') for name in given}
-        return {name: self._build_teacher(name, config, *paths[name])
-                for name, config in given.items()}
+            paths = {
+                name: (f'model.teachers.{name}.model', f'model.teachers.{name}.ckpt')
+                for name in given
+            }
+        return {
+            name: self._build_teacher(name, config, *paths[name])
+            for name, config in given.items()
+        }
 
     def _build_teacher(
         self, name: str, config: dict[str, Any], path: str, ckpt_path: str
@@ -156,18 +173,29 @@ class TeacherDistill(BaseAlgorithm):
             raise ConfigError(f'`{path}`: a teacher cannot be called {name!r}.')
         for key in config:
             if key not in _TEACHER_KEYS:
-                raise ConfigError(f'`model.teachers.{name}.{key}`: unknown key; a teacher '
-                                  f'has {list(_TEACHER_KEYS)}.'
-                                  f'{did_you_mean(key, _TEACHER_KEYS)}')
+                raise ConfigError(
+                    f'`model.teachers.{name}.{key}`: unknown key; a teacher '
+                    f'has {list(_TEACHER_KEYS)}.'
+                    f'{did_you_mean(key, _TEACHER_KEYS)}'
+                )
         weight = config.get('weight', 1.0)
         check_range(f'model.teachers.{name}.weight', weight, low=0)
         module = build_model(config.get('model'), path)
+        if module is config.get('model'):
+            # it came built; init_weights() must not undo that
+            vars(module)['_is_init'] = True
         renormalize = Teacher.renormalization(
-            module, self, config.get('preprocess'), f'model.teachers.{name}.preprocess')
+            module, self, config.get('preprocess'), f'model.teachers.{name}.preprocess'
+        )
         try:
-            return Teacher(name, module, checkpoint=config.get('ckpt'), weight=weight,
-                           min_matched=config.get('min_matched', self.min_matched),
-                           renormalize=renormalize)
+            return Teacher(
+                name,
+                module,
+                checkpoint=config.get('ckpt'),
+                weight=weight,
+                min_matched=config.get('min_matched', self.min_matched),
+                renormalize=renormalize,
+            )
         except ConfigError as error:
             raise ConfigError(f'`{ckpt_path}`: {error}') from error
 
@@ -186,8 +214,11 @@ class TeacherDistill(BaseAlgorithm):
                 mode, found = self._run_once(owner, model, recorder, own)
                 if recorder.changed() and may_fix[role]:
                     count = set_inplace(model, False)
-                    print_log(f'In-place activations would overwrite taps of `{owner}`; '
-                              f'turned {count} off.', logger='current')
+                    print_log(
+                        f'In-place activations would overwrite taps of `{owner}`; '
+                        f'turned {count} off.',
+                        logger='current',
+                    )
                     mode, found = self._run_once(owner, model, recorder, own)
                 problems += found
                 if owner == STUDENT:
@@ -200,16 +231,22 @@ class TeacherDistill(BaseAlgorithm):
         finally:
             self.distiller.release()
 
-    def _run_once(self, owner: str, model: nn.Module, recorder: Any,
-                  batch: dict[str, Any]) -> tuple[str, list[Problem]]:
+    def _run_once(
+        self, owner: str, model: nn.Module, recorder: Any, batch: dict[str, Any]
+    ) -> tuple[str, list[Problem]]:
         try:
-            return run_once(model, recorder, batch), []
+            return run_once(model, recorder, batch, stop=owner != STUDENT), []
         except TapError as error:
             silent = {tap.source for tap in recorder.silent()}
-            path = next((f'{link.path}.{key}.at' for link in self.distiller.links
-                         for key, tap in link.taps.items()
-                         if tap.of == owner and tap.source in silent),
-                        'model.distiller')
+            path = next(
+                (
+                    f'{link.path}.{key}.at'
+                    for link in self.distiller.links
+                    for key, tap in link.taps.items()
+                    if tap.of == owner and tap.source in silent
+                ),
+                'model.distiller',
+            )
             return 'tensor', [Problem(path, str(error))]
 
     # ---- life ---------------------------------------------------------------------
@@ -219,14 +256,13 @@ class TeacherDistill(BaseAlgorithm):
         super().init_weights()
         if self.student_ckpt is not None:
             self.student_report = load_weights(
-                self.architecture, self.student_ckpt, role=STUDENT,
-                min_matched=self.min_matched)
+                self.architecture,
+                self.student_ckpt,
+                role=STUDENT,
+                min_matched=self.min_matched,
+            )
         for teacher in self.teachers.values():
-            if teacher.checkpoint is None:
-                teacher.module.init_weights()
-                print_log(f'`{teacher.name}` has no checkpoint; unless its `init_cfg` '
-                          'loads weights it knows nothing.', logger='current')
-            teacher.load()
+            teacher.initialize()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> TeacherDistill:
         super()._apply(fn, *args)
@@ -247,8 +283,9 @@ class TeacherDistill(BaseAlgorithm):
             del state_dict[key]
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def loss(self, inputs: Tensor, data_samples: Sequence[Any] | None = None
-             ) -> dict[str, Tensor]:
+    def loss(
+        self, inputs: Tensor, data_samples: Sequence[Any] | None = None
+    ) -> dict[str, Tensor]:
         """Computes the task losses and the losses of the links.
 
         Args:
@@ -259,31 +296,45 @@ class TeacherDistill(BaseAlgorithm):
             ``student.<loss>`` for the task, ``distill.<link>`` for the links.
         """
         with self.distiller.step():
-            asked = [] if self.distillation_stopped else [
-                teacher for name, teacher in self.teachers.items()
-                if self.distiller.is_active(name)]
+            asked = (
+                []
+                if self.distillation_stopped
+                else [
+                    teacher
+                    for name, teacher in self.teachers.items()
+                    if self.distiller.is_active(name)
+                ]
+            )
             self._deliver(override=False)
             for teacher in asked:
                 with self._deliveries():
-                    teacher.run(self.distiller.recorders[teacher.name], inputs,
-                                data_samples)
+                    teacher.run(
+                        self.distiller.recorders[teacher.name], inputs, data_samples
+                    )
             self._deliver(override=True)
             losses = self._task_losses(inputs, data_samples)
             if self.distillation_stopped:
                 distill = self.distiller.idle()
             else:
                 distill = self.distiller.compute_distill_losses(
-                    {'inputs': inputs, 'data_samples': data_samples})
+                    {'inputs': inputs, 'data_samples': data_samples}
+                )
             losses.update({f'distill.{name}': value for name, value in distill.items()})
             return losses
 
     def _task_losses(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
         """Runs the student, recorded where a link listens."""
         recorder = self.distiller.recorders.get(STUDENT)
-        listens = (recorder is not None and not self.distillation_stopped
-                   and self.distiller.is_active(STUDENT))
-        recording = (recorder.recording(self.architecture)
-                     if listens and recorder else nullcontext())
+        listens = (
+            recorder is not None
+            and not self.distillation_stopped
+            and self.distiller.is_active(STUDENT)
+        )
+        recording = (
+            recorder.recording(self.architecture)
+            if listens and recorder
+            else nullcontext()
+        )
         gradients = nullcontext() if self.student_trainable else torch.no_grad()
         with recording, gradients, self._deliveries():
             losses = self.architecture(inputs, data_samples, mode='loss')
@@ -300,24 +351,36 @@ class TeacherDistill(BaseAlgorithm):
             self.distiller.deliveries.override_data = override
 
 
-def _build_distiller(config: Any) -> LinkDistiller:
-    """Builds a `LinkDistiller`, also from the keys of MMRazor's."""
+def build_distiller(config: Any) -> LinkDistiller:
+    """Builds a `LinkDistiller`, also from the keys of MMRazor's.
+
+    Raises:
+        ConfigError: Its type or an argument is wrong, or a link is.
+    """
     if isinstance(config, LinkDistiller):
         return config
     if not isinstance(config, Mapping) or 'type' not in config:
-        raise ConfigError(f"`model.distiller`: must be dict(type='mmkd_ext.LinkDistiller'"
-                          f', links=...), but is {config!r}.')
+        raise ConfigError(
+            f"`model.distiller`: must be dict(type='mmkd_ext.LinkDistiller'"
+            f', links=...), but is {config!r}.'
+        )
     arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
     kind = config['type']
-    if kind in _MMRAZOR_DISTILLERS or kind in ('LinkDistiller', 'mmkd_ext.LinkDistiller'):
+    if kind in _MMRAZOR_DISTILLERS or kind in (
+        'LinkDistiller',
+        'mmkd_ext.LinkDistiller',
+    ):
         cls = LinkDistiller
     else:
-        found = MODELS.get(kind) if isinstance(kind, str) else kind
+        found = find_class(kind)
         if not (isinstance(found, type) and issubclass(found, LinkDistiller)):
-            raise ConfigError(f'`model.distiller.type`: must be a `LinkDistiller` or '
-                              f"MMRazor's `ConfigurableDistiller`, but is {kind!r}.")
+            raise ConfigError(
+                f'`model.distiller.type`: must be a `LinkDistiller` or '
+                f"MMRazor's `ConfigurableDistiller`, but is {kind!r}."
+                f'{did_you_mean(str(kind), ["mmkd_ext.LinkDistiller", *_MMRAZOR_DISTILLERS])}'
+            )
         cls = found
-    try:
-        return cls(**arguments)
-    except TypeError as error:
-        raise ConfigError(f'`model.distiller`: {error}') from error
+    problems = argument_problems(cls, arguments, 'model.distiller')
+    if problems:
+        raise ConfigError.of(problems)
+    return cls(**arguments)

@@ -48,8 +48,13 @@ class ConvAdapter(nn.Module):
                 'shift and shrink the map, so choose an odd one.'
             )
         self.in_channels = in_channels
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size,
-                              padding=kernel_size // 2, bias=not norm)
+        self.conv = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            padding=kernel_size // 2,
+            bias=not norm,
+        )
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
         self.act = nn.ReLU() if act else nn.Identity()
 

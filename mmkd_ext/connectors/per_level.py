@@ -40,11 +40,14 @@ class PerLevel(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(levels, int) or levels < 1:
-            raise ConfigError(f'`levels` of `PerLevel` must be >= 1, but is {levels!r}.')
+            raise ConfigError(
+                f'`levels` of `PerLevel` must be >= 1, but is {levels!r}.'
+            )
         self.levels = levels
         count = 1 if shared else levels
-        self.connectors = nn.ModuleList(MODELS.build(dict(connector))
-                                        for _ in range(count))
+        self.connectors = nn.ModuleList(
+            MODELS.build(dict(connector)) for _ in range(count)
+        )
 
     def forward(self, pyramid: Sequence[Tensor]) -> tuple[Any, ...]:
         """Maps each level with its connector.
@@ -53,12 +56,17 @@ class PerLevel(nn.Module):
             ShapeError: The pyramid has another number of levels.
         """
         if not isinstance(pyramid, (list, tuple)) or len(pyramid) != self.levels:
-            found = (f'{len(pyramid)} levels' if isinstance(pyramid, (list, tuple))
-                     else type(pyramid).__name__)
+            found = (
+                f'{len(pyramid)} levels'
+                if isinstance(pyramid, (list, tuple))
+                else type(pyramid).__name__
+            )
             raise ShapeError(
                 f'`PerLevel` has levels={self.levels}, but got {found}; set `levels`, '
                 'or choose levels with `item`.'
             )
         shared = len(self.connectors) == 1
-        return tuple(self.connectors[0 if shared else i](level)
-                     for i, level in enumerate(pyramid))
+        return tuple(
+            self.connectors[0 if shared else i](level)
+            for i, level in enumerate(pyramid)
+        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd_ext.connectors.adapters import ConvAdapter
@@ -34,12 +34,16 @@ class PairAlign(nn.Module):
     """
 
     def __init__(
-        self, channels: Sequence[tuple[int, int] | None], resize: Sequence[bool],
-        *, differs: bool = True,
+        self,
+        channels: Sequence[tuple[int, int] | None],
+        resize: Sequence[bool],
+        *,
+        differs: bool = True,
     ) -> None:
         super().__init__()
         self.adapters = nn.ModuleList(
-            nn.Identity() if pair is None else ConvAdapter(*pair) for pair in channels)
+            nn.Identity() if pair is None else ConvAdapter(*pair) for pair in channels
+        )
         self.channels = tuple(channels)
         self.resize = tuple(resize)
         self.differs = differs
@@ -48,11 +52,14 @@ class PairAlign(nn.Module):
         """Returns the student's side aligned; a pyramid stays one."""
         levels = pair_levels(student, teacher)
         if len(levels) != len(self.adapters):
-            raise ShapeError(f'The link was planned for {len(self.adapters)} levels, '
-                             f'but has {len(levels)}.')
+            raise ShapeError(
+                f'The link was planned for {len(self.adapters)} levels, '
+                f'but has {len(levels)}.'
+            )
         aligned = tuple(
             _resize(adapter(s), t) if resize else adapter(s)
-            for (s, t), adapter, resize in zip(levels, self.adapters, self.resize))
+            for (s, t), adapter, resize in zip(levels, self.adapters, self.resize)
+        )
         return aligned[0] if isinstance(student, Tensor) else aligned
 
     def describe(self) -> str:
@@ -66,12 +73,13 @@ class PairAlign(nn.Module):
 def _resize(student: Tensor, teacher: Tensor) -> Tensor:
     if student.shape[2:] == teacher.shape[2:]:
         return student
-    return F.interpolate(student, teacher.shape[2:], mode='bilinear',
-                         align_corners=False)
+    return F.interpolate(
+        student, teacher.shape[2:], mode='bilinear', align_corners=False
+    )
 
 
 def plan_alignment(
-    loss: nn.Module, student: Any, teacher: Any, *, classes: tuple[bool, bool]
+    loss: nn.Module, student: Any, teacher: Any, *, classes: bool
 ) -> PairAlign | None:
     """Plans what a loss needs to compare two sides.
 
@@ -79,8 +87,8 @@ def plan_alignment(
         loss: The loss; only a `PairLoss` says what may be aligned.
         student: Student's side of the dry run, after its connector.
         teacher: Teacher's side.
-        classes: Whether the channels of the student's and of the teacher's side are
-            classes, which no convolution may mix.
+        classes: Whether the channels of both sides are classes, which no convolution
+            may mix.
 
     Returns:
         The alignment, or None where nothing is to be done.
@@ -94,26 +102,31 @@ def plan_alignment(
     resize = []
     for s, t in pair_levels(student, teacher):
         if s.dim() != t.dim():
-            raise ShapeError(f'student {tuple(s.shape)} and teacher {tuple(t.shape)} '
-                             'differ in the number of axes.')
+            raise ShapeError(
+                f'student {tuple(s.shape)} and teacher {tuple(t.shape)} '
+                'differ in the number of axes.'
+            )
         pair = None
         if s.dim() > 1 and s.shape[1] != t.shape[1]:
-            if all(classes):
+            if classes:
                 raise ShapeError(
                     f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
-                    'classes; both models must predict the same classes.')
+                    'classes; both models must predict the same classes.'
+                )
             if 'channels' not in loss.aligns or s.dim() != 4:
                 raise ShapeError(
                     f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
                     f'channels, which `{type(loss).__name__}` does not align; give '
                     "preds_S connector=dict(type='mmkd_ext.ConvAdapter', "
-                    f'in_channels={s.shape[1]}, out_channels={t.shape[1]}).')
+                    f'in_channels={s.shape[1]}, out_channels={t.shape[1]}).'
+                )
             pair = (s.shape[1], t.shape[1])
         differs = s.shape[2:] != t.shape[2:]
         if differs and ('size' not in loss.aligns or s.dim() != 4):
             raise ShapeError(
                 f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in size, '
-                f'which `{type(loss).__name__}` does not align.')
+                f'which `{type(loss).__name__}` does not align.'
+            )
         channels.append(pair)
         resize.append(s.dim() == 4 and 'size' in loss.aligns)
     differ = any(s.shape[2:] != t.shape[2:] for s, t in pair_levels(student, teacher))

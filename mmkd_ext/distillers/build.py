@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Mapping
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from mmengine.registry import DefaultScope, Registry
 from torch import nn
 
-from mmkd_ext.errors import ConfigError, did_you_mean
+from mmkd_ext.errors import ConfigError, Problem, did_you_mean
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['build_connector', 'build_module', 'loss_arguments']
+__all__ = ['argument_problems', 'build_connector', 'build_module', 'loss_arguments']
 
 
 def build_module(config: Mapping[str, Any], path: str) -> nn.Module:
@@ -31,29 +32,56 @@ def build_module(config: Mapping[str, Any], path: str) -> nn.Module:
     Raises:
         ConfigError: The type is unknown, or its arguments are wrong.
     """
-    config = dict(config)
     kind = config['type']
     cls = find_class(kind)
-    if cls is None:
-        names = [f'mmkd_ext.{name}' for name in MODELS.module_dict]
-        raise ConfigError(f'`{path}.type`: nothing is registered as {kind!r}.'
-                          f'{did_you_mean(str(kind), names)}')
-    arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-    _check_arguments(cls, arguments, path)
+    problems = _config_problems(config, path)
+    if cls is None or problems:
+        raise ConfigError.of(problems)
+    arguments = _arguments(config)
     try:
         module = cls(**arguments)
     except ConfigError as error:
         raise ConfigError(f'`{path}`: {error}') from error
+    except (TypeError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f'`{path}`: `{cls.__name__}` cannot be built: {error}'
+        ) from error
     if not isinstance(module, nn.Module):
         raise ConfigError(f'`{path}.type`: {kind!r} is no module.')
     return module
 
 
+def _arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+
+
+def _config_problems(config: Mapping[str, Any], path: str) -> list[Problem]:
+    """Compares a config, and the connector inside it, with what is registered."""
+    kind = config['type']
+    cls = find_class(kind)
+    if cls is None:
+        names = [*MODELS.module_dict, *(f'mmkd_ext.{n}' for n in MODELS.module_dict)]
+        return [
+            Problem(
+                f'{path}.type',
+                f'nothing is registered as {kind!r}.',
+                did_you_mean(str(kind), names).strip(),
+            )
+        ]
+    arguments = _arguments(config)
+    problems = argument_problems(cls, arguments, path)
+    inner = arguments.get('connector')
+    if isinstance(inner, Mapping) and 'type' in inner:
+        problems += _config_problems(inner, f'{path}.connector')
+    return problems
+
+
 def build_connector(config: Any, path: str) -> nn.Module:
     """Builds a connector from a dict, or a chain of them from a list."""
     if isinstance(config, (list, tuple)):
-        return nn.Sequential(*(build_module(part, f'{path}[{i}]')
-                               for i, part in enumerate(config)))
+        return nn.Sequential(
+            *(build_module(part, f'{path}[{i}]') for i, part in enumerate(config))
+        )
     return build_module(config, path)
 
 
@@ -64,7 +92,7 @@ def find_class(kind: Any) -> type | None:
     if not isinstance(kind, str):
         return None
     if '.' in kind:
-        return MODELS.get(kind)
+        return _quiet_get(kind)
     scope = DefaultScope.get_current_instance()
     names = [kind, f'mmrazor.{kind}']
     if scope is not None and scope.scope_name not in ('mmkd_ext', 'mmengine'):
@@ -76,23 +104,37 @@ def _quiet_get(name: str) -> type | None:
     registry: Registry = MODELS
     try:
         return registry.get(name)
-    except (ImportError, KeyError):
+    except (ImportError, KeyError, RuntimeError):
         return None
 
 
-def _check_arguments(cls: type, arguments: Mapping[str, Any], path: str) -> None:
-    """Raises with path and names where a call of ``cls`` would only raise TypeError."""
+def argument_problems(
+    cls: type, arguments: Mapping[str, Any], path: str, *, complete: bool = True
+) -> list[Problem]:
+    """Compares arguments with those that a class takes.
+
+    Args:
+        cls: The class.
+        arguments: What it shall be called with.
+        path: Config path of the arguments.
+        complete: Also say which required ones are missing.
+    """
     accepted = _init_parameters(cls)
     if accepted is None:
-        return
-    for name in arguments:
-        if name not in accepted:
-            raise ConfigError(
-                f'`{path}.{name}`: `{cls.__name__}` has no such argument; it takes '
-                f'{sorted(accepted)}.{did_you_mean(name, accepted)}')
+        return []
+    problems = [
+        Problem(
+            f'{path}.{name}',
+            f'`{cls.__name__}` has no such argument; it takes {sorted(accepted)}.',
+            did_you_mean(name, accepted).strip(),
+        )
+        for name in arguments
+        if name not in accepted
+    ]
     missing = [n for n, required in accepted.items() if required and n not in arguments]
-    if missing:
-        raise ConfigError(f'`{path}`: `{cls.__name__}` needs {missing}.')
+    if missing and complete:
+        problems.append(Problem(path, f'`{cls.__name__}` needs {missing}.'))
+    return problems
 
 
 def _init_parameters(cls: type) -> dict[str, bool] | None:
@@ -104,15 +146,17 @@ def _init_parameters(cls: type) -> dict[str, bool] | None:
             continue
         open_ended = False
         parameters: Sequence[inspect.Parameter] = list(
-            inspect.signature(init).parameters.values())[1:]
+            inspect.signature(init).parameters.values()
+        )[1:]
         for parameter in parameters:
             if parameter.kind is parameter.VAR_KEYWORD:
                 open_ended = True
             elif parameter.kind is parameter.VAR_POSITIONAL:
                 return None
             else:
-                accepted.setdefault(parameter.name,
-                                    parameter.default is parameter.empty)
+                accepted.setdefault(
+                    parameter.name, parameter.default is parameter.empty
+                )
         if not open_ended:
             return accepted
     return None

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.logging import MessageHub
-from mmrazor.models.distillers import BaseDistiller
 from torch import Tensor, nn
 
-from mmkd_ext.distillers.alignment import PairAlign, plan_alignment
+from mmkd_ext.distillers.alignment import plan_alignment
 from mmkd_ext.distillers.build import build_connector, build_module, loss_arguments
 from mmkd_ext.distillers.links import (
     BATCH,
@@ -26,6 +26,7 @@ from mmkd_ext.distillers.links import (
 from mmkd_ext.distillers.schedules import Schedule, build_schedule
 from mmkd_ext.distillers.taps import Recorder
 from mmkd_ext.errors import ConfigError, MMKDError, Problem, ShapeError, did_you_mean
+from mmkd_ext.razor import BaseDistiller, DistillDeliveryManager
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -83,11 +84,16 @@ class LinkDistiller(BaseDistiller):
         super().__init__(init_cfg)
         if links is not None and loss_forward_mappings is not None:
             raise ConfigError(
-                '`model.distiller`: give `links` or MMRazor\'s keys, not both.')
+                "`model.distiller`: give `links` or MMRazor's keys, not both."
+            )
         if links is None:
             parsed, shared, problems = links_from_mmrazor(
-                student_recorders, teacher_recorders, connectors, distill_losses,
-                loss_forward_mappings)
+                student_recorders,
+                teacher_recorders,
+                connectors,
+                distill_losses,
+                loss_forward_mappings,
+            )
         else:
             parsed, shared, problems = parse_links(links, connectors)
         self.links: list[Link] = parsed
@@ -101,8 +107,10 @@ class LinkDistiller(BaseDistiller):
         if problems:
             raise ConfigError.of(problems)
         self.deliveries = _build_deliveries(distill_deliveries)
-        self.recorders = {owner: Recorder(owner, taps)
-                          for owner, taps in self._taps_by_owner().items()}
+        self.recorders = {
+            owner: Recorder(owner, taps)
+            for owner, taps in self._taps_by_owner().items()
+        }
         # The buffer puts the position into checkpoints; the plain numbers are what is
         # read, because reading a buffer on a GPU would wait for it in every step.
         self.register_buffer('position', torch.zeros(2, dtype=torch.long))
@@ -114,8 +122,11 @@ class LinkDistiller(BaseDistiller):
 
     def _build(self, problems: list[Problem]) -> None:
         """Builds losses, connectors and schedules; collects what is wrong."""
-        paths = {tap.connector: f'{link.path}.{key}.connector'
-                 for link in self.links for key, tap in link.taps.items()}
+        paths = {
+            tap.connector: f'{link.path}.{key}.connector'
+            for link in self.links
+            for key, tap in link.taps.items()
+        }
         for name, config in self.connector_configs.items():
             path = paths.get(name, f'model.distiller.connectors.{name}')
             with _collecting(problems, path):
@@ -125,7 +136,7 @@ class LinkDistiller(BaseDistiller):
                 loss = build_module(link.loss, f'{link.path}.loss')
                 self.distill_losses[link.name] = loss
                 problems += _argument_problems(link, loss)
-            if link.schedule:
+            if link.schedule is not None:
                 with _collecting(problems, f'{link.path}.schedule'):
                     self.schedules[link.name] = build_schedule(link.schedule)
 
@@ -156,9 +167,13 @@ class LinkDistiller(BaseDistiller):
                     continue
                 if tap.of not in models:
                     hint = did_you_mean(tap.of, [*models, BATCH])
-                    found.append(Problem(
-                        f'{path}.of', f'there is no {tap.of!r}.',
-                        f'It is one of {[*models, BATCH]}.{hint}'))
+                    found.append(
+                        Problem(
+                            f'{path}.of',
+                            f'there is no {tap.of!r}.',
+                            f'It is one of {[*models, BATCH]}.{hint}',
+                        )
+                    )
                     continue
                 for _, what, hint in Recorder(tap.of, [tap]).resolve(models[tap.of]):
                     found.append(Problem(f'{path}.at', what, hint))
@@ -181,8 +196,9 @@ class LinkDistiller(BaseDistiller):
         if problems:
             raise ConfigError.of(problems)
 
-    def _plan_link(self, link: Link, batch: Mapping[str, Any],
-                   models: Mapping[str, nn.Module]) -> None:
+    def _plan_link(
+        self, link: Link, batch: Mapping[str, Any], models: Mapping[str, nn.Module]
+    ) -> None:
         values = {}
         for key, tap in link.taps.items():
             try:
@@ -191,13 +207,17 @@ class LinkDistiller(BaseDistiller):
                 raise ConfigError(f'`{link.path}.{key}.connector`: {error}') from error
         aligner = None
         if 'preds_S' in values and 'preds_T' in values:
-            classes = tuple(
+            classes = all(
                 tap.connector is None and _is_classifier(models.get(tap.of), tap)
-                for tap in (link.taps['preds_S'], link.taps['preds_T']))
+                for tap in (link.taps['preds_S'], link.taps['preds_T'])
+            )
             try:
                 aligner = plan_alignment(
-                    self.distill_losses[link.name], values['preds_S'],
-                    values['preds_T'], classes=classes)  # type: ignore[arg-type]
+                    self.distill_losses[link.name],
+                    values['preds_S'],
+                    values['preds_T'],
+                    classes=classes,
+                )
             except ShapeError as error:
                 raise ConfigError(f'`{link.path}`: {error}') from error
         if aligner is not None:
@@ -225,7 +245,8 @@ class LinkDistiller(BaseDistiller):
             self._epoch = int(runtime.get('epoch', 0))
         self._factors = {
             link.name: self.factor(link.name, self._iteration, self._epoch)
-            for link in self.links}
+            for link in self.links
+        }
         self._iteration += 1
         self.position[0], self.position[1] = self._iteration, self._epoch
 
@@ -240,14 +261,22 @@ class LinkDistiller(BaseDistiller):
         """
         schedule = self.schedules.get(link)
         factor = 1.0 if schedule is None else schedule.factor(iteration, epoch)
-        owners = {tap.of for one in self.links if one.name == link
-                  for tap in one.taps.values()}
+        owners = {
+            tap.of
+            for one in self.links
+            if one.name == link
+            for tap in one.taps.values()
+        }
         return factor * math.prod(self.teacher_weights.get(o, 1.0) for o in owners)
 
     def is_active(self, owner: str) -> bool:
         """Whether some link with a weight above 0 in this step asks ``owner``."""
-        return any(tap.of == owner for link in self.links if self._factors[link.name]
-                   for tap in link.taps.values())
+        return any(
+            tap.of == owner
+            for link in self.links
+            if self._factors[link.name]
+            for tap in link.taps.values()
+        )
 
     def idle(self) -> dict[str, Tensor]:
         """Returns zeros for all links, which touch every parameter."""
@@ -274,7 +303,8 @@ class LinkDistiller(BaseDistiller):
         values = {key: self._value(tap, batch) for key, tap in link.taps.items()}
         if link.name in self.aligners:
             values['preds_S'] = self.aligners[link.name](
-                values['preds_S'], values['preds_T'])
+                values['preds_S'], values['preds_T']
+            )
         try:
             loss = self.distill_losses[link.name](**values)
         except ShapeError as error:
@@ -294,8 +324,11 @@ class LinkDistiller(BaseDistiller):
     def _idle(self, link: Link) -> Tensor:
         """Zero that depends on all parameters of a link, so DDP misses no gradient."""
         modules = [self.distill_losses[link.name]]
-        modules += [self.connectors[tap.connector] for tap in link.taps.values()
-                    if tap.connector is not None]
+        modules += [
+            self.connectors[tap.connector]
+            for tap in link.taps.values()
+            if tap.connector is not None
+        ]
         if link.name in self.aligners:
             modules.append(self.aligners[link.name])
         zero = torch.zeros((), device=self.position.device)
@@ -336,13 +369,24 @@ def _argument_problems(link: Link, loss: nn.Module) -> list[Problem]:
     if accepted is None:
         return []
     kind = type(loss).__name__
-    unknown = [Problem(f'{link.path}.{key}', f'`{kind}` has no argument `{key}`.',
-                       f'It takes {list(accepted)}.{did_you_mean(key, accepted)}')
-               for key in link.taps if key not in accepted]
-    missing = [Problem(link.path, f'`{kind}` needs `{key}`.',
-                       f"Add {key}=dict(of='student' or a teacher, at=...).")
-               for key, required in accepted.items()
-               if required and key not in link.taps]
+    unknown = [
+        Problem(
+            f'{link.path}.{key}',
+            f'`{kind}` has no argument `{key}`.',
+            f'It takes {list(accepted)}.{did_you_mean(key, accepted)}',
+        )
+        for key in link.taps
+        if key not in accepted
+    ]
+    missing = [
+        Problem(
+            link.path,
+            f'`{kind}` needs `{key}`.',
+            f"Add {key}=dict(of='student' or a teacher, at=...).",
+        )
+        for key, required in accepted.items()
+        if required and key not in link.taps
+    ]
     return unknown + missing
 
 
@@ -356,8 +400,11 @@ def _is_classifier(model: nn.Module | None, tap: Tap) -> bool:
         return False
     parents = tap.source.name.split('.')
     heads = [model.get_submodule('.'.join(parents[:i])) for i in range(1, len(parents))]
-    return any(channels == getattr(head, name, None) for head in heads
-               for name in ('num_classes', 'out_channels', 'cls_out_channels'))
+    return any(
+        channels == getattr(head, name, None)
+        for head in heads
+        for name in ('num_classes', 'out_channels', 'cls_out_channels')
+    )
 
 
 def _shapes(value: Any) -> Any:
@@ -371,6 +418,5 @@ def _shapes(value: Any) -> Any:
 def _build_deliveries(config: Mapping[str, Any] | None) -> Any:
     if not config:
         return None
-    from mmrazor.models.task_modules import DistillDeliveryManager
-
-    return DistillDeliveryManager(dict(config))
+    with MODELS.switch_scope_and_registry('mmrazor'):
+        return DistillDeliveryManager(dict(config))

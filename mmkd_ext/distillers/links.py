@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Mapping, Union
+from typing import Any, Union
 
 from mmkd_ext.errors import ConfigError, Problem, did_you_mean
 
@@ -36,7 +37,17 @@ __all__ = [
 STUDENT, TEACHER, BATCH = 'student', 'teacher', 'batch'
 BATCH_SOURCES = ('data_samples', 'inputs')
 
-_TAP_KEYS = ('of', 'at', 'call', 'item', 'connector', 'connector_item')
+RECORDERS = (
+    'ModuleOutputs',
+    'ModuleInputs',
+    'MethodOutputs',
+    'MethodInputs',
+    'FunctionOutputs',
+    'FunctionInputs',
+    'Parameter',
+)
+
+TAP_KEYS = ('of', 'at', 'call', 'item', 'connector', 'connector_item')
 _LINK_KEYS = ('loss', 'schedule')
 Call = Union[int, str, 'tuple[int, ...]']
 Item = Union[int, str, 'tuple[Any, ...]', None]
@@ -56,7 +67,9 @@ class Source:
     name: str
 
     def __str__(self) -> str:
-        return self.name if self.kind == 'ModuleOutputs' else f'{self.kind}({self.name})'
+        return (
+            self.name if self.kind == 'ModuleOutputs' else f'{self.kind}({self.name})'
+        )
 
 
 @dataclass(frozen=True)
@@ -135,8 +148,9 @@ def parse_links(
 class _LinkReader:
     """Reads one link; `report` collects what is wrong with it."""
 
-    def __init__(self, path: str, connectors: dict[str, Any],
-                 problems: list[Problem]) -> None:
+    def __init__(
+        self, path: str, connectors: dict[str, Any], problems: list[Problem]
+    ) -> None:
         self.path = path
         self.connectors = connectors
         self.problems = problems
@@ -148,15 +162,22 @@ class _LinkReader:
     def read(self, name: str, config: Any) -> Link | None:
         before = len(self.problems)
         if 'loss' not in name:
-            self.report('', 'the name has no `loss` in it, so mmengine would log the '
-                            'term but never train on it.', f'Call it `loss_{name}`.')
+            self.report(
+                '',
+                'the name has no `loss` in it, so mmengine would log the '
+                'term but never train on it.',
+                f'Call it `loss_{name}`.',
+            )
         if not isinstance(config, Mapping):
             self.report('', f'a link must be a dict, but is {config!r}.')
             return None
         loss = config.get('loss')
         if not isinstance(loss, Mapping) or 'type' not in loss:
-            self.report('loss', f'must be a dict with `type`, but is {loss!r}.',
-                        "Write loss=dict(type='mmkd_ext.CWDLoss', ...).")
+            self.report(
+                'loss',
+                f'must be a dict with `type`, but is {loss!r}.',
+                "Write loss=dict(type='mmkd_ext.CWDLoss', ...).",
+            )
         taps = {}
         for key, value in config.items():
             if key in _LINK_KEYS:
@@ -166,36 +187,50 @@ class _LinkReader:
                 if tap is not None:
                     taps[key] = tap
             else:
-                self.report(key, f'unknown key, or a tap without `of` and `at`: '
-                                 f'{value!r}.',
-                            'A link holds `loss`, `schedule` and a tap for each '
-                            f'argument of the loss.{did_you_mean(key, _LINK_KEYS)}')
+                self.report(
+                    key,
+                    f'unknown key, or a tap without `of` and `at`: {value!r}.',
+                    'A link holds `loss`, `schedule` and a tap for each '
+                    f'argument of the loss.{did_you_mean(key, _LINK_KEYS)}',
+                )
         if len(self.problems) > before:
             return None
-        schedule = config.get('schedule')
-        return Link(name, dict(loss), taps, schedule and dict(schedule), self.path)
+        return Link(name, dict(loss or {}), taps, config.get('schedule'), self.path)
 
     def read_tap(self, link: str, key: str, config: Mapping[str, Any]) -> Tap | None:
         before = len(self.problems)
-        for unknown in [k for k in config if k not in _TAP_KEYS]:
-            self.report(f'{key}.{unknown}', 'unknown key of a tap.',
-                        f'A tap has {list(_TAP_KEYS)}.'
-                        f'{did_you_mean(unknown, _TAP_KEYS)}')
+        for unknown in [k for k in config if k not in TAP_KEYS]:
+            self.report(
+                f'{key}.{unknown}',
+                'unknown key of a tap.',
+                f'A tap has {list(TAP_KEYS)}.{did_you_mean(unknown, TAP_KEYS)}',
+            )
         of = config.get('of')
         if not isinstance(of, str):
-            self.report(f'{key}.of', f"must be 'student', 'batch' or a teacher's name, "
-                                     f'but is {of!r}.')
+            self.report(
+                f'{key}.of',
+                f"must be 'student', 'batch' or a teacher's name, but is {of!r}.",
+            )
         source = self.read_source(key, of, config.get('at'))
         connector = self.read_connector(link, key, config.get('connector'))
         call = _to_tuple(config.get('call', 0))
-        if not (call == 'all' or _is_index(call)
-                or (isinstance(call, tuple) and call and all(map(_is_index, call)))):
-            self.report(f'{key}.call', f"must be a call's index >= 0, a list of these or "
-                                       f"'all', but is {call!r}.")
+        if not (
+            call == 'all'
+            or _is_index(call)
+            or (isinstance(call, tuple) and call and all(map(_is_index, call)))
+        ):
+            self.report(
+                f'{key}.call',
+                f"must be a call's index >= 0, a list of these or "
+                f"'all', but is {call!r}.",
+            )
         item = _to_tuple(config.get('item'))
         if not _is_item(item):
-            self.report(f'{key}.item', "must be an index, a dotted path such as '0.2', "
-                                       f'or a list of these, but is {item!r}.')
+            self.report(
+                f'{key}.item',
+                "must be an index, a dotted path such as '0.2', "
+                f'or a list of these, but is {item!r}.',
+            )
         if source is None or len(self.problems) > before:
             return None
         return Tap(str(of), source, call, item, connector, config.get('connector_item'))
@@ -203,21 +238,37 @@ class _LinkReader:
     def read_source(self, key: str, of: Any, at: Any) -> Source | None:
         if isinstance(at, Mapping):
             unknown = [k for k in at if k not in ('type', 'source')]
-            if unknown or not all(isinstance(at.get(k), str)
-                                  for k in ('type', 'source')):
-                self.report(f'{key}.at', f'a recorder has `type` and `source`, but is '
-                                         f'{dict(at)!r}.')
+            if unknown or not all(
+                isinstance(at.get(k), str) for k in ('type', 'source')
+            ):
+                self.report(
+                    f'{key}.at',
+                    f'a recorder has `type` and `source`, but is {dict(at)!r}.',
+                )
                 return None
-            return Source(at['type'].removesuffix('Recorder'), _dotted(at['source']))
+            kind = at['type'].removesuffix('Recorder')
+            if kind not in RECORDERS and '.' not in kind:
+                self.report(
+                    f'{key}.at.type',
+                    f'there is no recorder {at["type"]!r}.',
+                    f'It is one of {list(RECORDERS)}.{did_you_mean(kind, RECORDERS)}',
+                )
+                return None
+            return Source(kind, _dotted(at['source']))
         if not isinstance(at, str) or not at:
-            self.report(f'{key}.at', f"must be a module's dotted name or a recorder "
-                                     f'dict, but is {at!r}.')
+            self.report(
+                f'{key}.at',
+                f"must be a module's dotted name or a recorder dict, but is {at!r}.",
+            )
             return None
         if of == BATCH:
             if at not in BATCH_SOURCES:
-                self.report(f'{key}.at', f'the batch has no {at!r}.',
-                            f'Choose from {list(BATCH_SOURCES)}.'
-                            f'{did_you_mean(at, BATCH_SOURCES)}')
+                self.report(
+                    f'{key}.at',
+                    f'the batch has no {at!r}.',
+                    f'Choose from {list(BATCH_SOURCES)}.'
+                    f'{did_you_mean(at, BATCH_SOURCES)}',
+                )
                 return None
             return Source('Batch', at)
         return Source('ModuleOutputs', _dotted(at))
@@ -227,16 +278,21 @@ class _LinkReader:
             return None
         if isinstance(config, str):
             if config not in self.connectors:
-                self.report(f'{key}.connector', f'no connector is named {config!r}.',
-                            "Write the connector's dict here, or name it in the "
-                            "distiller's `connectors`."
-                            f'{did_you_mean(config, self.connectors)}')
+                self.report(
+                    f'{key}.connector',
+                    f'no connector is named {config!r}.',
+                    "Write the connector's dict here, or name it in the "
+                    "distiller's `connectors`."
+                    f'{did_you_mean(config, self.connectors)}',
+                )
             return config
         parts = config if isinstance(config, (list, tuple)) else [config]
         for part in parts:
             if not isinstance(part, Mapping) or 'type' not in part:
-                self.report(f'{key}.connector', f'must be a dict with `type`, or a '
-                                                f'list of these, but is {part!r}.')
+                self.report(
+                    f'{key}.connector',
+                    f'must be a dict with `type`, or a list of these, but is {part!r}.',
+                )
                 return None
         name = f'{link}_{key}'
         self.connectors[name] = copy.deepcopy(config)
@@ -262,18 +318,26 @@ def links_from_mmrazor(
     losses = distill_losses or {}
     connectors = dict(connectors or {})
     problems: list[Problem] = []
-    for name in losses:
-        if name not in mappings:
-            problems.append(Problem(
-                f'{path}.distill_losses.{name}',
-                'no mapping gives it its arguments, so it would never be computed.',
-                f'Add loss_forward_mappings.{name}.{did_you_mean(name, mappings)}'))
+    problems += [
+        Problem(
+            f'{path}.distill_losses.{name}',
+            'no mapping gives it its arguments, so it would never be computed.',
+            f'Add loss_forward_mappings.{name}.{did_you_mean(name, mappings)}',
+        )
+        for name in losses
+        if name not in mappings
+    ]
     links = {}
     for name, mapping in mappings.items():
         where = f'{path}.loss_forward_mappings.{name}'
         if name not in losses:
-            problems.append(Problem(where, 'there is no such loss.', 'Name one of '
-                            f'`distill_losses`.{did_you_mean(name, losses)}'))
+            problems.append(
+                Problem(
+                    where,
+                    'there is no such loss.',
+                    f'Name one of `distill_losses`.{did_you_mean(name, losses)}',
+                )
+            )
             continue
         link: dict[str, Any] = {'loss': losses[name]}
         for key, record in mapping.items():
@@ -288,8 +352,12 @@ def links_from_mmrazor(
     return parse_links(links, connectors, path=f'{path}.loss_forward_mappings')
 
 
-_RECORD_KEYS = {'record_idx': 'call', 'data_idx': 'item', 'connector': 'connector',
-                'connector_idx': 'connector_item'}
+_RECORD_KEYS = {
+    'record_idx': 'call',
+    'data_idx': 'item',
+    'connector': 'connector',
+    'connector_idx': 'connector_item',
+}
 
 
 def _tap_from_record(
@@ -299,24 +367,42 @@ def _tap_from_record(
     if not isinstance(record, Mapping):
         return None, [Problem(where, f'must be a dict, but is {record!r}.')]
     known = ('recorder', 'from_student', *_RECORD_KEYS)
-    problems = [Problem(f'{where}.{key}', 'unknown key.',
-                        f'It takes {list(known)}.{did_you_mean(key, known)}')
-                for key in record if key not in known]
+    problems = [
+        Problem(
+            f'{where}.{key}',
+            'unknown key.',
+            f'It takes {list(known)}.{did_you_mean(key, known)}',
+        )
+        for key in record
+        if key not in known
+    ]
     student = record.get('from_student')
     if not isinstance(student, bool):
-        problems.append(Problem(f'{where}.from_student',
-                                f'must be True or False, but is {student!r}.'))
+        problems.append(
+            Problem(
+                f'{where}.from_student', f'must be True or False, but is {student!r}.'
+            )
+        )
         return None, problems
-    name = record.get('recorder')
+    name = str(record.get('recorder'))
     if name not in recorders[student]:
         whose = STUDENT if student else TEACHER
-        problems.append(Problem(
-            f'{where}.recorder', f'no recorder {name!r} among `{whose}_recorders`.',
-            did_you_mean(str(name), recorders[student]).strip()))
+        problems.append(
+            Problem(
+                f'{where}.recorder',
+                f'no recorder {name!r} among `{whose}_recorders`.',
+                did_you_mean(name, recorders[student]).strip(),
+            )
+        )
         return None, problems
     tap = {'of': STUDENT if student else TEACHER, 'at': dict(recorders[student][name])}
-    tap.update({ours: record[theirs] for theirs, ours in _RECORD_KEYS.items()
-                if record.get(theirs) is not None})
+    tap.update(
+        {
+            ours: record[theirs]
+            for theirs, ours in _RECORD_KEYS.items()
+            if record.get(theirs) is not None
+        }
+    )
     return tap, problems
 
 
@@ -334,9 +420,12 @@ def links_to_mmrazor(
             a pyramid chosen with lists, a schedule.
     """
     out: dict[str, dict[str, Any]] = {
-        'student_recorders': {}, 'teacher_recorders': {},
+        'student_recorders': {},
+        'teacher_recorders': {},
         'connectors': {name: copy.deepcopy(c) for name, c in connectors.items()},
-        'distill_losses': {}, 'loss_forward_mappings': {}}
+        'distill_losses': {},
+        'loss_forward_mappings': {},
+    }
     for link in links:
         if link.schedule:
             raise ConfigError(f'`{link.path}.schedule`: MMRazor has no schedules.')
@@ -347,13 +436,26 @@ def links_to_mmrazor(
                 raise ConfigError(f'`{link.path}.{key}`: MMRazor cannot say {tap}.')
             recorder = f'{tap.source.kind}_{tap.source.name}'
             out[f'{tap.of}_recorders'][recorder] = {
-                'type': tap.source.kind, 'source': tap.source.name}
-            record: dict[str, Any] = {'recorder': recorder,
-                                      'from_student': tap.of == STUDENT}
-            values = {'call': tap.call or None, 'item': tap.item,
-                      'connector': tap.connector, 'connector_item': tap.connector_item}
-            record.update({theirs: values[ours] for theirs, ours in _RECORD_KEYS.items()
-                           if values[ours] is not None})
+                'type': tap.source.kind,
+                'source': tap.source.name,
+            }
+            record: dict[str, Any] = {
+                'recorder': recorder,
+                'from_student': tap.of == STUDENT,
+            }
+            values = {
+                'call': tap.call or None,
+                'item': tap.item,
+                'connector': tap.connector,
+                'connector_item': tap.connector_item,
+            }
+            record.update(
+                {
+                    theirs: values[ours]
+                    for theirs, ours in _RECORD_KEYS.items()
+                    if values[ours] is not None
+                }
+            )
             mapping[key] = record
     return out
 

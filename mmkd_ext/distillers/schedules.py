@@ -35,8 +35,14 @@ class Schedule(ABC):
 class ConstantSchedule(Schedule):
     """The same factor throughout, or only from ``begin`` until before ``end``."""
 
-    def __init__(self, value: float = 1.0, begin: int = 0, end: int | None = None,
-                 *, by_epoch: bool = False) -> None:
+    def __init__(
+        self,
+        value: float = 1.0,
+        begin: int = 0,
+        end: int | None = None,
+        *,
+        by_epoch: bool = False,
+    ) -> None:
         super().__init__(by_epoch=by_epoch)
         check_range('value', value, low=0)
         check_range('begin', begin, low=0)
@@ -52,8 +58,15 @@ class ConstantSchedule(Schedule):
 class LinearSchedule(Schedule):
     """From ``start`` at ``begin`` to ``stop`` at ``end`` in a straight line."""
 
-    def __init__(self, end: int, start: float = 0.0, stop: float = 1.0,
-                 begin: int = 0, *, by_epoch: bool = False) -> None:
+    def __init__(
+        self,
+        end: int,
+        start: float = 0.0,
+        stop: float = 1.0,
+        begin: int = 0,
+        *,
+        by_epoch: bool = False,
+    ) -> None:
         super().__init__(by_epoch=by_epoch)
         check_range('start', start, low=0)
         check_range('stop', stop, low=0)
@@ -80,18 +93,25 @@ class CosineSchedule(LinearSchedule):
 class MultiStepSchedule(Schedule):
     """Starts at ``value`` and is multiplied by ``gamma`` at each milestone."""
 
-    def __init__(self, milestones: list[int], gamma: float = 0.1, value: float = 1.0,
-                 *, by_epoch: bool = False) -> None:
+    def __init__(
+        self,
+        milestones: list[int],
+        gamma: float = 0.1,
+        value: float = 1.0,
+        *,
+        by_epoch: bool = False,
+    ) -> None:
         super().__init__(by_epoch=by_epoch)
         check_range('gamma', gamma, low=0)
         check_range('value', value, low=0)
         if not milestones or list(milestones) != sorted(set(milestones)):
             raise ConfigError(
-                f'`milestones` must be a non-empty rising list, but is {milestones!r}.')
+                f'`milestones` must be a non-empty rising list, but is {milestones!r}.'
+            )
         self.milestones, self.gamma, self.value = list(milestones), gamma, value
 
     def at(self, position: int) -> float:
-        return self.value * self.gamma**bisect.bisect_right(self.milestones, position)
+        return self.value * self.gamma ** bisect.bisect_right(self.milestones, position)
 
 
 SCHEDULES: dict[str, type[Schedule]] = {
@@ -112,7 +132,8 @@ def build_schedule(config: dict[str, Any]) -> Schedule:
         kind = config.get('type') if isinstance(config, dict) else config
         raise ConfigError(
             f'a schedule needs `type`, one of {sorted(SCHEDULES)}, but has {kind!r}.'
-            f'{did_you_mean(str(kind), SCHEDULES)}')
+            f'{did_you_mean(str(kind), SCHEDULES)}'
+        )
     arguments = {key: value for key, value in config.items() if key != 'type'}
     kind = SCHEDULES[config['type']]
     parameters = inspect.signature(kind).parameters
@@ -120,9 +141,13 @@ def build_schedule(config: dict[str, Any]) -> Schedule:
         if key not in parameters:
             raise ConfigError(
                 f'schedule {config["type"]!r} has no argument `{key}`; it takes '
-                f'{list(parameters)}.{did_you_mean(key, parameters)}')
-    missing = [name for name, p in parameters.items()
-               if p.default is p.empty and name not in arguments]
+                f'{list(parameters)}.{did_you_mean(key, parameters)}'
+            )
+    missing = [
+        name
+        for name, p in parameters.items()
+        if p.default is p.empty and name not in arguments
+    ]
     if missing:
         raise ConfigError(f'schedule {config["type"]!r} needs {missing}.')
     return kind(**arguments)

@@ -80,15 +80,28 @@ class Recorder:
             if source.name not in modules:
                 near = did_you_mean(source.name, (n for n in modules if n))
                 top = ', '.join(name for name, _ in model.named_children())
-                found.append((tap, f'{_kind(model)} of `{self.owner}` has no module '
-                                   f'`{source.name}`.', near or f'It has: {top}.'))
+                found.append(
+                    (
+                        tap,
+                        f'{_kind(model)} of `{self.owner}` has no module '
+                        f'`{source.name}`.',
+                        near or f'It has: {top}.',
+                    )
+                )
             elif _is_container(modules[source.name]):
-                children = [f'{source.name}.{name}' for name, _ in
-                            modules[source.name].named_children()]
-                found.append((tap, f'`{source.name}` of `{self.owner}` is a container '
-                                   f'({type(modules[source.name]).__name__}), which is '
-                                   'never called itself.',
-                              f'Tap what it holds: {children[:6]}.'))
+                children = [
+                    f'{source.name}.{name}'
+                    for name, _ in modules[source.name].named_children()
+                ]
+                found.append(
+                    (
+                        tap,
+                        f'`{source.name}` of `{self.owner}` is a container '
+                        f'({type(modules[source.name]).__name__}), which is '
+                        'never called itself.',
+                        f'Tap what it holds: {children[:6]}.',
+                    )
+                )
         return found
 
     @contextmanager
@@ -104,8 +117,9 @@ class Recorder:
             for source in self.needed:
                 if source.kind in _MODULE_KINDS:
                     module = model.get_submodule(source.name)
-                    stack.enter_context(_listening(
-                        module, functools.partial(self._hear, source, stop)))
+                    stack.enter_context(
+                        _listening(module, functools.partial(self._hear, source, stop))
+                    )
             for recorder in self._foreign.values():
                 if not recorder._initialized:
                     recorder.initialize(model)
@@ -126,19 +140,29 @@ class Recorder:
             raise _StopForward
 
     def _complete(self) -> bool:
-        return all(len(self._records.get(source, ())) >= (needed or 0)
-                   for source, needed in self.needed.items())
+        return all(
+            len(self._records.get(source, ())) >= (needed or 0)
+            for source, needed in self.needed.items()
+        )
 
     def silent(self) -> list[Tap]:
         """Returns the taps that got fewer calls than they need."""
-        return [tap for tap in self.taps
-                if len(self._calls(tap.source)) < max(1, self.needed[tap.source] or 1)]
+        return [
+            tap
+            for tap in self.taps
+            if len(self._calls(tap.source)) < max(1, self.needed[tap.source] or 1)
+        ]
 
     def changed(self) -> list[Tap]:
         """Returns the taps whose tensors were changed in place after recording."""
-        return [tap for tap in self.taps if any(
-            _versions(value) != versions
-            for value, versions in self._records.get(tap.source, ()))]
+        return [
+            tap
+            for tap in self.taps
+            if any(
+                _versions(value) != versions
+                for value, versions in self._records.get(tap.source, ())
+            )
+        ]
 
     def value(self, tap: Tap) -> Any:
         """Returns what a tap recorded: the chosen calls and part.
@@ -156,7 +180,8 @@ class Recorder:
                 f'`{tap.source}` of `{self.owner}` was changed in place by a later '
                 'operation, so what a link would see is not what the module returned. '
                 'Tap the later module, or set `module_inplace=False` '
-                '(`teacher_module_inplace=False`).')
+                '(`teacher_module_inplace=False`).'
+            )
         if tap.call == 'all':
             return tuple(select(call, tap.item, self._where(tap)) for call in calls)
         if isinstance(tap.call, tuple):
@@ -166,12 +191,16 @@ class Recorder:
     def silence(self, tap: Tap, calls: int) -> str:
         """Says why a tap has too few records and what to use instead."""
         if not calls:
-            return (f'`{tap.source}` of `{self.owner}` was not called in this forward '
-                    'pass: the branch is unused in this mode (as an auxiliary head is '
-                    "outside of mode='loss'). `listed_taps` or `tools/check_config.py` "
-                    'show what is called.')
-        return (f'`{tap.source}` of `{self.owner}` was called {calls} time(s), but '
-                f'`call={tap.call}` was asked; calls are counted from 0.')
+            return (
+                f'`{tap.source}` of `{self.owner}` was not called in this forward '
+                'pass: the branch is unused in this mode (as an auxiliary head is '
+                "outside of mode='loss'). `listed_taps` or `tools/check_config.py` "
+                'show what is called.'
+            )
+        return (
+            f'`{tap.source}` of `{self.owner}` was called {calls} time(s), but '
+            f'`call={tap.call}` was asked; calls are counted from 0.'
+        )
 
     def _calls(self, source: Source) -> list[Any]:
         if source in self._foreign:
@@ -213,12 +242,17 @@ def select(value: Any, item: Any, where: str) -> Any:
     for key in [item] if isinstance(item, int) else str(item).split('.'):
         if isinstance(value, dict) and key in value:
             value = value[key]
-        elif (isinstance(value, (list, tuple)) and str(key).lstrip('-').isdigit()
-              and -len(value) <= int(key) < len(value)):
+        elif (
+            isinstance(value, (list, tuple))
+            and str(key).lstrip('-').isdigit()
+            and -len(value) <= int(key) < len(value)
+        ):
             value = value[int(key)]
         else:
-            raise TapError(f'{where} has no item {item!r}: there is no {key!r} in '
-                           f'{describe(value)}.')
+            raise TapError(
+                f'{where} has no item {item!r}: there is no {key!r} in '
+                f'{describe(value)}.'
+            )
     return value
 
 
@@ -247,22 +281,22 @@ def listed_taps(
 
     def note(name: str, module: nn.Module, inputs: Any, outputs: Any) -> None:
         kind, what, count = calls.get(
-            name, (type(module).__name__, describe(outputs), 0))
+            name, (type(module).__name__, describe(outputs), 0)
+        )
         calls[name] = (kind, what, count + 1)
 
     with ExitStack() as stack:
         for name, module in model.named_modules():
             if name and not _is_container(module):
-                stack.enter_context(_listening(
-                    module, functools.partial(note, name, module)))
+                stack.enter_context(
+                    _listening(module, functools.partial(note, name, module))
+                )
         run(model)
     return [(name, *entry) for name, entry in calls.items()]
 
 
 @contextmanager
-def _listening(
-    module: nn.Module, hear: Callable[[Any, Any], None]
-) -> Iterator[None]:
+def _listening(module: nn.Module, hear: Callable[[Any, Any], None]) -> Iterator[None]:
     """Calls ``hear(inputs, outputs)`` after each ``forward`` during the block."""
     own = module.__dict__.get('forward')
     forward = module.forward
@@ -273,14 +307,14 @@ def _listening(
         hear((*args, *kwargs.values()), outputs)
         return outputs
 
-    module.forward = heard  # type: ignore[method-assign]
+    module.forward = heard
     try:
         yield
     finally:
         if own is None:
             del module.__dict__['forward']
         else:
-            module.forward = own  # type: ignore[method-assign]
+            module.forward = own
 
 
 def _foreign_recorders(sources: Iterable[Source]) -> dict[Source, Any]:
@@ -288,10 +322,14 @@ def _foreign_recorders(sources: Iterable[Source]) -> dict[Source, Any]:
     foreign = [s for s in sources if s.kind not in _MODULE_KINDS]
     if not foreign:
         return {}
-    from mmrazor.models.task_modules import RecorderManager
+    from mmkd_ext.razor import RecorderManager
 
-    manager = RecorderManager({
-        str(i): {'type': s.kind, 'source': s.name} for i, s in enumerate(foreign)})
+    manager = RecorderManager(
+        {
+            str(i): {'type': f'mmrazor.{s.kind}', 'source': s.name}
+            for i, s in enumerate(foreign)
+        }
+    )
     return {s: manager.get_recorder(str(i)) for i, s in enumerate(foreign)}
 
 

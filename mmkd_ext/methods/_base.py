@@ -97,8 +97,10 @@ class PairLoss(nn.Module, ABC):
                 f'got {len(levels)}; choose another reduction or one link a level.'
             )
         with torch.autocast(levels[0][0].device.type, enabled=False):
-            parts = [self._reduce(self.compute(*self._prepare(s, t), **extras))
-                     for s, t in levels]
+            parts = [
+                self._reduce(self.compute(*self._prepare(s, t), **extras))
+                for s, t in levels
+            ]
         return self.loss_weight * sum(parts[1:], parts[0])
 
     def extra_repr(self) -> str:
@@ -112,10 +114,9 @@ class PairLoss(nn.Module, ABC):
     def _reduce(self, items: Tensor) -> Tensor:
         if self.reduction == 'none':
             return items
-        if self.reduction == 'mean':
-            return items.mean()
-        total = items.sum()
-        return total if self.reduction == 'sum' else total / items.shape[0]
+        # a sum that is divided: the gradient of a mean would fill a whole map
+        count = {'sum': 1, 'mean': items.numel(), 'batchmean': items.shape[0]}
+        return items.sum() / count[self.reduction]
 
 
 def pair_levels(student: Levels, teacher: Levels) -> list[tuple[Tensor, Tensor]]:
@@ -128,8 +129,11 @@ def pair_levels(student: Levels, teacher: Levels) -> list[tuple[Tensor, Tensor]]
     sides = {}
     for name, side in (('preds_S', student), ('preds_T', teacher)):
         levels = [side] if isinstance(side, Tensor) else side
-        if not isinstance(levels, (list, tuple)) or not levels or not all(
-                isinstance(level, Tensor) for level in levels):
+        if (
+            not isinstance(levels, (list, tuple))
+            or not levels
+            or not all(isinstance(level, Tensor) for level in levels)
+        ):
             raise ShapeError(
                 f'`{name}` must be a tensor or a non-empty tuple of tensors, but is '
                 f'{_describe(side)}; choose one with `item`.'
@@ -150,7 +154,8 @@ def _describe(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         shapes = ', '.join(
             str(tuple(v.shape)) if isinstance(v, Tensor) else type(v).__name__
-            for v in value)
+            for v in value
+        )
         return f'{type(value).__name__} of {len(value)} ({shapes})'
     return f'{type(value).__name__}'
 

@@ -1,8 +1,8 @@
 r"""FitNets: Hints for Thin Deep Nets.
 
-Romero et al., ICLR 2015, `arXiv 1412.6550 <https://arxiv.org/abs/1412.6550>`_. A feature
-method: a regressor maps the student's feature onto the teacher's, and both learn to
-make the squared difference small.
+Romero et al., ICLR 2015, `arXiv 1412.6550 <https://arxiv.org/abs/1412.6550>`_. A
+feature method: a regressor maps the student's feature onto the teacher's, and both
+learn to make the squared difference small.
 
 Recipe: joint training as in RepDistiller (CRD, ICLR 2020): mean squared error, weight
 100 on CIFAR-100; weight 10 for segmentation as in CIRKD. Tap features before their
@@ -40,7 +40,8 @@ class FitNetsLoss(PairLoss):
 
     Examples:
         >>> import torch
-        >>> FitNetsLoss(loss_weight=10.0)(torch.ones(2, 8, 4, 4), torch.zeros(2, 8, 4, 4))
+        >>> student, teacher = torch.ones(2, 8, 4, 4), torch.zeros(2, 8, 4, 4)
+        >>> FitNetsLoss(loss_weight=10.0)(student, teacher)
         tensor(10.)
     """
 

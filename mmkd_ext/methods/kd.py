@@ -5,8 +5,8 @@ response method: the student's class distribution follows the teacher's, both so
 by a temperature. On dense logits every pixel is a sample (pixel-wise distillation).
 
 Recipe: segmentation logits at ``decode_head.conv_seg``, ``tau=1``, weight 1, as the
-pixel term of CIRKD (CVPR 2022); classification logits, ``tau=4``, weight 0.9 with 0.1 on
-the cross entropy, as RepDistiller does on CIFAR-100.
+pixel term of CIRKD (CVPR 2022); classification logits, ``tau=4``, weight 0.9 with 0.1
+on the cross entropy, as RepDistiller does on CIFAR-100.
 """
 
 from __future__ import annotations

@@ -1,0 +1,111 @@
+"""Measuring side by side: interleaved rounds, medians, spread, peak memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+Job = Callable[[], Any]
+
+
+def interleaved(
+    jobs: dict[str, Job], rounds: int, warmup: int = 2
+) -> dict[str, list[float]]:
+    """Times all jobs once a round, in turning order, so that drift hits all alike.
+
+    What is counted is the processor time of this process: on a shared machine it says
+    what the job costs, where a clock on the wall says who else was there.
+    """
+    names = list(jobs)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(warmup + rounds):
+        turn = number % len(names)
+        for name in names[turn:] + names[:turn]:
+            start = time.process_time()
+            jobs[name]()
+            if number >= warmup:
+                times[name].append(time.process_time() - start)
+    return times
+
+
+def summary(times: list[float]) -> dict[str, float]:
+    """Median and quartiles in milliseconds."""
+    low, middle, high = statistics.quantiles(times, n=4)
+    return {
+        'median_ms': round(middle * 1e3, 2),
+        'q1_ms': round(low * 1e3, 2),
+        'q3_ms': round(high * 1e3, 2),
+        'runs': len(times),
+    }
+
+
+def ratio(of: list[float], to: list[float]) -> dict[str, float]:
+    """Ratio round by round: median and quartiles."""
+    low, middle, high = statistics.quantiles([a / b for a, b in zip(of, to)], n=4)
+    return {'median': round(middle, 3), 'q1': round(low, 3), 'q3': round(high, 3)}
+
+
+def peak_memory(job: Job) -> int:
+    """Most bytes of CPU tensors alive at once during a job, above the start."""
+    job()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as prof:
+        job()
+    events = [
+        (event.start_ns(), event.nbytes())
+        for event in prof.profiler.kineto_results.events()
+        if event.name() == '[memory]'
+    ]
+    now = most = 0
+    for _, size in sorted(events, key=lambda event: event[0]):
+        now += size
+        most = max(most, now)
+    return most
+
+
+def environment() -> dict[str, Any]:
+    """What a reader needs to place the numbers."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {}
+    for package in ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmrazor'):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = 'not installed'
+    commit = subprocess.run(
+        ['git', 'describe', '--always', '--dirty'],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
+    ).stdout.strip()
+    return {
+        'commit': commit or 'unknown',
+        'python': platform.python_version(),
+        'versions': versions,
+        'threads': torch.get_num_threads(),
+        'cores': os.cpu_count(),
+        'processor': platform.machine(),
+        'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def write(result: dict[str, Any], out: Path) -> None:
+    """Writes JSON through a temporary file."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(
+        'w', dir=out.parent, suffix='.tmp', delete=False
+    ) as file:
+        json.dump(result, file, indent=2)
+        file.write('\n')
+    os.replace(file.name, out)

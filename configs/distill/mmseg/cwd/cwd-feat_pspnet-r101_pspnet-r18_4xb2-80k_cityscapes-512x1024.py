@@ -1,0 +1,28 @@
+"""CWD on the features before the classifier: PSPNet-R101 -> PSPNet-R18, Cityscapes.
+
+Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+https://arxiv.org/abs/2011.13256; weight 50 as in CIRKD's re-implementation. The 1x1
+convolution from 128 to 512 channels is added by alignment.
+Command: bash tools/dist_train.sh CONFIG 4
+Expected: the authors report 69.10 -> 74.27 mIoU (val, mean of 3) for their student
+trained 40k iterations at 512x512. Not measured by us.
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_80k.py',
+    '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+]
+feature = 'decode_head.bottleneck'
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_cwd=dict(
+                loss=dict(type='mmkd_ext.CWDLoss', tau=1.0, loss_weight=50.0),
+                preds_S=dict(of='student', at=feature),
+                preds_T=dict(of='teacher', at=feature),
+            )
+        ),
+    )
+)

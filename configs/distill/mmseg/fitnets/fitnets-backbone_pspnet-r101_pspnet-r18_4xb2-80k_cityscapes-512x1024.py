@@ -1,0 +1,27 @@
+"""FitNets on the last backbone stage: PSPNet-R101 -> PSPNet-R18, Cityscapes.
+
+Paper: FitNets: Hints for Thin Deep Nets, ICLR 2015, https://arxiv.org/abs/1412.6550;
+joint training, weight 10 as in CIRKD. The 1x1 regressor from 512 to 2048 channels is
+added by alignment.
+Command: bash tools/dist_train.sh CONFIG 4
+Expected: no published figure for this pair and schedule is known to us.
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_80k.py',
+    '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+]
+last_stage = dict(at='backbone', item=3)
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_fitnets=dict(
+                loss=dict(type='mmkd_ext.FitNetsLoss', loss_weight=10.0),
+                preds_S=dict(of='student', **last_stage),
+                preds_T=dict(of='teacher', **last_stage),
+            )
+        ),
+    )
+)

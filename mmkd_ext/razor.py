@@ -1,0 +1,21 @@
+"""The only door to mmrazor: applies the patches it needs, then imports it."""
+
+from __future__ import annotations
+
+from mmkd_ext import compat
+
+compat.apply()
+
+from mmrazor.models.algorithms.base import BaseAlgorithm  # noqa: E402
+from mmrazor.models.distillers import BaseDistiller  # noqa: E402
+from mmrazor.models.task_modules import (  # noqa: E402
+    DistillDeliveryManager,
+    RecorderManager,
+)
+
+__all__ = [
+    'BaseAlgorithm',
+    'BaseDistiller',
+    'DistillDeliveryManager',
+    'RecorderManager',
+]

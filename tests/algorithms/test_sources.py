@@ -1,0 +1,81 @@
+"""Where models come from."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmkd_ext.algorithms.sources import build_model, model_config
+from mmkd_ext.errors import ConfigError
+from mmkd_ext.testing.toy import ToyModel
+
+TOY = "model = dict(type='mmkd_ext.ToyModel', channels={})\n"
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / 'toy.py'
+    path.write_text("default_scope = 'mmengine'\n" + TOY.format(6))
+    return str(path)
+
+
+def test_a_built_model_is_taken_as_it_is():
+    model = ToyModel()
+    assert build_model(model, 'x') is model
+
+
+def test_a_dict_is_built_and_left_unchanged():
+    config = dict(type='mmkd_ext.ToyModel', channels=5)
+    assert build_model(config, 'x').channels == 5
+    assert config == dict(type='mmkd_ext.ToyModel', channels=5)
+
+
+def test_a_file_is_read(file):
+    assert build_model(file, 'x').channels == 6
+
+
+def test_cfg_path_takes_overrides(file):
+    model = build_model(dict(cfg_path=file, pretrained=False, channels=7), 'x')
+    assert model.channels == 7
+
+
+def test_a_distillation_file_gives_its_student(tmp_path, file):
+    path = tmp_path / 'distill.py'
+    path.write_text(
+        f"model = dict(type='mmkd_ext.TeacherDistill', "
+        f'architecture=dict(cfg_path={file!r}))\n'
+    )
+    assert build_model(str(path), 'x').channels == 6
+
+
+@pytest.mark.mmseg
+def test_a_package_config_is_found_and_keeps_its_scope():
+    config = model_config('mmseg::fcn/fcn_r18-d8_4xb2-80k_cityscapes-512x1024.py', 'x')
+    assert config['_scope_'] == 'mmseg'
+    assert config.decode_head.type == 'FCNHead'
+
+
+@pytest.mark.parametrize(
+    ('source', 'words'),
+    [
+        ('nowhere.py', "no file 'nowhere.py'"),
+        ('mmengine::nowhere.py', 'no config'),
+        ('nopackage::x.py', 'cannot read'),
+        (3, 'must be a model dict'),
+        (dict(channels=3), 'must be a model dict'),
+        (dict(type='mmkd_ext.ToyModl'), 'cannot be built'),
+        (dict(type='mmkd_ext.ToyModel', chanels=3), 'chanels'),
+        (dict(type='mmkd_ext.CWDLoss'), 'no mmengine `BaseModel`'),
+    ],
+)
+def test_says_what_is_wrong_and_where(source, words):
+    with pytest.raises(ConfigError) as error:
+        build_model(source, 'model.teacher')
+    assert '`model.teacher' in str(error.value)
+    assert words in str(error.value)
+
+
+def test_a_file_without_model_is_refused(tmp_path):
+    path = tmp_path / 'empty.py'
+    path.write_text('a = 1\n')
+    with pytest.raises(ConfigError, match='no `model`'):
+        build_model(str(path), 'model.teacher')

@@ -1,0 +1,214 @@
+"""The grammar of links, and MMRazor's form of the same."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from mmkd_ext.distillers.links import (
+    Source,
+    Tap,
+    links_from_mmrazor,
+    links_to_mmrazor,
+    parse_links,
+)
+from mmkd_ext.errors import ConfigError
+
+
+def link(**changes):
+    config = dict(
+        loss=dict(type='mmkd_ext.CWDLoss'),
+        preds_S=dict(of='student', at='neck'),
+        preds_T=dict(of='teacher', at='neck'),
+    )
+    config.update(changes)
+    return {'loss_x': config}
+
+
+def problems_of(links, **more):
+    return parse_links(links, **more)[2]
+
+
+def test_reads_a_link():
+    (read,), connectors, problems = parse_links(link())
+    assert not problems
+    assert not connectors
+    assert read.name == 'loss_x'
+    assert read.taps['preds_S'] == Tap('student', Source('ModuleOutputs', 'neck'))
+
+
+def test_brackets_and_dots_mean_the_same():
+    links = link(preds_S=dict(of='student', at='neck.fpn_convs[2].conv'))
+    (read,), _, _ = parse_links(links)
+    assert read.taps['preds_S'].source.name == 'neck.fpn_convs.2.conv'
+
+
+def test_lists_of_calls_and_items_become_tuples():
+    tap = dict(of='student', at='neck', call=[0, 2], item=['0.a', 1])
+    (read,), _, problems = parse_links(link(preds_S=tap))
+    assert not problems
+    assert read.taps['preds_S'].call == (0, 2)
+    assert read.taps['preds_S'].item == ('0.a', 1)
+
+
+def test_an_inline_connector_is_named_after_link_and_argument():
+    tap = dict(of='student', at='neck', connector=dict(type='X'))
+    (read,), connectors, _ = parse_links(link(preds_S=tap))
+    assert read.taps['preds_S'].connector == 'loss_x_preds_S'
+    assert connectors == {'loss_x_preds_S': {'type': 'X'}}
+
+
+def test_the_batch_has_samples_and_inputs():
+    links = link(data_samples=dict(of='batch', at='data_samples'))
+    (read,), _, problems = parse_links(links)
+    assert not problems
+    assert read.taps['data_samples'].source == Source('Batch', 'data_samples')
+
+
+@pytest.mark.parametrize(
+    ('changes', 'path', 'words'),
+    [
+        (dict(loss=None), 'loss', 'must be a dict with `type`'),
+        (dict(preds_S=dict(of='student')), 'preds_S.at', 'dotted name'),
+        (dict(preds_S=dict(at='neck')), 'preds_S.of', "teacher's name"),
+        (
+            dict(preds_S=dict(of='student', at='neck', conector='x')),
+            'preds_S.conector',
+            'Did you mean `connector`',
+        ),
+        (
+            dict(preds_S=dict(of='student', at='neck', connector='x')),
+            'preds_S.connector',
+            "no connector is named 'x'",
+        ),
+        (
+            dict(preds_S=dict(of='student', at='neck', connector=[3])),
+            'preds_S.connector',
+            'must be a dict with `type`',
+        ),
+        (dict(preds_S=dict(of='student', at='neck', call=-1)), 'preds_S.call', '-1'),
+        (dict(preds_S=dict(of='student', at='neck', item=1.5)), 'preds_S.item', '1.5'),
+        (dict(preds_S=dict(of='student', at='neck', item=[])), 'preds_S.item', '()'),
+        (
+            dict(preds_S=dict(of='batch', at='data_sample')),
+            'preds_S.at',
+            'Did you mean `data_samples`?',
+        ),
+        (
+            dict(preds_S=dict(of='student', at=dict(type='ModuleOutputs'))),
+            'preds_S.at',
+            '`type` and `source`',
+        ),
+        (dict(shedule=dict(type='linear')), 'shedule', 'Did you mean `schedule`?'),
+    ],
+)
+def test_says_where_and_what_is_wrong(changes, path, words):
+    (problem,) = problems_of(link(**changes))
+    assert problem.path == f'model.distiller.links.loss_x.{path}'
+    assert words in str(problem)
+
+
+def test_a_name_without_loss_is_a_problem():
+    config = link()
+    (problem,) = problems_of({'cwd': config['loss_x']})
+    assert 'loss_cwd' in problem.hint
+
+
+@pytest.mark.parametrize('links', [None, {}, []])
+def test_no_links_are_a_problem(links):
+    assert 'no links' in str(problems_of(links)[0])
+
+
+def test_a_link_that_is_no_dict_is_a_problem():
+    assert 'must be a dict' in str(problems_of({'loss_x': 3})[0])
+
+
+def test_collects_all_problems_at_once():
+    links = {'cwd': dict(loss=dict(tau=1), preds_S=dict(of=3, at='')), 'loss_y': 2}
+    assert len(problems_of(links)) == 5
+
+
+MMRAZOR = dict(
+    student_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
+    teacher_recorders=dict(fpn=dict(type='ModuleOutputs', source='neck')),
+    connectors=dict(
+        c=dict(type='MGDConnector', student_channels=8, teacher_channels=8)
+    ),
+    distill_losses=dict(loss_a=dict(type='MGDLoss', alpha_mgd=2e-5)),
+    loss_forward_mappings=dict(
+        loss_a=dict(
+            preds_S=dict(from_student=True, recorder='fpn', data_idx=1, connector='c'),
+            preds_T=dict(from_student=False, recorder='fpn', data_idx=1, record_idx=2),
+        )
+    ),
+)
+
+
+def test_reads_mmrazors_keys():
+    (read,), connectors, problems = links_from_mmrazor(**copy.deepcopy(MMRAZOR))
+    assert not problems
+    source = Source('ModuleOutputs', 'neck')
+    assert read.taps == {
+        'preds_S': Tap('student', source, item=1, connector='c'),
+        'preds_T': Tap('teacher', source, item=1, call=2),
+    }
+    assert connectors == MMRAZOR['connectors']
+
+
+def test_writes_mmrazors_keys_and_reads_them_back_equal():
+    links, connectors, _ = links_from_mmrazor(**copy.deepcopy(MMRAZOR))
+    again, connectors_again, problems = links_from_mmrazor(
+        **links_to_mmrazor(links, connectors)
+    )
+    assert not problems
+    assert again == links
+    assert connectors_again == connectors
+
+
+def broken(key, value, *path):
+    config = copy.deepcopy(MMRAZOR)
+    inside = config
+    for part in path:
+        inside = inside[part]
+    inside[key] = value
+    return config
+
+
+MAPPING = ('loss_forward_mappings', 'loss_a')
+
+
+@pytest.mark.parametrize(
+    ('config', 'words'),
+    [
+        (broken('loss_b', dict(type='MGDLoss'), 'distill_losses'), 'never be computed'),
+        (broken('loss_b', {}, 'loss_forward_mappings'), 'no such loss'),
+        (broken('conector', 'c', *MAPPING, 'preds_S'), 'Did you mean `connector`'),
+        (broken('recorder', 'fpm', *MAPPING, 'preds_S'), 'Did you mean `fpn`?'),
+        (broken('from_student', 1, *MAPPING, 'preds_S'), 'True or False'),
+        (broken('preds_S', 'fpn', *MAPPING), 'must be a dict'),
+    ],
+)
+def test_names_mistakes_in_mmrazors_keys(config, words):
+    problems = links_from_mmrazor(**config)[2]
+    assert words in ' '.join(map(str, problems))
+
+
+def test_mmrazor_keys_without_losses_distil_nothing():
+    assert 'distils nothing' in str(links_from_mmrazor()[2][0])
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        dict(schedule=dict(type='constant')),
+        dict(preds_T=dict(of='big', at='neck')),
+        dict(preds_T=dict(of='teacher', at='neck', item=[0, 1])),
+        dict(preds_T=dict(of='teacher', at='neck', call='all')),
+    ],
+)
+def test_refuses_what_mmrazor_cannot_say(changes):
+    links, connectors, problems = parse_links(link(**changes))
+    assert not problems
+    with pytest.raises(ConfigError, match='MMRazor'):
+        links_to_mmrazor(links, connectors)
