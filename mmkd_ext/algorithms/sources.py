@@ -23,7 +23,8 @@ def build_model(source: Any, path: str) -> BaseModel:
 
     Args:
         source: A built model; a dict with `type`; a dict with `cfg_path` as in mmrazor
-            (more keys override the model's config); or the path of a config file,
+            (`pretrained=True` reads the model zoo's weights; more keys override the
+            model's config); or the path of a config file,
             local or as ``'mmseg::pspnet/...py'``, whose `model` is taken.
         path: Config path of ``source``, for messages.
 
@@ -34,7 +35,7 @@ def build_model(source: Any, path: str) -> BaseModel:
         return source
     if (
         isinstance(source, Mapping)
-        and source.get('pretrained')
+        and source.get('pretrained') is True
         and 'cfg_path' in source
     ):
         from mmengine.hub import get_model
@@ -72,8 +73,14 @@ def model_config(source: Any, path: str) -> ConfigDict:
         return ConfigDict(copy.deepcopy(dict(source)))
     if isinstance(source, Mapping) and 'cfg_path' in source:
         config = Config(_from_file(source['cfg_path'], f'{path}.cfg_path'))
+        # a bool is mmrazor's switch, anything else mmseg's key of the same name
         config.merge_from_dict(
-            {k: v for k, v in source.items() if k not in ('cfg_path', 'pretrained')}
+            {
+                key: value
+                for key, value in source.items()
+                if key != 'cfg_path'
+                and not (key == 'pretrained' and isinstance(value, bool))
+            }
         )
         return config._cfg_dict
     raise ConfigError(

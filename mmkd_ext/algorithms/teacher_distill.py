@@ -90,10 +90,10 @@ class TeacherDistill(BaseAlgorithm):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         if teacher_trainable or not teacher_norm_eval:
+            key = 'teacher_trainable' if teacher_trainable else 'teacher_norm_eval'
             raise ConfigError(
-                f'`model.{"teacher_trainable" if teacher_trainable else "teacher_norm_eval"}'
-                '`: a teacher here is frozen and in eval mode. To train teacher and '
-                'student together use `mmrazor.SingleTeacherDistill`.'
+                f'`model.{key}`: a teacher here is frozen and in eval mode. To train '
+                'teacher and student together use `mmrazor.SingleTeacherDistill`.'
             )
         super().__init__(
             build_model(architecture, 'model.architecture'),
@@ -374,10 +374,12 @@ def build_distiller(config: Any) -> LinkDistiller:
     else:
         found = find_class(kind)
         if not (isinstance(found, type) and issubclass(found, LinkDistiller)):
+            near = did_you_mean(
+                str(kind), ['mmkd_ext.LinkDistiller', *_MMRAZOR_DISTILLERS]
+            )
             raise ConfigError(
                 f'`model.distiller.type`: must be a `LinkDistiller` or '
-                f"MMRazor's `ConfigurableDistiller`, but is {kind!r}."
-                f'{did_you_mean(str(kind), ["mmkd_ext.LinkDistiller", *_MMRAZOR_DISTILLERS])}'
+                f"MMRazor's `ConfigurableDistiller`, but is {kind!r}.{near}"
             )
         cls = found
     problems = argument_problems(cls, arguments, 'model.distiller')

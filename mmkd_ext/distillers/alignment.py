@@ -124,8 +124,8 @@ def plan_alignment(
         differs = s.shape[2:] != t.shape[2:]
         if differs and ('size' not in loss.aligns or s.dim() != 4):
             raise ShapeError(
-                f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in size, '
-                f'which `{type(loss).__name__}` does not align.'
+                f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
+                f'size, which `{type(loss).__name__}` does not align.'
             )
         channels.append(pair)
         resize.append(s.dim() == 4 and 'size' in loss.aligns)
