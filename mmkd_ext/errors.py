@@ -8,6 +8,8 @@ places can word the same mistake differently.
 from __future__ import annotations
 
 import difflib
+import math
+import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -156,11 +158,11 @@ def check_range(
     wanted = ' and '.join(
         f'{sign} {bound}' for bound, sign in bounds if bound is not None
     )
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         fits = False
     else:
         fits = (
-            value == value
+            math.isfinite(value)
             and (above is None or value > above)
             and (low is None or value >= low)
             and (high is None or value <= high)
@@ -197,18 +199,18 @@ def check_shapes(**named: tuple[Tensor, str]) -> dict[str, int]:
         shape = tuple(tensor.shape)
         for axis, size in _match_axes(name, shape, pattern):
             if axis.isdigit():
-                known, source = int(axis), f'pattern `{pattern}`'
+                known, source = int(axis), f'`{pattern}` asks for'
             elif axis in sizes:
                 known = sizes[axis]
                 other = owner[axis]
-                source = f'`{other}` {tuple(named[other][0].shape)}'
+                source = f'`{other}` {tuple(named[other][0].shape)} has'
             else:
                 sizes[axis], owner[axis] = size, name
                 continue
             if size != known:
                 raise ShapeError(
                     f'Axis `{axis}` differs: `{name}` {shape} has {size}, '
-                    f'{source} has {known}. Both are read as `{pattern}`.'
+                    f'{source} {known}; `{name}` is read as `{pattern}`.'
                 )
     return sizes
 

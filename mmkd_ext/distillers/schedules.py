@@ -104,7 +104,10 @@ class MultiStepSchedule(Schedule):
         super().__init__(by_epoch=by_epoch)
         check_range('gamma', gamma, low=0)
         check_range('value', value, low=0)
-        if not milestones or list(milestones) != sorted(set(milestones)):
+        rising = isinstance(milestones, (list, tuple)) and all(
+            isinstance(one, int) for one in milestones
+        )
+        if not rising or list(milestones) != sorted({*milestones}) or not milestones:
             raise ConfigError(
                 f'`milestones` must be a non-empty rising list, but is {milestones!r}.'
             )
@@ -128,15 +131,15 @@ def build_schedule(config: dict[str, Any]) -> Schedule:
     Raises:
         ConfigError: The type, an argument or a value is wrong.
     """
-    if not isinstance(config, dict) or config.get('type') not in SCHEDULES:
-        kind = config.get('type') if isinstance(config, dict) else config
+    kind = config.get('type') if isinstance(config, dict) else config
+    if not isinstance(config, dict) or str(kind) not in SCHEDULES:
         raise ConfigError(
             f'a schedule needs `type`, one of {sorted(SCHEDULES)}, but has {kind!r}.'
             f'{did_you_mean(str(kind), SCHEDULES)}'
         )
     arguments = {key: value for key, value in config.items() if key != 'type'}
-    kind = SCHEDULES[config['type']]
-    parameters = inspect.signature(kind).parameters
+    schedule = SCHEDULES[str(kind)]
+    parameters = inspect.signature(schedule).parameters
     for key in arguments:
         if key not in parameters:
             raise ConfigError(
@@ -150,4 +153,4 @@ def build_schedule(config: dict[str, Any]) -> Schedule:
     ]
     if missing:
         raise ConfigError(f'schedule {config["type"]!r} needs {missing}.')
-    return kind(**arguments)
+    return schedule(**arguments)

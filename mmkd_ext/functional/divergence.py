@@ -88,6 +88,8 @@ def class_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) -> T
 
 def _divergence(student: Tensor, teacher: Tensor, tau: float, dim: int) -> Tensor:
     """Tempered KL(teacher || student) along ``dim``, times ``tau**2``."""
+    dtype = torch.promote_types(student.dtype, teacher.dtype)
+    student, teacher = student.to(dtype), teacher.to(dtype)
     if not teacher.requires_grad:
         return cast(
             'Tensor',

@@ -1,0 +1,60 @@
+"""ConvAdapter changes the channels and nothing else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mmkd_ext.connectors import ConvAdapter
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.registry import MODELS
+
+
+@pytest.mark.parametrize('kernel_size', [1, 3, 5])
+@pytest.mark.parametrize('size', [(4, 6), (1, 1)])
+def test_changes_the_channels_and_keeps_the_size(kernel_size, size):
+    adapter = ConvAdapter(2, 5, kernel_size)
+    assert adapter(torch.zeros(3, 2, *size)).shape == (3, 5, *size)
+
+
+def test_one_by_one_is_a_matrix_on_each_pixel():
+    adapter = ConvAdapter(2, 3)
+    x = torch.randn(2, 2, 3, 4)
+    matrix = adapter.conv.weight[:, :, 0, 0]
+    wanted = torch.einsum('dc,nchw->ndhw', matrix, x) + adapter.conv.bias.view(3, 1, 1)
+    torch.testing.assert_close(adapter(x), wanted)
+
+
+def test_without_norm_and_act_it_reaches_negative_values():
+    assert (ConvAdapter(2, 8)(torch.randn(2, 2, 4, 4)) < 0).any()
+    assert (ConvAdapter(2, 8, act=True)(torch.randn(2, 2, 4, 4)) >= 0).all()
+
+
+def test_with_norm_the_convolution_has_no_bias_and_the_output_is_normal():
+    adapter = ConvAdapter(2, 3, norm=True)
+    assert adapter.conv.bias is None
+    out = adapter(torch.randn(8, 2, 8, 8))
+    torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+
+
+def test_options_are_keywords():
+    with pytest.raises(TypeError):
+        ConvAdapter(2, 3, 1, True)
+
+
+@pytest.mark.parametrize('kernel_size', [2, 4])
+def test_refuses_an_even_kernel(kernel_size):
+    with pytest.raises(ConfigError, match=rf'`kernel_size` .* {kernel_size}; .* odd'):
+        ConvAdapter(2, 3, kernel_size)
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 4, 4), (1, 2, 4), (2, 4, 4)])
+def test_refuses_another_feature_and_says_which_it_takes(shape):
+    with pytest.raises(ShapeError, match=r'takes \(n 2 h w\), but .* `in_channels`'):
+        ConvAdapter(2, 3)(torch.zeros(shape))
+
+
+def test_is_registered():
+    adapter = MODELS.build(
+        dict(type='mmkd_ext.ConvAdapter', in_channels=2, out_channels=3))
+    assert isinstance(adapter, ConvAdapter)

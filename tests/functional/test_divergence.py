@@ -1,0 +1,327 @@
+"""What the divergences promise: closed forms, invariances, gradients, messages."""
+
+from __future__ import annotations
+
+from math import exp, log
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.functional import channel_divergence, class_divergence
+
+BOTH = pytest.mark.parametrize('divergence', [channel_divergence, class_divergence])
+CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
+TAUS = st.sampled_from([0.25, 1.0, 2.0, 4.0, 20.0])
+SEEDS = st.integers(0, 2**31)
+SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4),
+                   st.integers(1, 4))
+
+
+def noise(shape, seed=0, spread=2.0):
+    generator = torch.Generator().manual_seed(seed)
+    return [spread * torch.randn(shape, generator=generator, dtype=torch.float64)
+            for _ in range(2)]
+
+
+def two_way(student_margin, teacher_margin, tau):
+    """KL of two outcomes whose scores differ by a margin, by hand."""
+    p = 1 / (1 + exp(-teacher_margin / tau))
+    q = 1 / (1 + exp(-student_margin / tau))
+    return tau**2 * (p * log(p / q) + (1 - p) * log((1 - p) / (1 - q)))
+
+
+# ---- closed forms -------------------------------------------------------------------
+
+MARGINS = st.floats(-6, 6)
+
+
+@CALM
+@given(MARGINS, MARGINS, TAUS, st.floats(-50, 50))
+def test_two_classes_have_the_closed_form(student_margin, teacher_margin, tau, offset):
+    student = torch.tensor([[student_margin + offset, offset]], dtype=torch.float64)
+    teacher = torch.tensor([[teacher_margin, 0.0]], dtype=torch.float64)
+    found = class_divergence(student, teacher, tau=tau).item()
+    wanted = two_way(student_margin, teacher_margin, tau)
+    assert found == pytest.approx(wanted, rel=1e-8, abs=1e-11 * tau**2)
+
+
+@CALM
+@given(MARGINS, MARGINS, TAUS)
+def test_two_pixels_have_the_closed_form(student_margin, teacher_margin, tau):
+    student = torch.tensor([student_margin, 0.0], dtype=torch.float64).view(1, 1, 1, 2)
+    teacher = torch.tensor([teacher_margin, 0.0], dtype=torch.float64).view(1, 1, 2, 1)
+    found = channel_divergence(student, teacher.transpose(2, 3), tau=tau).item()
+    wanted = two_way(student_margin, teacher_margin, tau)
+    assert found == pytest.approx(wanted, rel=1e-8, abs=1e-11 * tau**2)
+
+
+def test_a_sure_teacher_and_a_flat_student_differ_by_the_log_of_the_choices():
+    sure = torch.full((1, 8), -1e4, dtype=torch.float64)
+    sure[0, 3] = 0
+    assert class_divergence(torch.zeros(1, 8).double(), sure).item() == log(8)
+
+
+def test_one_pixel_has_no_spatial_divergence():
+    student, teacher = noise((2, 3, 1, 1))
+    assert not channel_divergence(student, teacher).any()
+
+
+def test_one_class_has_no_divergence():
+    student, teacher = noise((2, 1, 3, 4))
+    assert not class_divergence(student, teacher).any()
+
+
+def test_agrees_with_the_kl_of_torch_distributions():
+    student, teacher = noise((2, 5, 3, 4))
+
+    def distribution(x):
+        return torch.distributions.Categorical(logits=x)
+
+    torch.testing.assert_close(
+        channel_divergence(student, teacher),
+        torch.distributions.kl_divergence(distribution(teacher.flatten(2)),
+                                          distribution(student.flatten(2))))
+    torch.testing.assert_close(
+        class_divergence(student, teacher),
+        torch.distributions.kl_divergence(distribution(teacher.movedim(1, -1)),
+                                          distribution(student.movedim(1, -1))))
+
+
+# ---- properties ---------------------------------------------------------------------
+
+
+@BOTH
+@CALM
+@given(SHAPES, SEEDS, TAUS)
+def test_is_zero_at_equality_and_never_negative(divergence, shape, seed, tau):
+    student, teacher = noise(shape, seed)
+    assert divergence(student, student.clone(), tau=tau).abs().max() == 0
+    assert divergence(student, teacher, tau=tau).min() >= -1e-13 * tau**2
+
+
+@CALM
+@given(SHAPES, SEEDS, TAUS)
+def test_constants_added_to_a_channel_do_not_matter(shape, seed, tau):
+    student, teacher = noise(shape, seed)
+    first, second = noise((*shape[:2], 1, 1), seed + 1, spread=10.0)
+    torch.testing.assert_close(
+        channel_divergence(student + first, teacher + second, tau=tau),
+        channel_divergence(student, teacher, tau=tau), rtol=1e-9, atol=1e-10 * tau**2)
+
+
+@CALM
+@given(SHAPES, SEEDS, TAUS)
+def test_constants_added_to_all_classes_of_a_pixel_do_not_matter(shape, seed, tau):
+    student, teacher = noise(shape, seed)
+    first, second = noise((shape[0], 1, *shape[2:]), seed + 1, spread=10.0)
+    torch.testing.assert_close(
+        class_divergence(student + first, teacher + second, tau=tau),
+        class_divergence(student, teacher, tau=tau), rtol=1e-9, atol=1e-10 * tau**2)
+
+
+@BOTH
+@CALM
+@given(SHAPES, SEEDS, TAUS)
+def test_temperature_divides_the_inputs_and_multiplies_by_its_square(
+        divergence, shape, seed, tau):
+    student, teacher = noise(shape, seed)
+    torch.testing.assert_close(
+        divergence(student, teacher, tau=tau),
+        tau**2 * divergence(student / tau, teacher / tau, tau=1.0))
+
+
+@CALM
+@given(SEEDS, TAUS)
+def test_positions_of_a_channel_have_no_order(seed, tau):
+    student, teacher = noise((2, 3, 2, 3), seed)
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(seed))
+
+    def shuffled(x):
+        return x.flatten(2)[..., order].reshape(2, 3, 3, 2)
+
+    torch.testing.assert_close(
+        channel_divergence(shuffled(student), shuffled(teacher), tau=tau),
+        channel_divergence(student, teacher, tau=tau))
+
+
+@CALM
+@given(SEEDS)
+def test_a_pixel_is_a_sample(seed):
+    student, teacher = noise((2, 3, 2, 3), seed)
+    pixel = class_divergence(student[:, :, 1, 2], teacher[:, :, 1, 2], tau=3.0)
+    torch.testing.assert_close(
+        class_divergence(student, teacher, tau=3.0)[:, 1, 2], pixel)
+
+
+@BOTH
+def test_sides_are_not_alike(divergence):
+    student, teacher = noise((1, 3, 2, 2))
+    there, back = divergence(student, teacher), divergence(teacher, student)
+    assert (there - back).abs().min() > 1e-3
+
+
+# ---- gradients ----------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize('tau', [0.5, 1.0, 4.0])
+@pytest.mark.parametrize('frozen', [True, False])
+def test_gradient_is_right(divergence, tau, frozen):
+    student, teacher = noise((2, 3, 2, 3))
+    student.requires_grad_()
+    teacher.requires_grad_(not frozen)
+    assert torch.autograd.gradcheck(
+        lambda s, t: divergence(s, t, tau=tau), (student, teacher))
+
+
+def test_gradient_of_samples_is_right():
+    student, teacher = noise((2, 3))
+    assert torch.autograd.gradcheck(
+        lambda s: class_divergence(s, teacher, tau=2.0), (student.requires_grad_(),))
+
+
+@pytest.mark.parametrize('tau', [1.0, 4.0])
+def test_gradient_is_tau_times_the_difference_of_the_distributions(tau):
+    # d/ds tau**2 KL(p || softmax(s / tau)) = tau (q - p), by hand
+    student, teacher = noise((3, 5))
+    class_divergence(student.requires_grad_(), teacher, tau=tau).sum().backward()
+    wanted = tau * ((student / tau).softmax(1) - (teacher / tau).softmax(1))
+    torch.testing.assert_close(student.grad, wanted)
+
+
+@BOTH
+@pytest.mark.parametrize('tau', [1.0, 4.0])
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
+def test_a_frozen_teacher_gives_the_value_and_gradient_of_a_learning_one(
+        divergence, tau, dtype):
+    sides = [x.to(dtype) for x in noise((2, 5, 3, 4))]
+    weights = torch.rand(divergence(*sides).shape, dtype=dtype)
+    results = []
+    for frozen in (True, False):
+        student, teacher = (x.clone() for x in sides)
+        student.requires_grad_()
+        teacher.requires_grad_(not frozen)
+        value = divergence(student, teacher, tau=tau)
+        (weights * value).sum().backward()
+        results.append((value.detach(), student.grad))
+    torch.testing.assert_close(results[0], results[1])
+
+
+@BOTH
+def test_inputs_are_left_as_they_were(divergence):
+    student, teacher = noise((2, 3, 2, 2))
+    before = student.clone(), teacher.clone()
+    divergence(student.requires_grad_(), teacher, tau=1.0).sum().backward()
+    assert torch.equal(student, before[0])
+    assert torch.equal(teacher, before[1])
+
+
+@BOTH
+def test_a_second_backward_accumulates(divergence):
+    student, teacher = noise((2, 3, 2, 2))
+    value = divergence(student.requires_grad_(), teacher, tau=2.0).sum()
+    value.backward(retain_graph=True)
+    once = student.grad.clone()
+    value.backward()
+    torch.testing.assert_close(student.grad, 2 * once)
+
+
+@BOTH
+@pytest.mark.parametrize('frozen', [True, False])
+def test_needs_no_graph_where_nothing_learns(divergence, frozen):
+    student, teacher = noise((1, 2, 2, 2))
+    value = divergence(student, teacher.requires_grad_(not frozen))
+    assert value.requires_grad is (not frozen)
+
+
+# ---- numbers at the edge ------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.float16])
+@pytest.mark.parametrize('frozen', [True, False])
+def test_extreme_logits_stay_finite_with_their_gradient(divergence, dtype, frozen):
+    # softmax().log() would meet log 0 here
+    student, teacher = noise((1, 2, 2, 2))
+    student = (1e4 * student.sign()).to(dtype).requires_grad_()
+    teacher = (1e4 * teacher.sign()).to(dtype).requires_grad_(not frozen)
+    value = divergence(student, teacher, tau=1.0)
+    value.sum().backward()
+    assert value.isfinite().all()
+    assert student.grad.isfinite().all()
+
+
+def test_opposite_extremes_differ_by_their_distance():
+    student = torch.tensor([[1e4, 0.0]])
+    teacher = torch.tensor([[0.0, 1e4]])
+    assert class_divergence(student, teacher).item() == 1e4
+
+
+@BOTH
+@pytest.mark.parametrize(('dtype', 'tolerance'), [
+    (torch.float16, 5e-3), (torch.bfloat16, 5e-2)])  # some roundings of 2**-11, 2**-8
+def test_halves_are_computed_as_halves(divergence, dtype, tolerance):
+    student, teacher = (x.to(dtype) for x in noise((2, 3, 2, 2), spread=1.0))
+    found = divergence(student, teacher, tau=2.0)
+    assert found.dtype == dtype
+    torch.testing.assert_close(
+        found.double(), divergence(student.double(), teacher.double(), tau=2.0),
+        rtol=tolerance, atol=4 * tolerance)
+
+
+@BOTH
+@pytest.mark.parametrize('memory_format', [torch.channels_last,
+                                           torch.contiguous_format])
+def test_any_memory_format_gives_the_same(divergence, memory_format):
+    student, teacher = noise((2, 3, 4, 5))
+    torch.testing.assert_close(
+        divergence(student.contiguous(memory_format=memory_format), teacher),
+        divergence(student, teacher))
+
+
+@BOTH
+def test_an_empty_batch_has_no_items(divergence):
+    empty = torch.zeros(0, 3, 4, 4)
+    assert divergence(empty, empty).shape[0] == 0
+
+
+# ---- shapes and messages ------------------------------------------------------------
+
+
+def test_returns_one_value_for_each_channel():
+    assert channel_divergence(*noise((2, 3, 4, 5))).shape == (2, 3)
+
+
+@pytest.mark.parametrize(('shape', 'items'), [
+    ((2, 3, 4, 5), (2, 4, 5)), ((2, 3), (2,))])
+def test_returns_one_value_for_each_pixel_or_sample(shape, items):
+    assert class_divergence(*noise(shape)).shape == items
+
+
+@BOTH
+@pytest.mark.parametrize(('axis', 'shape'), [
+    ('n', (3, 3, 4, 5)), ('c', (2, 4, 4, 5)), ('h', (2, 3, 1, 5)), ('w', (2, 3, 4, 6))])
+def test_names_the_axis_that_differs(divergence, axis, shape):
+    with pytest.raises(ShapeError, match=rf'Axis `{axis}` differs: `teacher` '):
+        divergence(torch.zeros(2, 3, 4, 5), torch.zeros(shape))
+
+
+@BOTH
+def test_refuses_other_numbers_of_axes(divergence):
+    with pytest.raises(ShapeError, match=r'`student` has shape \(2, 3, 4\) \(3 axes\)'):
+        divergence(torch.zeros(2, 3, 4), torch.zeros(2, 3, 4))
+
+
+def test_refuses_samples_against_pixels():
+    with pytest.raises(ShapeError, match='`teacher` has shape'):
+        class_divergence(torch.zeros(2, 3), torch.zeros(2, 3, 4, 4))
+
+
+@BOTH
+@pytest.mark.parametrize('tau', [0, 0.0, -2.0, float('nan'), None, '1'])
+def test_refuses_a_temperature_that_is_not_positive(divergence, tau):
+    with pytest.raises(ConfigError, match='`tau` must be a number > 0, but is'):
+        divergence(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2), tau=tau)

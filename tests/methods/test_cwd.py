@@ -1,0 +1,70 @@
+"""CWD: cases for the laws, and what is special to the class."""
+
+from __future__ import annotations
+
+from math import log
+
+import pytest
+import torch
+
+from mmkd_ext.errors import ConfigError
+from mmkd_ext.methods import CWDLoss
+from mmkd_ext.testing.laws import KnownValue, LossCase, pyramid
+
+
+def per_channel_constant(x):
+    n, c = x.shape[:2]
+    return x + torch.linspace(-3, 3, n * c, dtype=x.dtype).reshape(n, c, 1, 1)
+
+
+# By hand. Both channels of the teacher put 3/4 of their mass on the first of two
+# positions, the student's put 1/2 there. Every pixel has equal classes, so a softmax
+# over classes would see no difference at all.
+KL = 0.75 * log(0.75 / 0.5) + 0.25 * log(0.25 / 0.5)
+SKEWED = [[[[log(3), 0.0]], [[log(3), 0.0]]]]
+FLAT = [[[[0.0, 0.0]], [[0.0, 0.0]]]]
+
+CASES = [
+    LossCase(
+        CWDLoss,
+        temperature='tau',
+        invariances={'a constant added to each channel': per_channel_constant},
+        values=[KnownValue(FLAT, SKEWED, KL, 'KL(3/4 || 1/2) by hand, mean of two'),
+                KnownValue(FLAT, [[SKEWED[0][0], FLAT[0][0]]], KL / 2,
+                           'one of two channels differs')],
+    ),
+    LossCase(
+        CWDLoss,
+        {'tau': 4.0},
+        inputs=pyramid((2, 3, 2, 4), (2, 3, 2, 2)),
+        values=[KnownValue(
+            FLAT, [[[[4 * log(3), 0.0]], [[4 * log(3), 0.0]]]], 16 * KL,
+            'the teacher at tau=4 is as skewed, and tau**2 keeps the gradient')],
+    ),
+]
+
+
+def test_is_the_mean_over_images_and_channels():
+    student, teacher = torch.randn(2, 3, 5, 4, 4, dtype=torch.float64)
+    one_by_one = [CWDLoss(tau=2.0)(student[n:n + 1, c:c + 1], teacher[n:n + 1, c:c + 1])
+                  for n in range(3) for c in range(5)]
+    torch.testing.assert_close(CWDLoss(tau=2.0)(student, teacher),
+                               torch.stack(one_by_one).mean())
+
+
+def test_one_pixel_carries_no_information():
+    assert CWDLoss(tau=4.0)(torch.randn(2, 3, 1, 1), torch.randn(2, 3, 1, 1)) == 0
+
+
+@pytest.mark.parametrize('tau', [0, -1.0, float('nan'), True, '4'])
+def test_refuses_a_temperature_that_is_not_positive(tau):
+    with pytest.raises(ConfigError, match=r'`tau` must be a number > 0, but is'):
+        CWDLoss(tau=tau)
+
+
+def test_may_align_channels_and_size():
+    assert CWDLoss.aligns == {'channels', 'size'}
+
+
+def test_takes_nothing_but_the_two_sides():
+    assert CWDLoss.arguments() == {'preds_S': True, 'preds_T': True}

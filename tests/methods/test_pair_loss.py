@@ -1,0 +1,150 @@
+"""The policy that all losses share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.methods import PairLoss
+from mmkd_ext.methods._base import pair_levels
+
+
+class Difference(PairLoss):
+    """The simplest loss: a mean of differences; notes what it was given."""
+
+    def compute(self, student, teacher, boxes=None):
+        self.seen = (student, teacher, boxes)
+        return (student - teacher).abs()
+
+
+class Summed(Difference):
+    default_reduction = 'sum'
+
+
+def test_is_abstract():
+    with pytest.raises(TypeError, match='abstract'):
+        PairLoss()
+
+
+def test_takes_the_reduction_of_the_paper_unless_told():
+    one, zero = torch.ones(2, 3), torch.zeros(2, 3)
+    assert Summed()(one, zero) == 6
+    assert Summed(reduction='mean')(one, zero) == 1
+    assert Summed(reduction='batchmean')(one, zero) == 3
+    assert Summed(reduction='none')(one, zero).shape == (2, 3)
+
+
+@pytest.mark.parametrize('weight', [-1, float('nan'), '1', True])
+def test_refuses_a_weight_that_is_no_factor(weight):
+    with pytest.raises(ConfigError, match='`loss_weight` must be a number >= 0, but'):
+        Difference(loss_weight=weight)
+
+
+def test_suggests_a_reduction():
+    with pytest.raises(ConfigError, match=r"is 'meen'\. Did you mean `mean`\?"):
+        Difference(reduction='meen')
+
+
+def test_policy_is_keyword_only():
+    with pytest.raises(TypeError):
+        Difference(2.0)
+
+
+def test_misspelt_policy_is_refused():
+    with pytest.raises(TypeError, match='loss_wieght'):
+        Difference(loss_wieght=2.0)
+
+
+def test_names_the_arguments_that_a_link_may_give():
+    assert Difference.arguments() == {'preds_S': True, 'preds_T': True, 'boxes': False}
+
+
+def test_names_a_required_extra_and_leaves_keywords_out():
+    class Needs(PairLoss):
+        def compute(self, student, teacher, boxes, **more):
+            return student
+
+    assert Needs.arguments() == {'preds_S': True, 'preds_T': True, 'boxes': True}
+
+
+def test_hands_extras_to_every_level():
+    loss = Difference()
+    loss([torch.ones(1), torch.ones(1)], [torch.zeros(1)] * 2, boxes='here')
+    assert loss.seen[2] == 'here'
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_computes_in_float32_for_halves(dtype):
+    loss = Difference()
+    loss(torch.ones(2, 3, dtype=dtype), torch.ones(2, 3, dtype=dtype))
+    assert [x.dtype for x in loss.seen[:2]] == [torch.float32] * 2
+
+
+def test_keeps_float64():
+    loss = Difference()
+    value = loss(torch.ones(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
+    assert value.dtype == loss.seen[0].dtype == torch.float64
+
+
+def test_switches_autocast_off_inside_only():
+    class Asks(Difference):
+        def compute(self, student, teacher):
+            assert not torch.is_autocast_enabled('cpu')
+            return student @ teacher.T
+
+    with torch.autocast('cpu', torch.bfloat16):
+        value = Asks()(torch.ones(2, 3), torch.ones(2, 3))
+        assert torch.is_autocast_enabled('cpu')
+    assert value.dtype == torch.float32
+
+
+def test_detaches_the_teacher_unless_told():
+    teacher = torch.ones(2, requires_grad=True)
+    loss = Difference()
+    loss(torch.ones(2), teacher)
+    assert not loss.seen[1].requires_grad
+    loss = Difference(teacher_detach=False)
+    loss(torch.ones(2), teacher)
+    assert loss.seen[1].requires_grad
+
+
+def test_sums_levels_of_different_sizes_each_with_its_own_mean():
+    student = (torch.ones(2, 1, 4, 4), 2 * torch.ones(2, 1, 2, 2))
+    teacher = [torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 2, 2)]
+    assert Difference(loss_weight=10.0)(student, teacher) == 30
+
+
+def test_a_pyramid_of_one_level_may_stay_unreduced():
+    items = Difference(reduction='none')((torch.ones(2, 3),), (torch.zeros(2, 3),))
+    assert items.shape == (2, 3)
+
+
+def test_several_levels_cannot_stay_unreduced():
+    levels = (torch.ones(2), torch.ones(3))
+    with pytest.raises(ConfigError, match=r"`Difference` with reduction='none' takes "
+                                          r'one level, but got 2'):
+        Difference(reduction='none')(levels, levels)
+
+
+@pytest.mark.parametrize(('student', 'message'), [
+    ((), r'`preds_S` must be a tensor or a non-empty tuple .* tuple of 0'),
+    (3, r'`preds_S` must be .* is int; choose one with `item`'),
+    ((torch.ones(2), None), r'is tuple of 2 \(\(2,\), NoneType\)'),
+    (torch.ones(2), r'`preds_S` is one tensor \(2,\), `preds_T` is tuple of 2'),
+    ([torch.ones(2)], r'`preds_S` is list of 1 \(\(2,\)\), .* same number of levels'),
+])
+def test_says_what_is_no_pair(student, message):
+    with pytest.raises(ShapeError, match=message):
+        pair_levels(student, (torch.ones(2), torch.ones(2)))
+
+
+def test_shows_its_policy():
+    assert repr(Difference(loss_weight=3.0)) == (
+        "Difference(loss_weight=3.0, reduction='mean')")
+
+
+def test_has_no_state_of_its_own():
+    assert isinstance(Difference(), nn.Module)
+    assert Difference().state_dict() == {}
