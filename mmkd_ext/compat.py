@@ -1,0 +1,420 @@
+"""Patches that let mmengine, mmrazor, mmdet and mmseg run on today's torch.
+
+Each patch is a row of `PATCHES`: what it is called, why it is there, a test whether
+this machine needs it, and the change. The tests look at features, not at version
+numbers, so a row falls silent by itself once upstream mends what it mends. Nothing
+else in this package patches anything, and no patch weakens a check: the allow-list
+for checkpoints names a few harmless types, and everything else stays refused.
+
+`apply` is called by `mmkd_ext.registry` and by the tools. Calling it again costs
+microseconds and changes nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import pickle
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ['PATCHES', 'Applied', 'Patch', 'apply', 'report', 'safe_globals']
+
+_PKG_RESOURCES_WARNING = 'pkg_resources is deprecated as an API'
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One change to a package of the stack.
+
+    Args:
+        name: Short name, shown in reports.
+        reason: What fails without it.
+        packages: What must be installed for it to make sense.
+        needed: Whether this machine lacks what the patch brings.
+        mend: Makes the change; called only when `needed` says so.
+    """
+
+    name: str
+    reason: str
+    packages: tuple[str, ...]
+    needed: Callable[[], bool]
+    mend: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of one patch: ``'applied'``, ``'not needed'`` or ``'absent'``."""
+
+    name: str
+    state: str
+    reason: str
+
+
+_states: dict[str, str] = {}
+
+
+def apply() -> None:
+    """Applies every patch that this machine needs and that is not yet in place."""
+    for patch in PATCHES:
+        if any(importlib.util.find_spec(name) is None for name in patch.packages):
+            _states[patch.name] = 'absent'
+        elif patch.needed():
+            patch.mend()
+            _states[patch.name] = 'applied'
+        elif _states.get(patch.name) != 'applied':
+            _states[patch.name] = 'not needed'
+
+
+def report() -> list[Applied]:
+    """Returns the state of each patch; all are ``'not run'`` before `apply`."""
+    return [
+        Applied(patch.name, _states.get(patch.name, 'not run'), patch.reason)
+        for patch in PATCHES
+    ]
+
+
+# --- mmrazor's quantization tables, which it builds while being imported ------------
+
+
+def _fuser_mappings() -> Any:
+    return importlib.import_module('torch.ao.quantization.fuser_method_mappings')
+
+
+def _pattern_config() -> Any:
+    module = importlib.import_module('torch.ao.quantization.backend_config')
+    return module.BackendPatternConfig
+
+
+def _reverse2(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns ``method`` with its two modules taken in the other order."""
+
+    def reversed_method(is_qat: bool, last: Any, first: Any) -> Any:
+        return method(is_qat, first, last)
+
+    return reversed_method
+
+
+def _reverse3(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns ``method`` for a nested pattern ``(last, (middle, first))``."""
+
+    def reversed_method(is_qat: bool, last: Any, inner: tuple[Any, Any]) -> Any:
+        middle, first = inner
+        return method(is_qat, first, middle, last)
+
+    return reversed_method
+
+
+def _reverse_sequential_wrapper2(sequential: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns a method that puts two modules, last first, into ``sequential``."""
+
+    def fuser_method(is_qat: bool, last: Any, first: Any) -> Any:
+        del is_qat  # the sequential is the same for training and inference
+        return sequential(first, last)
+
+    return fuser_method
+
+
+_FUSERS = {
+    'reverse2': _reverse2,
+    'reverse3': _reverse3,
+    'reverse_sequential_wrapper2': _reverse_sequential_wrapper2,
+}
+
+
+def _lacks_fusers() -> bool:
+    return any(not hasattr(_fuser_mappings(), name) for name in _FUSERS)
+
+
+def _add_fusers() -> None:
+    module = _fuser_mappings()
+    for name, function in _FUSERS.items():
+        if not hasattr(module, name):
+            setattr(module, name, function)
+
+
+def _lacks_backend_utils() -> bool:
+    torch_ao = importlib.import_module('torch.ao.quantization.backend_config')
+    return not hasattr(torch_ao, 'utils')
+
+
+def _import_backend_utils() -> None:
+    importlib.import_module('torch.ao.quantization.backend_config.utils')
+
+
+def _setter(attribute: str) -> Callable[[Any, Any], Any]:
+    """Returns a method that stores its argument and returns the config itself."""
+
+    def method(config: Any, value: Any) -> Any:
+        setattr(config, attribute, value)
+        return config
+
+    return method
+
+
+_SETTERS = (
+    'overwrite_output_fake_quantize',
+    'overwrite_output_observer',
+    'input_output_observed',
+)
+
+
+def _lacks_setters() -> bool:
+    config = _pattern_config()
+    return any(not hasattr(config, f'_set_{name}') for name in _SETTERS)
+
+
+def _add_setters() -> None:
+    config = _pattern_config()
+    for name in _SETTERS:
+        if not hasattr(config, f'_set_{name}'):
+            setattr(config, f'_set_{name}', _setter(f'_{name}'))
+
+
+# --- checkpoints: weights-only loading stays on ------------------------------------
+
+
+_BUFFER_MODULE = 'mmengine.logging.history_buffer'
+
+
+def _history_buffer() -> Any:
+    return importlib.import_module(_BUFFER_MODULE).HistoryBuffer
+
+
+def _statistic(owner: Any, name: str) -> Any:
+    """Returns a statistic of `HistoryBuffer`; refuses any other owner or name."""
+    buffer = _history_buffer()
+    if owner is not buffer or name not in ('current', 'max', 'mean', 'min'):
+        raise pickle.UnpicklingError(
+            f'The checkpoint asks for `getattr({owner!r}, {name!r})`, which is not '
+            f'part of what mmengine writes. It may run code of its author: load it '
+            f'only where you would run a program of theirs.'
+        )
+    return getattr(buffer, name)
+
+
+# torch < 2.6 knows listed functions only by their own names
+_statistic.__module__, _statistic.__qualname__ = 'builtins', 'getattr'
+_statistic.__name__ = 'getattr'
+
+
+def safe_globals() -> list[tuple[Any, str]]:
+    """Returns what mmengine's own checkpoints hold beside tensors, with its names.
+
+    These are `HistoryBuffer` (the logged scalars) and plain numeric numpy arrays and
+    scalars. numpy 1 and 2 call the same functions by different module names, so both
+    are listed and a file written under either loads under the other. Building any of
+    them runs no code of the file's author; arrays of objects are not on the list.
+
+    A `HistoryBuffer` also refers to its four statistics, which pickle writes as a
+    call of ``getattr``. That name stands for `_statistic` here, which answers for
+    those four and refuses everything else; the real ``getattr`` stays refused.
+    """
+    found: list[tuple[Any, str]] = []
+    if importlib.util.find_spec('mmengine') is not None:
+        found.append((_history_buffer(), f'{_BUFFER_MODULE}.HistoryBuffer'))
+        found.append((_statistic, 'builtins.getattr'))
+    if importlib.util.find_spec('numpy') is not None:
+        found += _numpy_globals()
+    return found
+
+
+def _numpy_globals() -> Iterator[tuple[Any, str]]:
+    np = importlib.import_module('numpy')
+    codes = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
+    yield np.ndarray, 'numpy.ndarray'
+    yield np.dtype, 'numpy.dtype'
+    core = importlib.import_module(
+        'numpy._core.multiarray'
+        if importlib.util.find_spec('numpy._core') is not None
+        else 'numpy.core.multiarray'
+    )
+    for package in ('numpy._core', 'numpy.core'):
+        yield core._reconstruct, f'{package}.multiarray._reconstruct'
+        yield core.scalar, f'{package}.multiarray.scalar'
+    for code in codes:
+        kind = type(np.dtype(code))
+        yield kind, f'{kind.__module__}.{kind.__qualname__}'
+
+
+def _unlisted_globals() -> list[tuple[Any, str]]:
+    serialization = importlib.import_module('torch.serialization')
+    if not hasattr(serialization, 'add_safe_globals'):
+        return []  # before torch 2.4 there is no list to add to
+    listed = set()
+    for entry in serialization.get_safe_globals():
+        if not isinstance(entry, tuple):
+            entry = (entry, f'{entry.__module__}.{entry.__qualname__}')
+        listed.add(entry[1])
+    return [entry for entry in _listable_globals() if entry[1] not in listed]
+
+
+def _listable_globals() -> list[tuple[Any, str]]:
+    """Returns `safe_globals`, less the aliases where torch cannot hold them."""
+    if _takes_names():
+        return safe_globals()
+    return [
+        (value, name)
+        for value, name in safe_globals()
+        if name == f'{value.__module__}.{value.__qualname__}'
+    ]
+
+
+def _takes_names() -> bool:
+    """Whether ``add_safe_globals`` takes pairs of object and name (torch >= 2.6)."""
+    torch = importlib.import_module('torch')
+    major, minor = (int(part) for part in torch.__version__.split('.')[:2])
+    return (major, minor) >= (2, 6)
+
+
+def _add_safe_globals() -> None:
+    serialization = importlib.import_module('torch.serialization')
+    missing: list[Any] = list(_unlisted_globals())
+    if not _takes_names():
+        missing = [value for value, _ in missing]
+    serialization.add_safe_globals(missing)
+
+
+# --- config paths `mmkd_ext::...` --------------------------------------------------
+
+
+def _scope_map() -> dict[str, str]:
+    mapping: dict[str, str] = importlib.import_module(
+        'mmengine.config.utils'
+    ).MODULE2PACKAGE
+    return mapping
+
+
+def _lacks_scope() -> bool:
+    return 'mmkd_ext' not in _scope_map()
+
+
+def _add_scope() -> None:
+    _scope_map()['mmkd_ext'] = 'mmkd_ext'
+
+
+def _path_users() -> list[Any]:
+    """Returns the modules that hold mmengine's `get_installed_path` by name.
+
+    Those that are not loaded yet take it from `mmengine.utils` when they are.
+    """
+    importlib.import_module('mmengine.utils')
+    names = (
+        'mmengine.utils.package_utils',
+        'mmengine.utils',
+        'mmengine.config.config',
+        'mmengine.hub.hub',
+    )
+    return [sys.modules[name] for name in names if name in sys.modules]
+
+
+def _lacks_editable_paths() -> bool:
+    return any(not _is_ours(module.get_installed_path) for module in _path_users())
+
+
+def _is_ours(function: Any) -> bool:
+    return getattr(function, '__wrapped__', None) is not None
+
+
+def _find_editable_paths() -> None:
+    users = _path_users()
+    current = users[0].get_installed_path
+    ours = current if _is_ours(current) else _with_editable_paths(current)
+    for module in users:
+        module.get_installed_path = ours
+
+
+def _with_editable_paths(original: Callable[[str], str]) -> Callable[[str], str]:
+    """Returns ``original`` that asks the import system when its path is not there."""
+
+    @functools.wraps(original)
+    def get_installed_path(package: str) -> str:
+        path = original(package)
+        if Path(path).exists():
+            return path
+        spec = importlib.util.find_spec(Path(path).name)
+        if spec is None or spec.origin is None:
+            return path
+        return str(Path(spec.origin).parent)
+
+    return get_installed_path
+
+
+# --- noise -------------------------------------------------------------------------
+
+
+def _hears_pkg_resources() -> bool:
+    return not any(
+        entry[0] == 'ignore'
+        and getattr(entry[1], 'pattern', '') == _PKG_RESOURCES_WARNING
+        for entry in warnings.filters
+    )
+
+
+def _silence_pkg_resources() -> None:
+    # The cure that it names, setuptools < 81, is what the stack pins; mmengine and
+    # mmcv import pkg_resources, and no user can do anything about it.
+    warnings.filterwarnings('ignore', message=_PKG_RESOURCES_WARNING)
+
+
+PATCHES: tuple[Patch, ...] = (
+    Patch(
+        'quiet-pkg-resources',
+        'mmengine imports pkg_resources, which warns on every start',
+        (),
+        _hears_pkg_resources,
+        _silence_pkg_resources,
+    ),
+    Patch(
+        'quantization-fusers',
+        'mmrazor imports `reverse2`, `reverse3` and `reverse_sequential_wrapper2`, '
+        'which torch 2 made private',
+        ('torch',),
+        _lacks_fusers,
+        _add_fusers,
+    ),
+    Patch(
+        'quantization-utils',
+        'mmrazor uses `torch.ao.quantization.backend_config.utils` without '
+        'importing it',
+        ('torch',),
+        _lacks_backend_utils,
+        _import_backend_utils,
+    ),
+    Patch(
+        'quantization-setters',
+        'mmrazor calls three setters of `BackendPatternConfig` that torch 2 removed',
+        ('torch',),
+        _lacks_setters,
+        _add_setters,
+    ),
+    Patch(
+        'checkpoint-allow-list',
+        "torch >= 2.6 loads weights only and refuses mmengine's own checkpoints",
+        ('torch',),
+        lambda: bool(_unlisted_globals()),
+        _add_safe_globals,
+    ),
+    Patch(
+        'config-scope',
+        'mmengine knows `pkg::path` only for packages on a fixed list',
+        ('mmengine',),
+        _lacks_scope,
+        _add_scope,
+    ),
+    Patch(
+        'editable-paths',
+        'mmengine looks for the configs of a package installed with `pip install -e` '
+        'in site-packages, where they are not',
+        ('mmengine', 'pkg_resources'),
+        _lacks_editable_paths,
+        _find_editable_paths,
+    ),
+)

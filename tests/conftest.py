@@ -1,0 +1,37 @@
+"""What every test shares: one thread, repeatable hypothesis, markers that skip."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+# before torch is imported; on shared machines more threads only fight each other
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile('ci', derandomize=True, deadline=None)
+hypothesis.settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'ci'))
+
+
+def pytest_configure(config):
+    from mmkd_ext import compat
+
+    compat.apply()
+
+
+def pytest_collection_modifyitems(items):
+    reasons = {}
+    for name in ('mmdet', 'mmseg'):
+        if importlib.util.find_spec(name) is None:
+            reasons[name] = f'{name} is not installed: `make setup` brings it'
+    if any(item.get_closest_marker('gpu') for item in items):
+        import torch
+
+        if not torch.cuda.is_available():
+            reasons['gpu'] = 'this machine has no CUDA device'
+    for item in items:
+        for name, reason in reasons.items():
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,390 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FAKE_BUILD = """
+import os, pathlib, sys, zipfile
+folder = pathlib.Path(sys.argv[1])
+with open(folder.parent / 'calls', 'a') as calls:
+    calls.write(os.environ['MAX_JOBS'] + os.environ['MMCV_WITH_OPS'] + '\\n')
+for done in range(1, 4):
+    print(f'[{done}/3] c++ -c file{done}.cpp', flush=True)
+with zipfile.ZipFile(folder / 'mmcv-2.1.0-cp311-cp311-linux_x86_64.whl', 'w') as wheel:
+    wheel.writestr(sys.argv[2], 'binary')
+"""
+
+
+@pytest.fixture
+def bootstrap():
+    spec = importlib.util.spec_from_file_location(
+        'mmkd_bootstrap', ROOT / 'tools' / 'bootstrap.py')
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+FACTS = {'version': [3, 11], 'prefix': '/nowhere', 'abi': 'cp311', 'site': '/nowhere',
+         'platform': 'linux-x86_64', 'python_h': True, 'torch': '2.13.0+cpu',
+         'cuda': None, 'has_nvcc': False, 'held': ['torch==2.13.0+cpu'], 'mmcv': None}
+
+
+@pytest.fixture
+def environment(bootstrap, tmp_path, monkeypatch):
+    monkeypatch.setenv('MMKD_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setattr(
+        bootstrap, 'wheel_command',
+        lambda environment, mmcv, folder: [
+            sys.executable, '-c', FAKE_BUILD, str(folder), 'mmcv/_ext.cpython-311.so'])
+    return bootstrap.Environment(Path(sys.executable), True, FACTS)
+
+
+def calls(tmp_path):
+    path = tmp_path / 'cache' / 'wheels' / 'calls'
+    return path.read_text().split() if path.exists() else []
+
+
+def with_facts(bootstrap, **changes):
+    return bootstrap.Environment(Path(sys.executable), False, {**FACTS, **changes})
+
+
+# --- the cache ---------------------------------------------------------------------
+
+
+def test_the_key_names_all_that_a_wheel_depends_on(bootstrap):
+    base = with_facts(bootstrap).key('2.1.0')
+    assert base == 'mmcv-2.1.0_torch-2.13.0+cpu_cp311_linux-x86_64_cpu'
+    others = {with_facts(bootstrap, **change).key('2.1.0') for change in (
+        {'torch': '2.13.0+cu130'}, {'torch': '2.12.0+cpu'}, {'abi': 'cp312'},
+        {'platform': 'linux-aarch64'}, {'cuda': '13.0'})}
+    others.add(with_facts(bootstrap).key('2.0.1'))
+    assert len(others - {base}) == 6
+
+
+@pytest.mark.parametrize(('variables', 'folder'), [
+    ({'MMKD_CACHE': '/a'}, '/a'),
+    ({'XDG_CACHE_HOME': '/b'}, '/b/mmkd_ext'),
+    ({'HOME': '/c'}, '/c/.cache/mmkd_ext'),
+])
+def test_the_cache_lies_outside_the_checkout(bootstrap, monkeypatch, variables, folder):
+    for name in ('MMKD_CACHE', 'XDG_CACHE_HOME'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert bootstrap.cache_dir() == Path(folder)
+
+
+def test_a_wheel_is_built_once_and_then_found(
+        bootstrap, environment, tmp_path, capsys):
+    first = bootstrap.cached_wheel(environment, jobs=2)
+    assert calls(tmp_path) == ['21']
+    assert first.parent.name == environment.key('2.1.0')
+    assert '1/3 files compiled' in capsys.readouterr().out
+    assert bootstrap.cached_wheel(environment, jobs=2) == first
+    assert calls(tmp_path) == ['21']
+    assert 'c++ -c file3.cpp' in (first.parent / 'build.log').read_text()
+    assert not list(first.parent.parent.glob('build-*'))
+
+
+def test_a_damaged_wheel_is_built_again(bootstrap, environment, tmp_path, capsys):
+    wheel = bootstrap.cached_wheel(environment, jobs=1)
+    wheel.write_bytes(wheel.read_bytes()[:40])
+    assert bootstrap.cached_wheel(environment, jobs=1) == wheel
+    assert calls(tmp_path) == ['11', '11']
+    assert 'Building it again' in capsys.readouterr().out
+    assert zipfile.is_zipfile(wheel)
+
+
+def test_a_wheel_without_operators_is_refused(bootstrap, environment, monkeypatch):
+    monkeypatch.setattr(
+        bootstrap, 'wheel_command',
+        lambda environment, mmcv, folder: [
+            sys.executable, '-c', FAKE_BUILD, str(folder), 'mmcv/__init__.py'])
+    with pytest.raises(bootstrap.SetupError, match='without the operators'):
+        bootstrap.cached_wheel(environment, jobs=1)
+    folder = bootstrap.cache_dir() / 'wheels' / environment.key('2.1.0')
+    assert not list(folder.glob('*.whl'))
+
+
+def test_a_failing_build_shows_its_last_lines_and_leaves_no_wheel(
+        bootstrap, environment, monkeypatch):
+    script = 'print("[1/77] c++ x"); print("x.cpp:3: error: boom"); raise SystemExit(3)'
+    monkeypatch.setattr(bootstrap, 'wheel_command',
+                        lambda *_: [sys.executable, '-c', script])
+    with pytest.raises(bootstrap.SetupError, match=r'status 3(.|\n)*error: boom'):
+        bootstrap.cached_wheel(environment, jobs=1)
+    folder = bootstrap.cache_dir() / 'wheels' / environment.key('2.1.0')
+    assert not list(folder.glob('*.whl'))
+    assert not list(folder.parent.glob('build-*'))
+
+
+def test_two_set_ups_at_once_build_one_wheel(bootstrap, environment, tmp_path):
+    found = []
+    threads = [threading.Thread(
+        target=lambda: found.append(bootstrap.cached_wheel(environment, jobs=1)))
+        for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(found)) == 1
+    assert calls(tmp_path) == ['11']
+
+
+def test_an_interrupted_build_ends_its_compilers(bootstrap, tmp_path):
+    script = ('import subprocess, sys, time\n'
+              'child = subprocess.Popen([sys.executable, "-c", '
+              '"import time; time.sleep(60)"])\n'
+              'print(child.pid, flush=True)\ntime.sleep(60)')
+
+    def interrupt(line):
+        interrupt.pid = int(line)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bootstrap.run_shown([sys.executable, '-c', script], interrupt, tmp_path / 'log')
+    deadline = time.monotonic() + 10
+    while is_running(interrupt.pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_running(interrupt.pid)
+
+
+def is_running(pid):
+    status = Path(f'/proc/{pid}/stat')
+    try:
+        return status.read_text().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+# --- progress ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(('line', 'status'), [
+    ('[11/77] c++ -MMD -MF x.o.d',
+     '      mmcv: 11/77 files compiled, 1:50, about 11:00 left'),
+    ('  [77/77] c++ y', '      mmcv: 77/77 files compiled, 1:50, about 0:00 left'),
+    ('running build_ext', None),
+    ('warning: [1/2]', None),
+])
+def test_progress_counts_files_and_tells_the_time_left(bootstrap, line, status):
+    assert bootstrap.build_status(line, 0.0, 110.0) == status
+
+
+# --- what a person has to do -------------------------------------------------------
+
+
+def test_no_compiler_says_how_to_get_one(bootstrap, monkeypatch):
+    monkeypatch.setenv('PATH', '')
+    monkeypatch.delenv('CXX', raising=False)
+    with pytest.raises(bootstrap.SetupError, match=r'apt install g\+\+'):
+        bootstrap.check_compiler(with_facts(bootstrap))
+
+
+def test_a_compiler_named_in_cxx_must_be_there(bootstrap, monkeypatch):
+    monkeypatch.setenv('PATH', '')
+    monkeypatch.setenv('CXX', 'no-such-compiler')
+    with pytest.raises(bootstrap.SetupError, match='`no-such-compiler`'):
+        bootstrap.check_compiler(with_facts(bootstrap))
+
+
+def test_missing_python_headers_say_how_to_get_them(bootstrap, monkeypatch):
+    monkeypatch.setattr(bootstrap.shutil, 'which', lambda name: '/usr/bin/c++')
+    with pytest.raises(bootstrap.SetupError, match=r'python3\.11-dev'):
+        bootstrap.check_compiler(with_facts(bootstrap, python_h=False))
+
+
+def test_a_gpu_without_its_compiler_says_so(bootstrap, monkeypatch):
+    monkeypatch.setattr(bootstrap.shutil, 'which', lambda name: '/usr/bin/c++')
+    with pytest.raises(bootstrap.SetupError, match='CUDA_VISIBLE_DEVICES='):
+        bootstrap.check_compiler(with_facts(bootstrap, cuda='13.0'))
+    bootstrap.check_compiler(with_facts(bootstrap, cuda='13.0', has_nvcc=True))
+
+
+@pytest.mark.parametrize(('facts', 'words'), [
+    ({'version': [3, 13]}, 'Python 3.13'),
+    ({'version': [3, 8]}, 'Python 3.8'),
+    ({'version': [3, 9], 'torch': None}, 'has no torch'),
+    ({'torch': '1.13.1'}, 'too old'),
+])
+def test_an_environment_that_cannot_work_is_refused(bootstrap, facts, words):
+    with pytest.raises(bootstrap.SetupError, match=words):
+        bootstrap.check_versions(with_facts(bootstrap, **facts))
+
+
+def test_an_environment_that_can_work_is_taken(bootstrap):
+    bootstrap.check_versions(with_facts(bootstrap))
+    bootstrap.check_versions(with_facts(bootstrap, version=[3, 9], torch='2.1.0'))
+
+
+def test_an_error_of_set_up_is_short_and_has_a_status(bootstrap, monkeypatch, capsys):
+    def fail(args):
+        raise bootstrap.SetupError('do this')
+
+    monkeypatch.setattr(bootstrap, 'run', fail)
+    assert bootstrap.main([]) == 1
+    assert capsys.readouterr().err == '\nSet-up stopped. do this\n'
+
+
+# --- what is installed -------------------------------------------------------------
+
+
+class Recorder:
+    def __init__(self):
+        self.calls = []
+
+    def __call__(self, command, on_line, log, env=None):
+        constraints = Path(command[command.index('--constraint') + 1])
+        self.calls.append((command, constraints.read_text().split()))
+
+    def installed(self):
+        return [argument for command, _ in self.calls
+                for argument in command[command.index('--constraint') + 2:]]
+
+
+@pytest.fixture
+def pip(bootstrap, monkeypatch):
+    recorder = Recorder()
+    monkeypatch.setattr(bootstrap, 'run_shown', recorder)
+    monkeypatch.setattr(bootstrap, 'install_mmcv', lambda *_: None)
+    return recorder
+
+
+def set_up(bootstrap, monkeypatch, tmp_path, owned, **facts):
+    environment = bootstrap.Environment(
+        Path(sys.executable), owned, {**FACTS, 'prefix': str(tmp_path), **facts})
+    monkeypatch.setattr(bootstrap, 'probe', lambda *_: with_facts(
+        bootstrap, prefix=str(tmp_path)))
+    bootstrap.set_up(environment, [], 1)
+
+
+def test_a_foreign_torch_is_held_and_never_named_to_pip(
+        bootstrap, monkeypatch, tmp_path, pip):
+    set_up(bootstrap, monkeypatch, tmp_path, owned=False, torch='2.4.1+cu121',
+           held=['torch==2.4.1+cu121', 'torchvision==0.19.1+cu121'])
+    assert not any(item.startswith('torch') for item in pip.installed())
+    assert all(held == ['torch==2.4.1+cu121', 'torchvision==0.19.1+cu121']
+               for _, held in pip.calls)
+
+
+def test_torch_is_installed_where_there_is_none(bootstrap, monkeypatch, tmp_path, pip):
+    set_up(bootstrap, monkeypatch, tmp_path, owned=False, torch=None, held=[])
+    assert pip.installed()[0] == 'torch==2.13.0'
+    assert all(held == ['torch==2.13.0+cpu'] for _, held in pip.calls[1:])
+
+
+def test_an_old_torch_in_our_own_environment_follows_the_pin(
+        bootstrap, monkeypatch, tmp_path, pip):
+    set_up(bootstrap, monkeypatch, tmp_path, owned=True, torch='2.12.0+cpu')
+    assert pip.installed()[0] == 'torch==2.13.0'
+
+
+def test_mm_packages_come_without_what_they_declare(
+        bootstrap, monkeypatch, tmp_path, pip):
+    set_up(bootstrap, monkeypatch, tmp_path, owned=True)
+    for command, _ in pip.calls:
+        named = [item for item in command if item.startswith(('mm', 'openmim'))]
+        assert not named or '--no-deps' in command
+    assert 'mmrazor==1.0.0' in pip.installed()
+    assert not any(item.startswith('mmcv') for item in pip.installed())
+    assert not any(item.startswith('opencv-python>') for item in pip.installed())
+
+
+def test_working_operators_are_not_installed_again(bootstrap, monkeypatch):
+    monkeypatch.setattr(bootstrap, 'operators_fail', lambda environment: '')
+    monkeypatch.setattr(bootstrap, 'cached_wheel', lambda *_: 1 / 0)
+    bootstrap.install_mmcv(with_facts(bootstrap, mmcv='2.1.0'), None, 1)
+    with pytest.raises(ZeroDivisionError):
+        bootstrap.install_mmcv(with_facts(bootstrap, mmcv='2.0.1'), None, 1)
+
+
+def test_the_operators_of_this_environment_run(bootstrap):
+    environment = bootstrap.probe(Path(sys.executable), owned=False)
+    assert environment.facts['mmcv'] == bootstrap.pinned('mmcv')
+    assert bootstrap.operators_fail(environment) == ''
+
+
+# --- the stamp ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def finished(bootstrap, tmp_path):
+    for name in ('torch', 'mmengine', 'mmcv'):
+        (tmp_path / 'site' / name).mkdir(parents=True)
+    environment = bootstrap.Environment(
+        tmp_path / 'bin' / 'python', True,
+        {**FACTS, 'prefix': str(tmp_path), 'site': str(tmp_path / 'site')})
+    bootstrap.write_stamp(environment, [], done=True)
+    return tmp_path
+
+
+def test_a_second_call_returns_within_a_second(bootstrap, finished):
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools' / 'bootstrap.py', '--venv', finished],
+        capture_output=True, text=True, check=True)
+    assert time.monotonic() - start < 1.5
+    assert done.stdout == done.stderr == ''
+
+
+def test_a_changed_requirement_makes_the_stamp_stale(bootstrap, finished, monkeypatch):
+    assert bootstrap.is_ready(finished, [])
+    monkeypatch.setattr(bootstrap, 'fingerprint', lambda extras=(): 'another')
+    assert not bootstrap.is_ready(finished, [])
+
+
+def test_extras_that_were_not_installed_make_the_stamp_stale(bootstrap, finished):
+    assert not bootstrap.is_ready(finished, ['docs'])
+
+
+def test_a_lost_package_makes_the_stamp_stale(bootstrap, finished):
+    (finished / 'site' / 'mmcv').rmdir()
+    assert not bootstrap.is_ready(finished, [])
+
+
+@pytest.mark.parametrize('content', ['', '{', '[]', '{"owned": true}'])
+def test_a_broken_stamp_is_no_stamp(bootstrap, tmp_path, content):
+    (tmp_path / bootstrap.STAMP).write_text(content)
+    assert not bootstrap.is_ready(tmp_path, [])
+
+
+def test_an_unfinished_set_up_leaves_no_valid_stamp(bootstrap, finished):
+    environment = bootstrap.Environment(
+        finished / 'bin' / 'python', True,
+        {**FACTS, 'prefix': str(finished), 'site': str(finished / 'site')})
+    bootstrap.write_stamp(environment, [], done=False)
+    assert not bootstrap.is_ready(finished, [])
+    assert json.loads((finished / bootstrap.STAMP).read_text())['owned']
+
+
+# --- choosing a python -------------------------------------------------------------
+
+
+def test_a_python_that_is_too_new_gives_way_to_one_on_the_path(
+        bootstrap, monkeypatch, tmp_path, capsys):
+    fake = tmp_path / 'python3.12'
+    fake.symlink_to(sys.executable)
+    monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.setattr(bootstrap, 'PYTHONS', ((2, 0), (2, 7)))
+    assert bootstrap.choose_python() == str(fake)
+    assert 'using' in capsys.readouterr().out
+
+
+def test_no_python_that_fits_says_what_to_name(bootstrap, monkeypatch):
+    monkeypatch.setenv('PATH', os.devnull)
+    monkeypatch.setattr(bootstrap, 'PYTHONS', ((2, 0), (2, 7)))
+    with pytest.raises(bootstrap.SetupError, match='make setup PYTHON='):
+        bootstrap.choose_python()

@@ -1,0 +1,437 @@
+from __future__ import annotations
+
+import copy
+import functools
+import os
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.config import utils as config_utils
+from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModel
+from mmengine.runner import Runner, load_checkpoint
+from mmengine.utils import package_utils
+from torch.ao.quantization import fuser_method_mappings
+from torch.ao.quantization.backend_config import BackendPatternConfig
+
+from mmkd_ext import compat
+
+FUSERS = ['reverse2', 'reverse3', 'reverse_sequential_wrapper2']
+SETTERS = ['_set_overwrite_output_fake_quantize', '_set_overwrite_output_observer',
+           '_set_input_output_observed']
+
+
+def patch(name):
+    return next(row for row in compat.PATCHES if row.name == name)
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Everything that `apply` touched is put back afterwards."""
+    monkeypatch.setattr(compat, '_states', {})
+    listed = torch.serialization.get_safe_globals()
+    yield monkeypatch
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals(listed)
+
+
+def state_of(name):
+    return next(row.state for row in compat.report() if row.name == name)
+
+
+# --- all patches -------------------------------------------------------------------
+
+
+def test_applying_twice_changes_nothing_more(fresh):
+    compat.apply()
+    before = (compat.report(), list(warnings.filters), package_utils.get_installed_path,
+              torch.serialization.get_safe_globals())
+    compat.apply()
+    after = (compat.report(), list(warnings.filters), package_utils.get_installed_path,
+             torch.serialization.get_safe_globals())
+    assert set(map(str, before[3])) == set(map(str, after[3]))
+    assert before[:3] == after[:3]
+
+
+def test_no_patch_is_needed_any_more_once_applied(fresh):
+    compat.apply()
+    assert [row.name for row in compat.PATCHES if row.needed()] == []
+
+
+def test_report_names_every_patch_with_its_reason(fresh):
+    assert {row.state for row in compat.report()} == {'not run'}
+    compat.apply()
+    assert {row.state for row in compat.report()} <= {'applied', 'not needed'}
+    assert all(len(row.reason) > 20 for row in compat.report())
+
+
+@pytest.mark.parametrize('row', compat.PATCHES, ids=lambda row: row.name)
+def test_a_patch_that_is_not_needed_is_not_made(fresh, row):
+    made = []
+    quiet = compat.Patch(row.name, row.reason, (), lambda: False,
+                         lambda: made.append(row.name))
+    fresh.setattr(compat, 'PATCHES', (quiet,))
+    compat.apply()
+    assert made == []
+    assert state_of(row.name) == 'not needed'
+
+
+def test_a_patch_for_a_package_that_is_absent_waits(fresh):
+    row = compat.Patch('x', 'y', ('a_package_that_is_not_there',), lambda: 1 / 0,
+                       lambda: 1 / 0)
+    fresh.setattr(compat, 'PATCHES', (row,))
+    compat.apply()
+    assert state_of('x') == 'absent'
+
+
+def test_an_applied_patch_stays_reported_as_applied(fresh):
+    needs = iter([True, False])
+    row = compat.Patch('x', 'y', (), lambda: next(needs), lambda: None)
+    fresh.setattr(compat, 'PATCHES', (row,))
+    compat.apply()
+    compat.apply()
+    assert state_of('x') == 'applied'
+
+
+# --- mmrazor -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('name', FUSERS)
+def test_a_fuser_that_torch_lost_is_brought_back(fresh, name):
+    compat.apply()
+    fresh.delattr(fuser_method_mappings, name)
+    assert patch('quantization-fusers').needed()
+    compat.apply()
+    assert callable(getattr(fuser_method_mappings, name))
+    assert state_of('quantization-fusers') == 'applied'
+
+
+def test_fusers_that_torch_has_are_left_alone(fresh):
+    for name in FUSERS:
+        fresh.setattr(fuser_method_mappings, name, f'torch {name}', raising=False)
+    assert not patch('quantization-fusers').needed()
+    compat.apply()
+    assert [getattr(fuser_method_mappings, name) for name in FUSERS] == [
+        f'torch {name}' for name in FUSERS]
+
+
+def test_fusers_hand_modules_over_in_the_order_of_the_network(fresh):
+    for name in FUSERS:
+        fresh.delattr(fuser_method_mappings, name, raising=False)
+    compat.apply()
+    order = fuser_method_mappings.reverse2(lambda qat, *found: (qat, *found))
+    assert order(True, 'bn', 'conv') == (True, 'conv', 'bn')
+    order = fuser_method_mappings.reverse3(lambda qat, *found: (qat, *found))
+    assert order(False, 'relu', ('bn', 'conv')) == (False, 'conv', 'bn', 'relu')
+    order = fuser_method_mappings.reverse_sequential_wrapper2(lambda *found: found)
+    assert order(False, 'relu', 'conv') == ('conv', 'relu')
+
+
+@pytest.mark.parametrize('name', SETTERS)
+def test_a_setter_that_torch_lost_is_brought_back(fresh, name):
+    compat.apply()
+    fresh.delattr(BackendPatternConfig, name)
+    assert patch('quantization-setters').needed()
+    compat.apply()
+    config = BackendPatternConfig(torch.nn.Linear)
+    assert getattr(config, name)('value') is config
+    assert getattr(config, name.replace('_set', '', 1)) == 'value'
+
+
+def test_setters_that_torch_has_are_left_alone(fresh):
+    for name in SETTERS:
+        fresh.setattr(BackendPatternConfig, name, f'torch {name}', raising=False)
+    assert not patch('quantization-setters').needed()
+    compat.apply()
+    assert [getattr(BackendPatternConfig, name) for name in SETTERS] == [
+        f'torch {name}' for name in SETTERS]
+
+
+def test_backend_utils_are_imported_when_torch_does_not(fresh):
+    from torch.ao.quantization import backend_config
+
+    compat.apply()
+    assert not patch('quantization-utils').needed()
+    fresh.delattr(backend_config, 'utils')
+    fresh.delitem(sys.modules, 'torch.ao.quantization.backend_config.utils')
+    assert patch('quantization-utils').needed()
+    compat.apply()
+    assert hasattr(backend_config.utils, 'get_pattern_to_dtype_configs')
+
+
+def test_mmrazor_fails_without_the_patches_and_imports_with_them():
+    script = 'import sys, warnings; warnings.simplefilter("ignore")\n{}\n' \
+             'import mmrazor.models, mmdet.models, mmseg.models'
+    run = functools.partial(subprocess.run, capture_output=True, text=True, check=False)
+    with_them = run([sys.executable, '-c', script.format(
+        'from mmkd_ext import compat; compat.apply()')])
+    assert with_them.returncode == 0, with_them.stderr
+    if patch('quantization-setters').name in needed_here():
+        without = run([sys.executable, '-c', script.format('')])
+        assert without.returncode != 0
+
+
+def needed_here():
+    done = subprocess.run(
+        [sys.executable, '-c',
+         'from mmkd_ext import compat\n'
+         'print(*[row.name for row in compat.PATCHES if row.needed()])'],
+        capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+# --- checkpoints -------------------------------------------------------------------
+
+
+def mmengine_content():
+    buffer = HistoryBuffer()
+    for value in (1.0, 3.0):
+        buffer.update(value)
+    kinds = ['bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32',
+             'uint64', 'float16', 'float32', 'float64']
+    return {
+        'state_dict': {'weight': torch.arange(3.0)},
+        'message_hub': {'loss': buffer},
+        'arrays': {kind: np.ones(2, kind) for kind in kinds},
+        'scalars': [np.float64(0.5), np.float32(0.25), np.int64(7), np.bool_(True)],
+    }
+
+
+def check_content(found):
+    assert found['message_hub']['loss'].mean() == 2.0
+    assert found['message_hub']['loss'].statistics('max') == 3.0
+    for kind, array in found['arrays'].items():
+        assert array.dtype == np.dtype(kind)
+        assert array.tolist() == [1, 1]
+    assert found['scalars'] == [0.5, 0.25, 7, True]
+    assert found['state_dict']['weight'].tolist() == [0, 1, 2]
+
+
+def test_without_the_list_torch_refuses_what_mmengine_wrote(fresh, tmp_path):
+    torch.save(mmengine_content(), tmp_path / 'a.pth')
+    torch.serialization.clear_safe_globals()
+    assert patch('checkpoint-allow-list').needed()
+    with pytest.raises(pickle.UnpicklingError, match='HistoryBuffer'):
+        torch.load(tmp_path / 'a.pth', weights_only=True)
+    compat.apply()
+    assert not patch('checkpoint-allow-list').needed()
+    check_content(torch.load(tmp_path / 'a.pth', weights_only=True))
+
+
+def test_weights_only_stays_the_default_of_torch(fresh, tmp_path):
+    default = torch.load.__defaults__, copy.copy(torch.load.__kwdefaults__)
+    compat.apply()
+    assert (torch.load.__defaults__, torch.load.__kwdefaults__) == default
+    assert 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD' not in os.environ
+
+
+@pytest.mark.parametrize(('here', 'there'), [
+    (b'numpy._core.multiarray', b'numpy.core.multiarray'),
+    (b'numpy.core.multiarray', b'numpy._core.multiarray'),
+], ids=['numpy 1', 'numpy 2'])
+def test_loads_what_either_numpy_wrote(tmp_path, here, there):
+    torch.save(mmengine_content(), tmp_path / 'a.pth',
+               _use_new_zipfile_serialization=False)
+    content = (tmp_path / 'a.pth').read_bytes()
+    renamed = content.replace(b'c' + here + b'\n', b'c' + there + b'\n')
+    if here in content:
+        assert renamed != content
+    (tmp_path / 'b.pth').write_bytes(renamed)
+    check_content(torch.load(tmp_path / 'b.pth', weights_only=True))
+
+
+class Runs:
+    """A pickle of this calls ``function(*args)`` when it is loaded unchecked."""
+
+    def __init__(self, function, *args):
+        self.call = (function, args)
+
+    def __reduce__(self):
+        return self.call
+
+
+class Chain:
+    """A pickle of this asks for ``getattr(owner, name)``."""
+
+    def __init__(self, owner, name):
+        self.owner, self.name = owner, name
+
+    def __reduce__(self):
+        return getattr, (self.owner, self.name)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path):
+    loot = tmp_path / 'loot'
+    trap = tmp_path / 'trap.pth'
+    torch.save({'state_dict': {}, 'x': Runs(os.system, f'touch {loot}')}, trap)
+    with pytest.raises(pickle.UnpicklingError, match='system'):
+        torch.load(trap)
+    with pytest.raises(pickle.UnpicklingError, match='system'):
+        load_checkpoint(torch.nn.Linear(1, 1), str(trap))
+    assert not loot.exists()
+    torch.load(trap, weights_only=False)  # the trap is real
+    assert loot.exists()
+
+
+@pytest.mark.parametrize('trap', [
+    Runs(eval, '1 + 1'),
+    Runs(exec, 'x = 1'),
+    Runs(subprocess.check_output, ['true']),
+    Chain(HistoryBuffer, '__init__'),
+    Chain(Chain(HistoryBuffer, 'mean'), '__globals__'),
+    Chain(np.ndarray, 'tofile'),
+    np.array([{}], dtype=object),
+    np.array(['text']),
+    functools.partial(print, 'x'),
+], ids=['eval', 'exec', 'subprocess', 'init', 'globals', 'tofile', 'objects', 'text',
+        'partial'])
+def test_nothing_else_gets_in_beside_the_list(tmp_path, trap):
+    torch.save({'x': trap}, tmp_path / 'trap.pth')
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / 'trap.pth')
+
+
+def test_the_real_getattr_is_not_on_the_list():
+    compat.apply()
+    held = [entry[0] if isinstance(entry, tuple) else entry
+            for entry in torch.serialization.get_safe_globals()]
+    assert getattr not in held
+    with pytest.raises(pickle.UnpicklingError, match='run code'):
+        compat._statistic(HistoryBuffer, '__init__')
+    assert compat._statistic(HistoryBuffer, 'mean') is HistoryBuffer.mean
+
+
+def test_a_torch_before_2_6_gets_only_objects_under_their_own_names(fresh):
+    added = []
+    fresh.setattr(torch, '__version__', '2.5.1')
+    torch.serialization.clear_safe_globals()
+    fresh.setattr(torch.serialization, 'add_safe_globals', added.extend)
+    compat._add_safe_globals()
+    assert HistoryBuffer in added
+    assert np.ndarray in added
+    assert not any(isinstance(entry, tuple) for entry in added)
+    fresh.undo()
+
+
+def test_a_torch_before_2_4_has_no_list_and_needs_none(fresh):
+    fresh.delattr(torch.serialization, 'add_safe_globals')
+    assert not patch('checkpoint-allow-list').needed()
+    fresh.undo()
+
+
+class Point(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, inputs, mode='tensor', **_):
+        return {'loss': (self.weight * torch.stack(list(inputs))).sum()}
+
+
+def make_runner(folder, iterations):
+    return Runner(
+        model=Point(), work_dir=str(folder), experiment_name=f'compat{iterations}',
+        train_dataloader=dict(
+            dataset=[dict(inputs=torch.ones(1))] * 4, batch_size=2,
+            sampler=dict(type='DefaultSampler', shuffle=False)),
+        train_cfg=dict(by_epoch=False, max_iters=iterations),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.5, momentum=0.9)),
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False)),
+        log_level='ERROR',
+    )
+
+
+def test_a_runner_resumes_from_the_checkpoint_that_it_wrote(tmp_path):
+    straight = make_runner(tmp_path / 'a', 4)
+    straight.train()
+    make_runner(tmp_path / 'b', 2).train()
+    resumed = make_runner(tmp_path / 'b', 4)
+    resumed.resume(str(tmp_path / 'b' / 'iter_2.pth'))
+    assert resumed.iter == 2
+    resumed.train()
+    assert resumed.model.weight.item() == straight.model.weight.item() != 1.0
+
+
+# --- config paths ------------------------------------------------------------------
+
+
+def test_mmengine_learns_the_name_of_this_package(fresh):
+    fresh.delitem(config_utils.MODULE2PACKAGE, 'mmkd_ext', raising=False)
+    assert patch('config-scope').needed()
+    compat.apply()
+    assert config_utils.MODULE2PACKAGE['mmkd_ext'] == 'mmkd_ext'
+
+
+def test_a_name_that_mmengine_knows_is_left_alone(fresh):
+    fresh.setitem(config_utils.MODULE2PACKAGE, 'mmkd_ext', 'other')
+    assert not patch('config-scope').needed()
+    compat.apply()
+    assert config_utils.MODULE2PACKAGE['mmkd_ext'] == 'other'
+
+
+def test_configs_of_a_package_elsewhere_are_found(fresh, tmp_path):
+    package = tmp_path / 'elsewhere' / 'a_linked_package'
+    package.mkdir(parents=True)
+    (package / '__init__.py').touch()
+    fresh.syspath_prepend(str(package.parent))
+    for module in compat._path_users():
+        fresh.setattr(module, 'get_installed_path',
+                      lambda package: f'{tmp_path}/site-packages/{package}')
+    assert patch('editable-paths').needed()
+    compat.apply()
+    assert package_utils.get_installed_path('a_linked_package') == str(package)
+    missing = f'{tmp_path}/site-packages/not_there'
+    assert package_utils.get_installed_path('not_there') == missing
+
+
+def test_a_path_that_is_right_is_left_alone(fresh, tmp_path):
+    for module in compat._path_users():
+        fresh.setattr(module, 'get_installed_path', lambda package: str(tmp_path))
+    compat.apply()
+    assert package_utils.get_installed_path('mmengine') == str(tmp_path)
+
+
+@pytest.mark.parametrize('path', [
+    pytest.param('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
+                 marks=pytest.mark.mmdet),
+    pytest.param('mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py',
+                 marks=pytest.mark.mmseg),
+])
+def test_configs_of_the_neighbours_can_be_bases(tmp_path, path):
+    compat.apply()
+    (tmp_path / 'config.py').write_text(f'_base_ = {path!r}\n')
+    assert 'backbone' in Config.fromfile(tmp_path / 'config.py').model
+
+
+# --- noise -------------------------------------------------------------------------
+
+
+def test_only_the_notice_about_pkg_resources_is_silenced(fresh):
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.resetwarnings()
+        warnings.simplefilter('always')
+        assert patch('quiet-pkg-resources').needed()
+        compat._silence_pkg_resources()
+        assert not patch('quiet-pkg-resources').needed()
+        warnings.warn('pkg_resources is deprecated as an API. See ...', stacklevel=1)
+        warnings.warn('something else', stacklevel=1)
+    assert [str(entry.message) for entry in heard] == ['something else']
+
+
+def test_applying_costs_little():
+    script = ('import time, torch, mmengine\nfrom mmkd_ext import compat\n'
+              'start = time.perf_counter()\ncompat.apply()\n'
+              'print(time.perf_counter() - start)')
+    spent = []
+    while len(spent) < 3 and not any(seconds < 0.3 for seconds in spent):
+        done = subprocess.run([sys.executable, '-c', script], capture_output=True,
+                              text=True, check=True)
+        spent.append(float(done.stdout))
+    assert min(spent) < 0.3
