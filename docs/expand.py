@@ -1,0 +1,138 @@
+"""Sphinx extension: fills in what pages do not say themselves.
+
+``<!-- modules: mmkd_ext.engine -->`` becomes the reference of every public module of a
+package, ``<!-- benchmarks -->`` the tables of what lies in benchmarks/results. So no
+page lists modules, and no figure is typed by hand.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from method_table import experiment_text, table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sphinx.application import Sphinx
+
+RESULTS = Path(__file__).resolve().parents[1] / 'benchmarks' / 'results'
+MODULES = re.compile(r'^<!-- modules: (\S+) -->$', re.MULTILINE)
+BENCHMARKS = '<!-- benchmarks -->'
+OWN_PAGE = 'mmkd_ext.methods'  # each of its modules has a page under methods/
+
+
+def modules_text(package: str) -> str:
+    """Returns the reference of a package and of all its public modules."""
+    parts = [_automodule(package, members=False)]
+    path = importlib.import_module(package).__path__
+    for module in pkgutil.walk_packages(path, f'{package}.'):
+        name = module.name
+        private = any(word.startswith('_') for word in name.split('.'))
+        if private or package == OWN_PAGE:
+            continue
+        parts.append(f'## `{name}`\n\n{_automodule(name, members=not module.ispkg)}')
+    return '\n\n'.join(parts)
+
+
+def _automodule(name: str, *, members: bool) -> str:
+    option = '\n   :members:' if members else ''
+    return f'```{{eval-rst}}\n.. automodule:: {name}{option}\n```'
+
+
+def benchmarks_text(folder: Path = RESULTS) -> str:
+    """Returns the tables of all results in a folder."""
+    files = sorted(folder.glob('*.json'))
+    if not files:
+        return 'There are no results yet.'
+    return '\n\n'.join(_result_text(path) for path in files)
+
+
+def _result_text(path: Path) -> str:
+    content = json.loads(path.read_text(encoding='utf-8'))
+    if 'sets' in content:
+        return experiment_text(content, level=2)
+    rows = content.get('results') or []
+    if rows and all('pair' in row for row in rows):
+        return _steps(content)
+    if rows and all('loss' in row for row in rows):
+        return _losses(content)
+    return f'## {path.stem}\n\nSee `benchmarks/results/{path.name}`.'
+
+
+def _steps(content: Mapping[str, Any]) -> str:
+    parts = ['## Time and memory of a training step']
+    for result in content['results']:
+        rows = [
+            [
+                job,
+                f'{row["median_ms"]:.0f}',
+                f'{row["q1_ms"]:.0f} to {row["q3_ms"]:.0f}',
+                f'{row["to_floor"]["median"]:.3f}',
+                f'{row["peak_mib"]:.0f}',
+            ]
+            for job, row in result['rows'].items()
+        ]
+        header = ['', 'median, ms', 'quartiles', 'x floor', 'peak, MiB']
+        shape = ' x '.join(map(str, result['input']))
+        parts += [
+            f'### {result["pair"]}, input {shape}',
+            table(header, rows, 'lrrrr'),
+        ]
+    parts.append(
+        'The floor is the student\'s step plus the teacher\'s forward pass to its last '
+        'tap. Times are processor time, rounds interleaved. ' + _environment(content)
+    )
+    return '\n\n'.join(parts)
+
+
+def _losses(content: Mapping[str, Any]) -> str:
+    both = ('mmkd_ext', 'mmrazor')
+    rows = [
+        [
+            row['loss'],
+            ' x '.join(map(str, row['shape'])),
+            *(f'{row["time"][key]["median_ms"]:.1f}' for key in both),
+            f'{row["time_ratio"]["median"]:.2f}',
+            *(f'{row["peak_mib"][key]:.1f}' for key in both),
+        ]
+        for row in content['results']
+    ]
+    header = ['loss', 'input', 'ours, ms', 'mmrazor, ms', 'ratio', 'ours, MiB',
+              'mmrazor, MiB']
+    return '\n\n'.join(
+        [
+            '## Time and memory of the losses',
+            table(header, rows, 'lrrrrrr'),
+            'Forward and backward pass. ' + _environment(content),
+        ]
+    )
+
+
+def _environment(content: Mapping[str, Any]) -> str:
+    about = content['environment']
+    return (
+        f'Commit `{about["commit"]}`, torch {about["versions"]["torch"]}, '
+        f'{about["processor"]}, {about["threads"]} thread(s).'
+    )
+
+
+def expand(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Replaces the marks of one page."""
+    text = MODULES.sub(lambda found: modules_text(found[1]), source[0])
+    if BENCHMARKS in text:
+        for path in RESULTS.glob('*.json'):
+            app.env.note_dependency(str(path))
+        text = text.replace(BENCHMARKS, benchmarks_text())
+    source[0] = text
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Registers the extension."""
+    app.connect('source-read', expand)
+    return {'parallel_read_safe': True}
