@@ -1,0 +1,20 @@
+"""What runs around the model: hooks, files, optimizer wrappers, launching."""
+
+from __future__ import annotations
+
+from mmkd_ext.engine.fileio import AtomicLocalBackend, atomic_write
+from mmkd_ext.engine.hooks import (
+    DistillCheckpointHook,
+    FiniteLossHook,
+    ReproducibleStepHook,
+)
+from mmkd_ext.engine.optim import Bf16OptimWrapper
+
+__all__ = [
+    'AtomicLocalBackend',
+    'Bf16OptimWrapper',
+    'DistillCheckpointHook',
+    'FiniteLossHook',
+    'ReproducibleStepHook',
+    'atomic_write',
+]

@@ -1,0 +1,292 @@
+"""What the command-line tools share: reading configs, processes, telling errors."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import functools
+import importlib.util
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import is_model_wrapper
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import nn
+
+from mmkd_ext.checkpoint import LoadReport, load_weights, read_checkpoint, weights_of
+from mmkd_ext.errors import CheckpointError, ConfigError, MMKDError, did_you_mean
+
+if TYPE_CHECKING:
+    import argparse
+
+__all__ = [
+    'build_runner',
+    'find_resume',
+    'load_config',
+    'load_for_test',
+    'prepare_distributed',
+    'set_default_scope',
+    'set_work_dir',
+    'tells_errors',
+]
+
+_ACCELERATORS = ('cuda', 'npu', 'mlu', 'musa')
+
+
+def tells_errors(
+    main: Callable[[Sequence[str] | None], None],
+) -> Callable[[Sequence[str] | None], int]:
+    """Turns errors that a person can mend into a message and exit status 2.
+
+    ``--debug`` among the arguments shows the traceback as well.
+    """
+
+    @functools.wraps(main)
+    def wrapped(argv: Sequence[str] | None = None) -> int:
+        arguments = sys.argv[1:] if argv is None else argv
+        try:
+            main(argv)
+        except MMKDError as error:
+            if '--debug' in arguments:
+                traceback.print_exc()
+            rank = int(os.environ.get('RANK', 0))
+            where = f' on process {rank}' if rank else ''
+            print(f'\nerror{where}: {error}', file=sys.stderr, flush=True)
+            return 2
+        return 0
+
+    return wrapped
+
+
+def load_config(name: str, options: dict | None = None) -> Config:
+    """Reads a config file.
+
+    Args:
+        name: A path, or ``package::path`` for a config that a package ships.
+        options: What ``--cfg-options`` says.
+
+    Raises:
+        ConfigError: There is no such file, or it cannot be read.
+    """
+    path = _shipped(name) if '::' in name else name
+    if not os.path.isfile(path):
+        folder = os.path.dirname(path) or '.'
+        beside = os.listdir(folder) if os.path.isdir(folder) else []
+        raise ConfigError(
+            f'There is no config file {path!r}.'
+            f'{did_you_mean(os.path.basename(path), beside)}'
+        )
+    try:
+        cfg = Config.fromfile(path)
+        if options:
+            cfg.merge_from_dict(options)
+    except MMKDError:
+        raise
+    except Exception as error:
+        # a config is code: anything may be raised by it
+        raise ConfigError(
+            f'Config {name!r} cannot be read: {type(error).__name__}: {error}'
+        ) from error
+    return cfg
+
+
+def _shipped(name: str) -> str:
+    """Returns the path of ``package::path``."""
+    package, relative = name.split('::', 1)
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f'Config {name!r}: no package `{package}` is installed.')
+    root = Path(spec.submodule_search_locations[0])
+    # an installed package, mmrazor's way, and a checkout
+    bases = [root / '.mim' / 'configs', root / 'configs', root.parent / 'configs']
+    for base in bases:
+        if (base / relative).is_file():
+            return str(base / relative)
+    known = [
+        path.relative_to(base).as_posix()
+        for base in bases
+        if base.is_dir()
+        for path in base.rglob('*.py')
+    ]
+    close = difflib.get_close_matches(relative, known, n=3)
+    hint = (
+        ' Did you mean ' + ' or '.join(f'`{package}::{match}`' for match in close) + '?'
+        if close
+        else ''
+    )
+    raise ConfigError(f'Package `{package}` has no config {relative!r}.{hint}')
+
+
+def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
+    """Takes the work directory from the command line, the config or its name."""
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(cfg.filename).stem)
+
+
+def set_default_scope(cfg: Config) -> None:
+    """Sets the scope of names without one, where the config does not."""
+    if cfg.get('default_scope') is not None:
+        return
+    model = cfg.get('model') or {}
+    student = model.get('architecture', model)
+    if isinstance(student, dict):
+        student = student.get('cfg_path', student.get('type', ''))
+    name = str(student)
+    scope = name.split('::')[0] if '::' in name else name.split('.')[0]
+    named = '::' in name or ('.' in name and '/' not in name)
+    cfg.default_scope = scope if named else 'mmkd_ext'
+
+
+def prepare_distributed(cfg: Config) -> None:
+    """Starts the process group where mmengine cannot: without an accelerator.
+
+    mmengine's launcher selects a CUDA device first, and gives the model to one. On a
+    CPU the processes talk over gloo.
+
+    Raises:
+        ConfigError: A variable of the launcher is missing, or there are more
+            processes than devices.
+    """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none':
+        return
+    if launcher == 'slurm':
+        _slurm_environment()
+    wanted = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+    absent = [name for name in wanted if name not in os.environ]
+    if launcher in ('pytorch', 'slurm') and absent:
+        raise ConfigError(
+            f'`--launcher {launcher}` needs the variables {absent} in the '
+            'environment, which torchrun sets. Start with tools/dist_train.sh, '
+            'tools/slurm_train.sh or torchrun.'
+        )
+    device = get_device()
+    local = int(os.environ.get('LOCAL_RANK', 0))
+    if device == 'cuda' and local >= torch.cuda.device_count():
+        raise ConfigError(
+            f'Process {local} of this machine has no GPU: there are '
+            f'{torch.cuda.device_count()}. Start as many processes as GPUs.'
+        )
+    if device in _ACCELERATORS or torch.distributed.is_initialized():
+        return
+    given = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
+    timeout = datetime.timedelta(seconds=given.get('timeout', 1800))
+    torch.distributed.init_process_group('gloo', timeout=timeout)
+    wrapper = cfg.get('model_wrapper_cfg') or {
+        'type': 'MMDistributedDataParallel',
+        'broadcast_buffers': False,
+        'find_unused_parameters': cfg.get('find_unused_parameters', False),
+    }
+    cfg.model_wrapper_cfg = {**wrapper, 'device_ids': None}
+
+
+def _slurm_environment() -> None:
+    """Sets torchrun's variables from slurm's."""
+    if 'SLURM_PROCID' not in os.environ:
+        raise ConfigError(
+            '`--launcher slurm` works inside srun only (there is no SLURM_PROCID). '
+            'Start with tools/slurm_train.sh.'
+        )
+    os.environ['RANK'] = os.environ['SLURM_PROCID']
+    os.environ['WORLD_SIZE'] = os.environ['SLURM_NTASKS']
+    os.environ['LOCAL_RANK'] = os.environ['SLURM_LOCALID']
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        nodes = os.environ['SLURM_NODELIST']
+        hosts = subprocess.run(
+            ['scontrol', 'show', 'hostnames', nodes],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.split()
+        os.environ['MASTER_ADDR'] = hosts[0]
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Builds the runner that a config asks for."""
+    if 'runner_type' in cfg:
+        return RUNNERS.build(cfg)
+    return Runner.from_cfg(cfg)
+
+
+def find_resume(work_dir: str, asked: str) -> str | None:
+    """Returns the checkpoint to resume from.
+
+    Args:
+        work_dir: Where the run to go on with wrote.
+        asked: ``'auto'`` for its last checkpoint, or a path.
+
+    Returns:
+        A path; None if ``asked`` is ``'auto'`` and nothing was saved yet.
+
+    Raises:
+        CheckpointError: It is gone, cannot be read, or has only weights.
+    """
+    path = _last_checkpoint(work_dir) if asked == 'auto' else asked
+    if path is None:
+        return None
+    content = read_checkpoint(path)
+    absent = [key for key in ('message_hub', 'state_dict') if key not in content]
+    if absent:
+        full = path.replace('_student.pth', '.pth')
+        hint = (
+            f' Resume from {full!r}.'
+            if full != path
+            else (' Use `--cfg-options load_from=...` to start from its weights.')
+        )
+        raise CheckpointError(
+            f'{path!r} cannot be resumed: it holds weights but not the state of a '
+            f'run (no {absent}).{hint}'
+        )
+    return path
+
+
+def _last_checkpoint(work_dir: str) -> str | None:
+    """Returns what the pointer in a work directory points to."""
+    pointer = Path(work_dir) / 'last_checkpoint'
+    if not pointer.is_file():
+        return None
+    saved = pointer.read_text().strip()
+    moved = Path(work_dir) / os.path.basename(saved)
+    for path in (saved, str(moved)):
+        if saved and os.path.isfile(path):
+            return path
+    raise CheckpointError(
+        f'{str(pointer)!r} points to {saved!r}, which is not there. Give the '
+        'checkpoint: `--resume PATH`, or remove the pointer to start again.'
+    )
+
+
+def load_for_test(model: nn.Module, filename: str) -> LoadReport:
+    """Fills a model for testing, whichever kind of checkpoint it is given.
+
+    Args:
+        model: A plain model, or an algorithm around one (`architecture`).
+        filename: A distillation's checkpoint, a student's file, a plain checkpoint.
+
+    Raises:
+        CheckpointError: Less than nine tenths of the parameters are in the file. (An
+            auxiliary head, which testing does not need, may be absent.)
+    """
+    if is_model_wrapper(model):
+        model = cast('nn.Module', model.module)
+    inner = dict(model.named_children()).get('architecture')
+    if inner is not None:
+        state = weights_of(read_checkpoint(filename))
+        whole = set(state) >= {name for name, _ in model.named_parameters()}
+        if not whole:
+            model = inner
+    return load_weights(
+        model, filename, role='model', min_matched=0.9, logger='current'
+    )

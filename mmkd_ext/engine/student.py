@@ -1,0 +1,67 @@
+"""The student's own config, as mmdet and mmseg know it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from mmkd_ext.errors import ConfigError
+
+__all__ = ['is_distillation_config', 'plain_config', 'plain_config_text']
+
+_OWN = 'mmkd_ext.'
+
+
+def is_distillation_config(cfg: Config) -> bool:
+    """Whether a config's model is a student with teachers, ours or mmrazor's."""
+    model = cfg.get('model')
+    if not isinstance(model, dict):
+        return False
+    return 'architecture' in model and ('teacher' in model or 'teachers' in model)
+
+
+def plain_config(cfg: Config) -> Config:
+    """Returns the config of the student alone: no teacher, no link.
+
+    A config that is no distillation comes back as a copy.
+
+    Raises:
+        ConfigError: The student is a built module, which has no config.
+    """
+    plain = copy.deepcopy(cfg)
+    if not is_distillation_config(cfg):
+        return plain
+    # here, so that hooks and export need no mmrazor where nothing is distilled
+    from mmkd_ext.algorithms.sources import model_config
+
+    student = model_config(cfg.model.architecture, 'model.architecture')
+    # the algorithm's preprocessor replaces the student's, as in training
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    if preprocessor is not None:
+        student['data_preprocessor'] = copy.deepcopy(preprocessor)
+    plain.model = student
+    plain.custom_hooks = [
+        hook for hook in plain.get('custom_hooks') or [] if not _is_own(hook)
+    ]
+    saving = (plain.get('default_hooks') or {}).get('checkpoint')
+    if isinstance(saving, dict) and _is_own(saving):
+        saving['type'] = 'CheckpointHook'
+        saving.pop('student_file', None)
+    return plain
+
+
+def plain_config_text(cfg: Config) -> str | None:
+    """Returns the text of `plain_config`, or None where there is no config to write."""
+    if not is_distillation_config(cfg):
+        return None
+    try:
+        return plain_config(cfg).pretty_text
+    except ConfigError:
+        return None
+
+
+def _is_own(part: ConfigDict | dict[str, Any]) -> bool:
+    """Whether a part of a config needs this package."""
+    return str(part.get('type', '')).startswith(_OWN)

@@ -1,0 +1,136 @@
+"""What the hook for resuming does to the data; that runs are equal is in e2e."""
+
+from __future__ import annotations
+
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import BatchSampler, SequentialSampler
+
+sys.path.insert(0, str(Path(__file__).parent))
+import engine_toys as toys
+
+from mmkd_ext.engine.hooks.reproducible import (
+    _SeededBatch,
+    _SeededBatches,
+    derive_seed,
+    seed_all,
+)
+from mmkd_ext.errors import DataError
+
+
+def draws():
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+def order(tmp_path, monkeypatch, *, hook, **settings):
+    """Indices in the order in which they are loaded."""
+    seen = []
+    original = toys.ToyPixels.__getitem__
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            toys.ToyPixels,
+            '__getitem__',
+            lambda self, i: seen.append(i) or original(self, i),
+        )
+        cfg = toys.config(tmp_path / str(hook), model=dict(type='ToyNet'), **settings)
+        if not hook:
+            cfg.custom_hooks = []
+        toys.train(cfg)
+    return seen
+
+
+@pytest.mark.parametrize(
+    'settings',
+    [dict(length=9), dict(length=3, by_epoch=True)],
+    ids=['by iteration', 'by epoch'],
+)
+def test_samples_come_in_the_order_of_mmengine(settings, tmp_path, monkeypatch):
+    ours = order(tmp_path, monkeypatch, hook=True, **settings)
+    assert ours == order(tmp_path, monkeypatch, hook=False, **settings)
+    # and the passes over the data differ from each other
+    assert ours[:12] != ours[12:24]
+
+
+def test_a_sample_is_augmented_differently_in_each_epoch():
+    batches = _SeededBatches(
+        BatchSampler(SequentialSampler(range(2)), 2, False),
+        seed=0,
+        rank=0,
+        endless=False,
+        skip=0,
+    )
+    drawn = []
+    for epoch in range(2):
+        batches.epoch = epoch
+        for batch in batches:
+            drawn += [draws() for _ in batch]
+    assert len(set(drawn)) == 4
+
+
+def test_skipping_gives_what_would_have_come():
+    def rest(skip):
+        batches = _SeededBatches(
+            BatchSampler(SequentialSampler(range(5)), 2, False),
+            seed=0,
+            rank=0,
+            endless=True,
+            skip=skip,
+        )
+        return [(b.indices, b.place) for b, _ in zip(batches, range(9))]
+
+    assert rest(4)[:5] == rest(0)[4:]
+
+
+def test_a_batch_gives_the_same_draws_wherever_it_is_loaded():
+    batch = _SeededBatch([5, 6], (0, 'data', 1, 2, 0))
+    first = [(i, draws()) for i in batch]
+    torch.rand(100), np.random.rand(3)
+    assert [(i, draws()) for i in batch] == first
+    assert [i for i, _ in first] == [5, 6]
+    assert first[0][1] != first[1][1]
+
+
+def test_processes_draw_differently():
+    assert derive_seed(0, 'step', 1, 0) != derive_seed(0, 'step', 1, 1)
+
+
+def test_seeds_fit_every_generator():
+    for seed in (0, 2**63 - 1, derive_seed('x')):
+        seed_all(seed)
+        first = draws()
+        seed_all(seed, devices=False)
+        assert draws() == first
+
+
+def test_data_without_a_batch_is_an_error_not_an_endless_loop():
+    batches = _SeededBatches(
+        BatchSampler(SequentialSampler(range(2)), 3, True),
+        seed=0,
+        rank=0,
+        endless=True,
+        skip=0,
+    )
+    with pytest.raises(DataError, match='drop_last'):
+        next(iter(batches))
+
+
+def test_a_loop_of_another_kind_is_left_alone_with_a_word(tmp_path, monkeypatch):
+    from mmkd_ext.engine.hooks import reproducible
+
+    class Other:
+        pass
+
+    monkeypatch.setattr(reproducible, 'IterBasedTrainLoop', Other)
+    words = []
+    cfg = toys.config(tmp_path, length=2)
+    from mmengine.runner import Runner
+
+    runner = Runner.from_cfg(cfg)
+    monkeypatch.setattr(runner.logger, 'warning', words.append)
+    runner.train()
+    assert any('cannot replay' in word for word in words)

@@ -1,0 +1,153 @@
+"""Tests a model: a distillation's student, or any plain model.
+
+Example: ``python tools/test.py CONFIG CHECKPOINT``
+
+CONFIG is that of the distillation or of the student alone; CHECKPOINT that of the
+distillation, or the student's file beside it. Each goes with each. Neither the teacher
+nor its checkpoint is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from mmkd_ext import compat
+
+compat.apply()
+
+from mmengine.config import Config, DictAction  # noqa: E402  (after the patches)
+
+from mmkd_ext.engine.launch import (  # noqa: E402
+    build_runner,
+    load_config,
+    load_for_test,
+    prepare_distributed,
+    set_default_scope,
+    set_work_dir,
+    tells_errors,
+)
+from mmkd_ext.engine.student import plain_config  # noqa: E402
+from mmkd_ext.errors import ConfigError  # noqa: E402
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('config', help='config file, or package::path')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint; may be left out if the config has load_from',
+    )
+    parser.add_argument('--work-dir', help='where the metrics go')
+    parser.add_argument(
+        '--out',
+        help='keep the predictions: x.pkl for all in one file, '
+        'or a folder for label images (mmseg)',
+    )
+    parser.add_argument('--show', action='store_true', help='show the predictions')
+    parser.add_argument('--show-dir', help='save painted predictions in this folder')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds that --show waits'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override settings: a.b=1 list="[1,2]" name=x',
+    )
+    parser.add_argument(
+        '--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi']
+    )
+    parser.add_argument(
+        '--debug', action='store_true', help='show the traceback of an error'
+    )
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
+    )
+    args = parser.parse_args(argv)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def use_out(cfg: Config, out: str) -> None:
+    """Keeps the predictions."""
+    evaluators = cfg.get('test_evaluator')
+    if evaluators is None:
+        raise ConfigError('`--out` needs a `test_evaluator` in the config.')
+    listed = evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]
+    if out.endswith(('.pkl', '.pickle')):
+        cfg.test_evaluator = [
+            *listed,
+            {'type': 'mmengine.DumpResults', 'out_file_path': out},
+        ]
+        return
+    images = [e for e in listed if str(e.get('type')).endswith('IoUMetric')]
+    if not images:
+        raise ConfigError(
+            f'`--out {out}`: only `IoUMetric` writes a folder of label images, and the '
+            'config has none. Give a file that ends in .pkl.'
+        )
+    for evaluator in images:
+        evaluator['output_dir'] = out
+        evaluator['keep_results'] = True
+
+
+def use_show(cfg: Config, args: argparse.Namespace) -> None:
+    """Paints the predictions with the project's own visualization hook."""
+    hook = (cfg.get('default_hooks') or {}).get('visualization')
+    if hook is None:
+        raise ConfigError(
+            '`--show` and `--show-dir` need `default_hooks.visualization`: '
+            "`dict(type='SegVisualizationHook')` in mmseg, "
+            "`dict(type='DetVisualizationHook')` in mmdet."
+        )
+    hook['draw'] = True
+    if args.show:
+        hook['show'] = True
+        hook['wait_time'] = args.wait_time
+    if args.show_dir:
+        if str(hook.get('type')).endswith('DetVisualizationHook'):
+            hook['test_out_dir'] = args.show_dir
+        else:
+            hook['interval'] = 1
+            cfg.visualizer = {
+                **(cfg.get('visualizer') or {}),
+                'save_dir': args.show_dir,
+            }
+
+
+@tells_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Tests."""
+    args = parse_args(argv)
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    set_work_dir(cfg, args)
+    set_default_scope(cfg)
+    cfg = plain_config(cfg)
+    checkpoint = args.checkpoint or cfg.get('load_from')
+    if checkpoint is None and 'architecture' not in cfg.model:
+        raise ConfigError('Which weights? Give the checkpoint after the config.')
+    cfg.load_from, cfg.resume = None, False
+    if cfg.get('test_dataloader') is None:
+        raise ConfigError(
+            'The config has no `test_dataloader`: there is nothing to test on.'
+        )
+    if args.out:
+        use_out(cfg, args.out)
+    if args.show or args.show_dir:
+        use_show(cfg, args)
+    prepare_distributed(cfg)
+    runner = build_runner(cfg)
+    if checkpoint is not None:
+        load_for_test(runner.model, checkpoint)
+    runner.test()
+
+
+if __name__ == '__main__':
+    sys.exit(main(None))
