@@ -23,7 +23,6 @@ __all__ = [
     'MODELS',
     'OPTIM_WRAPPERS',
     'TRANSFORMS',
-    'VISUALIZERS',
 ]
 
 
@@ -38,7 +37,7 @@ MODELS = _child(
 HOOKS = _child('hook', _root.HOOKS, 'engine')
 LOOPS = _child('loop', _root.LOOPS, 'engine')
 OPTIM_WRAPPERS = _child('optimizer_wrapper', _root.OPTIM_WRAPPERS, 'engine')
-DATASETS = _child('dataset', _root.DATASETS, 'datasets')
+# not the package: the street generator there must start without mmseg
+DATASETS = _child('dataset', _root.DATASETS, 'datasets.acdc', 'datasets.camvid')
 TRANSFORMS = _child('transform', _root.TRANSFORMS, 'datasets')
 METRICS = _child('metric', _root.METRICS, 'evaluation')
-VISUALIZERS = _child('visualizer', _root.VISUALIZERS, 'visualization')

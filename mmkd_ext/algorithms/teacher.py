@@ -92,6 +92,7 @@ class Teacher:
             str(self.checkpoint),
             role='teacher',
             min_matched=self.min_matched,
+            logger='current',
         )
         # a later init_weights() must not undo this
         vars(self.module)['_is_init'] = True

@@ -260,6 +260,7 @@ class TeacherDistill(BaseAlgorithm):
                 self.student_ckpt,
                 role=STUDENT,
                 min_matched=self.min_matched,
+                logger='current',
             )
         for teacher in self.teachers.values():
             teacher.initialize()

@@ -1,0 +1,406 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from mmkd_ext.datasets import _draw, _render, _weather, _world, streets
+from mmkd_ext.datasets._draw import BUILDING, BUS, CAR, ROAD, SIDEWALK, SKY
+from mmkd_ext.datasets.streets import CONDITIONS, StreetSettings, make_streets
+from mmkd_ext.errors import ConfigError, DataError
+
+TINY = StreetSettings(
+    seed=3, height=32, train=2, val=1, drives=1, val_drives=0, frames=2
+)
+# from the label table of cityscapesScripts: id -> trainId of the classes in use
+OFFICIAL = {
+    7: 0,
+    8: 1,
+    11: 2,
+    12: 3,
+    13: 4,
+    17: 5,
+    19: 6,
+    20: 7,
+    21: 8,
+    22: 9,
+    23: 10,
+    24: 11,
+    25: 12,
+    26: 13,
+    27: 14,
+    28: 15,
+    31: 16,
+    32: 17,
+    33: 18,
+}
+
+
+def digest(root: Path) -> str:
+    """SHA-256 over the names and bytes of all files."""
+    total = hashlib.sha256()
+    for path in sorted(p for p in root.rglob('*') if p.is_file()):
+        total.update(str(path.relative_to(root)).encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def read(path: Path) -> np.ndarray:
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+
+
+def views(condition: str, frames: int, number: int = 0, height: int = 64):
+    job = streets._Job(condition, 'train', number, frames)
+    street = _world.build(
+        streets._generator(TINY, job), scale=height / 128, frames=frames
+    )
+    return street, [_render.render(street, t, height) for t in range(frames)]
+
+
+# -- the same seed, the same bytes ---------------------------------------------------
+
+
+def test_two_processes_draw_the_bytes_that_one_draws(
+    small_streets, small_settings, tmp_path
+):
+    again = make_streets(tmp_path / 'again', small_settings, workers=2)
+    assert again.drawn
+    assert digest(again.root) == digest(small_streets)
+
+
+def test_a_street_does_not_change_when_more_streets_are_drawn(
+    small_streets, small_settings, tmp_path
+):
+    few = make_streets(
+        tmp_path / 'few',
+        replace(small_settings, train=2, val=0, drives=0, val_drives=0),
+        workers=1,
+    ).root
+    names = [p.relative_to(few) for p in few.rglob('*.png')]
+    assert len(names) == 6
+    for name in names:
+        assert (few / name).read_bytes() == (small_streets / name).read_bytes(), name
+
+
+def test_another_seed_draws_other_streets(tmp_path):
+    one = make_streets(tmp_path / '1', TINY, workers=1).root
+    two = make_streets(tmp_path / '2', replace(TINY, seed=4), workers=1).root
+    for path in one.rglob('*.png'):
+        assert path.read_bytes() != (two / path.relative_to(one)).read_bytes(), path
+
+
+def test_all_pictures_of_a_folder_differ(small_streets, small_settings):
+    pictures = [
+        *small_streets.rglob('*_leftImg8bit.png'),
+        *small_streets.rglob('*_rgb_anon.png'),
+    ]
+    assert len(pictures) == small_settings.images == 7 + 4 * 2 * 4
+    assert len({p.read_bytes() for p in pictures}) == len(pictures)
+
+
+# -- once, whole, and never over something else --------------------------------------
+
+
+def test_a_second_call_returns_at_once(small_streets, small_settings):
+    stamp = small_streets / 'streets.json'
+    before, start = stamp.stat().st_mtime_ns, time.perf_counter()
+    assert not make_streets(small_streets, small_settings).drawn
+    assert time.perf_counter() - start < 0.5
+    assert stamp.stat().st_mtime_ns == before
+
+
+def test_other_settings_are_refused_and_named_unless_forced(tmp_path):
+    root = make_streets(tmp_path / 's', TINY, workers=1).root
+    other = replace(TINY, seed=9)
+    with pytest.raises(DataError, match=r'seed=3 there, 9 wanted.*--force'):
+        make_streets(root, other, workers=1)
+    assert make_streets(root, other, workers=1, force=True).drawn
+    assert json.loads((root / 'streets.json').read_text())['settings']['seed'] == 9
+    assert [p.name for p in tmp_path.iterdir()] == ['s']
+
+
+def test_a_folder_that_holds_no_streets_is_never_replaced(tmp_path):
+    (tmp_path / 'precious.txt').write_text('mine')
+    with pytest.raises(DataError, match='holds no toy streets'):
+        make_streets(tmp_path, TINY, force=True)
+    assert (tmp_path / 'precious.txt').read_text() == 'mine'
+
+
+def test_an_interrupted_run_leaves_nothing_behind(tmp_path, monkeypatch):
+    def stop(*_args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(streets, '_write_coco', stop)
+    with pytest.raises(KeyboardInterrupt):
+        make_streets(tmp_path / 's', TINY, workers=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_was_overtaken_keeps_what_the_other_drew(tmp_path, monkeypatch):
+    draw = streets._draw_all
+
+    def overtaken(partial, settings, workers, *, show):
+        draw(partial, settings, workers, show=show)
+        monkeypatch.setattr(streets, '_draw_all', draw)
+        assert make_streets(tmp_path / 's', TINY, workers=1).drawn
+
+    monkeypatch.setattr(streets, '_draw_all', overtaken)
+    assert not make_streets(tmp_path / 's', TINY, workers=1).drawn
+    assert [p.name for p in tmp_path.iterdir()] == ['s']
+
+
+@pytest.mark.parametrize(
+    ('name', 'value'),
+    [
+        ('height', 8),
+        ('train', -1),
+        ('frames', 0),
+        ('seed', -1),
+        ('seed', 'x'),
+    ],
+)
+def test_settings_that_cannot_be_drawn_are_refused(name, value):
+    with pytest.raises(ConfigError, match=f'`{name}` must be a number'):
+        StreetSettings(**{name: value})
+
+
+def test_the_command_draws_and_reports_errors_with_status_2(tmp_path):
+    tool = Path(__file__).parents[2] / 'tools' / 'make_streets.py'
+    command = [
+        sys.executable,
+        str(tool),
+        '--out',
+        str(tmp_path / 's'),
+        '--height',
+        '32',
+        '--train',
+        '1',
+        '--val',
+        '0',
+        '--drives',
+        '0',
+        '--val-drives',
+        '0',
+        '--quiet',
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith('1 pictures in')
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 'up to date' in done.stdout
+    done = subprocess.run(
+        [*command, '--seed', '5'], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert 'seed=0 there, 5 wanted' in done.stderr
+
+
+def test_drawing_needs_neither_mmseg_nor_torch():
+    code = (
+        'import sys; import mmkd_ext.datasets.streets; '
+        "print([m for m in ('torch', 'mmengine', 'mmcv', 'mmseg') "
+        'if m in sys.modules])'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.stdout.strip() == '[]'
+
+
+# -- what the files say ---------------------------------------------------------------
+
+
+def test_train_ids_follow_the_official_table(small_streets, small_settings):
+    maps = [
+        *small_streets.rglob('*_gtFine_labelIds.png'),
+        *small_streets.rglob('*_gt_labelIds.png'),
+    ]
+    assert len(maps) == small_settings.images
+    for path in maps:
+        ids = read(path)
+        train = read(path.with_name(path.name.replace('labelIds', 'labelTrainIds')))
+        expected = np.vectorize(lambda i: OFFICIAL.get(i, 255))(ids)
+        np.testing.assert_array_equal(train, expected)
+        assert ids.shape == (64, 128)
+
+
+def test_all_19_classes_occur_within_16_streets():
+    seen: set[int] = set()
+    for number in range(16):
+        _, (view,) = views('clear', 1, number)
+        seen |= set(np.unique(view.label).tolist())
+    assert seen >= set(OFFICIAL)
+
+
+def decode(counts: list[int], height: int, width: int) -> np.ndarray:
+    flat, value = [], 0
+    for run in counts:
+        flat += [value] * run
+        value = 1 - value
+    return np.array(flat, bool).reshape(width, height).T
+
+
+def test_boxes_and_areas_are_those_of_the_masks_and_masks_those_of_the_labels(
+    small_streets,
+):
+    number = 0
+    for split in ('train', 'val'):
+        coco = json.loads(
+            (small_streets / f'annotations/instances_{split}.json').read_text()
+        )
+        assert len({a['id'] for a in coco['annotations']}) == len(coco['annotations'])
+        for image in coco['images']:
+            name = image['file_name'].replace('leftImg8bit', 'gtFine_labelIds')
+            labels = read(small_streets / 'gtFine' / split / name)
+            assert (image['height'], image['width']) == labels.shape
+            taken = np.zeros(labels.shape, int)
+            for entry in coco['annotations']:
+                if entry['image_id'] != image['id']:
+                    continue
+                mask = decode(entry['segmentation']['counts'], *labels.shape)
+                ys, xs = mask.nonzero()
+                x, y, w, h = entry['bbox']
+                assert (x, y) == (xs.min(), ys.min())
+                assert (x + w - 1, y + h - 1) == (xs.max(), ys.max())
+                assert entry['area'] == mask.sum()
+                assert set(labels[mask].tolist()) == {entry['category_id']}
+                taken += mask
+                number += 1
+            assert taken.max() <= 1
+            # nothing but glimpses of a few pixels is left out
+            left = (labels >= 24) & (taken == 0)
+            assert left.sum() <= 0.03 * (labels >= 24).sum() + 4
+            sizes = cv2.connectedComponentsWithStats(left.astype(np.uint8))[2][1:, 4]
+            assert (sizes < 10).all()
+    assert number > 30
+
+
+# -- a world that holds together ------------------------------------------------------
+
+
+@pytest.mark.parametrize('order', [(0, 1), (1, 0)])
+def test_a_near_panel_hides_a_far_one_whichever_is_drawn_first(order):
+    street, _ = views('clear', 0)
+    camera = _render.Camera(street, 0, 64)
+    canvas = _render.Canvas(camera)
+    panels = []
+    for ahead, size, label in ((20.0, 8.0, BUILDING), (10.0, 1.0, CAR)):
+        pixels = np.full((8, 8, 6), label, np.uint8)
+        left, right = (
+            tuple(map(float, camera.world(side * size, ahead))) for side in (-1, 1)
+        )
+        panels.append(_world.Panel(left, right, 0.0, size, _draw.sprite(pixels)))
+    for index in order:
+        canvas.panel(panels[index])
+    near, far = canvas.paint[..., 3] == CAR, canvas.paint[..., 3] == BUILDING
+    # by hand: width and height of a panel are focal * metres / distance
+    assert near.any(0).sum() == pytest.approx(camera.focal * 2 / 10, abs=1)
+    assert near.any(1).sum() == pytest.approx(camera.focal * 1 / 10, abs=2)
+    assert far.any(0).sum() == pytest.approx(camera.focal * 16 / 20, abs=1)
+    np.testing.assert_allclose(canvas.depth[near], 10, atol=1e-3)
+    np.testing.assert_allclose(canvas.depth[far], 20, atol=1e-3)
+
+
+def test_every_pixel_lies_where_its_label_says():
+    cars = 0
+    for number in range(6):
+        street, (view,) = views('clear', 1, number)
+        ground = np.isin(view.label, (ROAD, SIDEWALK)) & (view.depth < 200)
+        assert np.abs(view.y[ground]).max() < 1e-2
+        assert (view.depth[view.label == SKY] >= 1e6).all()
+        assert (view.depth[view.label != SKY] < 1e6).all()
+        for thing in street.things:
+            mask = (view.instance == thing.instance) & (view.depth < 60)
+            if mask.any() and thing.label == CAR:
+                d, z = thing.at(0)
+                assert np.abs(view.z[mask] - z).max() < thing.size[0] / 2 + 1.0
+                assert np.abs(view.x[mask] - d).max() < thing.size[1] / 2 + 1.5
+                assert view.y[mask].max() < thing.size[2] + 0.2
+                cars += 1
+    assert cars > 6
+
+
+def test_things_come_nearer_by_the_difference_of_their_steps():
+    street, _ = views('clear', 0)
+    street.panels, street.stands, street.things = [], [], []
+    street.bend_size, street.camera_yaw, street.frames = 0.0, 0.0, 4
+    for d, along in ((-3.0, 0.0), (0.0, -1.0), (3.0, _world.STEP)):
+        _world._vehicle(street, street.camera_d + d, 16.0, along, 1, 'car')
+    seen = [_render.render(street, time, 64) for time in range(4)]
+    for number, step in ((1, -_world.STEP), (2, -_world.STEP - 1.0), (3, 0.0)):
+        ahead = [view.depth[view.instance == number].min() for view in seen]
+        np.testing.assert_allclose(np.diff(ahead), step, atol=0.02)
+
+
+def test_what_the_camera_would_run_into_is_taken_away():
+    street, _ = views('clear', 0)
+    street.things, street.frames = [], 8
+    _world._walker(street, street.camera_d, 9.0)  # reached in the last frames
+    _world._walker(street, street.camera_d + 3.0, 9.0)
+    _world._walker(street, street.camera_d, 30.0)
+    _world._settle(street)
+    assert [thing.instance for thing in street.things] == [1, 2]
+    assert [round(thing.z) for thing in street.things] == [9, 30]
+    assert street.things[0].d == pytest.approx(street.camera_d + 3.0)
+
+
+def test_of_two_things_in_one_place_the_longer_stays():
+    street, _ = views('clear', 0)
+    street.things = []
+    for kind in ('car', 'bus', 'motorcycle'):
+        _world._vehicle(street, street.camera_d + 4.0, 20.0, 0.0, 1, kind)
+    _world._vehicle(street, street.camera_d + 7.0, 20.0, 0.0, 1, 'car')
+    _world._settle(street)
+    assert [thing.label for thing in street.things] == [BUS, CAR]
+
+
+def test_frames_change_more_the_further_they_are_apart(small_streets):
+    for condition in CONDITIONS:
+        maps = [
+            read(p)
+            for p in sorted(
+                (small_streets / 'gt' / condition / 'train').rglob('*_labelIds.png')
+            )
+        ]
+        assert len(maps) == 4
+        same = [float((maps[0] == other).mean()) for other in maps]
+        assert same[0] == 1 > same[1] > same[3] > 0.5, condition
+
+
+def test_weather_changes_the_picture_and_not_the_street():
+    street, (view,) = views('clear', 1, 2)
+    label = view.label.copy()
+    pictures = {
+        weather: _weather.record(view, street, weather, np.random.default_rng(0))
+        for weather in _weather.WEATHERS
+    }
+    np.testing.assert_array_equal(view.label, label)
+    mean = {k: v.mean() for k, v in pictures.items()}
+    assert mean['night'] < 0.6 * mean['clear']
+    assert mean['snow'] > mean['rain']
+    far = (view.depth > 40) & (view.label != 23)
+    assert pictures['fog'][far].std() < 0.7 * pictures['clear'][far].std()
+    ground = np.isin(view.label, (8, 22))
+    assert pictures['snow'][ground].mean() > pictures['clear'][ground].mean()
+
+
+def test_pavement_and_road_are_sometimes_of_one_stuff():
+    gaps = []
+    for number in range(60):
+        rng = np.random.default_rng(number)
+        street = _world.Street(rng, 0.5, 1, _world._light(rng))
+        _world._shape(street)
+        gaps.append(np.abs(street.colours['road'] - street.colours['sidewalk']).max())
+    assert sum(gap < 24 for gap in gaps) >= 6
+    assert sum(gap > 24 for gap in gaps) >= 20
