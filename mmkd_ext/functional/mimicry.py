@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch.nn.functional as F
+
 from mmkd_ext.errors import ShapeError
 
 if TYPE_CHECKING:
@@ -37,4 +39,4 @@ def squared_error(student: Tensor, teacher: Tensor) -> Tensor:
             f'`student` {tuple(student.shape)} and `teacher` {tuple(teacher.shape)} '
             'differ in shape; give the link a connector that aligns them.'
         )
-    return (student - teacher).square()
+    return F.mse_loss(student, teacher, reduction='none')
