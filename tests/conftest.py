@@ -15,6 +15,17 @@ hypothesis.settings.register_profile('ci', derandomize=True, deadline=None)
 hypothesis.settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'ci'))
 
 
+@pytest.fixture(autouse=True)
+def _no_runner_left_behind():
+    """Forgets default scopes and positions that a test's Runner has set."""
+    yield
+    from mmengine.logging import MessageHub
+    from mmengine.registry import DefaultScope
+
+    DefaultScope._instance_dict.clear()
+    MessageHub._instance_dict.clear()
+
+
 def pytest_configure(config):
     from mmkd_ext import compat
 

@@ -14,7 +14,7 @@ from mmkd_ext.algorithms.dry_run import blank_batch, run_once, set_inplace
 from mmkd_ext.algorithms.sources import build_model
 from mmkd_ext.algorithms.teacher import Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
-from mmkd_ext.distillers.build import argument_problems, find_class
+from mmkd_ext.connectors.build import argument_problems, find_class
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, Problem, TapError, check_range, did_you_mean

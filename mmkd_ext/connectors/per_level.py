@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from mmkd_ext.connectors.build import build_connector
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.registry import MODELS
 
@@ -46,7 +47,7 @@ class PerLevel(nn.Module):
         self.levels = levels
         count = 1 if shared else levels
         self.connectors = nn.ModuleList(
-            MODELS.build(dict(connector)) for _ in range(count)
+            build_connector(connector, 'connector') for _ in range(count)
         )
 
     def forward(self, pyramid: Sequence[Tensor]) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ import torch
 from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
+from mmkd_ext.connectors.build import build_connector, build_module
 from mmkd_ext.distillers.alignment import plan_alignment
-from mmkd_ext.distillers.build import build_connector, build_module, loss_arguments
 from mmkd_ext.distillers.links import (
     BATCH,
     STUDENT,
@@ -26,6 +27,7 @@ from mmkd_ext.distillers.links import (
 from mmkd_ext.distillers.schedules import Schedule, build_schedule
 from mmkd_ext.distillers.taps import Recorder
 from mmkd_ext.errors import ConfigError, MMKDError, Problem, ShapeError, did_you_mean
+from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.razor import BaseDistiller, DistillDeliveryManager
 from mmkd_ext.registry import MODELS
 
@@ -365,7 +367,7 @@ def _problem(error: ConfigError, path: str) -> Problem:
 
 def _argument_problems(link: Link, loss: nn.Module) -> list[Problem]:
     """Compares a link's taps with the arguments that its loss takes."""
-    accepted = loss_arguments(loss)
+    accepted = _loss_arguments(loss)
     if accepted is None:
         return []
     kind = type(loss).__name__
@@ -420,3 +422,13 @@ def _build_deliveries(config: Mapping[str, Any] | None) -> Any:
         return None
     with MODELS.switch_scope_and_registry('mmrazor'):
         return DistillDeliveryManager(dict(config))
+
+
+def _loss_arguments(loss: nn.Module) -> dict[str, bool] | None:
+    """Names of a loss's arguments and whether each is required; None if open-ended."""
+    if isinstance(loss, PairLoss):
+        return loss.arguments()
+    parameters = inspect.signature(loss.forward).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return {p.name: p.default is p.empty for p in parameters}

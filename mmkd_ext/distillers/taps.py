@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import torch
 from torch import nn
 
-from mmkd_ext.errors import Problem, TapError, did_you_mean
+from mmkd_ext.errors import TapError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -351,15 +351,3 @@ def _versions(value: Any) -> list[int]:
     if isinstance(value, (list, tuple)):
         return [count for part in value for count in _versions(part)]
     return []
-
-
-def tap_problems(
-    found: Iterable[tuple[Tap, str, str]], where: dict[int, str]
-) -> list[Problem]:
-    """Turns what `Recorder.resolve` found into problems with config paths.
-
-    Args:
-        found: Taps that cannot work, what was found, what to do.
-        where: Config path of each tap by ``id``.
-    """
-    return [Problem(f'{where[id(tap)]}.at', what, hint) for tap, what, hint in found]

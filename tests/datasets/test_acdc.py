@@ -11,7 +11,7 @@ from mmkd_ext.errors import ConfigError, DataError
 from mmkd_ext.registry import DATASETS
 
 pytestmark = pytest.mark.mmseg
-LOAD = [{'type': 'mmseg.LoadImageFromFile'}, {'type': 'mmseg.LoadAnnotations'}]
+LOAD = [{'type': 'LoadImageFromFile'}, {'type': 'mmseg.LoadAnnotations'}]
 
 
 def build(root, **kwargs):

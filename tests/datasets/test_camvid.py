@@ -10,7 +10,7 @@ from mmkd_ext.errors import DataError
 from mmkd_ext.registry import DATASETS
 
 pytestmark = pytest.mark.mmseg
-LOAD = [{'type': 'mmseg.LoadImageFromFile'}, {'type': 'mmseg.LoadAnnotations'}]
+LOAD = [{'type': 'LoadImageFromFile'}, {'type': 'mmseg.LoadAnnotations'}]
 
 
 @pytest.fixture

@@ -10,13 +10,12 @@ from mmengine.registry import DefaultScope, Registry
 from torch import nn
 
 from mmkd_ext.errors import ConfigError, Problem, did_you_mean
-from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['argument_problems', 'build_connector', 'build_module', 'loss_arguments']
+__all__ = ['argument_problems', 'build_connector', 'build_module', 'find_class']
 
 
 def build_module(config: Mapping[str, Any], path: str) -> nn.Module:
@@ -160,13 +159,3 @@ def _init_parameters(cls: type) -> dict[str, bool] | None:
         if not open_ended:
             return accepted
     return None
-
-
-def loss_arguments(loss: nn.Module) -> dict[str, bool] | None:
-    """Names of a loss's arguments and whether each is required; None if open-ended."""
-    if isinstance(loss, PairLoss):
-        return loss.arguments()
-    parameters = inspect.signature(loss.forward).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return {p.name: p.default is p.empty for p in parameters}

@@ -1,0 +1,241 @@
+"""The check of a whole config: every problem at once, before data is loaded."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import warnings
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from mmengine.logging import MessageHub, MMLogger, print_log
+from mmengine.registry import MODELS
+
+from mmkd_ext.algorithms.dry_run import blank_batch
+from mmkd_ext.config import distillation, models
+from mmkd_ext.config.context import CHECKERS, Context, Report
+from mmkd_ext.config.dead_keys import check_keys
+from mmkd_ext.config.files import check_data, check_load_from
+from mmkd_ext.config.findings import Findings
+from mmkd_ext.config.names import name_problems
+from mmkd_ext.config.parts import check_parts, find_type, scoped, unknown_type
+from mmkd_ext.config.training import check_training
+from mmkd_ext.distillers.links import STUDENT, TEACHER
+from mmkd_ext.distillers.taps import listed_taps
+from mmkd_ext.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmengine.config import Config
+    from torch import nn
+
+__all__ = ['Module', 'check_before_training', 'check_config', 'list_taps']
+
+# importing it registers its check
+_ = distillation
+
+
+def check_config(
+    cfg: Config, *, gradients: bool = True, data: bool = True, gpus: int | None = None
+) -> Report:
+    """Checks a config and reports all that was found.
+
+    Models are built and run once on noise, on the CPU. The config, the random numbers
+    of the caller and mmengine's global state stay as they were.
+
+    Args:
+        cfg: The config.
+        gradients: Also compute each term's share of the student's gradient.
+        data: Also look for the files of the data sets.
+        gpus: Number of GPUs to judge the learning rate for; see `check_training`.
+    """
+    report = Report(str(cfg.filename or ''))
+    findings = report.findings
+    with _isolated(cfg):
+        check_keys(cfg, findings)
+        check_load_from(cfg, findings)
+        if data:
+            check_data(cfg, findings)
+        check_parts(cfg, findings)
+        report.training = check_training(cfg, findings, gpus)
+        for problem in name_problems(report.config, cfg):
+            findings.warn(problem.path, problem.found, problem.hint)
+        _check_model(Context(cfg, report, gradients))
+    return report
+
+
+def check_before_training(cfg: Config) -> Report:
+    """Checks a config that is about to be trained; prints the warnings.
+
+    Args:
+        cfg: The config.
+
+    Raises:
+        ConfigError: Lists every problem.
+    """
+    gpus = int(os.environ.get('WORLD_SIZE', 1))
+    report = check_config(cfg, gradients=False, gpus=gpus)
+    for warning in report.findings.warnings:
+        print_log(f'config check: {warning}', level=logging.WARNING)
+    if not report.ok:
+        raise ConfigError.of(report.findings.problems)
+    return report
+
+
+def _check_model(context: Context) -> None:
+    """Lets the check of the model's class do its part."""
+    config = context.cfg.get('model')
+    if not isinstance(config, Mapping) or 'type' not in config:
+        context.findings.problem(
+            'model', f'must be a dict with `type`, but is {config!r}.'
+        )
+        return
+    context.report.kind = str(config['type'])
+    cls = find_type(config['type'], MODELS)
+    if cls is None:
+        context.findings.problem('model.type', *unknown_type(config['type'], MODELS))
+        return
+    names = [base.__name__ for base in getattr(cls, '__mro__', ())]
+    checker = next((CHECKERS[name] for name in names if name in CHECKERS), _check_plain)
+    if 'SingleTeacherDistill' in names:
+        context.findings.note(
+            'model.type',
+            "is MMRazor's: its teacher keeps dropout on, and is in every checkpoint.",
+            "type='mmkd_ext.TeacherDistill' reads the same keys.",
+        )
+    checker(context)
+
+
+def _check_plain(context: Context) -> None:
+    """Builds a model that distils nothing."""
+    config = context.cfg.model.to_dict()
+    if context.cfg.get('data_preprocessor') is not None:
+        config.setdefault('data_preprocessor', context.cfg.data_preprocessor.to_dict())
+    model = models.build(config, 'model', context.findings)
+    if model is not None:
+        context.report.models.append(models.facts_of('model', model))
+
+
+@contextmanager
+def _isolated(cfg: Config) -> Iterator[None]:
+    """Keeps random numbers, scope, logs and messages of the caller as they were."""
+    states = random.getstate(), np.random.get_state()
+    logger, hub = f'{__name__}.logger', f'{__name__}.hub'
+    MMLogger.get_instance(logger, logger_name=logger, log_level='ERROR')
+    MessageHub.get_instance(hub)
+    try:
+        with (
+            warnings.catch_warnings(),
+            torch.random.fork_rng(devices=[]),
+            scoped(cfg.get('default_scope')),
+        ):
+            warnings.simplefilter('ignore')
+            # not `torch.manual_seed`, which would seed the GPUs too
+            torch.default_generator.manual_seed(0)
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        MMLogger._instance_dict.pop(logger)
+        MessageHub._instance_dict.pop(hub)
+
+
+# ---- what could be tapped ---------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module that a link could tap.
+
+    Args:
+        name: What `at` would say.
+        kind: Its class.
+        output: What its first call returned.
+        calls: How often it is called.
+        mode: ``'loss'`` where it is called in ``mode='loss'`` only.
+    """
+
+    name: str
+    kind: str
+    output: str
+    calls: int
+    mode: str
+
+
+def list_taps(cfg: Config, owner: str) -> list[Module]:
+    """Lists the modules of one model that a link could tap, in the order of calls.
+
+    Args:
+        cfg: A distillation's config, or a plain model's, which is the student.
+        owner: ``'student'``, ``'teacher'`` or a teacher's name.
+
+    Raises:
+        ConfigError: There is no such model, it cannot be built, or it fails.
+    """
+    sources = _sources(cfg)
+    if owner not in sources:
+        raise ConfigError(
+            f'The config has no model {owner!r}; it has {list(sources)}.'
+            f'{did_you_mean(owner, sources)}'
+        )
+    findings = Findings()
+    with _isolated(cfg):
+        path, source = sources[owner]
+        model = models.build(source, path, findings)
+        if model is None:
+            raise ConfigError.of(findings.problems)
+        modes = ('loss', 'tensor') if owner == STUDENT else ('tensor', 'loss')
+        called, errors = _called(model.eval(), modes)
+    if not called:
+        raise ConfigError(f'`{path}` fails on a blank image: {"; ".join(errors)}')
+    return list(called.values())
+
+
+def _sources(cfg: Config) -> dict[str, tuple[str, Any]]:
+    """Returns config path and source of each model by its name in links."""
+    config = cfg.get('model')
+    if not isinstance(config, Mapping):
+        return {}
+    if 'architecture' not in config:
+        return {STUDENT: ('model', config)}
+    sources = {STUDENT: ('model.architecture', config['architecture'])}
+    if config.get('teacher') is not None:
+        sources[TEACHER] = ('model.teacher', config['teacher'])
+    for name, teacher in (config.get('teachers') or {}).items():
+        sources[name] = (f'model.teachers.{name}.model', teacher.get('model'))
+    return sources
+
+
+def _called(
+    model: nn.Module, modes: tuple[str, str]
+) -> tuple[dict[str, Module], list[str]]:
+    """Runs a model in two modes; returns what was called, and what went wrong."""
+    found: dict[str, dict[str, list[Any]]] = {}
+    errors = []
+    batch = blank_batch(model)
+    for mode in modes:
+        try:
+            with torch.no_grad():
+                rows = listed_taps(model, partial(_run, batch=batch, mode=mode))
+        except Exception as error:
+            # a blank image may be too strange for a head
+            errors.append(f'{type(error).__name__}: {error}')
+        else:
+            found[mode] = {name: row for name, *row in rows}
+    called: dict[str, Module] = {}
+    for mode in found:
+        for name, (kind, output, calls) in found[mode].items():
+            only = '' if all(name in names for names in found.values()) else mode
+            called.setdefault(name, Module(name, kind, output, calls, only))
+    return called, errors
+
+
+def _run(model: nn.Module, batch: dict[str, Any], mode: str) -> Any:
+    return model(**batch, mode=mode)

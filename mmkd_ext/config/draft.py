@@ -1,0 +1,192 @@
+"""Going on after a problem: the config is mended where it is wrong, and built again.
+
+Each stage of building a distillation stops at its problems. To name those of all
+stages at once, the check takes out what is wrong, the smallest part that can be, and
+builds what is left.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from mmkd_ext.distillers.links import TAP_KEYS, parse_links
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mmkd_ext.errors import Problem
+
+__all__ = ['AnyLoss', 'Draft']
+
+_LINKS = 'model.distiller.links.'
+_MAPPINGS = (
+    'model.distiller.loss_forward_mappings.',
+    'model.distiller.distill_losses.',
+)
+_NEEDED = ('architecture', 'teacher', 'teachers', 'distiller')
+
+
+class AnyLoss(nn.Module):
+    """Stands for a loss that is wrong while the taps beside it are looked at."""
+
+    def forward(self, **values: Any) -> Any:
+        """Takes any arguments."""
+        return values
+
+
+class Draft:
+    """A copy of a distillation's config that can be mended.
+
+    Args:
+        model: Config of the model, whose models may be built.
+    """
+
+    def __init__(self, model: Mapping[str, Any]) -> None:
+        self.model = dict(model)
+        self.distiller: dict[str, Any] = copy.deepcopy(dict(model['distiller']))
+        self.model['distiller'] = self.distiller
+        links = self.distiller.get('links')
+        self.first: dict[str, Any] = (
+            copy.deepcopy(links) if isinstance(links, dict) else {}
+        )
+        self.aliases: dict[str, str] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no link is left."""
+        return not (
+            self.distiller.get('links') or self.distiller.get('loss_forward_mappings')
+        )
+
+    def taps_of(self, owners: Iterable[str]) -> dict[str, Any]:
+        """Returns links that hold nothing but where the taps of some models are.
+
+        Links are as they first were, whatever has been taken out since. A tap of a
+        model that does not exist is among them.
+
+        Args:
+            owners: Whose taps to leave out, since they could not be built.
+        """
+        skipped = set(owners)
+        links = {}
+        for name, link in self.first.items():
+            taps = {
+                key: {'of': tap['of'], 'at': tap['at']}
+                for key, tap in (link.items() if _is_dict(link) else ())
+                if _is_readable(tap) and tap['of'] not in skipped
+            }
+            if taps:
+                links[_alias(name)] = {'loss': {'type': AnyLoss}, **taps}
+                self.aliases[_alias(name)] = name
+        return links
+
+    def rename(self) -> None:
+        """Gives links whose name has no ``loss`` in it a name that has."""
+        links = self.distiller.get('links')
+        if isinstance(links, dict):
+            self.aliases.update(
+                {_alias(name): name for name in links if name not in self.aliases}
+            )
+            self.distiller['links'] = {_alias(n): link for n, link in links.items()}
+
+    def original(self, problem: Problem) -> Problem:
+        """Returns a problem with the names as they stand in the config."""
+        name, rest = _split_link(problem.path)
+        if name not in self.aliases:
+            return problem
+        return replace(problem, path='.'.join([_LINKS + self.aliases[name], *rest]))
+
+    def mend(self, path: str) -> bool:
+        """Takes out what is wrong at a config path; returns whether that was possible.
+
+        What is optional is taken out alone; else the whole link goes.
+        """
+        name, rest = _split_link(path)
+        if name:
+            return self._mend_link(name, rest)
+        for prefix in _MAPPINGS:
+            if path.startswith(prefix):
+                return self._drop_mapping(path[len(prefix) :].split('.')[0])
+        if path == 'model.distiller.type':
+            self.distiller['type'] = 'mmkd_ext.LinkDistiller'
+            return True
+        keys = path.split('.')[1:]
+        if keys[:2] == ['distiller', 'connectors'] and len(keys) > 2:
+            return self._drop_connector(keys[2])
+        return self._drop_option(keys)
+
+    def _mend_link(self, name: str, rest: list[str]) -> bool:
+        links = self.distiller['links']
+        if name not in links:
+            if _alias(name) == name or not rest:
+                # gone with an earlier problem, or mended by its new name
+                return True
+            name = _alias(name)
+        link = links[name]
+        holder = link.get(rest[0]) if len(rest) == 2 else link
+        optional = rest == ['schedule'] or (
+            len(rest) == 2
+            and (rest[1] != 'type' if rest[0] == 'loss' else rest[1] not in TAP_KEYS)
+        )
+        if optional and rest[-1] in holder:
+            del holder[rest[-1]]
+        else:
+            del links[name]
+        return True
+
+    def _drop_mapping(self, name: str) -> bool:
+        for key in ('loss_forward_mappings', 'distill_losses'):
+            (self.distiller.get(key) or {}).pop(name, None)
+        return True
+
+    def _drop_connector(self, name: str) -> bool:
+        """Takes out a shared connector and the links that pass through it."""
+        self.distiller['connectors'].pop(name, None)
+        for key in ('links', 'loss_forward_mappings'):
+            for link, taps in list((self.distiller.get(key) or {}).items()):
+                if any(
+                    _is_dict(t) and t.get('connector') == name for t in taps.values()
+                ):
+                    del self.distiller[key][link]
+                    (self.distiller.get('distill_losses') or {}).pop(link, None)
+        return True
+
+    def _drop_option(self, keys: list[str]) -> bool:
+        """Takes out an option of the model, of a teacher or of the distiller."""
+        holder: Any = self.model
+        for key in keys[:-1]:
+            holder = holder.get(key) if _is_dict(holder) else None
+        if not keys or keys[-1] in _NEEDED or not _is_dict(holder):
+            return False
+        return holder.pop(keys[-1], None) is not None
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _alias(name: str) -> str:
+    """Returns a name with ``loss`` in it; spaces keep it from being another's."""
+    return name if 'loss' in name else f'loss of {name}'
+
+
+def _is_readable(tap: Any) -> bool:
+    """Whether a tap says whose and where, so that its place can be looked up."""
+    if not _is_dict(tap) or not isinstance(tap.get('of'), str):
+        return False
+    return not parse_links(
+        {'loss': {'loss': {'type': ''}, 'tap': {'of': tap['of'], 'at': tap.get('at')}}}
+    )[2]
+
+
+def _split_link(path: str) -> tuple[str, list[str]]:
+    """Splits a path into the name of its link, if it has one, and what follows."""
+    if not path.startswith(_LINKS):
+        return '', []
+    name, *rest = path[len(_LINKS) :].split('.')
+    return name, rest

@@ -1,0 +1,109 @@
+"""Files that a config names and that are not there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmengine.config import Config
+
+    from mmkd_ext.config.findings import Findings
+
+__all__ = ['check_data', 'check_load_from', 'check_pretrained', 'is_remote']
+
+
+def is_remote(name: str) -> bool:
+    """Whether a name is an address, such as ``https://`` or ``torchvision://``."""
+    return '://' in name
+
+
+def check_load_from(cfg: Config, findings: Findings) -> None:
+    """Looks for the checkpoint to start from."""
+    name = cfg.get('load_from')
+    if name and not is_remote(str(name)) and not os.path.isfile(name):
+        findings.problem(
+            'load_from',
+            f'there is no file {name!r}.',
+            'Correct the path, or set load_from=None.',
+        )
+
+
+def check_pretrained(config: Any, path: str, findings: Findings) -> None:
+    """Looks for the weights that a model's ``init_cfg`` and ``pretrained`` name."""
+    for where, name in _pretrained(config, path):
+        if is_remote(name):
+            findings.note(
+                where,
+                f'first weights come from {name}, which the check does not fetch.',
+            )
+        elif not os.path.isfile(name):
+            findings.problem(
+                where,
+                f'there is no file {name!r}.',
+                'Correct the path, or give None to start at random.',
+            )
+
+
+def _pretrained(config: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(config, Mapping):
+        if config.get('type') == 'Pretrained' and isinstance(
+            config.get('checkpoint'), str
+        ):
+            yield f'{path}.checkpoint', config['checkpoint']
+        for key, value in config.items():
+            if key == 'pretrained' and isinstance(value, str):
+                yield f'{path}.{key}', value
+            yield from _pretrained(value, f'{path}.{key}')
+    elif isinstance(config, (list, tuple)):
+        for i, value in enumerate(config):
+            yield from _pretrained(value, f'{path}[{i}]')
+
+
+def check_data(cfg: Config, findings: Findings) -> None:
+    """Looks for the folders and annotation files of the train and val data."""
+    for split in ('train', 'val'):
+        loader = cfg.get(f'{split}_dataloader')
+        if isinstance(loader, Mapping):
+            _check_dataset(
+                loader.get('dataset'), f'{split}_dataloader.dataset', findings
+            )
+
+
+def _check_dataset(dataset: Any, path: str, findings: Findings) -> None:
+    if isinstance(dataset, (list, tuple)):
+        for i, one in enumerate(dataset):
+            _check_dataset(one, f'{path}[{i}]', findings)
+    if not isinstance(dataset, Mapping):
+        return
+    for key in ('dataset', 'datasets'):
+        _check_dataset(dataset.get(key), f'{path}.{key}', findings)
+    if dataset.get('backend_args'):
+        return  # the files lie on a server
+    root = dataset.get('data_root') or ''
+    if root and not is_remote(root) and not os.path.isdir(root):
+        findings.problem(
+            f'{path}.data_root',
+            f'there is no folder {root!r}.',
+            _how_to_get(root, path),
+        )
+        return
+    wanted = {f'{path}.ann_file': dataset.get('ann_file')}
+    for key, prefix in (dataset.get('data_prefix') or {}).items():
+        wanted[f'{path}.data_prefix.{key}'] = prefix
+    for where, name in wanted.items():
+        if isinstance(name, str) and name and not is_remote(root + name):
+            full = os.path.join(root, name)
+            if not os.path.exists(full):
+                findings.problem(
+                    where, f'there is no {full!r}.', 'Correct the path or `data_root`.'
+                )
+
+
+def _how_to_get(root: str, path: str) -> str:
+    if 'streets' in root:
+        return f'Draw it: python tools/make_streets.py --out {root.rstrip("/")}'
+    return f'Put the data there, or say where it is: --cfg-options {path}.data_root=...'

@@ -1,0 +1,142 @@
+"""Building the models of a config, and what there is to say about them."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from mmkd_ext.algorithms.sources import build_model, model_config
+from mmkd_ext.checkpoint import load_weights
+from mmkd_ext.config.context import ModelFacts
+from mmkd_ext.config.files import check_pretrained, is_remote
+from mmkd_ext.config.findings import Findings, problems_of
+from mmkd_ext.config.parts import explain_model
+
+__all__ = [
+    'build',
+    'class_count',
+    'count_parameters',
+    'facts_of',
+    'initialize',
+    'load_checkpoint',
+]
+
+
+def build(
+    source: Any, path: str, findings: Findings, *, trained: bool = False
+) -> nn.Module | None:
+    """Builds a model; says what is wrong where that fails.
+
+    A model that is built already is copied, so that the check changes nothing.
+
+    Args:
+        source: As `build_model` takes it.
+        path: Its config path.
+        findings: Gets the problems.
+        trained: A checkpoint will replace what its `init_cfg` loads.
+    """
+    if isinstance(source, nn.Module):
+        return copy.deepcopy(source)
+    try:
+        config = model_config(source, path)
+    except Exception as error:
+        # a config file is code, and may raise anything
+        findings.add(problems_of(error, path))
+        return None
+    if not trained:
+        check_pretrained(config, path, findings)
+    try:
+        model: nn.Module = build_model(config, path)
+    except Exception as error:
+        text = str(error)
+        explained = explain_model(config, path, findings, text)
+        if not explained:
+            findings.add(problems_of(error, path))
+        return None
+    return model
+
+
+def initialize(model: nn.Module, path: str, findings: Findings) -> None:
+    """Does what `init_weights` does, but fetches and reads nothing.
+
+    A head's first bias decides how large its first loss is.
+
+    Args:
+        model: The model.
+        path: Its config path.
+        findings: Gets what goes wrong.
+    """
+    for module in model.modules():
+        config = getattr(module, 'init_cfg', None)
+        parts = config if isinstance(config, (list, tuple)) else [config]
+        kept = [part for part in parts if not _is_pretrained(part)]
+        if len(kept) < len(parts):
+            vars(module)['init_cfg'] = kept or None
+    start = getattr(model, 'init_weights', None)
+    if start is not None:
+        with findings.collecting(path):
+            start()
+
+
+def _is_pretrained(config: Any) -> bool:
+    return isinstance(config, Mapping) and config.get('type') == 'Pretrained'
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Returns the number of parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def facts_of(role: str, model: nn.Module) -> ModelFacts:
+    """Returns what a model says about itself."""
+    return ModelFacts(role, type(model).__name__, count_parameters(model))
+
+
+def load_checkpoint(
+    model: nn.Module,
+    name: str | None,
+    path: str,
+    facts: ModelFacts,
+    findings: Findings,
+    *,
+    min_matched: Any = 0.5,
+) -> None:
+    """Fills a model from a file and notes how much of it matched.
+
+    Args:
+        model: The model.
+        name: The file; an address is noted and not fetched.
+        path: Config path of ``name``.
+        facts: Gets what was found.
+        findings: Gets the problems.
+        min_matched: Least share of the parameters that must be filled.
+    """
+    if name is None:
+        return
+    facts.checkpoint = str(name)
+    if is_remote(facts.checkpoint):
+        facts.checkpoint = f'{facts.checkpoint.rsplit("/", 1)[-1]} (not fetched)'
+        return
+    if not os.path.isfile(facts.checkpoint):
+        findings.problem(
+            path, f'there is no file {facts.checkpoint!r}.', 'Correct the path.'
+        )
+        return
+    role = 'student' if facts.role == 'student' else 'teacher'
+    with findings.collecting(path):
+        facts.matched = load_weights(
+            model, facts.checkpoint, role=role, min_matched=min_matched
+        ).share
+
+
+def class_count(model: nn.Module) -> int | None:
+    """Returns how many classes a model tells apart, if a part of it says so."""
+    for module in model.modules():
+        count = getattr(module, 'num_classes', None)
+        if isinstance(count, int):
+            return count
+    return None

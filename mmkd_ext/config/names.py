@@ -1,0 +1,171 @@
+"""The grammar of config names.
+
+A name is made of parts joined by ``_``; words inside a part are joined by ``-``:
+
+.. code-block:: text
+
+    <method>[-<where>]_<teacher>_<student>_<gpus>xb<samples>-<length>_<dataset>[-<size>]
+    cwd-logits_pspnet-r101_pspnet-r18_4xb2-80k_cityscapes-512x1024
+
+``<length>`` is a number and a unit: ``80k`` iterations in thousands, ``600i``
+iterations, ``12e`` epochs, ``1x`` the schedule of 12 epochs. Several teachers are
+joined by ``+``. The file lies in a folder named after the method.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from mmkd_ext.errors import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+__all__ = ['ConfigName', 'batch_of_name', 'name_problems', 'parse_name']
+
+GRAMMAR = (
+    '<method>[-<where>]_<teacher>_<student>_<gpus>xb<samples>-<length>_'
+    '<dataset>[-<size>]'
+)
+
+_WORDS = re.compile(r'[a-z0-9.+]+(-[a-z0-9.+]+)*')
+_SETTING = re.compile(r'(\d+)xb(\d+)-(\d+)([kiex])')
+_BATCH = re.compile(r'(?:^|_)(\d+)xb(\d+)(?=[-_]|$)')
+_UNITS = {
+    'k': ('max_iters', 1000),
+    'i': ('max_iters', 1),
+    'e': ('max_epochs', 1),
+    'x': ('max_epochs', 12),
+}
+
+
+@dataclass(frozen=True)
+class ConfigName:
+    """What the name of a config file says.
+
+    Args:
+        method: Method, and where it works: ``'cwd-logits'``.
+        teacher: Teacher, several joined by ``+``.
+        student: Student.
+        gpus: Number of GPUs that the learning rate was made for.
+        samples: Samples on each GPU.
+        limit: Key of `train_cfg` that holds the length.
+        length: Its value.
+        dataset: Data set, and size of its pictures.
+    """
+
+    method: str
+    teacher: str
+    student: str
+    gpus: int
+    samples: int
+    limit: str
+    length: int
+    dataset: str
+
+    @property
+    def folder(self) -> str:
+        """Name of the folder it belongs in."""
+        return self.method.split('-')[0]
+
+
+def parse_name(path: str | PathLike[str]) -> ConfigName:
+    """Reads the name of a config file.
+
+    Raises:
+        ConfigError: The name does not follow the grammar; says which part.
+
+    Examples:
+        >>> parse_name('cwd-logits_pspnet-r101_pspnet-r18_4xb2-80k_camvid.py').length
+        80000
+    """
+    stem = PurePath(path).stem
+    parts = stem.split('_')
+    if len(parts) != 5:
+        raise ConfigError(
+            f'name {stem!r} has {len(parts)} parts joined by `_`, but 5 '
+            f'are needed: {GRAMMAR}.'
+        )
+    for part in parts:
+        if not _WORDS.fullmatch(part):
+            raise ConfigError(
+                f'name {stem!r}: part {part!r} must be small letters, '
+                'digits, `.` and `+`, words joined by `-`.'
+            )
+    method, teacher, student, setting, dataset = parts
+    found = _SETTING.fullmatch(setting)
+    if found is None:
+        raise ConfigError(
+            f'name {stem!r}: part {setting!r} must be '
+            '`<gpus>xb<samples>-<length>`, as `4xb2-80k`, `1xb8-600i`, '
+            '`8xb2-12e` or `8xb2-1x`.'
+        )
+    limit, factor = _UNITS[found[4]]
+    return ConfigName(
+        method,
+        teacher,
+        student,
+        int(found[1]),
+        int(found[2]),
+        limit,
+        int(found[3]) * factor,
+        dataset,
+    )
+
+
+def batch_of_name(path: str | PathLike[str] | None) -> tuple[int, int] | None:
+    """Returns GPUs and samples a GPU that any OpenMMLab name says, else None.
+
+    Examples:
+        >>> batch_of_name('pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py')
+        (4, 2)
+    """
+    found = _BATCH.search(PurePath(path).stem) if path else None
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def name_problems(
+    path: str | PathLike[str], config: Mapping[str, Any]
+) -> list[Problem]:
+    """Compares the name of a config of ``configs/distill`` with what it holds.
+
+    Returns:
+        What does not agree; nothing for files that lie elsewhere.
+    """
+    folders = PurePath(path).parts[:-1]
+    if 'distill' not in folders or 'configs' not in folders:
+        return []
+    try:
+        name = parse_name(path)
+    except ConfigError as error:
+        return [Problem('name', str(error))]
+    found = []
+    if folders[-1] != name.folder:
+        found.append(
+            Problem(
+                'name',
+                f'lies in the folder {folders[-1]!r}.',
+                f'Put it into {name.folder!r}, named after its method.',
+            )
+        )
+    samples = (config.get('train_dataloader') or {}).get('batch_size')
+    if samples is not None and samples != name.samples:
+        found.append(
+            Problem(
+                'train_dataloader.batch_size',
+                f'is {samples}, but the name says {name.samples}.',
+            )
+        )
+    length = (config.get('train_cfg') or {}).get(name.limit)
+    if length is not None and length != name.length:
+        found.append(
+            Problem(
+                f'train_cfg.{name.limit}',
+                f'is {length}, but the name says {name.length}.',
+            )
+        )
+    return found

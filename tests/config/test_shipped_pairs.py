@@ -1,0 +1,217 @@
+"""The check on real models."""
+
+from __future__ import annotations
+
+import pytest
+from mmengine.config import Config
+
+from mmkd_ext.config.check import check_config, list_taps
+
+pytestmark = pytest.mark.mmseg
+
+LOGITS = 'decode_head.conv_seg'
+
+
+def pspnet(width, classes=19):
+    """A PSPNet of mmseg, `width` channels wide at its start."""
+    norm = {'type': 'BN', 'requires_grad': True}
+    head = {'num_classes': classes, 'norm_cfg': norm, 'align_corners': False}
+    return {
+        'type': 'mmseg.EncoderDecoder',
+        'data_preprocessor': {'type': 'mmseg.SegDataPreProcessor'},
+        'backbone': {
+            'type': 'mmseg.ResNetV1c',
+            'depth': 18,
+            'num_stages': 4,
+            'base_channels': width,
+            'stem_channels': width,
+            'dilations': (1, 1, 2, 4),
+            'strides': (1, 2, 1, 1),
+            'norm_cfg': norm,
+        },
+        'decode_head': {
+            'type': 'mmseg.PSPHead',
+            'in_channels': 8 * width,
+            'in_index': 3,
+            'channels': width,
+            'pool_scales': (1, 2, 3, 6),
+            **head,
+        },
+        'auxiliary_head': {
+            'type': 'mmseg.FCNHead',
+            'in_channels': 4 * width,
+            'in_index': 2,
+            'channels': width,
+            'num_convs': 1,
+            **head,
+        },
+        'test_cfg': {'mode': 'whole'},
+    }
+
+
+def config(**student):
+    model = pspnet(8)
+    for key, value in student.items():
+        part, name = key.split('__')
+        model[part][name] = value
+    return Config(
+        {
+            'default_scope': 'mmseg',
+            'model': {
+                'type': 'mmkd_ext.TeacherDistill',
+                'architecture': model,
+                'teacher': pspnet(16),
+                'distiller': {
+                    'type': 'mmkd_ext.LinkDistiller',
+                    'links': {
+                        'loss_cwd': {
+                            'loss': {'type': 'mmkd_ext.CWDLoss', 'tau': 4.0},
+                            'preds_S': {'of': 'student', 'at': LOGITS},
+                            'preds_T': {'of': 'teacher', 'at': LOGITS},
+                        },
+                        'loss_feat': {
+                            'loss': {'type': 'mmkd_ext.FitNetsLoss'},
+                            'preds_S': {'of': 'student', 'at': 'backbone.layer4'},
+                            'preds_T': {'of': 'teacher', 'at': 'backbone.layer4'},
+                        },
+                    },
+                },
+            },
+        }
+    )
+
+
+def test_a_pair_of_mmseg_is_reported_in_full():
+    report = check_config(config())
+    assert report.ok
+    logits, features = report.links
+    # 128 pixels at stride 8
+    assert [tap.shape for tap in logits.taps] == ['2x19x16x16'] * 2
+    assert [tap.shape for tap in features.taps] == ['2x64x16x16', '2x128x16x16']
+    assert features.alignment == '1x1 conv 64->128'
+    assert {term.name for term in report.terms} == {
+        'student.decode.loss_ce',
+        'student.aux.loss_ce',
+        'distill.loss_cwd',
+        'distill.loss_feat',
+    }
+    assert all(term.gradient > 0 for term in report.terms)
+
+
+def test_mistakes_deep_in_a_model_of_mmseg_are_named_together():
+    report = check_config(
+        config(
+            backbone__dephts=18, decode_head__chanels=3, auxiliary_head__type='FCNHed'
+        )
+    )
+    path = 'model.architecture'
+    assert [
+        (problem.path, problem.hint.split('`')[1])
+        for problem in report.findings.problems
+    ] == [
+        (f'{path}.backbone.dephts', 'depth'),
+        (f'{path}.decode_head.chanels', 'channels'),
+        (f'{path}.auxiliary_head.type', 'FCNHead'),
+    ]
+
+
+def test_classes_that_differ_cannot_be_compared_at_the_logits():
+    report = check_config(config(decode_head__num_classes=11))
+    (problem,) = report.findings.problems
+    assert problem.path == 'model.distiller.links.loss_cwd'
+    assert '(1, 11, 16, 16)' in problem.found
+    assert '(1, 19, 16, 16)' in problem.found
+    assert '11' in str(report.findings.warnings)
+
+
+def test_lists_the_taps_of_a_head_whose_call_is_bypassed():
+    taps = {tap.name: tap for tap in list_taps(config(), 'student')}
+    assert taps[LOGITS].output == 'Tensor(1, 19, 16, 16)'
+    assert taps['auxiliary_head.conv_seg'].mode == 'loss'
+
+
+@pytest.mark.mmdet
+def test_a_detector_starts_as_it_would_in_training():
+    head = {
+        'type': 'mmdet.RetinaHead',
+        'num_classes': 80,
+        'in_channels': 16,
+        'stacked_convs': 1,
+        'feat_channels': 16,
+        'anchor_generator': {
+            'type': 'AnchorGenerator',
+            'octave_base_scale': 4,
+            'scales_per_octave': 3,
+            'ratios': [0.5, 1.0, 2.0],
+            'strides': [8, 16, 32, 64, 128],
+        },
+        'bbox_coder': {'type': 'DeltaXYWHBBoxCoder'},
+        'loss_cls': {'type': 'FocalLoss', 'use_sigmoid': True},
+    }
+    detector = {
+        'type': 'mmdet.RetinaNet',
+        'data_preprocessor': {'type': 'mmdet.DetDataPreprocessor'},
+        'backbone': {
+            'type': 'mmdet.ResNet',
+            'depth': 18,
+            'base_channels': 8,
+            'init_cfg': {'type': 'Pretrained', 'checkpoint': 'torchvision://resnet18'},
+        },
+        'neck': {
+            'type': 'mmdet.FPN',
+            'in_channels': [8, 16, 32, 64],
+            'out_channels': 16,
+            'start_level': 1,
+            'add_extra_convs': 'on_input',
+            'num_outs': 5,
+        },
+        'bbox_head': head,
+        'train_cfg': {
+            'assigner': {
+                'type': 'MaxIoUAssigner',
+                'pos_iou_thr': 0.5,
+                'neg_iou_thr': 0.4,
+                'min_pos_iou': 0,
+            },
+            'sampler': {'type': 'PseudoSampler'},
+            'allowed_border': -1,
+            'pos_weight': -1,
+            'debug': False,
+        },
+        'test_cfg': {
+            'nms_pre': 10,
+            'score_thr': 0.05,
+            'max_per_img': 10,
+            'nms': {'type': 'nms', 'iou_threshold': 0.5},
+        },
+    }
+    report = check_config(
+        Config(
+            {
+                'default_scope': 'mmdet',
+                'model': {
+                    'type': 'mmkd_ext.TeacherDistill',
+                    'architecture': detector,
+                    'teacher': detector,
+                    'distiller': {
+                        'type': 'mmkd_ext.LinkDistiller',
+                        'links': {
+                            'loss_fitnets': {
+                                'loss': {'type': 'mmkd_ext.FitNetsLoss'},
+                                'preds_S': {'of': 'student', 'at': 'neck'},
+                                'preds_T': {'of': 'teacher', 'at': 'neck'},
+                            }
+                        },
+                    },
+                },
+            }
+        )
+    )
+    assert report.ok
+    terms = {term.name: term.value for term in report.terms}
+    # at the prior 0.01 each of 2 x 3069 x 80 scores adds 7.5e-7, over 2 boxes at
+    # least; without that prior the sum is in the hundreds
+    assert terms['student.loss_cls'] < 10
+    assert report.links[0].taps[0].shape == (
+        '[2x16x16x16, 2x16x8x8, 2x16x4x4, 2x16x2x2, 2x16x1x1]'
+    )
