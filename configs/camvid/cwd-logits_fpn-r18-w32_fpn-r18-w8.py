@@ -1,0 +1,30 @@
+"""CWD on the logits on CamVid: an eighth of a ResNet-18 learns from half of one.
+
+Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+https://arxiv.org/abs/2011.13256
+Command: python tools/repeat.py benchmarks/experiments/camvid_cwd.py
+"""
+
+_base_ = [
+    '../_base_/tasks/camvid-180x240.py',
+    '../_base_/pairs/mmseg/fpn-r18-w32_fpn-r18-w8.py',
+]
+logits = 'decode_head.conv_seg'
+model = dict(
+    architecture=dict(
+        data_preprocessor=dict(size=_base_.crop_size),
+        decode_head=dict(num_classes=11),
+    ),
+    teacher=dict(decode_head=dict(num_classes=11)),
+    teacher_ckpt='work_dirs/repeat/camvid_cwd/teacher/iter_2400.pth',
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_cwd=dict(
+                loss=dict(type='mmkd_ext.CWDLoss', tau=1.0, loss_weight=3.0),
+                preds_S=dict(of='student', at=logits),
+                preds_T=dict(of='teacher', at=logits),
+            )
+        ),
+    ),
+)

@@ -1,0 +1,9 @@
+"""The student alone on CamVid: what distillation has to beat."""
+
+_base_ = [
+    '../_base_/tasks/camvid-180x240.py',
+    '../_base_/pairs/mmseg/fpn-r18-w32_fpn-r18-w8.py',
+]
+model = dict(_delete_=True, **_base_.model.architecture)
+model['data_preprocessor']['size'] = _base_.crop_size
+model['decode_head']['num_classes'] = 11

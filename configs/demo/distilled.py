@@ -1,0 +1,26 @@
+"""CWD on the logits on the toy street scenes: the student learns from the teacher.
+
+Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+https://arxiv.org/abs/2011.13256
+Command: make demo
+"""
+
+_base_ = [
+    '../_base_/tasks/streets_demo.py',
+    '../_base_/pairs/mmseg/fpn-r18-w32_fpn-r18-w8.py',
+]
+logits = 'decode_head.conv_seg'
+model = dict(
+    architecture=dict(data_preprocessor=dict(size=_base_.crop_size)),
+    teacher_ckpt='work_dirs/demo/teacher/iter_800.pth',
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_cwd=dict(
+                loss=dict(type='mmkd_ext.CWDLoss', tau=1.0, loss_weight=3.0),
+                preds_S=dict(of='student', at=logits),
+                preds_T=dict(of='teacher', at=logits),
+            )
+        ),
+    ),
+)

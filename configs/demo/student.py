@@ -1,0 +1,8 @@
+"""The student alone on the toy street scenes: what distillation has to beat."""
+
+_base_ = [
+    '../_base_/tasks/streets_demo.py',
+    '../_base_/pairs/mmseg/fpn-r18-w32_fpn-r18-w8.py',
+]
+model = dict(_delete_=True, **_base_.model.architecture)
+model['data_preprocessor']['size'] = _base_.crop_size

@@ -1,0 +1,265 @@
+"""The steps of an experiment, with small programs in the place of the tools."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from mmkd_ext.errors import ConfigError
+from mmkd_ext.evaluation.experiment import (
+    StepError,
+    Workshop,
+    load_experiment,
+    run_command,
+    stop_on_signals,
+)
+
+TRAIN = """
+    import json, os, pathlib, sys
+    arguments = sys.argv[1:]
+    folder = pathlib.Path(arguments[arguments.index('--work-dir') + 1])
+    folder.mkdir(parents=True, exist_ok=True)
+    with open('calls.txt', 'a') as calls:
+        calls.write('train ' + ' '.join(arguments) + chr(10))
+    (folder / 'iter_5.pth').write_text('half')
+    (folder / 'last_checkpoint').write_text(str(folder / 'iter_5.pth'))
+    if os.path.exists('break'):
+        print('the disk is full')
+        sys.exit(3)
+    print('Iter(train) [10/10]  eta: 0:00:00  loss: 0.5000')
+    (folder / 'iter_10.pth').write_text('whole')
+    (folder / 'last_checkpoint').write_text(str(folder / 'iter_10.pth'))
+"""
+TEST = """
+    import json, pathlib, sys
+    arguments = sys.argv[1:]
+    with open('calls.txt', 'a') as calls:
+        calls.write('test ' + ' '.join(arguments) + chr(10))
+    work = pathlib.Path(arguments[arguments.index('--work-dir') + 1])
+    folder = work / '20260101_000000'
+    folder.mkdir(parents=True)
+    value = {'teacher': 50.0, 'student': 30.0, 'distilled': 33.0}
+    name = work.parent.name
+    (folder / '20260101_000000.json').write_text(json.dumps({'mIoU': value[name]}))
+"""
+EXPERIMENT = """
+    name = 'toy'
+    runs = dict(
+        teacher=dict(config='teacher.py', once=True),
+        student=dict(config='student.py'),
+        distilled=dict(config='distilled.py', teacher='teacher'),
+    )
+    tests = dict(val={}, dusk={'test_dataloader.dataset.ann_file': 'dusk.txt'})
+    seeds = (7, 8)
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path('tools').mkdir()
+    Path('tools/train.py').write_text(textwrap.dedent(TRAIN))
+    Path('tools/test.py').write_text(textwrap.dedent(TEST))
+    Path('toy.py').write_text(textwrap.dedent(EXPERIMENT))
+    for name in ('teacher', 'student', 'distilled'):
+        Path(f'{name}.py').write_text('x = 1\n')
+    return tmp_path
+
+
+def calls(kind=''):
+    path = Path('calls.txt')
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line for line in lines if line.startswith(kind)]
+
+
+def workshop(**kwargs):
+    return Workshop('work', say=lambda line: None, **kwargs)
+
+
+def test_trains_and_tests_every_run_in_order_and_hands_on_the_teacher(place):
+    outcomes = workshop().run(load_experiment('toy.py'), 3)
+    assert [o.run.name for o in outcomes] == ['teacher', 'student', 'distilled']
+    assert [o.metrics['val']['mIoU'] for o in outcomes] == [50.0, 30.0, 33.0]
+    assert all('randomness.seed=3' in line for line in calls('train'))
+    teachers = [line for line in calls() if 'model.teacher_ckpt' in line]
+    assert len(teachers) == 1
+    assert teachers[0].startswith('train distilled.py')
+    assert 'model.teacher_ckpt=work/teacher/iter_10.pth' in teachers[0]
+    assert len([line for line in calls('test') if 'dusk.txt' in line]) == 3
+
+
+def test_what_is_done_is_not_done_again(place):
+    experiment = load_experiment('toy.py')
+    first = workshop().run(experiment, 3)
+    before = calls()
+    assert workshop().run(experiment, 3) == first
+    assert calls() == before
+
+
+def test_fresh_does_all_again(place):
+    experiment = load_experiment('toy.py')
+    workshop().run(experiment, 3)
+    workshop(fresh=True).run(experiment, 3)
+    assert len(calls('train')) == 6
+
+
+def test_a_shared_run_is_trained_once_for_all_seeds_with_the_first(place):
+    experiment = load_experiment('toy.py')
+    shop = workshop(fresh=True)
+    for seed in (7, 8):
+        shop.run(experiment, seed, folder=f'seed{seed}')
+    trained = [line.split()[1] for line in calls('train')]
+    assert trained == ['teacher.py', *2 * ['student.py', 'distilled.py']]
+    assert 'randomness.seed=7' in calls('train')[0]
+
+
+def test_a_changed_config_trains_what_hangs_on_it_and_nothing_else(place):
+    experiment = load_experiment('toy.py')
+    workshop().run(experiment, 3)
+    Path('teacher.py').write_text('x = 2\n')
+    workshop().run(experiment, 3)
+    again = [line.split()[1] for line in calls('train')[3:]]
+    assert again == ['teacher.py', 'distilled.py']
+
+
+def test_other_data_train_everything_anew(place):
+    experiment = load_experiment('toy.py')
+    workshop(data='a').run(experiment, 3)
+    workshop(data='b').run(experiment, 3)
+    assert len(calls('train')) == 6
+
+
+def test_a_failed_step_names_the_command_and_the_log_and_goes_on_later(place):
+    experiment = load_experiment('toy.py')
+    Path('break').touch()
+    with pytest.raises(StepError) as caught:
+        workshop().run(experiment, 3)
+    message = str(caught.value)
+    assert 'exit status 3' in message
+    assert 'tools/train.py teacher.py' in message
+    assert str(Path('work/teacher/train.log')) in message
+    assert 'the disk is full' in message
+    Path('break').unlink()
+    workshop().run(experiment, 3)
+    assert '--resume' in calls('train')[1]
+    assert '--resume' not in calls('train')[2]
+
+
+def test_a_stopped_run_of_another_config_is_not_resumed(place):
+    experiment = load_experiment('toy.py')
+    Path('break').touch()
+    with pytest.raises(StepError):
+        workshop().run(experiment, 3)
+    Path('break').unlink()
+    Path('teacher.py').write_text('x = 2\n')
+    workshop().run(experiment, 3)
+    assert '--resume' not in calls('train')[1]
+
+
+def test_files_of_somebody_else_are_not_removed(place):
+    treasure = Path('work/teacher/treasure.txt')
+    treasure.parent.mkdir(parents=True)
+    treasure.touch()
+    with pytest.raises(ConfigError, match='not of this experiment'):
+        workshop(fresh=True).run(load_experiment('toy.py'), 3)
+    assert treasure.exists()
+
+
+def test_progress_is_told_in_few_words(place):
+    said = []
+    Workshop('work', say=said.append).run(load_experiment('toy.py'), 3)
+    assert '  teacher:    10/10 iterations  loss 0.5000' in said
+
+
+def test_all_problems_of_a_file_are_told_together(place):
+    Path('bad.py').write_text(textwrap.dedent("""
+        nam = 'x'
+        runs = dict(
+            a=dict(config='gone.py', techer='b'),
+            b=dict(config='student.py', teacher='c'),
+        )
+    """))
+    with pytest.raises(ConfigError) as caught:
+        load_experiment('bad.py')
+    text = str(caught.value)
+    for words in ('`nam`', 'Did you mean `name`', '`runs.a.config`', "'gone.py'",
+                  '`runs.a.techer`', '`runs.b.teacher`'):
+        assert words in text
+
+
+def test_a_missing_file_suggests_its_neighbour(place):
+    with pytest.raises(ConfigError, match=r'Did you mean `toy\.py`'):
+        load_experiment('toi.py')
+
+
+def test_a_command_does_not_outlive_the_call_that_is_interrupted(tmp_path):
+    program = textwrap.dedent("""
+        import subprocess, sys, time
+        sleep = 'import time; time.sleep(60)'
+        print(subprocess.Popen([sys.executable, '-c', sleep]).pid, flush=True)
+        time.sleep(60)
+    """)
+    pids = []
+
+    def stop(line):
+        pids.append(int(line))
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_command([sys.executable, '-c', program], log=tmp_path / 'log', name='x',
+                    on_line=stop)
+    assert time.monotonic() - started < 20
+    for _ in range(50):
+        if not _runs(pids[0]):
+            break
+        time.sleep(0.1)
+    assert not _runs(pids[0])
+
+
+def _runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f'/proc/{pid}/stat')
+    return not state.exists() or state.read_text().split()[2] != 'Z'
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP])
+def test_being_told_to_end_is_like_ctrl_c(number):
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), stop_on_signals():
+        signal.raise_signal(number)
+    assert signal.getsignal(number) == before
+
+
+def test_a_killed_command_is_told_as_such(tmp_path):
+    program = 'import os, signal; os.kill(os.getpid(), signal.SIGKILL)'
+    with pytest.raises(StepError, match='signal 9'):
+        run_command([sys.executable, '-c', program], log=tmp_path / 'log', name='x')
+
+
+def test_the_log_begins_with_the_command(tmp_path):
+    run_command([sys.executable, '-c', 'print("hi there")'], log=tmp_path / 'log',
+                name='x')
+    lines = (tmp_path / 'log').read_text().splitlines()
+    assert lines[0].startswith(f'$ {sys.executable} -c')
+    assert lines[1] == 'hi there'
+    done = subprocess.run(lines[0][2:], shell=True, capture_output=True, text=True,
+                          check=True)
+    assert done.stdout == 'hi there\n'
+
+
+def test_stamps_are_json(place):
+    workshop().run(load_experiment('toy.py'), 3)
+    note = json.loads(Path('work/student/trained.json').read_text())
+    assert set(note) == {'mark', 'seconds'}

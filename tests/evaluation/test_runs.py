@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mmkd_ext.errors import CheckpointError, DataError
+from mmkd_ext.evaluation.runs import (
+    class_ious,
+    curve,
+    last_checkpoint,
+    read_metrics,
+    read_scalars,
+    student_file,
+    task_loss,
+)
+
+
+def write_log(work_dir, stamp, records, tail=''):
+    folder = work_dir / stamp / 'vis_data'
+    folder.mkdir(parents=True)
+    lines = '\n'.join(json.dumps(record) for record in records)
+    (folder / 'scalars.json').write_text(lines + '\n' + tail)
+
+
+def test_of_a_resumed_run_the_later_log_counts(tmp_path):
+    write_log(tmp_path, '20260101_000000', [
+        {'loss': 5.0, 'step': 10}, {'loss': 4.0, 'step': 20}, {'loss': 9.0, 'step': 30},
+    ])
+    write_log(tmp_path, '20260101_000100', [
+        {'loss': 3.0, 'step': 30}, {'mIoU': 12.0, 'step': 30},
+        {'loss': 2.0, 'step': 40},
+    ])
+    records = read_scalars(tmp_path)
+    assert curve(records, 'loss') == ([10, 20, 30, 40], [5.0, 4.0, 3.0, 2.0])
+    assert curve(records, 'mIoU') == ([30], [12.0])
+
+
+def test_a_line_that_a_kill_cut_off_is_passed_over(tmp_path):
+    write_log(tmp_path, 'a', [{'loss': 1.0, 'step': 1}], tail='{"loss": 2.0, "st')
+    assert curve(read_scalars(tmp_path), 'loss') == ([1], [1.0])
+
+
+def test_no_log_is_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(DataError, match=r'tools/train\.py'):
+        read_scalars(tmp_path)
+
+
+def test_the_task_loss_leaves_out_what_distillation_adds():
+    record = {'loss': 7.0, 'student.decode.loss_ce': 2.0, 'student.aux.loss_ce': 1.0,
+              'distill.loss_cwd': 4.0, 'student.decode.acc_seg': 50.0, 'step': 1}
+    assert task_loss(record) == 3.0
+    assert curve([record], 'distill_loss') == ([1], [4.0])
+
+
+def test_the_task_loss_of_a_plain_run_is_its_sum_of_losses():
+    assert task_loss({'loss': 3.0, 'decode.loss_ce': 2.0, 'aux.loss_ce': 1.0}) == 3.0
+    assert task_loss({'mIoU': 3.0}) is None
+
+
+def test_a_plain_run_has_no_distillation_curve():
+    assert curve([{'loss': 1.0, 'step': 1}], 'distill_loss') == ([], [])
+
+
+def test_reads_the_figures_of_the_newest_test(tmp_path):
+    for stamp, value in (('20260101_000000', 1.0), ('20260102_000000', 2.0)):
+        folder = tmp_path / stamp
+        folder.mkdir()
+        (folder / f'{stamp}.json').write_text(json.dumps({'mIoU': value}))
+        (folder / 'other.json').write_text('{}')
+    assert read_metrics(tmp_path) == {'mIoU': 2.0}
+
+
+def test_missing_figures_are_an_error(tmp_path):
+    with pytest.raises(DataError, match=r'tools/test\.py'):
+        read_metrics(tmp_path)
+
+
+def test_class_ious_are_found_by_their_prefix():
+    assert class_ious({'mIoU': 1.0, 'IoU.traffic light': 2.5}) == {'traffic light': 2.5}
+
+
+def test_a_checkpoint_is_found_after_its_folder_was_moved(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text('/gone/iter_5.pth')
+    (tmp_path / 'iter_5.pth').touch()
+    assert last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
+
+
+def test_a_checkpoint_that_is_gone_is_named(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_5.pth'))
+    with pytest.raises(CheckpointError, match='iter_5'):
+        last_checkpoint(tmp_path)
+
+
+def test_the_student_file_is_preferred_where_there_is_one(tmp_path):
+    checkpoint = tmp_path / 'iter_5.pth'
+    assert student_file(checkpoint) == checkpoint
+    (tmp_path / 'iter_5_student.pth').touch()
+    assert student_file(checkpoint).name == 'iter_5_student.pth'
