@@ -83,7 +83,7 @@ class ToyNet(BaseModel):
 
 
 @METRICS.register_module()
-class ToyAccuracy(BaseMetric):
+class PixelMetric(BaseMetric):
     """Accuracy; draws random numbers, as a careless metric might."""
 
     default_prefix = None
@@ -248,13 +248,13 @@ def config(
     cfg.update(
         test_dataloader=plain,
         test_cfg=dict(type='TestLoop'),
-        test_evaluator=dict(type='ToyAccuracy'),
+        test_evaluator=dict(type='PixelMetric'),
     )
     if val_interval:
         cfg.update(
             val_dataloader=plain,
             val_cfg=dict(type='ValLoop'),
-            val_evaluator=dict(type='ToyAccuracy'),
+            val_evaluator=dict(type='PixelMetric'),
         )
     return Config(cfg)
 

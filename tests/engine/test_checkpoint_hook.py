@@ -26,7 +26,7 @@ def accuracies(monkeypatch, *values):
     """Lets validations find these, one after the other."""
     given = iter(values)
     monkeypatch.setattr(
-        toys.ToyAccuracy, 'compute_metrics', lambda self, results: dict(acc=next(given))
+        toys.PixelMetric, 'compute_metrics', lambda self, results: dict(acc=next(given))
     )
 
 
@@ -112,7 +112,7 @@ def test_several_best_ones_each_have_their_student(tmp_path, monkeypatch):
         one, other = next(given)
         return dict(acc=one, mIoU=other)
 
-    monkeypatch.setattr(toys.ToyAccuracy, 'compute_metrics', both)
+    monkeypatch.setattr(toys.PixelMetric, 'compute_metrics', both)
     toys.train(
         toys.config(
             tmp_path, length=2, interval=2, val_interval=1, save_best=['acc', 'mIoU']
