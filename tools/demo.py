@@ -77,7 +77,15 @@ def demo(args: argparse.Namespace) -> None:
     say('streets: drawn' if streets.drawn else 'streets: drawn before, kept')
     experiment = load_experiment(args.experiment)
     data = (streets.root / 'streets.json').read_text()
-    workshop = Workshop(root, fresh=args.fresh, say=say, data=data, pictures=True)
+    # the student alone needs no teacher: the two are trained side by side
+    workshop = Workshop(
+        root,
+        fresh=args.fresh,
+        say=say,
+        data=data,
+        pictures=True,
+        jobs=min(2, os.cpu_count() or 1),
+    )
     outcomes = workshop.run(experiment, args.seed)
 
     say('measuring cost, writing the report')

@@ -1,8 +1,13 @@
 """CWD on the logits on CamVid: an eighth of a ResNet-18 learns from half of one.
 
 Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
-https://arxiv.org/abs/2011.13256
+https://arxiv.org/abs/2011.13256; tau and weight as in configs/demo, not tuned here.
 Command: python tools/repeat.py benchmarks/experiments/camvid_cwd.py
+Expected: 35.9 +- 1.3 mIoU on val and 31.3 +- 1.4 on dusk, 10.1 +- 2.2 and 8.2 +- 2.1
+above the student alone of the same seed (seeds 0, 1, 2; 2 cores of an Intel Xeon shared with other work),
+`benchmarks/results/camvid_cwd.json`. 400 iterations from scratch: what grows is the
+speed of learning; a longer schedule would gain less.
+Status: measured
 """
 
 _base_ = [

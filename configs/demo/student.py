@@ -1,4 +1,9 @@
-"""The student alone on the toy street scenes: what distillation has to beat."""
+"""The student alone on the toy street scenes: what distillation has to beat.
+
+Command: make demo
+Expected: 18.8 +- 1.3 mIoU on val (seeds 0, 1, 2), `benchmarks/results/demo.json`.
+Status: measured
+"""
 
 _base_ = [
     '../_base_/tasks/streets_demo.py',

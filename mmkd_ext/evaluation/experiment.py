@@ -16,8 +16,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +48,7 @@ __all__ = [
 ]
 
 Say = Callable[[str], None]
+_LIVE: set[subprocess.Popen[str]] = set()
 # threads that wait by spinning, as OpenMP's do by default, slow a shared machine down
 # by a factor of ten
 _DEFAULTS = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '0'}
@@ -231,6 +234,7 @@ def run_command(
             env={**_DEFAULTS, **os.environ, 'PYTHONUNBUFFERED': '1', **(env or {})},
             start_new_session=True,
         )
+        _LIVE.add(process)
         try:
             if process.stdout is not None:
                 for line in process.stdout:
@@ -240,6 +244,7 @@ def run_command(
                     on_line(line.rstrip())
             status = process.wait()
         finally:
+            _LIVE.discard(process)
             _end(process)
     if status != 0:
         how = f'signal {-status}' if status < 0 else f'exit status {status}'
@@ -315,6 +320,7 @@ class Workshop:
         python: The interpreter that runs the tools.
         data: What the data is, for the stamps: trained again when it changes.
         pictures: Keep the predictions of each test as PNG files.
+        jobs: So many runs may go on at once; they share the cores evenly.
     """
 
     def __init__(
@@ -326,6 +332,7 @@ class Workshop:
         python: str = sys.executable,
         data: str = '',
         pictures: bool = False,
+        jobs: int = 1,
     ) -> None:
         self.root = Path(root)
         self.fresh = fresh
@@ -333,6 +340,8 @@ class Workshop:
         self.python = python
         self.data = data
         self.pictures = pictures
+        self.jobs = jobs
+        self._stopping = threading.Event()
         self._made: set[Path] = set()
         self._texts: dict[str, str] = {}
 
@@ -347,23 +356,31 @@ class Workshop:
                 experiment's first.
             folder: Below the root, for the runs that are not shared by the seeds.
         """
-        done: dict[str, Outcome] = {}
         for run in experiment.runs:
-            own = self.root if run.once else self.root / folder
-            chosen = experiment.seeds[0] if run.once and folder else seed
-            options: dict[str, Any] = {
-                'randomness.seed': chosen,
-                **experiment.options,
-            }
-            teacher = ''
-            if run.teacher:
-                checkpoint = done[run.teacher].student
-                options['model.teacher_ckpt'] = str(checkpoint)
-                teacher = self._stamp_of(done[run.teacher].folder)
-            done[run.name] = self._do(
-                experiment, run, chosen, own / run.name, options, teacher
-            )
-        return list(done.values())
+            self._text(run.config)  # mmengine reads one config at a time
+        pool = ThreadPoolExecutor(self.jobs)
+        begun: dict[str, Future[Outcome]] = {}
+        try:
+            for run in experiment.runs:
+                own = self.root if run.once else self.root / folder
+                chosen = experiment.seeds[0] if run.once and folder else seed
+                # a teacher was begun before its student, so waiting for it must end
+                teacher = begun[run.teacher] if run.teacher else None
+                begun[run.name] = pool.submit(
+                    self._do, experiment, run, chosen, own / run.name, teacher
+                )
+            wait(begun.values(), return_when=FIRST_EXCEPTION)
+            failed = [f for f in begun.values() if f.done() and f.exception()]
+            return [future.result() for future in [*failed, *begun.values()]]
+        finally:
+            self._stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in begun.values()):
+                for process in list(_LIVE):
+                    _end(process)
+                wait(begun.values(), timeout=0.1)
+            pool.shutdown()
+            self._stopping.clear()
 
     def _do(
         self,
@@ -371,9 +388,28 @@ class Workshop:
         run: Run,
         seed: int,
         folder: Path,
-        options: dict[str, Any],
-        teacher: str,
+        waits_for: Future[Outcome] | None,
     ) -> Outcome:
+        try:
+            return self._make(experiment, run, seed, folder, waits_for)
+        except BaseException:
+            self._stopping.set()  # before this thread takes up the next run
+            raise
+
+    def _make(
+        self,
+        experiment: Experiment,
+        run: Run,
+        seed: int,
+        folder: Path,
+        waits_for: Future[Outcome] | None,
+    ) -> Outcome:
+        options: dict[str, Any] = {'randomness.seed': seed, **experiment.options}
+        teacher = ''
+        if waits_for is not None:
+            outcome = waits_for.result()
+            options['model.teacher_ckpt'] = str(outcome.student)
+            teacher = self._stamp_of(outcome.folder)
         mark = self._fingerprint(run.config, options, teacher)
         label = f'{run.title} (seed {seed})'
         checkpoint, seconds = self._train(run, folder, options, mark, label)
@@ -411,11 +447,11 @@ class Workshop:
         write_json(begun, {'mark': mark, 'seconds': before})
         started = time.monotonic()
         try:
-            seconds = before + run_command(
+            seconds = before + self._step(
                 command,
-                log=folder / 'train.log',
-                name=f'train {run.name}',
-                on_line=_Line(run.title, self.say),
+                folder / 'train.log',
+                f'train {run.name}',
+                _Line(run.title, self.say),
             )
         except BaseException:
             spent = before + time.monotonic() - started
@@ -458,15 +494,15 @@ class Workshop:
             return dict(note['metrics'])
         shutil.rmtree(where, ignore_errors=True)
         self.say(f'{label}: testing on {name}')
-        run_command(
+        self._step(
             [
                 *(self.python, 'tools/test.py', run.config, str(checkpoint)),
                 *('--work-dir', str(where)),
                 *(['--cfg-options', *_as_options(options)] if options else []),
             ],
-            log=folder / f'test_{name}.log',
-            name=f'test {run.name} on {name}',
-            on_line=_Line(f'{run.title} on {name}', self.say),
+            folder / f'test_{name}.log',
+            f'test {run.name} on {name}',
+            _Line(f'{run.title} on {name}', self.say),
         )
         metrics = read_metrics(where)
         write_json(stamp, {'mark': mark, 'metrics': metrics})
@@ -474,13 +510,28 @@ class Workshop:
 
     def _fingerprint(self, config: str, options: Mapping[str, Any], more: str) -> str:
         """Returns a hash of all that a step's outcome hangs on but the code."""
+        chosen = sorted(_as_options(options))
+        parts = json.dumps([self._text(config), chosen, self.data, more])
+        return hashlib.sha256(parts.encode()).hexdigest()
+
+    def _text(self, config: str) -> str:
+        """Returns all that a config says, with what it inherits."""
         from mmengine.config import Config
 
         if config not in self._texts:
             self._texts[config] = Config.fromfile(config).pretty_text
-        chosen = sorted(_as_options(options))
-        parts = json.dumps([self._texts[config], chosen, self.data, more])
-        return hashlib.sha256(parts.encode()).hexdigest()
+        return self._texts[config]
+
+    def _step(
+        self, command: Sequence[str], log: Path, name: str, on_line: Say
+    ) -> float:
+        """Runs a command with its share of the cores, unless all is to stop."""
+        if self._stopping.is_set():
+            raise StepError(f'Step `{name}` was not begun: another one failed.')
+        env: dict[str, str] = {}
+        if self.jobs > 1 and 'OMP_NUM_THREADS' not in os.environ:
+            env['OMP_NUM_THREADS'] = str(max((os.cpu_count() or 1) // self.jobs, 1))
+        return run_command(command, log=log, name=name, on_line=on_line, env=env)
 
     def _stamp_of(self, folder: Path) -> str:
         return str(_read(folder / 'trained.json').get('mark', ''))

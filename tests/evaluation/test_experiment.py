@@ -153,6 +153,32 @@ def test_a_failed_step_names_the_command_and_the_log_and_goes_on_later(place):
     assert '--resume' not in calls('train')[2]
 
 
+def test_side_by_side_comes_out_the_same_and_a_student_waits_for_its_teacher(place):
+    experiment = load_experiment('toy.py')
+    outcomes = workshop(jobs=2).run(experiment, 3)
+    assert [o.metrics['val']['mIoU'] for o in outcomes] == [50.0, 30.0, 33.0]
+    order = [line.split()[1] for line in calls()]
+    assert order.index('distilled.py') > order.index('teacher.py')
+    assert workshop().run(experiment, 3) == outcomes
+
+
+def test_a_failed_step_ends_what_goes_on_beside_it(place):
+    Path('tools/train.py').write_text(textwrap.dedent("""
+        import os, pathlib, sys, time
+        if sys.argv[1] == 'student.py':
+            pathlib.Path('pid').write_text(str(os.getpid()))
+            time.sleep(60)
+        while not os.path.exists('pid'):
+            time.sleep(0.05)
+        sys.exit(3)
+    """))
+    started = time.monotonic()
+    with pytest.raises(StepError, match='`train teacher` failed with exit status 3'):
+        workshop(jobs=2).run(load_experiment('toy.py'), 3)
+    assert time.monotonic() - started < 30
+    assert not _runs(int(Path('pid').read_text()))
+
+
 def test_a_stopped_run_of_another_config_is_not_resumed(place):
     experiment = load_experiment('toy.py')
     Path('break').touch()
