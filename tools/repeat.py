@@ -46,6 +46,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--note', default='', help='goes into the results: what a reader should know'
     )
+    parser.add_argument(
+        '--jobs', type=int, default=1, help='so many trainings side by side'
+    )
     parser.add_argument('--fresh', action='store_true', help='train everything anew')
     return parser.parse_args()
 
@@ -54,7 +57,7 @@ def repeat(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
     """Runs every seed, rewriting the results after each, and returns the last."""
     root = args.work_dir or f'work_dirs/repeat/{experiment.name}'
     target = args.json or f'benchmarks/results/{experiment.name}.json'
-    workshop = Workshop(root, fresh=args.fresh, say=_say)
+    workshop = Workshop(root, fresh=args.fresh, say=_say, jobs=args.jobs)
     collected: dict[int, list[Outcome]] = {}
     content: dict[str, Any] = {}
     for seed in args.seeds or experiment.seeds:

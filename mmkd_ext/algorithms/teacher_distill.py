@@ -108,8 +108,11 @@ class TeacherDistill(BaseAlgorithm):
         self.distillation_stopped = False
         self.student_report: LoadReport | None = None
         self.student_mode = 'tensor'
-        self.distiller = build_distiller(distiller)
-        self.teachers = self._build_teachers(teacher, teacher_ckpt, teachers)
+        # what surrounds the student draws no random numbers of its own, so that the
+        # student starts as it would alone
+        with torch.random.fork_rng(devices=[]):
+            self.distiller = build_distiller(distiller)
+            self.teachers = self._build_teachers(teacher, teacher_ckpt, teachers)
         self.distiller.teacher_weights = {
             name: one.weight for name, one in self.teachers.items()
         }
@@ -118,9 +121,12 @@ class TeacherDistill(BaseAlgorithm):
         if teacher_module_inplace is False:
             for one in self.teachers.values():
                 set_inplace(one.module, False)
-        self._dry_run(
-            {STUDENT: module_inplace is None, TEACHER: teacher_module_inplace is None}
-        )
+        # alignment brings convolutions with random first weights
+        with torch.random.fork_rng(devices=[]):
+            self._dry_run({
+                STUDENT: module_inplace is None,
+                TEACHER: teacher_module_inplace is None,
+            })
 
     # ---- construction -------------------------------------------------------------
 

@@ -34,7 +34,8 @@ def segmentor_cost(
     """Builds a segmentor with random weights and measures it at ``size``.
 
     FLOPs are mmengine's count (it counts multiply-adds) times two. The time is that of
-    backbone, neck and head on one image, on the CPU.
+    backbone, neck and head on one image, with one thread on the CPU: several of them
+    would wait for each other on a machine that does something else as well.
 
     Args:
         model: The ``model`` dict of a config.
@@ -52,11 +53,16 @@ def segmentor_cost(
     counter = FlopAnalyzer(segmentor, inputs)
     counter.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     times = []
-    with torch.inference_mode():
-        for _ in range(repeats + 2):
-            started = time.perf_counter()
-            segmentor(inputs, mode='tensor')
-            times.append(time.perf_counter() - started)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            for _ in range(repeats + 2):
+                started = time.perf_counter()
+                segmentor(inputs, mode='tensor')
+                times.append(time.perf_counter() - started)
+    finally:
+        torch.set_num_threads(threads)
     return Cost(
         parameters=sum(p.numel() for p in segmentor.parameters()),
         flops=2.0 * counter.total(),

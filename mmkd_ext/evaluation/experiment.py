@@ -49,9 +49,6 @@ __all__ = [
 
 Say = Callable[[str], None]
 _LIVE: set[subprocess.Popen[str]] = set()
-# threads that wait by spinning, as OpenMP's do by default, slow a shared machine down
-# by a factor of ten
-_DEFAULTS = {'OMP_WAIT_POLICY': 'PASSIVE', 'GOMP_SPINCOUNT': '0'}
 _ITERATION = re.compile(r'Iter\(train\)\s*\[\s*(\d+)/(\d+)\].*?\bloss: ([\d.naif]+)')
 _ETA = re.compile(r'\beta: ((?:\d+ days?, )?[\d:]+)')
 _VALIDATION = re.compile(r'Iter\((?:val|test)\)\s*\[\s*(\d+)/(\d+)\](.*)')
@@ -231,7 +228,7 @@ def run_command(
             stdin=subprocess.DEVNULL,
             text=True,
             errors='replace',
-            env={**_DEFAULTS, **os.environ, 'PYTHONUNBUFFERED': '1', **(env or {})},
+            env={**os.environ, 'PYTHONUNBUFFERED': '1', **(env or {})},
             start_new_session=True,
         )
         _LIVE.add(process)
@@ -529,8 +526,11 @@ class Workshop:
         if self._stopping.is_set():
             raise StepError(f'Step `{name}` was not begun: another one failed.')
         env: dict[str, str] = {}
-        if self.jobs > 1 and 'OMP_NUM_THREADS' not in os.environ:
-            env['OMP_NUM_THREADS'] = str(max((os.cpu_count() or 1) // self.jobs, 1))
+        if 'OMP_NUM_THREADS' not in os.environ:
+            # Not all cores, even for one job: on two of them a second thread was worth
+            # a tenth, and cost a factor of seven when something else ran as well.
+            share = (os.cpu_count() or 1) // max(self.jobs, 2)
+            env['OMP_NUM_THREADS'] = str(max(share, 1))
         return run_command(command, log=log, name=name, on_line=on_line, env=env)
 
     def _stamp_of(self, folder: Path) -> str:

@@ -629,3 +629,19 @@ def test_a_recorder_that_is_not_about_modules_works():
     }
     algorithm = build(links)
     assert algorithm(**toy_batch(), mode='loss')['distill.loss_x'] > 0
+
+
+def test_the_student_starts_as_it_would_alone():
+    alone = dict(type='mmkd_ext.ToyModel')
+    torch.manual_seed(3)
+    plain = MODELS.build(alone)
+    drawn_after = torch.rand(1)
+    torch.manual_seed(3)
+    algorithm = MODELS.build(dict(
+        type='mmkd_ext.TeacherDistill', architecture=alone,
+        teacher=dict(type='mmkd_ext.ToyModel', channels=12),
+        distiller=dict(type='mmkd_ext.LinkDistiller',
+                       links={'loss_x': link('backbone', 'FitNetsLoss')})))
+    assert torch.equal(torch.rand(1), drawn_after)
+    own = algorithm.student.state_dict()
+    assert all(torch.equal(own[k], v) for k, v in plain.state_dict().items())
