@@ -8,8 +8,9 @@ A name is made of parts joined by ``_``; words inside a part are joined by ``-``
     cwd-logits_pspnet-r101_pspnet-r18_4xb2-80k_cityscapes-512x1024
 
 ``<length>`` is a number and a unit: ``80k`` iterations in thousands, ``600i``
-iterations, ``12e`` epochs, ``1x`` the schedule of 12 epochs. Several teachers are
-joined by ``+``. The file lies in a folder named after the method.
+iterations, ``12e`` epochs, ``1x`` the schedule of 12 epochs. Several methods and
+several teachers are joined by ``+``. The file lies in a folder named after the (first)
+method.
 """
 
 from __future__ import annotations
@@ -69,8 +70,8 @@ class ConfigName:
 
     @property
     def folder(self) -> str:
-        """Name of the folder it belongs in."""
-        return self.method.split('-')[0]
+        """Name of the folder it belongs in; of several methods, the first one's."""
+        return re.split('[-+]', self.method)[0]
 
 
 def parse_name(path: str | PathLike[str]) -> ConfigName:

@@ -134,3 +134,15 @@ def test_a_loop_of_another_kind_is_left_alone_with_a_word(tmp_path, monkeypatch)
     monkeypatch.setattr(runner.logger, 'warning', words.append)
     runner.train()
     assert any('cannot replay' in word for word in words)
+
+
+def test_persistent_workers_follow_the_seeded_batches(tmp_path):
+    weights = []
+    for workers in (0, 1):
+        # 4 batches a pass: the run needs a second pass of a sampler that ends
+        cfg = toys.config(
+            tmp_path / str(workers), length=6, sampler='DefaultSampler', workers=workers
+        )
+        weights.append(toys.train(cfg).model.architecture.state_dict())
+    for key, value in weights[0].items():
+        assert torch.equal(value, weights[1][key]), key

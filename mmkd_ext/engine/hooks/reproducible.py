@@ -144,6 +144,8 @@ class ReproducibleStepHook(Hook):
         # DataLoader refuses a plain assignment. A new loader would lose what
         # subclasses and hooks have put on this one.
         object.__setattr__(loader, 'batch_sampler', self._batches)
+        # persistent workers, which the loop has started, would go on with the old one
+        loader._iterator = None
         if by_iter:
             loop.dataloader_iterator = _LoaderFrom(loader, skip=done)
 

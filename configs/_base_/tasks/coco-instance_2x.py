@@ -1,0 +1,11 @@
+"""Task: COCO boxes and masks for 24 epochs, as mmdet trains them."""
+
+_base_ = [
+    '../runtime.py',
+    'mmdet::_base_/datasets/coco_instance.py',
+    'mmdet::_base_/default_runtime.py',
+    'mmdet::_base_/schedules/schedule_2x.py',
+]
+default_hooks = dict(
+    checkpoint=dict(type='mmkd_ext.DistillCheckpointHook', save_best='coco/bbox_mAP')
+)
