@@ -45,8 +45,9 @@ docs:  ## the pages, in docs/_build/html; warnings are errors
 	@$(PYTHON) tools/bootstrap.py --venv '$(VENV)' --docs
 	@$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html $(ARGS)
 
-bench: setup  ## time and memory of a training step and of the losses
+bench: setup  ## time and memory of a training step, of each method and of the losses
 	@$(BIN)/python benchmarks/bench_step.py $(ARGS)
+	@$(BIN)/python benchmarks/bench_methods.py $(ARGS)
 	@$(BIN)/python benchmarks/bench_losses.py $(ARGS)
 
 doctor: setup  ## every part of the stack: found, needed, verdict

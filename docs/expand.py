@@ -62,6 +62,8 @@ def _result_text(path: Path) -> str:
         return _steps(content)
     if rows and all('loss' in row for row in rows):
         return _losses(content)
+    if rows and all('method' in row for row in rows):
+        return _methods(content)
     return f'## {path.stem}\n\nSee `benchmarks/results/{path.name}`.'
 
 
@@ -110,6 +112,33 @@ def _losses(content: Mapping[str, Any]) -> str:
             '## Time and memory of the losses',
             table(header, rows, 'lrrrrrr'),
             'Forward and backward pass. ' + _environment(content),
+        ]
+    )
+
+
+def _methods(content: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            row['method'],
+            row['family'],
+            f'{row["to_floor"]["median"]:.3f}',
+            f'{row["to_student"]["median"]:.2f}',
+            f'{row["own_parameters"]:,}',
+            *(f'{row["peak_mib"][key]:.0f}' for key in ('step', 'student')),
+        ]
+        for row in content['results']
+    ]
+    header = ['method', 'family', 'x floor', 'x student alone', 'own parameters',
+              'peak, MiB', 'peak of the student alone, MiB']
+    shape = ' x '.join(map(str, content['results'][0]['input']))
+    return '\n\n'.join(
+        [
+            '## What each detection method adds to a step',
+            table(header, rows, 'llrrrrr'),
+            f'R50 teaches R18, input {shape}, links as shipped. The floor is the '
+            "student's step, the teacher's forward pass to its last tap, and the "
+            'layers with weights that the method itself brings, forward and backward. '
+            + _environment(content),
         ]
     )
 

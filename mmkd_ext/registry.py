@@ -34,7 +34,7 @@ def _child(name: str, parent: Registry, *packages: str) -> Registry:
 MODELS = _child(
     'model', _root.MODELS, 'methods', 'connectors', 'distillers', 'algorithms'
 )
-HOOKS = _child('hook', _root.HOOKS, 'engine')
+HOOKS = _child('hook', _root.HOOKS, 'engine', 'visualization.hook')
 LOOPS = _child('loop', _root.LOOPS, 'engine')
 OPTIM_WRAPPERS = _child('optimizer_wrapper', _root.OPTIM_WRAPPERS, 'engine')
 # not the package: the street generator there must start without mmseg

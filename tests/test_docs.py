@@ -203,6 +203,32 @@ def test_results_are_shown_with_mean_spread_and_seeds():
     assert '`0123456789ab+changes`' in text
 
 
+def test_a_detection_shows_ap_its_classes_and_what_distilling_costs():
+    def value(mean):
+        return {'mean': mean, 'std': 0.5, 'values': [mean, mean]}
+
+    def run(ap):
+        return {'AP': value(ap), 'AP50': value(ap + 20),
+                'class AP': {'RBC': value(ap - 5)}}
+
+    gain = {'over': 'student', **value(0.25), 'verdict': 'none'}
+    content = {
+        **EXPERIMENT,
+        'runs': {
+            'student': {'title': 'alone', 'step': {'seconds': 0.2, 'to_plain': 1.0}},
+            'fgd': {'title': 'FGD', 'step': {'seconds': 0.3, 'to_plain': 1.5},
+                    'kd_share': {'all': {'first': 60.0, 'last': 30.0, 'mean': 45.0}}},
+        },
+        'sets': {'val': {'lead': 'AP', 'gain': {'fgd': gain},
+                         'runs': {'student': run(40.0), 'fgd': run(40.25)}}},
+    }
+    text = method_table.experiment_text(content)
+    assert '|  | AP on val | AP50 | RBC | runs | gain | gain of each seed |' in text
+    assert '| FGD | 40.25 ± 0.50 | 60.25 ± 0.50 | 35.25 ± 0.50 | 2 |' in text
+    assert 'none (+0.25 ± 0.50)' in text
+    assert '| FGD | 300 | 1.50 | 60 | 45 |' in text
+
+
 def test_results_that_are_not_there_are_named_with_their_command(tmp_path):
     text = method_table.results_text(tmp_path)
     for experiment in method_table.MEASURED:

@@ -40,6 +40,7 @@ FORBIDDEN = {
     ('testing', 'datasets'): 'toys need no data',
     ('engine', 'testing'): 'what is shipped does not run on toys',
     ('evaluation', 'testing'): 'what is shipped does not run on toys',
+    ('visualization', 'testing'): 'what is shipped does not run on toys',
 }
 
 # What each layer may import from outside; a layer that is not named is free to.

@@ -28,6 +28,7 @@ HEADER = ('Paper', 'Command', 'Expected', 'Status')
 STATUSES = ('unrun', 'smoke', 'measured')
 MEASURED = ('demo', 'camvid_cwd')
 NOTE = '<!-- Written by tools/method_table.py. -->'
+OTHERS = ('detectors',)  # pages there that tools/detector_table.py writes
 
 
 @dataclass
@@ -221,7 +222,7 @@ def method_page(method: Method) -> str:
 
 def methods_index(methods: Sequence[Method]) -> str:
     """Returns the page that lists the methods."""
-    names = '\n'.join(method.name for method in methods)
+    names = '\n'.join([*(method.name for method in methods), *OTHERS])
     return '\n\n'.join(
         [
             NOTE,
@@ -230,6 +231,7 @@ def methods_index(methods: Sequence[Method]) -> str:
             '`configs/distill/<mmseg or mmdet>/<method>/`; *measured here* counts '
             'those that were trained to the end by this project.',
             methods_table(methods, '{}.md'),
+            '[](detectors.md) says which method runs on which detector.',
             f'```{{toctree}}\n:hidden:\n\n{names}\n```',
         ]
     ) + '\n'
@@ -245,14 +247,19 @@ def experiment_text(content: Mapping[str, Any], level: int = 3) -> str:
     machine, seeds = content['machine'], ', '.join(map(str, content['seeds']))
     parts = ['#' * level + f' {content["title"]}']
     for name, figures in content['sets'].items():
+        lead = figures.get('lead', 'mIoU')
+        others = _other_figures(figures, lead)
         rows = []
         for run, about in content['runs'].items():
-            value, gain = figures['runs'][run]['mIoU'], figures['gain'].get(run)
+            values, gain = figures['runs'][run], figures['gain'].get(run)
+            more = {**values, **values.get('class AP', {})}
             each = '' if not gain else ', '.join(f'{v:+.2f}' for v in gain['values'])
-            rows.append([about['title'], _spread(value), str(len(value['values'])),
-                         _spread(gain, '+.2f') if gain else '', each])
-        header = ['', f'mIoU on {name}', 'runs', 'gain', 'gain of each seed']
-        parts.append(table(header, rows, 'lrrrr'))
+            rows.append([about['title'], _spread(values[lead]),
+                         *(_spread(more[other]) for other in others),
+                         str(len(values[lead]['values'])), _gain(gain), each])
+        header = ['', f'{lead} on {name}', *others, 'runs', 'gain', 'gain of each seed']
+        parts.append(table(header, rows, 'l' + 'r' * (len(header) - 1)))
+    parts += _cost_text(content)
     parts.append(
         f'Mean ± standard deviation over seeds {seeds}; the gain compares runs of the '
         f'same seed. `{content["command"]}`, {content["date"]}, commit '
@@ -260,6 +267,39 @@ def experiment_text(content: Mapping[str, Any], level: int = 3) -> str:
         f'{machine.get("cores", "?")} cores.'
     )
     return '\n\n'.join(parts)
+
+
+def _other_figures(figures: Mapping[str, Any], lead: str) -> list[str]:
+    """Returns what else all runs of a detection have: AP50 and the AP of classes."""
+    if lead != 'AP':
+        return []
+    runs = [{**run, **run.get('class AP', {})} for run in figures['runs'].values()]
+    names = dict.fromkeys(['AP50', *runs[0].get('class AP', {})])
+    return [name for name in names if all(name in run for run in runs)]
+
+
+def _gain(gain: Mapping[str, Any] | None) -> str:
+    if not gain:
+        return ''
+    text = _spread(gain, '+.2f')
+    return f'none ({text})' if gain.get('verdict') == 'none' else text
+
+
+def _cost_text(content: Mapping[str, Any]) -> list[str]:
+    """Returns the table of what distilling costs, where it was measured."""
+    rows = []
+    for about in content['runs'].values():
+        step, share = about.get('step'), about.get('kd_share', {}).get('all')
+        if not step or not share:
+            continue
+        ratio = f'{step["to_plain"]:.2f}' if 'to_plain' in step else ''
+        rows.append([about['title'], f'{1000 * step["seconds"]:.0f}', ratio,
+                     f'{share["first"]:.0f}', f'{share["mean"]:.0f}'])
+    if not rows:
+        return []
+    header = ['', 'ms a step', 'to the student alone', 'KD share at first, %',
+              'KD share on average, %']
+    return [table(header, rows, 'lrrrr')]
 
 
 def _short(commit: str) -> str:
@@ -325,7 +365,8 @@ def stale(root: Path = REPOSITORY) -> list[Path]:
         path for path, text in wanted.items()
         if not path.is_file() or path.read_text(encoding='utf-8') != text
     ]
-    return differing + sorted(pages - set(wanted))
+    own = {root / 'docs' / 'methods' / f'{name}.md' for name in OTHERS}
+    return differing + sorted(pages - set(wanted) - own)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

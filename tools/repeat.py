@@ -29,7 +29,11 @@ from mmkd_ext.evaluation.experiment import (  # noqa: E402
     stop_on_signals,
 )
 from mmkd_ext.evaluation.files import write_json  # noqa: E402
-from mmkd_ext.evaluation.repetition import results, summary_table  # noqa: E402
+from mmkd_ext.evaluation.repetition import (  # noqa: E402
+    cost_table,
+    results,
+    summary_table,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,6 +53,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--jobs', type=int, default=1, help='so many trainings side by side'
     )
+    parser.add_argument(
+        '--keep-going',
+        action='store_true',
+        help='a run that fails does not stop the others',
+    )
     parser.add_argument('--fresh', action='store_true', help='train everything anew')
     return parser.parse_args()
 
@@ -57,13 +66,21 @@ def repeat(experiment: Experiment, args: argparse.Namespace) -> dict[str, Any]:
     """Runs every seed, rewriting the results after each, and returns the last."""
     root = args.work_dir or f'work_dirs/repeat/{experiment.name}'
     target = args.json or f'benchmarks/results/{experiment.name}.json'
-    workshop = Workshop(root, fresh=args.fresh, say=_say, jobs=args.jobs)
+    workshop = Workshop(
+        root,
+        fresh=args.fresh,
+        say=_say,
+        jobs=args.jobs,
+        keep_going=args.keep_going,
+    )
     collected: dict[int, list[Outcome]] = {}
     content: dict[str, Any] = {}
     for seed in args.seeds or experiment.seeds:
         _say(f'--- {experiment.title}, seed {seed}')
         collected[seed] = workshop.run(experiment, seed, folder=f'seed{seed}')
-        content = results(experiment, collected, note=args.note)
+        content = results(
+            experiment, collected, note=args.note, failures=workshop.failures
+        )
         write_json(target, content)
     _say(f'results: {target}')
     return content
@@ -88,7 +105,10 @@ def main() -> int:
         return 130
     for name in content['sets']:
         print(f'\n{name}\n{summary_table(content, name).markdown()}')
-    return 0
+    print(f'\n{cost_table(content).markdown()}')
+    for failure in content['failed']:
+        print(f'failed: {failure["run"]}, seed {failure["seed"]}', file=sys.stderr)
+    return 1 if content['failed'] else 0
 
 
 if __name__ == '__main__':

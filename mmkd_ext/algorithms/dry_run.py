@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mmkd_ext.distillers.taps import Recorder
 
-__all__ = ['blank_batch', 'run_once', 'set_inplace']
+__all__ = ['blank_batch', 'has_masks', 'run_once', 'set_inplace']
 
 SIZE = 128
 
@@ -23,8 +23,10 @@ SIZE = 128
 def blank_batch(model: nn.Module, size: int = SIZE) -> dict[str, Any]:
     """Returns ``inputs`` ``(1 3 size size)`` and fitting ``data_samples``.
 
-    The sample carries ground truth, so that heads can compute losses: one box, or a
-    map of class 0. Models of neither mmdet nor mmseg get no samples.
+    The sample carries ground truth, so that heads can compute losses: one box (with
+    its mask where the model has a part for masks, since RTMDet takes masks for those
+    of its own kind), or a map of class 0. Models of neither mmdet nor mmseg get no
+    samples.
     """
     device = next((p.device for p in model.parameters()), torch.device('cpu'))
     inputs = torch.zeros(1, 3, size, size, device=device)
@@ -43,7 +45,7 @@ def blank_batch(model: nn.Module, size: int = SIZE) -> dict[str, Any]:
     if 'mmseg' in packages:
         samples = [_segmentation_sample(meta, device)]
     elif 'mmdet' in packages:
-        samples = [_detection_sample(meta, device)]
+        samples = [_detection_sample(meta, device, masks=has_masks(model))]
     return {'inputs': inputs, 'data_samples': samples}
 
 
@@ -57,7 +59,14 @@ def _segmentation_sample(meta: dict[str, Any], device: torch.device) -> Any:
     return sample
 
 
-def _detection_sample(meta: dict[str, Any], device: torch.device) -> Any:
+def has_masks(model: nn.Module) -> bool:
+    """Whether some part of a detector is about masks, going by its name."""
+    return any('mask' in name for name, _ in model.named_modules())
+
+
+def _detection_sample(
+    meta: dict[str, Any], device: torch.device, *, masks: bool
+) -> Any:
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import BitmapMasks
     from mmengine.structures import InstanceData, PixelData
@@ -68,10 +77,10 @@ def _detection_sample(meta: dict[str, Any], device: torch.device) -> Any:
     sample.gt_instances = InstanceData(
         bboxes=box,
         labels=torch.zeros(1, dtype=torch.long, device=device),
-        masks=BitmapMasks(
-            [torch.zeros(height, width).numpy().astype('uint8')], height, width
-        ),
     )
+    if masks:
+        blank = torch.zeros(1, height, width, dtype=torch.uint8)
+        sample.gt_instances.masks = BitmapMasks(blank.numpy(), height, width)
     sample.ignored_instances = InstanceData(
         bboxes=box[:0], labels=torch.zeros(0, dtype=torch.long, device=device)
     )
@@ -99,9 +108,16 @@ def run_once(
     Raises:
         TapError: A tap fires in neither mode; says why.
     """
+    if not recorder.needed:
+        with recorder.recording(model):
+            # modules themselves are tapped; no pass is needed to find them
+            return 'tensor'
     reasons = []
-    for mode in ('tensor', 'loss'):
-        with _undisturbed(model):
+    # a head may compute losses in training alone; a teacher never is in training
+    for mode, training in (('tensor', False), ('loss', False), ('loss', True)):
+        if training and stop:
+            break
+        with undisturbed(model, training=training):
             try:
                 with recorder.recording(model, stop=stop):
                     model(**batch, mode=mode)
@@ -117,16 +133,26 @@ def run_once(
 
 
 @contextmanager
-def _undisturbed(model: nn.Module) -> Iterator[None]:
-    """Evaluates without gradients, then puts mode and random state back."""
+def undisturbed(model: nn.Module, *, training: bool = False) -> Iterator[None]:
+    """Runs without gradients, then puts modes, buffers and random state back.
+
+    Norms evaluate in any case: one image is too little for their statistics.
+    """
     modes = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        model.eval()
+        model.train(training)
+        for module in model.modules():
+            if hasattr(module, 'running_mean'):
+                module.training = False
         try:
             yield
         finally:
-            for module, training in modes:
-                module.training = training
+            for module, before in modes:
+                module.training = before
+            for buffer, value in buffers:
+                if not torch.equal(buffer, value):
+                    buffer.copy_(value)
 
 
 def set_inplace(model: nn.Module, inplace: bool) -> int:

@@ -73,10 +73,11 @@ def model_config(source: Any, path: str) -> ConfigDict:
         return ConfigDict(copy.deepcopy(dict(source)))
     if isinstance(source, Mapping) and 'cfg_path' in source:
         config = Config(_from_file(source['cfg_path'], f'{path}.cfg_path'))
-        # a bool is mmrazor's switch, anything else mmseg's key of the same name
+        # a bool is mmrazor's switch, anything else mmseg's key of the same name; a
+        # copy, since merging takes `_delete_` out of what it is given
         config.merge_from_dict(
             {
-                key: value
+                key: copy.deepcopy(value)
                 for key, value in source.items()
                 if key != 'cfg_path'
                 and not (key == 'pretrained' and isinstance(value, bool))

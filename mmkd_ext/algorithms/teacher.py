@@ -104,6 +104,8 @@ class Teacher:
         if self.module.training:
             self.module.eval()
         with torch.no_grad(), recorder.recording(self.module, stop=True):
+            if not recorder.needed:
+                return
             if self.renormalize is not None:
                 inputs = self.renormalize(inputs, data_samples)
             self.module(inputs, data_samples, mode=self.mode)

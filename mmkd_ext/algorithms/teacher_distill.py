@@ -10,7 +10,17 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmkd_ext.algorithms.dry_run import blank_batch, run_once, set_inplace
+from mmkd_ext.algorithms.dry_run import (
+    blank_batch,
+    run_once,
+    set_inplace,
+    undisturbed,
+)
+from mmkd_ext.algorithms.inherit import (
+    InheritReport,
+    inherit_weights,
+    plan_inheritance,
+)
 from mmkd_ext.algorithms.sources import build_model
 from mmkd_ext.algorithms.teacher import Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
@@ -51,6 +61,9 @@ class TeacherDistill(BaseAlgorithm):
             the student's batch unchanged, or ``dict(mean=..., std=...)``) and
             `min_matched`.
         student_ckpt: File or URL of the student's first weights.
+        inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that start
+            with the weights of the (first) teacher where names and shapes agree; the
+            log says what was copied. After `student_ckpt`.
         min_matched: Least share of parameters that `student_ckpt` and `teacher_ckpt`
             must fill; below it loading is an error.
         student_trainable: False runs the student without gradients, to train only
@@ -79,6 +92,7 @@ class TeacherDistill(BaseAlgorithm):
         *,
         teachers: Mapping[str, Mapping[str, Any]] | None = None,
         student_ckpt: str | None = None,
+        inherit: Sequence[str] | None = None,
         min_matched: float = 0.5,
         student_trainable: bool = True,
         calculate_student_loss: bool = True,
@@ -104,6 +118,9 @@ class TeacherDistill(BaseAlgorithm):
         self.student_ckpt = student_ckpt
         self.min_matched = min_matched
         self.student_trainable = student_trainable
+        if not student_trainable:
+            # DDP waits for the gradient of every parameter that asks for one
+            self.architecture.requires_grad_(False)
         self.calculate_student_loss = calculate_student_loss
         self.distillation_stopped = False
         self.student_report: LoadReport | None = None
@@ -113,6 +130,11 @@ class TeacherDistill(BaseAlgorithm):
         with torch.random.fork_rng(devices=[]):
             self.distiller = build_distiller(distiller)
             self.teachers = self._build_teachers(teacher, teacher_ckpt, teachers)
+        self.inherit_report: InheritReport | None = None
+        if inherit is not None:
+            self.inherit_report = plan_inheritance(
+                self.architecture, self.teacher, inherit
+            )
         self.distiller.teacher_weights = {
             name: one.weight for name, one in self.teachers.items()
         }
@@ -123,10 +145,12 @@ class TeacherDistill(BaseAlgorithm):
                 set_inplace(one.module, False)
         # alignment brings convolutions with random first weights
         with torch.random.fork_rng(devices=[]):
-            self._dry_run({
-                STUDENT: module_inplace is None,
-                TEACHER: teacher_module_inplace is None,
-            })
+            self._dry_run(
+                {
+                    STUDENT: module_inplace is None,
+                    TEACHER: teacher_module_inplace is None,
+                }
+            )
 
     # ---- construction -------------------------------------------------------------
 
@@ -233,7 +257,9 @@ class TeacherDistill(BaseAlgorithm):
                     self.teachers[owner].mode = mode
             if problems:
                 raise ConfigError.of(problems)
-            self.distiller.plan(batch, self.models)
+            # statistics and counters of connectors must not learn from a blank image
+            with undisturbed(self.distiller):
+                self.distiller.plan(batch, self.models)
         finally:
             self.distiller.release()
 
@@ -248,7 +274,7 @@ class TeacherDistill(BaseAlgorithm):
                 (
                     f'{link.path}.{key}.at'
                     for link in self.distiller.links
-                    for key, tap in link.taps.items()
+                    for key, tap in link.all_taps()
                     if tap.of == owner and tap.source in silent
                 ),
                 'model.distiller',
@@ -258,7 +284,7 @@ class TeacherDistill(BaseAlgorithm):
     # ---- life ---------------------------------------------------------------------
 
     def init_weights(self) -> None:
-        """Initialises the student, then reads `student_ckpt` and the teachers'."""
+        """Initialises the student, reads `student_ckpt` and the teachers', inherits."""
         super().init_weights()
         if self.student_ckpt is not None:
             self.student_report = load_weights(
@@ -270,6 +296,9 @@ class TeacherDistill(BaseAlgorithm):
             )
         for teacher in self.teachers.values():
             teacher.initialize()
+        if self.inherit_report is not None:
+            inherit_weights(self.architecture, self.teacher, self.inherit_report)
+            print_log(self.inherit_report.describe(), logger='current')
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> TeacherDistill:
         super()._apply(fn, *args)
@@ -337,6 +366,9 @@ class TeacherDistill(BaseAlgorithm):
             and not self.distillation_stopped
             and self.distiller.is_active(STUDENT)
         )
+        if not listens and not self.calculate_student_loss:
+            # nobody asks the student, so its pass and its statistics are left out
+            return {}
         recording = (
             recorder.recording(self.architecture)
             if listens and recorder

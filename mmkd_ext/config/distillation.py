@@ -319,6 +319,9 @@ class _Distillation:
 
     def _report_models(self, algorithm: TeacherDistill) -> None:
         self.facts[STUDENT].mode = 'loss'
+        inherited = algorithm.inherit_report
+        if inherited is not None:
+            self.findings.note('model.inherit', inherited.summary())
         for name, teacher in algorithm.teachers.items():
             facts = self.facts[name]
             facts.mode = teacher.mode
@@ -340,11 +343,11 @@ class _Distillation:
                 key,
                 tap.of,
                 str(tap.source),
-                shapes.recorded.get((link.name, key), str(plan.shapes[key])),
+                shapes.recorded.get((link.name, key), str(plan.shapes.get(key, ''))),
                 _kind_of(distiller, tap.connector),
                 shapes.entering.get((link.name, key), ''),
             )
-            for key, tap in link.taps.items()
+            for key, tap in link.all_taps()
         )
         loss = distiller.distill_losses[link.name]
         sides = [plan.shapes.get(key) for key in ('preds_S', 'preds_T')]

@@ -17,7 +17,7 @@ from torch import nn
 from mmkd_ext.distillers.links import TAP_KEYS, parse_links
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from mmkd_ext.errors import Problem
 
@@ -77,7 +77,7 @@ class Draft:
         for name, link in self.first.items():
             taps = {
                 key: {'of': tap['of'], 'at': tap['at']}
-                for key, tap in (link.items() if _is_dict(link) else ())
+                for key, tap in _all_taps(link)
                 if _is_readable(tap) and tap['of'] not in skipped
             }
             if taps:
@@ -115,7 +115,8 @@ class Draft:
         if path == 'model.distiller.type':
             self.distiller['type'] = 'mmkd_ext.LinkDistiller'
             return True
-        keys = path.split('.')[1:]
+        # of a list the whole goes
+        keys = path.split('[')[0].split('.')[1:]
         if keys[:2] == ['distiller', 'connectors'] and len(keys) > 2:
             return self._drop_connector(keys[2])
         return self._drop_option(keys)
@@ -149,9 +150,7 @@ class Draft:
         self.distiller['connectors'].pop(name, None)
         for key in ('links', 'loss_forward_mappings'):
             for link, taps in list((self.distiller.get(key) or {}).items()):
-                if any(
-                    _is_dict(t) and t.get('connector') == name for t in taps.values()
-                ):
+                if any(tap.get('connector') == name for _, tap in _all_taps(taps)):
                     del self.distiller[key][link]
                     (self.distiller.get('distill_losses') or {}).pop(link, None)
         return True
@@ -168,6 +167,14 @@ class Draft:
 
 def _is_dict(value: Any) -> bool:
     return isinstance(value, dict)
+
+
+def _all_taps(link: Any, prefix: str = '') -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields each dict in a link with its path, and those in its `given`."""
+    for key, tap in link.items() if _is_dict(link) else ():
+        if _is_dict(tap):
+            yield f'{prefix}{key}', tap
+            yield from _all_taps(tap.get('given'), f'{prefix}{key}.given.')
 
 
 def _alias(name: str) -> str:

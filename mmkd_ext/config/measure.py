@@ -125,11 +125,11 @@ def _watch(distiller: LinkDistiller, shapes: Shapes) -> list[Any]:
     """Notes what passes the connectors, alignments and losses."""
     handles = []
     for link in distiller.links:
-        for key, tap in link.taps.items():
+        for key, tap in link.all_taps():
             if tap.connector is not None:
                 handles.append(
                     distiller.connectors[tap.connector].register_forward_pre_hook(
-                        _noting_first(shapes.recorded, (link.name, key))
+                        _noting_connector(shapes, link.name, key), with_kwargs=True
                     )
                 )
         if link.name in distiller.aligners:
@@ -149,6 +149,17 @@ def _watch(distiller: LinkDistiller, shapes: Shapes) -> list[Any]:
 def _noting_first(into: dict[tuple[str, str], str], key: tuple[str, str]) -> Any:
     def note(module: nn.Module, args: tuple[Any, ...]) -> None:
         into.setdefault(key, shape_of(args[0]))
+
+    return note
+
+
+def _noting_connector(shapes: Shapes, link: str, key: str) -> Any:
+    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        shapes.recorded.setdefault((link, key), shape_of(args[0]))
+        for name, value in kwargs.items():
+            inside = (link, f'{key}.given.{name}')
+            shapes.entering[inside] = shape_of(value)
+            shapes.recorded.setdefault(inside, shape_of(value))
 
     return note
 

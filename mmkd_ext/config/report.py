@@ -137,7 +137,10 @@ def _links(links: Iterable[LinkFacts]) -> Group:
                 shape += f' -> {tap.connector}'
             if tap.entering not in ('', tap.shape):
                 shape += f' -> {tap.entering}'
-            table.add_row(*map(escape, (f'    {tap.argument}', tap.of, tap.at, shape)))
+            # what goes into a connector stands below what comes out of it
+            *outer, name = tap.argument.split('.given.')
+            row = ('    ' + '  ' * len(outer) + name, tap.of, tap.at, shape)
+            table.add_row(*map(escape, row))
         parts.append(table)
         parts.append(
             Text(f'     alignment: {link.alignment};  schedule: {link.schedule}')

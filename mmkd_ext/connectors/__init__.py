@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from mmkd_ext.connectors.adapters import ConvAdapter
 from mmkd_ext.connectors.per_level import PerLevel
+from mmkd_ext.connectors.roi import RoIClassify
+from mmkd_ext.connectors.rows import DenseRows, JoinRows
 
-__all__ = ['ConvAdapter', 'PerLevel']
+__all__ = ['ConvAdapter', 'DenseRows', 'JoinRows', 'PerLevel', 'RoIClassify']

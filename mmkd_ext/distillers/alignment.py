@@ -101,6 +101,7 @@ def plan_alignment(
     channels: list[tuple[int, int] | None] = []
     resize = []
     for s, t in pair_levels(student, teacher):
+        loss.check_pair(s, t)
         if s.dim() != t.dim():
             raise ShapeError(
                 f'student {tuple(s.shape)} and teacher {tuple(t.shape)} '
@@ -113,14 +114,16 @@ def plan_alignment(
                     f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
                     'classes; both models must predict the same classes.'
                 )
-            if 'channels' not in loss.aligns or s.dim() != 4:
+            known = loss.aligns | loss.free
+            if 'channels' not in known or s.dim() != 4:
                 raise ShapeError(
                     f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
                     f'channels, which `{type(loss).__name__}` does not align; give '
                     "preds_S connector=dict(type='mmkd_ext.ConvAdapter', "
                     f'in_channels={s.shape[1]}, out_channels={t.shape[1]}).'
                 )
-            pair = (s.shape[1], t.shape[1])
+            if 'channels' not in loss.free:
+                pair = (s.shape[1], t.shape[1])
         differs = s.shape[2:] != t.shape[2:]
         if differs and ('size' not in loss.aligns or s.dim() != 4):
             raise ShapeError(

@@ -25,7 +25,7 @@ from mmkd_ext.distillers.links import (
     parse_links,
 )
 from mmkd_ext.distillers.schedules import Schedule, build_schedule
-from mmkd_ext.distillers.taps import Recorder
+from mmkd_ext.distillers.taps import Recorder, select
 from mmkd_ext.errors import ConfigError, MMKDError, Problem, ShapeError, did_you_mean
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.razor import BaseDistiller, DistillDeliveryManager
@@ -127,7 +127,7 @@ class LinkDistiller(BaseDistiller):
         paths = {
             tap.connector: f'{link.path}.{key}.connector'
             for link in self.links
-            for key, tap in link.taps.items()
+            for key, tap in link.all_taps()
         }
         for name, config in self.connector_configs.items():
             path = paths.get(name, f'model.distiller.connectors.{name}')
@@ -138,14 +138,28 @@ class LinkDistiller(BaseDistiller):
                 loss = build_module(link.loss, f'{link.path}.loss')
                 self.distill_losses[link.name] = loss
                 problems += _argument_problems(link, loss)
+            problems += self._given_problems(link)
             if link.schedule is not None:
                 with _collecting(problems, f'{link.path}.schedule'):
                     self.schedules[link.name] = build_schedule(link.schedule)
 
+    def _given_problems(self, link: Link) -> list[Problem]:
+        """Compares what taps give to their connectors with what these take."""
+        return [
+            problem
+            for key, tap in link.all_taps()
+            if tap.connector is not None and tap.connector in self.connectors
+            for problem in _given_problems(
+                f'{link.path}.{key}',
+                self.connectors[tap.connector],
+                [name for name, _ in tap.given],
+            )
+        ]
+
     def _taps_by_owner(self) -> dict[str, list[Tap]]:
         owners: dict[str, list[Tap]] = {}
         for link in self.links:
-            for tap in link.taps.values():
+            for _, tap in link.all_taps():
                 if tap.of != BATCH:
                     owners.setdefault(tap.of, []).append(tap)
         return owners
@@ -163,7 +177,7 @@ class LinkDistiller(BaseDistiller):
         """Looks all taps up in the models; returns what cannot work."""
         found: list[Problem] = []
         for link in self.links:
-            for key, tap in link.taps.items():
+            for key, tap in link.all_taps():
                 path = f'{link.path}.{key}'
                 if tap.of == BATCH:
                     continue
@@ -210,7 +224,7 @@ class LinkDistiller(BaseDistiller):
         aligner = None
         if 'preds_S' in values and 'preds_T' in values:
             classes = all(
-                tap.connector is None and _is_classifier(models.get(tap.of), tap)
+                self._yields_classes(models.get(tap.of), tap)
                 for tap in (link.taps['preds_S'], link.taps['preds_T'])
             )
             try:
@@ -227,6 +241,14 @@ class LinkDistiller(BaseDistiller):
         described = 'none' if aligner is None else aligner.describe()
         shapes = {key: _shapes(value) for key, value in values.items()}
         self.plans.append(LinkPlan(link.name, shapes, described))
+
+    def _yields_classes(self, model: nn.Module | None, tap: Tap) -> bool:
+        """Whether the channels or columns that a tap hands to its loss are classes."""
+        if tap.connector is None:
+            return model is not None and _is_classifier(model, tap)
+        connector = self.connectors[tap.connector]
+        last = connector[-1] if isinstance(connector, nn.Sequential) else connector
+        return bool(getattr(last, 'yields_classes', False))
 
     # ---- one step -----------------------------------------------------------------
 
@@ -267,7 +289,7 @@ class LinkDistiller(BaseDistiller):
             tap.of
             for one in self.links
             if one.name == link
-            for tap in one.taps.values()
+            for _, tap in one.all_taps()
         }
         return factor * math.prod(self.teacher_weights.get(o, 1.0) for o in owners)
 
@@ -277,7 +299,7 @@ class LinkDistiller(BaseDistiller):
             tap.of == owner
             for link in self.links
             if self._factors[link.name]
-            for tap in link.taps.values()
+            for _, tap in link.all_taps()
         )
 
     def idle(self) -> dict[str, Tensor]:
@@ -302,23 +324,30 @@ class LinkDistiller(BaseDistiller):
         factor = self._factors[link.name]
         if factor == 0:
             return self._idle(link)
-        values = {key: self._value(tap, batch) for key, tap in link.taps.items()}
-        if link.name in self.aligners:
-            values['preds_S'] = self.aligners[link.name](
-                values['preds_S'], values['preds_T']
-            )
+        values = self.sides(link, batch)
         try:
             loss = self.distill_losses[link.name](**values)
         except ShapeError as error:
             raise ShapeError(f'`{link.path}`: {error}') from error
         return loss if factor == 1 else loss * factor
 
+    def sides(self, link: Link, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what a link's loss gets: recorded, connected, aligned."""
+        values = {key: self._value(tap, batch) for key, tap in link.taps.items()}
+        if link.name in self.aligners:
+            values['preds_S'] = self.aligners[link.name](
+                values['preds_S'], values['preds_T']
+            )
+        return values
+
     def _value(self, tap: Tap, batch: Mapping[str, Any]) -> Any:
         if tap.of == BATCH:
-            return batch[tap.source.name]
-        value = self.recorders[tap.of].value(tap)
+            value = select(batch[tap.source.name], tap.item, f'{tap.source}')
+        else:
+            value = self.recorders[tap.of].value(tap)
         if tap.connector is not None:
-            value = self.connectors[tap.connector](value)
+            given = {name: self._value(one, batch) for name, one in tap.given}
+            value = self.connectors[tap.connector](value, **given)
             if tap.connector_item is not None:
                 value = value[tap.connector_item]
         return value
@@ -328,7 +357,7 @@ class LinkDistiller(BaseDistiller):
         modules = [self.distill_losses[link.name]]
         modules += [
             self.connectors[tap.connector]
-            for tap in link.taps.values()
+            for _, tap in link.all_taps()
             if tap.connector is not None
         ]
         if link.name in self.aligners:
@@ -392,21 +421,74 @@ def _argument_problems(link: Link, loss: nn.Module) -> list[Problem]:
     return unknown + missing
 
 
-def _is_classifier(model: nn.Module | None, tap: Tap) -> bool:
-    """Whether a tapped module's output channels are the classes of its head."""
-    if model is None or tap.source.kind != 'ModuleOutputs':
+def _given_problems(path: str, connector: nn.Module, given: list[str]) -> list[Problem]:
+    """Compares what a connector is given with what its ``forward`` takes."""
+    kind = type(connector).__name__
+    parameters = list(inspect.signature(connector.forward).parameters.values())
+    if isinstance(connector, nn.Sequential):
+        kind, parameters = 'a chain', parameters[:1]
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return []
+    # the first is the tap's own value
+    takes = {
+        p.name: p.default is p.empty
+        for p in parameters[1:]
+        if p.kind is not p.VAR_POSITIONAL
+    }
+    unknown = [
+        Problem(
+            f'{path}.given.{name}',
+            f'`{kind}` takes no `{name}`.',
+            (f'It takes {list(takes)}.' if takes else 'It takes the tap alone.')
+            + did_you_mean(name, takes),
+        )
+        for name in given
+        if name not in takes
+    ]
+    missing = [
+        Problem(
+            f'{path}.given' if given else path,
+            f'the connector `{kind}` needs `{name}`.',
+            f'Add given=dict({name}=dict(of=..., at=...)).',
+        )
+        for name, required in takes.items()
+        if required and name not in given
+    ]
+    return unknown + missing
+
+
+def _is_classifier(model: nn.Module, tap: Tap) -> bool:
+    """Whether the channels that a tap records are the classes of its head.
+
+    So are what goes into a detector's `loss_cls`, and what comes out of a layer as wide
+    as its head has classes: for each of its priors, or with a background beside them.
+    """
+    *parents, last = tap.source.name.split('.')
+    if tap.source.kind == 'ModuleInputs':
+        return last == 'loss_cls'
+    if tap.source.kind != 'ModuleOutputs':
         return False
     module = model.get_submodule(tap.source.name)
-    channels = getattr(module, 'out_channels', None)
-    if channels is None:
-        return False
-    parents = tap.source.name.split('.')
-    heads = [model.get_submodule('.'.join(parents[:i])) for i in range(1, len(parents))]
-    return any(
-        channels == getattr(head, name, None)
-        for head in heads
-        for name in ('num_classes', 'out_channels', 'cls_out_channels')
-    )
+    if isinstance(getattr(module, 'num_classes', None), int):
+        # a head itself: what it predicts is compared as it is
+        return True
+    width = getattr(module, 'out_channels', getattr(module, 'out_features', None))
+    paths = ['.'.join(parents[: i + 1]) for i in range(len(parents))]
+    heads = [model.get_submodule(path) for path in paths]
+    return width is not None and any(width in _class_widths(head) for head in heads)
+
+
+def _class_widths(head: nn.Module) -> list[Any]:
+    """Numbers of channels that mean classes in a head; none in another module."""
+    classes = getattr(head, 'num_classes', None)
+    if not isinstance(classes, int):
+        return []
+    widths = [classes, classes + 1, getattr(head, 'out_channels', None)]
+    columns = getattr(head, 'cls_out_channels', None)
+    priors = getattr(head, 'num_base_priors', 1)
+    if isinstance(columns, int) and isinstance(priors, int):
+        widths += [columns, columns * priors]
+    return widths
 
 
 def _shapes(value: Any) -> Any:

@@ -21,9 +21,12 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from mmkd_ext.errors import ConfigError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = [
     'Link',
@@ -38,6 +41,7 @@ STUDENT, TEACHER, BATCH = 'student', 'teacher', 'batch'
 BATCH_SOURCES = ('data_samples', 'inputs')
 
 RECORDERS = (
+    'Module',
     'ModuleOutputs',
     'ModuleInputs',
     'MethodOutputs',
@@ -47,7 +51,7 @@ RECORDERS = (
     'Parameter',
 )
 
-TAP_KEYS = ('of', 'at', 'call', 'item', 'connector', 'connector_item')
+TAP_KEYS = ('of', 'at', 'call', 'item', 'connector', 'connector_item', 'given')
 _LINK_KEYS = ('loss', 'schedule')
 Call = Union[int, str, 'tuple[int, ...]']
 Item = Union[int, str, 'tuple[Any, ...]', None]
@@ -59,7 +63,7 @@ class Source:
 
     Args:
         kind: MMRazor's recorder type: ``'ModuleOutputs'``, ``'ModuleInputs'``,
-            ``'MethodOutputs'``, ...
+            ``'MethodOutputs'``, ...; or ``'Module'``, the module itself.
         name: Dotted name of the module, method or function.
     """
 
@@ -85,6 +89,7 @@ class Tap:
             ``'cls.1'``), or a tuple of these, which makes a pyramid.
         connector: Name of the connector it passes through.
         connector_item: Index into what the connector returns.
+        given: What else the connector is called with: taps by argument name.
     """
 
     of: str
@@ -93,6 +98,13 @@ class Tap:
     item: Item = None
     connector: str | None = None
     connector_item: int | None = None
+    given: tuple[tuple[str, Tap], ...] = ()
+
+    def walk(self, key: str) -> Iterator[tuple[str, Tap]]:
+        """Yields this tap and those inside it, each with its path below the link."""
+        yield key, self
+        for name, tap in self.given:
+            yield from tap.walk(f'{key}.given.{name}')
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,11 @@ class Link:
     taps: dict[str, Tap]
     schedule: dict[str, Any] | None = None
     path: str = field(default='', compare=False)
+
+    def all_taps(self) -> Iterator[tuple[str, Tap]]:
+        """Yields every tap with its path below the link, those for connectors too."""
+        for key, tap in self.taps.items():
+            yield from tap.walk(key)
 
 
 def parse_links(
@@ -213,6 +230,7 @@ class _LinkReader:
             )
         source = self.read_source(key, of, config.get('at'))
         connector = self.read_connector(link, key, config.get('connector'))
+        given = self.read_given(link, key, config)
         call = _to_tuple(config.get('call', 0))
         if not (
             call == 'all'
@@ -231,12 +249,58 @@ class _LinkReader:
                 "must be an index, a dotted path such as '0.2', "
                 f'or a list of these, but is {item!r}.',
             )
+        if source is not None and source.kind == 'Module':
+            for chosen in ('call', 'item'):
+                if chosen in config:
+                    self.report(
+                        f'{key}.{chosen}',
+                        f'`{source.name}` is tapped itself, which has no {chosen}s.',
+                        f"Leave it out, or write at='{source.name}' for its output.",
+                    )
         if source is None or len(self.problems) > before:
             return None
-        return Tap(str(of), source, call, item, connector, config.get('connector_item'))
+        return Tap(
+            str(of), source, call, item, connector, config.get('connector_item'), given
+        )
+
+    def read_given(
+        self, link: str, key: str, config: Mapping[str, Any]
+    ) -> tuple[tuple[str, Tap], ...]:
+        """Reads what a connector gets besides the tap's own value."""
+        given = config.get('given', {})
+        if not isinstance(given, Mapping) or not all(
+            isinstance(tap, Mapping) for tap in given.values()
+        ):
+            self.report(
+                f'{key}.given',
+                f'must be a dict of taps, but is {given!r}.',
+                'Write given=dict(rois=dict(of=..., at=...)).',
+            )
+            return ()
+        connector = config.get('connector')
+        if given and (connector is None or isinstance(connector, (list, tuple))):
+            self.report(
+                f'{key}.given',
+                'goes to one connector, but there is '
+                f'{"none" if connector is None else "a chain"}.',
+                'Give the tap one `connector` that takes these arguments.',
+            )
+            return ()
+        taps = {
+            name: self.read_tap(link, f'{key}.given.{name}', tap)
+            for name, tap in given.items()
+        }
+        return tuple((name, tap) for name, tap in taps.items() if tap is not None)
 
     def read_source(self, key: str, of: Any, at: Any) -> Source | None:
         if isinstance(at, Mapping):
+            if of == BATCH:
+                self.report(
+                    f'{key}.at',
+                    f'the batch has no modules, but is asked for {dict(at)!r}.',
+                    f'Choose from {list(BATCH_SOURCES)}.',
+                )
+                return None
             unknown = [k for k in at if k not in ('type', 'source')]
             if unknown or not all(
                 isinstance(at.get(k), str) for k in ('type', 'source')
@@ -294,7 +358,7 @@ class _LinkReader:
                     f'must be a dict with `type`, or a list of these, but is {part!r}.',
                 )
                 return None
-        name = f'{link}_{key}'
+        name = f'{link}_{key}'.replace('.given.', '_')
         self.connectors[name] = copy.deepcopy(config)
         return name
 
@@ -417,7 +481,8 @@ def links_to_mmrazor(
 
     Raises:
         ConfigError: A link uses what MMRazor cannot say: several teachers, the batch,
-            a pyramid chosen with lists, a schedule.
+            a pyramid chosen with lists, a module itself, a connector of several
+            inputs, a schedule.
     """
     out: dict[str, dict[str, Any]] = {
         'student_recorders': {},
@@ -461,7 +526,12 @@ def links_to_mmrazor(
 
 
 def _plain(tap: Tap) -> bool:
-    return isinstance(tap.call, int) and (tap.item is None or isinstance(tap.item, int))
+    return (
+        isinstance(tap.call, int)
+        and (tap.item is None or isinstance(tap.item, int))
+        and tap.source.kind != 'Module'
+        and not tap.given
+    )
 
 
 def _dotted(name: str) -> str:

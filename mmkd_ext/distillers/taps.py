@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ['Recorder', 'listed_taps', 'select']
 
 _MODULE_KINDS = ('ModuleOutputs', 'ModuleInputs')
+_ITSELF = 'Module'
 
 
 class _StopForward(BaseException):
@@ -47,7 +48,9 @@ class Recorder:
         self.taps = list(taps)
         self.needed: dict[Source, int | None] = {}
         for tap in self.taps:
-            self._need(tap)
+            if tap.source.kind != _ITSELF:
+                self._need(tap)
+        self._modules: dict[Source, nn.Module] = {}
         self._records: dict[Source, list[tuple[Any, list[int]]]] = {}
         self._foreign = _foreign_recorders(self.needed)
 
@@ -75,7 +78,7 @@ class Recorder:
         modules = dict(model.named_modules())
         for tap in self.taps:
             source = tap.source
-            if source.kind not in _MODULE_KINDS:
+            if source.kind not in (*_MODULE_KINDS, _ITSELF):
                 continue
             if source.name not in modules:
                 near = did_you_mean(source.name, (n for n in modules if n))
@@ -88,7 +91,7 @@ class Recorder:
                         near or f'It has: {top}.',
                     )
                 )
-            elif _is_container(modules[source.name]):
+            elif source.kind != _ITSELF and _is_container(modules[source.name]):
                 children = [
                     f'{source.name}.{name}'
                     for name, _ in modules[source.name].named_children()
@@ -113,6 +116,11 @@ class Recorder:
         """
         self.release()
         stop = stop and self.can_stop
+        self._modules = {
+            tap.source: model.get_submodule(tap.source.name)
+            for tap in self.taps
+            if tap.source.kind == _ITSELF
+        }
         with ExitStack() as stack:
             for source in self.needed:
                 if source.kind in _MODULE_KINDS:
@@ -150,7 +158,8 @@ class Recorder:
         return [
             tap
             for tap in self.taps
-            if len(self._calls(tap.source)) < max(1, self.needed[tap.source] or 1)
+            if tap.source in self.needed
+            and len(self._calls(tap.source)) < max(1, self.needed[tap.source] or 1)
         ]
 
     def changed(self) -> list[Tap]:
@@ -171,6 +180,8 @@ class Recorder:
             TapError: It did not fire, not often enough, has no such part, or was
                 changed in place by a later module.
         """
+        if tap.source.kind == _ITSELF:
+            return self._modules[tap.source]
         calls = self._calls(tap.source)
         wanted = self.needed[tap.source] or 1
         if len(calls) < wanted:
@@ -213,6 +224,7 @@ class Recorder:
     def release(self) -> None:
         """Lets go of everything recorded."""
         self._records = {}
+        self._modules = {}
         for recorder in self._foreign.values():
             recorder.reset_data_buffer()
 

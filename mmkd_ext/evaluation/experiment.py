@@ -19,7 +19,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import (
+    ALL_COMPLETED,
+    FIRST_EXCEPTION,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +44,7 @@ from mmkd_ext.evaluation.runs import last_checkpoint, read_metrics, student_file
 
 __all__ = [
     'Experiment',
+    'Failure',
     'Outcome',
     'Run',
     'StepError',
@@ -52,7 +59,7 @@ _LIVE: set[subprocess.Popen[str]] = set()
 _ITERATION = re.compile(r'Iter\(train\)\s*\[\s*(\d+)/(\d+)\].*?\bloss: ([\d.naif]+)')
 _ETA = re.compile(r'\beta: ((?:\d+ days?, )?[\d:]+)')
 _VALIDATION = re.compile(r'Iter\((?:val|test)\)\s*\[\s*(\d+)/(\d+)\](.*)')
-_MIOU = re.compile(r'\bmIoU: ([\d.]+)')
+_LEAD = re.compile(r'\b(mIoU|bbox_mAP): ([\d.]+)')
 
 
 class StepError(MMKDError, RuntimeError):
@@ -243,6 +250,8 @@ def run_command(
         finally:
             _LIVE.discard(process)
             _end(process)
+            if process.stdout is not None:
+                process.stdout.close()
     if status != 0:
         how = f'signal {-status}' if status < 0 else f'exit status {status}'
         last = '\n'.join(f'    {line}' for line in tail)
@@ -282,6 +291,21 @@ class Outcome:
         return student_file(self.checkpoint)
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A run that came to no end.
+
+    Args:
+        run: Which one.
+        seed: With which seed.
+        why: What was raised.
+    """
+
+    run: Run
+    seed: int
+    why: Exception
+
+
 class _Line:
     """Turns the output of the tools into a few words of progress."""
 
@@ -302,9 +326,9 @@ class _Line:
             return
         match = _VALIDATION.search(line)
         if match:
-            miou = _MIOU.search(match.group(3))
-            if miou:
-                self.say(f'  {self.label}: mIoU {miou.group(1)}')
+            lead = _LEAD.search(match.group(3))
+            if lead:
+                self.say(f'  {self.label}: {lead.group(1)} {lead.group(2)}')
 
 
 class Workshop:
@@ -318,6 +342,8 @@ class Workshop:
         data: What the data is, for the stamps: trained again when it changes.
         pictures: Keep the predictions of each test as PNG files.
         jobs: So many runs may go on at once; they share the cores evenly.
+        keep_going: A run that fails does not stop the others; it is noted in
+            `failures`.
     """
 
     def __init__(
@@ -330,6 +356,7 @@ class Workshop:
         data: str = '',
         pictures: bool = False,
         jobs: int = 1,
+        keep_going: bool = False,
     ) -> None:
         self.root = Path(root)
         self.fresh = fresh
@@ -338,13 +365,15 @@ class Workshop:
         self.data = data
         self.pictures = pictures
         self.jobs = jobs
+        self.keep_going = keep_going
+        self.failures: list[Failure] = []
         self._stopping = threading.Event()
         self._made: set[Path] = set()
         self._texts: dict[str, str] = {}
 
-    def run(self, experiment: Experiment, seed: int, *, folder: str = '') -> list[
-        Outcome
-    ]:
+    def run(
+        self, experiment: Experiment, seed: int, *, folder: str = ''
+    ) -> list[Outcome]:
         """Trains and tests every run of ``experiment`` with ``seed``.
 
         Args:
@@ -352,6 +381,12 @@ class Workshop:
             seed: Of every run but those that are trained ``once``, which take the
                 experiment's first.
             folder: Below the root, for the runs that are not shared by the seeds.
+
+        Returns:
+            In the order of the runs; with `keep_going`, without those that failed.
+
+        Raises:
+            MMKDError: The first failure, unless `keep_going`.
         """
         for run in experiment.runs:
             self._text(run.config)  # mmengine reads one config at a time
@@ -366,7 +401,10 @@ class Workshop:
                 begun[run.name] = pool.submit(
                     self._do, experiment, run, chosen, own / run.name, teacher
                 )
-            wait(begun.values(), return_when=FIRST_EXCEPTION)
+            until = ALL_COMPLETED if self.keep_going else FIRST_EXCEPTION
+            wait(begun.values(), return_when=until)
+            if self.keep_going:
+                return self._gather(experiment, begun, seed)
             failed = [f for f in begun.values() if f.done() and f.exception()]
             return [future.result() for future in [*failed, *begun.values()]]
         finally:
@@ -379,6 +417,20 @@ class Workshop:
             pool.shutdown()
             self._stopping.clear()
 
+    def _gather(
+        self, experiment: Experiment, begun: Mapping[str, Future[Outcome]], seed: int
+    ) -> list[Outcome]:
+        """Returns what came out, and notes what did not."""
+        outcomes = []
+        for run in experiment.runs:
+            try:
+                outcomes.append(begun[run.name].result())
+            except Exception as error:
+                # whatever a run dies of, the others are not to blame
+                self.failures.append(Failure(run, seed, error))
+                self.say(f'{run.title} (seed {seed}) failed: {error}')
+        return outcomes
+
     def _do(
         self,
         experiment: Experiment,
@@ -390,7 +442,8 @@ class Workshop:
         try:
             return self._make(experiment, run, seed, folder, waits_for)
         except BaseException:
-            self._stopping.set()  # before this thread takes up the next run
+            if not self.keep_going:
+                self._stopping.set()  # before this thread takes up the next run
             raise
 
     def _make(

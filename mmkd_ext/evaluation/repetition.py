@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmkd_ext.evaluation.experiment import Experiment, Outcome
+from mmkd_ext.errors import DataError
+from mmkd_ext.evaluation.experiment import Experiment, Failure, Outcome
 from mmkd_ext.evaluation.machine import commit, describe_machine, versions
-from mmkd_ext.evaluation.runs import class_ious
+from mmkd_ext.evaluation.runs import (
+    Figures,
+    figures,
+    kd_shares,
+    read_scalars,
+    step_seconds,
+)
 from mmkd_ext.evaluation.tables import Table, spread
 
-__all__ = ['results', 'summary_table']
+__all__ = ['cost_table', 'results', 'summary_table']
+
+BySeed = Mapping[int, Outcome]
 
 
 def results(
@@ -19,24 +29,34 @@ def results(
     outcomes: Mapping[int, Sequence[Outcome]],
     *,
     note: str = '',
+    failures: Sequence[Failure] = (),
 ) -> dict[str, Any]:
     """Returns all that a reader needs to judge the figures and to repeat them.
 
     For each set and run: the values seed by seed, their mean and standard deviation
     (n - 1), and the same of each class. For each set, the gain is the difference of a
     distilled run and its plain twin *of the same seed*, so what the seed does to both
-    cancels.
+    cancels. For each run: how long a training step took, and which share of the loss
+    the distillation had.
+
+    A gain is called ``'none'`` unless it is larger than its spread, which is the larger
+    one of the deviation of the gains and that of the plain runs: three gains may lie
+    close to each other by chance, but a difference that another seed makes as well is
+    no gain. With one seed it is ``'unknown'``.
 
     Args:
         experiment: What was done.
-        outcomes: Seed to what became of every run.
+        outcomes: Seed to what became of every run; some may be missing.
         note: What a reader should know besides.
+        failures: Why they are missing.
     """
     seeds = list(outcomes)
-    by_run = {
-        run.name: [outcomes[seed][index] for seed in seeds]
-        for index, run in enumerate(experiment.runs)
-    }
+    by_run: dict[str, dict[int, Outcome]] = {}
+    for seed in seeds:
+        for outcome in outcomes[seed]:
+            by_run.setdefault(outcome.run.name, {})[seed] = outcome
+    there = [run for run in experiment.runs if run.name in by_run]
+    plain = _plain(experiment, by_run)
     return {
         'experiment': experiment.name,
         'title': experiment.title,
@@ -47,6 +67,14 @@ def results(
         'machine': describe_machine(),
         'versions': versions(),
         'note': note,
+        'failed': [
+            {
+                'run': failure.run.name,
+                'seed': failure.seed,
+                'why': type(failure.why).__name__,
+            }
+            for failure in failures
+        ],
         'runs': {
             run.name: {
                 'title': run.title,
@@ -54,17 +82,23 @@ def results(
                 'teacher': run.teacher,
                 'once': run.once,
                 'train_seconds': [o.seconds for o in _distinct(by_run[run.name])],
+                **_training(by_run[run.name], by_run.get(plain, {})),
             }
-            for run in experiment.runs
+            for run in there
         },
         'sets': {
             name: {
                 'options': dict(options),
+                'lead': _lead(by_run, name),
                 'runs': {
                     run.name: _figures(_distinct(by_run[run.name]), name)
-                    for run in experiment.runs
+                    for run in there
                 },
-                'gain': _gains(experiment, by_run, name),
+                'gain': {
+                    run.name: _gain(by_run[run.name], by_run[plain], plain, name)
+                    for run in there
+                    if run.teacher is not None and plain in by_run
+                },
             }
             for name, options in experiment.tests.items()
         },
@@ -72,61 +106,165 @@ def results(
 
 
 def summary_table(content: Mapping[str, Any], name: str) -> Table:
-    """Returns mIoU of every run on set ``name``, mean and spread, and the gain."""
-    figures = content['sets'][name]
+    """Returns every run's figures on set ``name``, mean and spread, and the gain.
+
+    The figure that leads stands first; a detection shows AP50 and each class as well.
+    """
+    part = content['sets'][name]
+    lead = part.get('lead', 'mIoU')
+    shown = [lead, *(['AP50'] if lead == 'AP' else [])]
+    by_class = [found.get('class AP', {}) for found in part['runs'].values()]
+    classes = list(dict.fromkeys(label for found in by_class for label in found))
     rows = []
     for run, about in content['runs'].items():
-        value = figures['runs'][run]['mIoU']
-        gain = figures['gain'].get(run)
+        values = part['runs'][run]
+        cells = [values.get(figure) for figure in shown]
+        cells += [values.get('class AP', {}).get(label) for label in classes]
+        gain = part['gain'].get(run)
         rows.append(
             [
                 about['title'],
-                _text(value),
-                str(len(value['values'])),
-                _text(gain, sign=True) if gain else '',
+                *(_text(cell) if cell else '-' for cell in cells),
+                str(len(values[lead]['values'])),
+                _gain_text(gain) if gain else '',
             ]
         )
-    return Table(['run', 'mIoU', 'seeds', 'gain, seed by seed'], rows)
+    header = ['run', *shown, *classes, 'seeds', 'gain, seed by seed']
+    return Table(header, rows)
 
 
-def _distinct(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def cost_table(content: Mapping[str, Any]) -> Table:
+    """Returns what each distillation adds: to a step's time, and to the loss."""
+    rows = []
+    for about in content['runs'].values():
+        step = about.get('step')
+        if step is None:
+            continue
+        share = about.get('kd_share', {}).get('all')
+        ratio = step.get('to_plain')
+        rows.append(
+            [
+                about['title'],
+                f'{1000 * step["seconds"]:.0f}',
+                f'{ratio:.2f}' if ratio else '',
+                f'{share["first"]:.1f}' if share else '',
+                f'{share["mean"]:.1f}' if share else '',
+            ]
+        )
+    header = ['run', 'step, ms', 'to plain', 'KD share at first, %', 'on average, %']
+    return Table(header, rows)
+
+
+def _plain(experiment: Experiment, by_run: Mapping[str, Any]) -> str:
+    """Returns the name of the plain run that gains are taken over, '' without one."""
+    names = [
+        run.name
+        for run in experiment.runs
+        if run.teacher is None and not run.once and run.name in by_run
+    ]
+    return names[-1] if names else ''
+
+
+def _distinct(outcomes: BySeed) -> list[Outcome]:
     """Returns each training once: a shared teacher is one run, not one a seed."""
-    return list({str(outcome.folder): outcome for outcome in outcomes}.values())
+    return list({str(o.folder): o for o in outcomes.values()}.values())
+
+
+def _read(outcome: Outcome, name: str) -> Figures:
+    return figures(outcome.metrics[name])
+
+
+def _lead(by_run: Mapping[str, BySeed], name: str) -> str:
+    for outcomes in by_run.values():
+        for outcome in outcomes.values():
+            return _read(outcome, name).lead
+    return ''
 
 
 def _figures(outcomes: Sequence[Outcome], name: str) -> dict[str, Any]:
-    metrics = [outcome.metrics[name] for outcome in outcomes]
-    found = {
-        key: _summary([float(m[key]) for m in metrics])
-        for key in ('mIoU', 'mAcc', 'aAcc')
-        if all(key in m for m in metrics)
+    found = [_read(outcome, name) for outcome in outcomes]
+    keys = [k for k in found[0].values if all(k in one.values for one in found)]
+    labels = [k for k in found[0].classes if all(k in one.classes for one in found)]
+    return {
+        **{key: _summary([one.values[key] for one in found]) for key in keys},
+        found[0].of_classes: {
+            label: _summary([one.classes[label] for one in found]) for label in labels
+        },
     }
-    classes = [class_ious(m) for m in metrics]
-    shared = [c for c in classes[0] if all(c in other for other in classes)]
-    return {**found, 'IoU': {c: _summary([k[c] for k in classes]) for c in shared}}
 
 
-def _gains(
-    experiment: Experiment, by_run: Mapping[str, Sequence[Outcome]], name: str
-) -> dict[str, Any]:
-    """Returns what each run with a teacher gains on the plain run before it."""
-    plain = [run for run in experiment.runs if run.teacher is None and not run.once]
-    gains = {}
-    for run in experiment.runs:
-        if run.teacher is None or not plain:
-            continue
-        pairs = zip(by_run[run.name], by_run[plain[-1].name])
-        gains[run.name] = {
-            'over': plain[-1].name,
-            **_summary(
-                [
-                    float(mine.metrics[name]['mIoU'])
-                    - float(other.metrics[name]['mIoU'])
-                    for mine, other in pairs
-                ]
-            ),
+def _gain(mine: BySeed, others: BySeed, over: str, name: str) -> dict[str, Any]:
+    """Returns what a run with a teacher gains on the plain one, seed by seed."""
+    pairs = [
+        (_read(mine[seed], name), _read(others[seed], name))
+        for seed in mine
+        if seed in others
+    ]
+    if not pairs:
+        return {}
+    lead = pairs[0][0].lead
+    gain = _summary([one.values[lead] - two.values[lead] for one, two in pairs])
+    plain = _summary([two.values[lead] for _, two in pairs])
+    return {
+        'over': over,
+        **gain,
+        'verdict': _verdict(gain, plain),
+        'classes': {
+            label: _summary(
+                [one.classes[label] - two.classes[label] for one, two in pairs]
+            )
+            for label in pairs[0][0].classes
+            if all(label in one.classes and label in two.classes for one, two in pairs)
+        },
+    }
+
+
+def _verdict(gain: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
+    if gain['std'] is None:
+        return 'unknown'
+    if abs(gain['mean']) <= max(gain['std'], plain['std']):
+        return 'none'
+    return 'gain' if gain['mean'] > 0 else 'loss'
+
+
+def _training(mine: BySeed, plain: BySeed) -> dict[str, Any]:
+    """Returns the time of a step and the share of the distillation, where logged."""
+    found: dict[str, Any] = {}
+    seconds = _steps(mine)
+    if not seconds:
+        return found
+    found['step'] = {
+        'seconds': round(statistics.median(seconds.values()), 4),
+        'values': [round(value, 4) for value in seconds.values()],
+    }
+    beside = _steps(plain)
+    # side by side in time, seed by seed, so that what else the machine did cancels
+    ratios = [seconds[seed] / beside[seed] for seed in seconds if seed in beside]
+    if ratios:
+        found['step']['to_plain'] = round(statistics.median(ratios), 3)
+    shares = [kd_shares(read_scalars(o.folder)) for o in _distinct(mine)]
+    if all(shares):
+        found['kd_share'] = {
+            link: {
+                when: round(statistics.fmean(one[link][when] for one in shares), 2)
+                for when in shares[0][link]
+            }
+            for link in shares[0]
+            if all(link in one for one in shares)
         }
-    return gains
+    return found
+
+
+def _steps(outcomes: BySeed) -> dict[int, float]:
+    found: dict[int, float] = {}
+    for seed, outcome in outcomes.items():
+        try:
+            seconds = step_seconds(read_scalars(outcome.folder))
+        except DataError:
+            continue  # the log was removed; the checkpoint and the figures are there
+        if seconds is not None:
+            found[seed] = seconds
+    return found
 
 
 def _summary(values: Sequence[float]) -> dict[str, Any]:
@@ -142,3 +280,8 @@ def _summary(values: Sequence[float]) -> dict[str, Any]:
 def _text(summary: Mapping[str, Any], *, sign: bool = False) -> str:
     mean = format(summary['mean'], '+.2f' if sign else '.2f')
     return mean if summary['std'] is None else f'{mean} ± {summary["std"]:.2f}'
+
+
+def _gain_text(gain: Mapping[str, Any]) -> str:
+    text = _text(gain, sign=True)
+    return f'none ({text})' if gain.get('verdict') == 'none' else text

@@ -3,8 +3,69 @@
 from __future__ import annotations
 
 from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods.at import ATLoss
 from mmkd_ext.methods.cwd import CWDLoss
+from mmkd_ext.methods.defeat import DeFeatAdapter, DeFeatHeadLoss, DeFeatLoss
+from mmkd_ext.methods.dist import DISTLoss
+from mmkd_ext.methods.dkd import DKDLoss
+from mmkd_ext.methods.fgd import FGDLoss
+from mmkd_ext.methods.fgfi import FGFILoss
 from mmkd_ext.methods.fitnets import FitNetsLoss
+from mmkd_ext.methods.ifvd import IFVDLoss
+from mmkd_ext.methods.ka import (
+    KAAdaptLoss,
+    KAAffinityLoss,
+    KAAutoEncoder,
+    KAEncoder,
+    KAReconstructionLoss,
+)
 from mmkd_ext.methods.kd import KDLoss
+from mmkd_ext.methods.ld import (
+    LDClassLoss,
+    LDFineGrainedRegion,
+    LDGIRegion,
+    LDImitationLoss,
+    LDInsideRegion,
+    LDLoss,
+    LDMainRegion,
+    LDValuableRegion,
+)
+from mmkd_ext.methods.mgd import MGDConnector, MGDLoss
+from mmkd_ext.methods.pkd import PKDLoss
+from mmkd_ext.methods.reviewkd import ReviewKDFusion, ReviewKDLoss
+from mmkd_ext.methods.skds import SKDSPairwiseLoss
 
-__all__ = ['CWDLoss', 'FitNetsLoss', 'KDLoss', 'PairLoss']
+__all__ = [
+    'ATLoss',
+    'CWDLoss',
+    'DISTLoss',
+    'DKDLoss',
+    'DeFeatAdapter',
+    'DeFeatHeadLoss',
+    'DeFeatLoss',
+    'FGDLoss',
+    'FGFILoss',
+    'FitNetsLoss',
+    'IFVDLoss',
+    'KAAdaptLoss',
+    'KAAffinityLoss',
+    'KAAutoEncoder',
+    'KAEncoder',
+    'KAReconstructionLoss',
+    'KDLoss',
+    'LDClassLoss',
+    'LDFineGrainedRegion',
+    'LDGIRegion',
+    'LDImitationLoss',
+    'LDInsideRegion',
+    'LDLoss',
+    'LDMainRegion',
+    'LDValuableRegion',
+    'MGDConnector',
+    'MGDLoss',
+    'PKDLoss',
+    'PairLoss',
+    'ReviewKDFusion',
+    'ReviewKDLoss',
+    'SKDSPairwiseLoss',
+]

@@ -44,6 +44,10 @@ class PairLoss(nn.Module, ABC):
     """Differences that may be mended before the loss without changing what the method
     means: ``'channels'`` by a learned 1x1 convolution, ``'size'`` by interpolation."""
 
+    free: ClassVar[frozenset[str]] = frozenset()
+    """Differences that the loss takes as they are: ``'channels'``, where it compares
+    relations between positions and not the features themselves."""
+
     def __init__(
         self,
         *,
@@ -69,11 +73,37 @@ class PairLoss(nn.Module, ABC):
             extras: What else the method takes, by name.
         """
 
+    def compute_levels(
+        self, levels: list[tuple[Tensor, Tensor]], **extras: Any
+    ) -> list[Tensor]:
+        """Returns the items of every level.
+
+        Override it, with the extras as named parameters, only where levels have
+        parameters of their own or share work; `compute` is then for one level.
+
+        Args:
+            levels: Student's and teacher's side of each level, as `compute` gets them.
+            extras: What else the method takes, by name.
+        """
+        return [self.compute(s, t, **extras) for s, t in levels]
+
+    def check_pair(self, student: Tensor, teacher: Tensor) -> None:
+        """Raises where one level of two sides can never be compared.
+
+        Asked before alignment is planned; override it where the method knows better
+        than the shapes what is wrong.
+
+        Raises:
+            ShapeError: The sides do not belong together.
+        """
+
     @classmethod
     def arguments(cls) -> dict[str, bool]:
         """Names that a link may give, and whether each one is required."""
         names = {'preds_S': True, 'preds_T': True}
-        parameters = list(inspect.signature(cls.compute).parameters.values())[3:]
+        own = cls.compute_levels is not PairLoss.compute_levels
+        takes = inspect.signature(cls.compute_levels if own else cls.compute)
+        parameters = list(takes.parameters.values())[2 if own else 3 :]
         for parameter in parameters:
             if parameter.kind is not parameter.VAR_KEYWORD:
                 names[parameter.name] = parameter.default is parameter.empty
@@ -97,9 +127,9 @@ class PairLoss(nn.Module, ABC):
                 f'got {len(levels)}; choose another reduction or one link a level.'
             )
         with torch.autocast(levels[0][0].device.type, enabled=False):
+            prepared = [self._prepare(s, t) for s, t in levels]
             parts = [
-                self._reduce(self.compute(*self._prepare(s, t), **extras))
-                for s, t in levels
+                self._reduce(items) for items in self.compute_levels(prepared, **extras)
             ]
         return self.loss_weight * sum(parts[1:], parts[0])
 
@@ -116,7 +146,8 @@ class PairLoss(nn.Module, ABC):
             return items
         # a sum that is divided: the gradient of a mean would fill a whole map
         count = {'sum': 1, 'mean': items.numel(), 'batchmean': items.shape[0]}
-        return items.sum() / count[self.reduction]
+        # of no items the sum, 0, still reaches the student
+        return items.sum() / max(count[self.reduction], 1)
 
 
 def pair_levels(student: Levels, teacher: Levels) -> list[tuple[Tensor, Tensor]]:

@@ -6,20 +6,24 @@ by a temperature. On dense logits every pixel is a sample (pixel-wise distillati
 
 Recipe: segmentation logits at ``decode_head.conv_seg``, ``tau=1``, weight 1, as the
 pixel term of CIRKD (CVPR 2022); classification logits, ``tau=4``, weight 0.9 with 0.1
-on the cross entropy, as RepDistiller does on CIFAR-100.
+on the cross entropy, as RepDistiller does on CIFAR-100; class scores of a two-stage
+detector's proposals, ``tau=1``, weight 1.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mmkd_ext.errors import check_range
+from mmkd_ext.errors import check_range, check_shapes
 from mmkd_ext.functional.divergence import class_divergence
 from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods._rows import compute_rows, counted_rows
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from mmkd_ext.methods._rows import RowExtra
 
 __all__ = ['KDLoss']
 
@@ -34,6 +38,12 @@ class KDLoss(PairLoss):
     The mean is over pixels. mmrazor's ``KLDivergence`` divides by ``N`` alone
     (``'batchmean'``, ``HW`` times more) or by ``N C H W`` (``'mean'``, ``C`` times
     less); multiply `loss_weight` accordingly when you port such a config.
+
+    Rows ``(n c)`` may come with `labels` and `label_weights` from a detector; then only
+    rows count whose label is one of the columns and whose weight is above 0. In a
+    sigmoid head, which has no column for the background, these are the positive ones,
+    as in the classification term of LD, whose mean is over the `C` classes too: its
+    weight 10 is ``10 / C`` here.
 
     Args:
         tau: Temperature, > 0.
@@ -51,6 +61,34 @@ class KDLoss(PairLoss):
         check_range('tau', tau, above=0)
         self.tau = tau
 
-    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+    def compute_levels(  # type: ignore[override]
+        self,
+        levels: list[tuple[Tensor, Tensor]],
+        labels: RowExtra = None,
+        label_weights: RowExtra = None,
+    ) -> list[Tensor]:
+        """Returns the items of each level.
+
+        Args:
+            levels: Logits ``(n c)`` or ``(n c h w)`` of both sides.
+            labels: Index of the class of each row, ``(n)``; a tuple has one for each
+                level, a tensor is for all.
+            label_weights: Weight of each row, ``(n)``, in the same form.
+        """
+        return compute_rows(
+            self.compute, levels, labels=labels, label_weights=label_weights
+        )
+
+    def compute(  # type: ignore[override]
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        labels: Tensor | None = None,
+        label_weights: Tensor | None = None,
+    ) -> Tensor:
         """Returns the divergence of each sample ``(n)`` or pixel ``(n h w)``."""
+        if labels is not None or label_weights is not None:
+            check_shapes(student=(student, 'n c'), teacher=(teacher, 'n c'))
+            rows = counted_rows(student, labels, label_weights)
+            student, teacher = student[rows], teacher[rows]
         return class_divergence(student, teacher, tau=self.tau)

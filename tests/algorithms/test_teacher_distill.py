@@ -112,6 +112,27 @@ def test_a_frozen_student_trains_connectors_only():
     assert all(p.grad is not None for p in algorithm.distiller.parameters())
 
 
+def test_a_student_that_nobody_asks_is_not_run():
+    side = dict(of='teacher', at='backbone', item=0)
+    loss = dict(
+        type='mmkd_ext.KAReconstructionLoss', channels=12, widths=(4,), strides=(2,)
+    )
+    algorithm = build(
+        {'loss_x': dict(loss=loss, preds_S=side, preds_T=side)},
+        student_trainable=False,
+        calculate_student_loss=False,
+    ).train()
+    before = copy.deepcopy(algorithm.student.state_dict())
+    losses = algorithm(**toy_batch(), mode='loss')
+    assert set(losses) == {'distill.loss_x'}
+    # not even statistics of normalisation
+    for name, value in algorithm.student.state_dict().items():
+        assert torch.equal(value, before[name])
+    # DDP waits for every parameter that asks for a gradient
+    losses['distill.loss_x'].backward()
+    assert all(p.grad is not None for p in algorithm.parameters() if p.requires_grad)
+
+
 # ---- the teacher ------------------------------------------------------------------
 
 

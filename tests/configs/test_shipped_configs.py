@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
+from mmkd_ext.algorithms.sources import model_config
 from mmkd_ext.datasets.streets import StreetSettings, make_streets
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -40,6 +41,8 @@ def offline(config: Config) -> Config:
                 node['init_cfg'] = None
             if node.get('pretrained'):
                 node['pretrained'] = None
+            if node.get('type') == 'mmkd_ext.KAEncoder':
+                node['checkpoint'] = None
             for value in node.values():
                 clean(value)
         elif isinstance(node, (list, tuple)):
@@ -48,6 +51,7 @@ def offline(config: Config) -> Config:
 
     clean(config._cfg_dict)
     model = config.model
+    keeps = 'backbone' in str(model.distiller)
     for key in ('architecture', 'teacher'):
         source = model.get(key)
         if isinstance(source, dict) and 'cfg_path' in source:
@@ -56,15 +60,48 @@ def offline(config: Config) -> Config:
             if 'mmseg::' in source['cfg_path']:
                 source['pretrained'] = None
                 source['data_preprocessor'] = dict(size=SIZE)
+            else:
+                source.update(small_detector(source, keeps_channels=keeps))
     for key in ('teacher_ckpt', 'student_ckpt'):
         if key in model:
             model[key] = None
     return config
 
 
+def small_detector(source: dict, *, keeps_channels: bool) -> dict:
+    """Overrides that make a detector quick; neck and heads stay as they are.
+
+    Args:
+        source: The model as the config names it.
+        keeps_channels: The links tap the backbone, so its stages must stay as wide.
+    """
+    model = model_config(source, 'model')
+    kind = model.backbone.type.split('.')[-1]
+    changes = {}
+    if kind == 'SwinTransformer':
+        changes['backbone'] = dict(depths=[1, 1, 1, 1], init_cfg=None)
+    elif kind in ('ResNet', 'ResNeXt'):
+        depth, width = (50, 256) if keeps_channels else (18, 64)
+        kept = ('num_stages', 'out_indices', 'frozen_stages', 'norm_cfg', 'norm_eval',
+                'style', 'strides', 'dilations')
+        small = {key: model.backbone[key] for key in kept if key in model.backbone}
+        changes['backbone'] = dict(
+            small, _delete_=True, type='ResNet', depth=depth, init_cfg=None
+        )
+        stages = model.backbone.get('out_indices', range(4))
+        changes['neck'] = dict(
+            source.get('neck', {}), in_channels=[width * 2**stage for stage in stages]
+        )
+    if 'rpn_head' in model:
+        changes['train_cfg'] = dict(rpn_proposal=dict(nms_pre=50, max_per_img=20))
+    return changes
+
+
 def on_streets(config: Config, root: Path, work_dir: Path) -> Config:
     """Points a Cityscapes or COCO config at the streets, small and for two steps."""
     dataset = config.train_dataloader.dataset
+    while 'dataset' in dataset:  # wrappers, as one that repeats
+        dataset = dataset.dataset
     dataset.data_root = str(root)
     if 'Coco' in dataset.type:
         dataset.ann_file = 'annotations/instances_train.json'
@@ -74,10 +111,14 @@ def on_streets(config: Config, root: Path, work_dir: Path) -> Config:
             img_path='leftImg8bit/train', seg_map_path='gtFine/train'
         )
     for step in dataset.pipeline:
-        if 'Resize' in step['type']:
+        if 'scales' in step:
+            step['scales'] = [(SIZE[1], SIZE[0]), (SIZE[1], SIZE[0] // 2)]
+        elif 'Resize' in step['type']:
             step['scale'] = (SIZE[1], SIZE[0])
         if 'crop_size' in step:
             step['crop_size'] = SIZE
+    # mmengine logs each parameter's first weights, which takes longer than to set them
+    config.log_level = 'WARNING'
     config.train_dataloader.update(
         batch_size=2, num_workers=0, persistent_workers=False
     )
@@ -107,15 +148,30 @@ def test_there_are_configs():
     assert len(SHIPPED) >= 6
 
 
+def test_a_small_detector_keeps_neck_and_head_and_the_links():
+    (path,) = (CONFIGS / 'distill' / 'mmdet' / 'cwd').glob('cwd-fpn_retinanet-r101*')
+    config = Config.fromfile(path)
+    before = copy.deepcopy(config.model.distiller)
+    small = offline(config).model
+    assert small.distiller == before
+    full = model_config(Config.fromfile(path).model.teacher, 'model.teacher')
+    swapped = model_config(small.teacher, 'model.teacher')
+    assert (full.backbone.depth, swapped.backbone.depth) == (101, 18)
+    assert swapped.neck.pop('in_channels') == [64, 128, 256, 512]
+    assert full.neck.pop('in_channels') == [256, 512, 1024, 2048]
+    for key in ('neck', 'bbox_head', 'data_preprocessor'):
+        assert swapped[key] == full[key], key
+
+
 @pytest.mark.parametrize('path', SHIPPED, ids=name)
 def test_a_shipped_config_trains_two_iterations(path, streets, tmp_path):
     config = on_streets(offline(Config.fromfile(path)), streets, tmp_path)
     links = copy.deepcopy(config.model.distiller)
     runner = Runner.from_cfg(config)
     assert config.model.distiller == links
-    before = copy.deepcopy(runner.model.architecture.state_dict())
+    before = copy.deepcopy(runner.model.state_dict())
     runner.train()
-    after = runner.model.architecture.state_dict()
+    after = runner.model.state_dict()
     assert any(not torch.equal(before[key], after[key]) for key in before)
     assert all(value.isfinite().all() for value in after.values())
     scalars = runner.message_hub.log_scalars

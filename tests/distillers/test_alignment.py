@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from mmkd_ext.distillers.alignment import plan_alignment
 from mmkd_ext.errors import ShapeError
-from mmkd_ext.methods import CWDLoss, FitNetsLoss, KDLoss
+from mmkd_ext.methods import ATLoss, CWDLoss, FitNetsLoss, KDLoss
 
 
 def plan(loss, student, teacher, classes=False):
@@ -49,6 +49,18 @@ def test_a_pyramid_is_aligned_level_by_level():
         aligner(student[:1], teacher[:1])
 
 
+def test_channels_stay_as_they_are_for_a_loss_on_relations():
+    assert plan(ATLoss(), (1, 4, 8, 8), (1, 6, 8, 8)) is None
+    aligner = plan(ATLoss(), (1, 4, 8, 8), (1, 6, 16, 12))
+    assert aligner.describe() == 'bilinear to the teacher'
+    assert not list(aligner.parameters())
+
+
+def test_classes_are_not_related_either():
+    with pytest.raises(ShapeError, match='differ in classes'):
+        plan(ATLoss(), (1, 19, 8, 8), (1, 21, 8, 8), classes=True)
+
+
 def test_classes_are_never_mixed():
     with pytest.raises(ShapeError, match='differ in classes'):
         plan(CWDLoss(), (1, 19, 8, 8), (1, 21, 8, 8), classes=True)
@@ -76,3 +88,64 @@ def test_gradients_pass_the_alignment():
     aligner = plan_alignment(FitNetsLoss(), student.detach(), teacher, classes=False)
     FitNetsLoss()(aligner(student, teacher), teacher).backward()
     assert student.grad.abs().sum() > 0
+
+
+# ---- what is a class, seen from where a tap listens ----------------------------------
+
+
+class _DenseHead(torch.nn.Module):
+    """As mmdet's: nine priors, three classes."""
+
+    num_classes, cls_out_channels, num_base_priors = 3, 3, 9
+
+    def __init__(self):
+        super().__init__()
+        self.cls_convs = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 1))
+        self.retina_cls = torch.nn.Conv2d(8, 27, 1)
+        self.retina_reg = torch.nn.Conv2d(8, 36, 1)
+
+
+class _BoxHead(torch.nn.Module):
+    """As mmdet's: three classes and the background."""
+
+    num_classes = 3
+
+    def __init__(self):
+        super().__init__()
+        self.fc_cls = torch.nn.Linear(8, 4)
+        self.fc_reg = torch.nn.Linear(8, 12)
+
+
+class _Neck(torch.nn.Module):
+    """Says how many channels it has, which are no classes."""
+
+    out_channels = 8
+
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(4, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'name', 'classes'),
+    [
+        ('ModuleOutputs', 'dense.retina_cls', True),
+        ('ModuleOutputs', 'dense.retina_reg', False),
+        ('ModuleOutputs', 'dense.cls_convs.0', False),
+        ('ModuleOutputs', 'roi_head.box.fc_cls', True),
+        ('ModuleOutputs', 'roi_head.box.fc_reg', False),
+        ('ModuleOutputs', 'neck.conv', False),
+        ('ModuleInputs', 'roi_head.box.loss_cls', True),
+        ('ModuleInputs', 'roi_head.box.loss_bbox', False),
+    ],
+)
+def test_knows_which_channels_are_classes(kind, name, classes):
+    from mmkd_ext.distillers.link_distiller import _is_classifier
+    from mmkd_ext.distillers.links import Source, Tap
+
+    model = torch.nn.ModuleDict({
+        'dense': _DenseHead(),
+        'neck': _Neck(),
+        'roi_head': torch.nn.ModuleDict({'box': _BoxHead()}),
+    })
+    assert _is_classifier(model, Tap('student', Source(kind, name))) is classes

@@ -26,6 +26,24 @@ def link(**changes):
     return {'loss_x': config}
 
 
+MODULE = dict(type='Module', source='neck')
+
+
+def given(**changes):
+    """A tap whose connector gets the neck itself and its output."""
+    tap = dict(
+        of='student',
+        at='backbone',
+        connector=dict(type='X'),
+        given=dict(
+            neck=dict(of='teacher', at=MODULE),
+            rois=dict(of='student', at='neck', item=1, connector=dict(type='Y')),
+        ),
+    )
+    tap.update(changes)
+    return dict(preds_S=tap)
+
+
 def problems_of(links, **more):
     return parse_links(links, **more)[2]
 
@@ -66,6 +84,38 @@ def test_the_batch_has_samples_and_inputs():
     assert read.taps['data_samples'].source == Source('Batch', 'data_samples')
 
 
+def test_reads_what_a_connector_gets_besides_the_tap():
+    (read,), connectors, problems = parse_links(link(**given()))
+    assert not problems
+    tap = read.taps['preds_S']
+    assert dict(tap.given) == {
+        'neck': Tap('teacher', Source('Module', 'neck')),
+        'rois': Tap(
+            'student',
+            Source('ModuleOutputs', 'neck'),
+            item=1,
+            connector='loss_x_preds_S_rois',
+        ),
+    }
+    assert connectors == {
+        'loss_x_preds_S': {'type': 'X'},
+        'loss_x_preds_S_rois': {'type': 'Y'},
+    }
+    assert [path for path, _ in read.all_taps()] == [
+        'preds_S',
+        'preds_S.given.neck',
+        'preds_S.given.rois',
+        'preds_T',
+    ]
+
+
+def test_a_shared_connector_may_take_more_too():
+    links = link(**given(connector='shared'))
+    (read,), _, problems = parse_links(links, {'shared': {'type': 'X'}})
+    assert not problems
+    assert read.taps['preds_S'].connector == 'shared'
+
+
 @pytest.mark.parametrize(
     ('changes', 'path', 'words'),
     [
@@ -101,6 +151,35 @@ def test_the_batch_has_samples_and_inputs():
             '`type` and `source`',
         ),
         (dict(shedule=dict(type='linear')), 'shedule', 'Did you mean `schedule`?'),
+        (
+            dict(preds_S=dict(of='batch', at=dict(type='Module', source='neck'))),
+            'preds_S.at',
+            'the batch has no modules',
+        ),
+        (
+            dict(preds_S=dict(of='student', at=MODULE, item=0)),
+            'preds_S.item',
+            'is tapped itself, which has no items',
+        ),
+        (
+            dict(preds_S=dict(of='student', at=MODULE, call='all')),
+            'preds_S.call',
+            "write at='neck' for its output",
+        ),
+        (given(connector=None), 'preds_S.given', 'but there is none'),
+        (given(connector=[dict(type='X')]), 'preds_S.given', 'but there is a chain'),
+        (given(given=['rois']), 'preds_S.given', 'must be a dict of taps'),
+        (given(given=dict(rois='neck')), 'preds_S.given', 'must be a dict of taps'),
+        (
+            given(given=dict(rois=dict(of='student', att='neck', at='neck'))),
+            'preds_S.given.rois.att',
+            'Did you mean `at`?',
+        ),
+        (
+            given(given=dict(rois=dict(of='student'))),
+            'preds_S.given.rois.at',
+            'dotted name',
+        ),
     ],
 )
 def test_says_where_and_what_is_wrong(changes, path, words):
@@ -205,6 +284,8 @@ def test_mmrazor_keys_without_losses_distil_nothing():
         dict(preds_T=dict(of='big', at='neck')),
         dict(preds_T=dict(of='teacher', at='neck', item=[0, 1])),
         dict(preds_T=dict(of='teacher', at='neck', call='all')),
+        dict(preds_T=dict(of='teacher', at=MODULE)),
+        given(),
     ],
 )
 def test_refuses_what_mmrazor_cannot_say(changes):

@@ -119,6 +119,44 @@ def test_stops_only_when_a_shared_module_was_called_often_enough(model):
     assert recorded(model, one, stop=True).value(one).shape[-1] == 2
 
 
+def test_gives_a_module_itself_without_a_pass(model):
+    one = tap('neck', kind='Module')
+    recorder = Recorder('student', [one])
+    with recorder.recording(model):
+        pass
+    assert recorder.value(one) is model.neck
+    assert not recorder.silent()
+    assert not recorder.changed()
+
+
+def test_a_container_may_be_tapped_itself(model):
+    one = tap('neck.convs', kind='Module')
+    assert not Recorder('student', [one]).resolve(model)
+
+
+def test_a_module_itself_does_not_keep_the_model_running(model):
+    called = []
+    model.head.conv.register_forward_hook(lambda *_: called.append(1))
+    itself, output = tap('head', kind='Module'), tap('neck')
+    recorder = recorded(model, itself, output, stop=True)
+    assert not called
+    assert recorder.value(itself) is model.head
+    assert len(recorder.value(output)) == 3
+
+
+def test_a_module_itself_is_let_go(model):
+    one = tap('neck', kind='Module')
+    recorder = recorded(model, one)
+    recorder.release()
+    assert not recorder._modules
+
+
+def test_resolve_names_a_module_that_is_not_there(model):
+    ((_, found, hint),) = Recorder('big', [tap('nekc', kind='Module')]).resolve(model)
+    assert 'no module `nekc`' in found
+    assert '`neck`' in hint
+
+
 def test_releases_what_it_recorded(model):
     one = tap('head.conv_seg')
     recorder = recorded(model, one)

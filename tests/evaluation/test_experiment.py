@@ -17,11 +17,13 @@ from mmkd_ext.errors import ConfigError
 from mmkd_ext.evaluation.experiment import (
     StepError,
     Workshop,
+    _Line,
     load_experiment,
     run_command,
     stop_on_signals,
 )
 
+ROOT = Path(__file__).parents[2]
 TRAIN = """
     import json, os, pathlib, sys
     arguments = sys.argv[1:]
@@ -179,6 +181,41 @@ def test_a_failed_step_ends_what_goes_on_beside_it(place):
     assert not _runs(int(Path('pid').read_text()))
 
 
+FAILS = """
+    if sys.argv[1] == 'NAME':
+        print('it does not work')
+        sys.exit(3)
+"""
+
+
+def let_fail(name):
+    first, rest = textwrap.dedent(TRAIN).split('arguments =', 1)
+    fails = textwrap.dedent(FAILS).replace('NAME', name)
+    Path('tools/train.py').write_text(f'{first}{fails}arguments ={rest}')
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_keep_going_loses_only_the_run_that_failed(place, jobs):
+    let_fail('student.py')
+    shop = workshop(keep_going=True, jobs=jobs)
+    outcomes = shop.run(load_experiment('toy.py'), 3)
+    assert [o.run.name for o in outcomes] == ['teacher', 'distilled']
+    assert [(f.run.name, f.seed) for f in shop.failures] == [('student', 3)]
+    assert 'it does not work' in str(shop.failures[0].why)
+    Path('tools/train.py').write_text(textwrap.dedent(TRAIN))
+    before = len(calls('train'))
+    assert len(workshop().run(load_experiment('toy.py'), 3)) == 3
+    assert len(calls('train')) == before + 1
+
+
+def test_keep_going_loses_what_needs_the_teacher_that_failed(place):
+    let_fail('teacher.py')
+    shop = workshop(keep_going=True)
+    outcomes = shop.run(load_experiment('toy.py'), 3)
+    assert [o.run.name for o in outcomes] == ['student']
+    assert [f.run.name for f in shop.failures] == ['teacher', 'distilled']
+
+
 def test_a_stopped_run_of_another_config_is_not_resumed(place):
     experiment = load_experiment('toy.py')
     Path('break').touch()
@@ -205,6 +242,17 @@ def test_progress_is_told_in_few_words(place):
     assert '  teacher:    10/10 iterations  loss 0.5000' in said
 
 
+@pytest.mark.parametrize(('line', 'words'), [
+    ('Iter(val) [21/21]    aAcc: 80.1  mIoU: 31.52  data_time: 0.1', 'mIoU 31.52'),
+    ('Iter(test) [10/10]    coco/RBC_precision: 0.5  coco/bbox_mAP: 0.4130  '
+     'coco/bbox_mAP_50: 0.6030', 'bbox_mAP 0.4130'),
+])
+def test_the_figure_that_leads_is_told_after_a_test(line, words):
+    said = []
+    _Line('run', said.append)(line)
+    assert said == [f'  run: {words}']
+
+
 def test_all_problems_of_a_file_are_told_together(place):
     Path('bad.py').write_text(textwrap.dedent("""
         nam = 'x'
@@ -219,6 +267,14 @@ def test_all_problems_of_a_file_are_told_together(place):
     for words in ('`nam`', 'Did you mean `name`', '`runs.a.config`', "'gone.py'",
                   '`runs.a.techer`', '`runs.b.teacher`'):
         assert words in text
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'benchmarks/experiments').glob('*.py')),
+                         ids=lambda path: path.stem)
+def test_the_configs_of_a_shipped_experiment_are_there(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    experiment = load_experiment(path)
+    assert experiment.name == path.stem
 
 
 def test_a_missing_file_suggests_its_neighbour(place):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mmkd_ext.evaluation.experiment import Experiment, Outcome, Run
-from mmkd_ext.evaluation.repetition import results, summary_table
+from mmkd_ext.evaluation.experiment import Experiment, Failure, Outcome, Run
+from mmkd_ext.evaluation.repetition import cost_table, results, summary_table
 
 RUNS = (
     Run('teacher', 'teacher.py', once=True),
@@ -47,10 +47,11 @@ def test_a_shared_teacher_is_one_value_without_spread(content):
 
 
 def test_the_gain_is_taken_seed_by_seed(content):
-    gain = content['sets']['val']['gain']['distilled']
+    gain = dict(content['sets']['val']['gain']['distilled'])
+    assert gain.pop('classes')['car']['values'] == [3.0, 1.0, 2.0]
     # by hand: 3, 1, 2, so 2 +- 1, where unpaired spreads would add up to more
     assert gain == {'over': 'student', 'mean': 2.0, 'std': 1.0,
-                    'values': [3.0, 1.0, 2.0]}
+                    'values': [3.0, 1.0, 2.0], 'verdict': 'none'}
 
 
 def test_classes_have_mean_and_spread_too(content):
@@ -72,5 +73,104 @@ def test_can_be_repeated_and_names_no_machine(content):
 def test_the_table_shows_runs_and_gain(content):
     text = summary_table(content, 'val').markdown()
     assert '32.00 ± 2.00' in text
-    assert '+2.00 ± 1.00' in text
+    assert 'none (+2.00 ± 1.00)' in text
     assert '50.00 |' in text
+
+
+@pytest.mark.parametrize(('plain', 'distilled', 'verdict'), [
+    ((30.0, 30.5, 31.0), (33.0, 34.0, 34.0), 'gain'),  # 3.2 +- 0.3 over 0.5
+    ((33.0, 34.0, 34.0), (30.0, 30.5, 31.0), 'loss'),
+    ((30.0, 30.0, 30.0), (31.0, 33.0, 29.0), 'none'),  # 1 +- 2: the gains disagree
+    ((30.0, 34.0, 32.0), (31.5, 35.5, 33.5), 'none'),  # 1.5 +- 0, but seeds make 2
+    ((30.0,), (40.0,), 'unknown'),
+])
+def test_a_gain_within_the_spread_is_called_none(plain, distilled, verdict):
+    outcomes = {
+        seed: [outcome(RUNS[1], seed, a), outcome(RUNS[2], seed, b)]
+        for seed, (a, b) in enumerate(zip(plain, distilled))
+    }
+    found = results(EXPERIMENT, outcomes)['sets']['val']['gain']['distilled']
+    assert found['verdict'] == verdict
+
+
+def test_what_failed_is_named_and_the_rest_is_compared():
+    outcomes = {
+        0: [outcome(RUNS[0], 0, 50.0), outcome(RUNS[1], 0, 30.0),
+            outcome(RUNS[2], 0, 31.0)],
+        1: [outcome(RUNS[0], 0, 50.0), outcome(RUNS[1], 1, 32.0)],
+    }
+    failures = [Failure(RUNS[2], 1, RuntimeError('/secret/path'))]
+    content = results(EXPERIMENT, outcomes, failures=failures)
+    assert content['failed'] == [{'run': 'distilled', 'seed': 1, 'why': 'RuntimeError'}]
+    figures = content['sets']['val']
+    assert figures['runs']['distilled']['mIoU']['values'] == [31.0]
+    assert figures['runs']['student']['mIoU']['values'] == [30.0, 32.0]
+    assert figures['gain']['distilled']['values'] == [1.0]
+
+
+def test_a_run_that_failed_with_every_seed_is_left_out():
+    outcomes = {0: [outcome(RUNS[1], 0, 30.0)]}
+    content = results(EXPERIMENT, outcomes)
+    assert list(content['runs']) == ['student']
+    assert 'distilled' not in summary_table(content, 'val').markdown()
+
+
+def detected(run, seed, ap, folder):
+    metrics = {'coco/bbox_mAP': ap, 'coco/bbox_mAP_50': ap + 0.2,
+               'coco/bbox_mAP_75': ap - 0.1, 'coco/RBC_precision': ap + 0.1,
+               'coco/WBC_precision': ap - 0.1}
+    return Outcome(run, seed, folder, folder / 'c.pth', 10.0, {'val': metrics})
+
+
+def write_log(folder, records):
+    target = folder / '20260101_000000' / 'vis_data' / 'scalars.json'
+    target.parent.mkdir(parents=True)
+    target.write_text(''.join(json.dumps(record) + '\n' for record in records))
+
+
+@pytest.fixture
+def boxes(tmp_path):
+    """Two seeds of a detection, with logs; steps take twice as long with seed 1."""
+    outcomes = {}
+    for seed in (0, 1):
+        folders = [tmp_path / str(seed) / run.name for run in RUNS[1:]]
+        slow = seed + 1
+        write_log(folders[0], [{'loss': 2.0, 'time': 9.0, 'step': 5},
+                               {'loss': 2.0, 'time': 0.2 * slow, 'step': 10}])
+        write_log(folders[1], [
+            {'loss': 4.0, 'distill.loss_cwd': 1.0, 'time': 9.0, 'step': 5},
+            {'loss': 2.0, 'distill.loss_cwd': 0.25, 'time': 0.3 * slow, 'step': 10}])
+        outcomes[seed] = [detected(RUNS[1], seed, 0.3, folders[0]),
+                          detected(RUNS[2], seed, 0.35, folders[1])]
+    return results(EXPERIMENT, outcomes)
+
+
+def test_a_detection_leads_with_ap_in_percent(boxes):
+    part = boxes['sets']['val']
+    assert part['lead'] == 'AP'
+    assert part['runs']['student']['AP']['values'] == [30.0, 30.0]
+    assert part['runs']['student']['AP50']['mean'] == 50.0
+    assert part['runs']['student']['class AP']['WBC']['mean'] == 20.0
+    assert part['gain']['distilled']['mean'] == 5.0
+    assert part['gain']['distilled']['classes']['RBC']['mean'] == 5.0
+    header, _, student, distilled = summary_table(boxes, 'val').markdown().splitlines()
+    assert [cell.strip() for cell in header.split('|')[1:-1]] == [
+        'run', 'AP', 'AP50', 'RBC', 'WBC', 'seeds', 'gain, seed by seed']
+    assert student.split('|')[2].strip() == '30.00 ± 0.00'
+    assert '+5.00 ± 0.00' in distilled
+
+
+def test_the_time_of_a_step_is_compared_with_the_plain_run_of_the_same_seed(boxes):
+    step = boxes['runs']['distilled']['step']
+    assert step['values'] == [0.3, 0.6]
+    assert step['to_plain'] == 1.5
+    assert boxes['runs']['student']['step']['to_plain'] == 1.0
+
+
+def test_the_share_of_the_distillation_is_told_for_each_link(boxes):
+    shares = boxes['runs']['distilled']['kd_share']
+    # by hand: 1 / 4, then 0.25 / 2
+    assert shares['all'] == {'first': 25.0, 'last': 12.5, 'mean': 18.75}
+    assert shares['loss_cwd'] == shares['all']
+    assert 'kd_share' not in boxes['runs']['student']
+    assert '25.0' in cost_table(boxes).markdown()

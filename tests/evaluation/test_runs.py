@@ -8,9 +8,12 @@ from mmkd_ext.errors import CheckpointError, DataError
 from mmkd_ext.evaluation.runs import (
     class_ious,
     curve,
+    figures,
+    kd_shares,
     last_checkpoint,
     read_metrics,
     read_scalars,
+    step_seconds,
     student_file,
     task_loss,
 )
@@ -97,3 +100,45 @@ def test_the_student_file_is_preferred_where_there_is_one(tmp_path):
     assert student_file(checkpoint) == checkpoint
     (tmp_path / 'iter_5_student.pth').touch()
     assert student_file(checkpoint).name == 'iter_5_student.pth'
+
+
+def test_figures_of_a_segmentation_lead_with_miou():
+    found = figures({'aAcc': 90.0, 'mIoU': 50.0, 'IoU.car': 40.0, 'data_time': 0.1})
+    assert found.lead == 'mIoU'
+    assert found.values == {'mIoU': 50.0, 'aAcc': 90.0}
+    assert found.classes == {'car': 40.0}
+
+
+@pytest.mark.parametrize('prefix', ['coco/', ''])
+def test_figures_of_a_detection_lead_with_ap_in_percent(prefix):
+    metrics = {'RBC_precision': 0.5, 'red_cell_precision': 0.25, 'bbox_mAP': 0.375,
+               'bbox_mAP_50': 0.6, 'bbox_mAP_s': -1.0}
+    found = figures({prefix + name: value for name, value in metrics.items()})
+    assert found.lead == 'AP'
+    assert found.values == {'AP': 37.5, 'AP50': 60.0}
+    assert found.classes == {'RBC': 50.0, 'red_cell': 25.0}
+
+
+def test_figures_of_neither_are_an_error():
+    with pytest.raises(DataError, match='accuracy'):
+        figures({'accuracy': 1.0})
+
+
+def test_a_step_takes_the_median_of_the_log_without_its_warm_up():
+    records = [{'loss': 1.0, 'time': t, 'step': i} for i, t in enumerate([9, 2, 1, 3])]
+    assert step_seconds([*records, {'mIoU': 5.0, 'time': 50.0, 'step': 9}]) == 2
+    assert step_seconds(records[:1]) == 9
+    assert step_seconds([{'loss': 1.0, 'step': 1}]) is None
+
+
+def test_shares_are_of_the_whole_loss_and_for_each_link():
+    records = [
+        {'loss': 8.0, 'distill.loss_a': 1.0, 'distill.loss_b': 3.0, 'step': 1},
+        {'mIoU': 3.0, 'step': 1},
+        {'loss': 4.0, 'distill.loss_a': 1.0, 'distill.loss_b': 0.0, 'step': 2},
+    ]
+    found = kd_shares(records)
+    # by hand: 4 / 8 and 1 / 4; 1 / 8 and 1 / 4
+    assert found['all'] == {'first': 50.0, 'last': 25.0, 'mean': 37.5}
+    assert found['loss_a'] == {'first': 12.5, 'last': 25.0, 'mean': 18.75}
+    assert kd_shares([{'loss': 1.0, 'step': 1}]) == {}

@@ -293,23 +293,23 @@ def divergence(student, teacher, tau, dim, *, tempered=True):
 
 
 class LostTauSquared:
-    def compute(self, student, teacher):
-        return super().compute(student, teacher) / self.tau**2
+    def compute(self, student, teacher, **extras):
+        return super().compute(student, teacher, **extras) / self.tau**2
 
 
 class SwappedArguments:
-    def compute(self, student, teacher):
-        return super().compute(teacher, student)
+    def compute(self, student, teacher, **extras):
+        return super().compute(teacher, student, **extras)
 
 
 class WrongAxis:
-    def compute(self, student, teacher):
+    def compute(self, student, teacher, **extras):
         wrong = 1 if isinstance(self, CWDLoss) else -1
         return divergence(student, teacher, self.tau, wrong)
 
 
 class TeacherNotTempered:
-    def compute(self, student, teacher):
+    def compute(self, student, teacher, **extras):
         sides = student, teacher
         if isinstance(self, CWDLoss):
             sides = student.flatten(2), teacher.flatten(2)

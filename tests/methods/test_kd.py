@@ -7,7 +7,7 @@ from math import log
 import pytest
 import torch
 
-from mmkd_ext.errors import ConfigError
+from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import KDLoss
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
@@ -64,3 +64,61 @@ def test_refuses_a_temperature_that_is_not_positive(tau):
 
 def test_may_align_size_but_never_mixes_classes():
     assert KDLoss.aligns == {'size'}
+
+
+# ---- rows of a detector --------------------------------------------------------------
+
+
+def test_rows_of_a_detector_count_where_their_label_is_a_column():
+    # a sigmoid head: label 5 of 5 columns is the background
+    student, teacher = torch.randn(2, 4, 5, dtype=torch.float64)
+    labels = torch.tensor([1, 5, 3, 5])
+    torch.testing.assert_close(
+        KDLoss(tau=2.0)(student, teacher, labels=labels),
+        KDLoss(tau=2.0)(student[::2], teacher[::2]))
+
+
+def test_rows_of_a_detector_count_where_their_weight_is_above_zero():
+    student, teacher = torch.randn(2, 3, 5, dtype=torch.float64)
+    torch.testing.assert_close(
+        KDLoss()(student, teacher, label_weights=torch.tensor([2.0, 0, 0.5])),
+        KDLoss()(student[::2], teacher[::2]))
+
+
+def test_the_mean_over_positives_is_the_one_of_ld_times_the_classes():
+    # LD: mean over classes, sum over positives, divided by their number
+    student, teacher = torch.randn(2, 6, 5, dtype=torch.float64)
+    labels = torch.tensor([5, 1, 5, 2, 0, 5])
+    positive = labels < 5
+    log_q = (student[positive] / 2).log_softmax(1)
+    p = (teacher[positive] / 2).softmax(1)
+    theirs = 4 * torch.nn.functional.kl_div(log_q, p, reduction='none').mean(1).mean()
+    torch.testing.assert_close(
+        KDLoss(tau=2.0, loss_weight=1 / 5)(student, teacher, labels=labels), theirs)
+
+
+def test_each_level_has_its_labels():
+    sides = tuple(torch.randn(2, 3, 5)), tuple(torch.randn(2, 3, 5))
+    labels = torch.tensor([0, 5, 5]), torch.tensor([5, 5, 4])
+    whole = KDLoss()(*sides, labels=labels)
+    parts = [KDLoss()(s, t, labels=own) for s, t, own in zip(*sides, labels)]
+    torch.testing.assert_close(whole, sum(parts))
+
+
+def test_only_background_costs_nothing_but_keeps_the_graph():
+    student = torch.randn(4, 5, requires_grad=True)
+    value = KDLoss()(student, torch.randn(4, 5), labels=torch.full((4,), 5))
+    value.backward()
+    assert value == 0
+    assert not student.grad.any()
+
+
+def test_labels_are_for_rows():
+    with pytest.raises(ShapeError, match='`student` has shape'):
+        KDLoss()(torch.zeros(2, 5, 4, 4), torch.zeros(2, 5, 4, 4),
+                 labels=torch.zeros(2).long())
+
+
+def test_a_link_may_give_labels_and_weights():
+    assert KDLoss.arguments() == {
+        'preds_S': True, 'preds_T': True, 'labels': False, 'label_weights': False}

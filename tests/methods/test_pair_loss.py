@@ -75,6 +75,52 @@ def test_hands_extras_to_every_level():
     assert loss.seen[2] == 'here'
 
 
+class Weighted(Difference):
+    """Levels with parameters of their own, and a mask that they share."""
+
+    def __init__(self, levels, **policy):
+        super().__init__(**policy)
+        self.factors = nn.ParameterList(torch.ones(()) * i for i in range(levels))
+
+    def compute_levels(self, levels, mask, extra=None):
+        self.given = levels
+        return [
+            f * mask * self.compute(s, t) for f, (s, t) in zip(self.factors, levels)
+        ]
+
+
+def test_a_loss_may_see_all_levels_at_once():
+    loss = Weighted(3, loss_weight=10.0)
+    ones, zeros = [torch.ones(2, 4)] * 3, [torch.zeros(2, 4)] * 3
+    # 0 + 1 + 2 of means that are 0.5 under the mask
+    assert loss(ones, zeros, mask=0.5) == 10 * (0 + 1 + 2) * 0.5
+
+
+def test_all_levels_come_detached_and_in_float32():
+    loss = Weighted(1)
+    student = torch.ones(2, 4, dtype=torch.bfloat16, requires_grad=True)
+    teacher = torch.ones(2, 4, dtype=torch.bfloat16, requires_grad=True)
+    loss(student, teacher, mask=1.0)
+    ((s, t),) = loss.given
+    assert s.dtype == t.dtype == torch.float32
+    assert s.requires_grad
+    assert not t.requires_grad
+
+
+def test_a_loss_of_all_levels_names_its_own_arguments():
+    assert Weighted.arguments() == {
+        'preds_S': True,
+        'preds_T': True,
+        'mask': True,
+        'extra': False,
+    }
+
+
+def test_a_loss_of_all_levels_needs_its_extras():
+    with pytest.raises(TypeError, match='mask'):
+        Weighted(1)(torch.ones(1), torch.ones(1))
+
+
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_computes_in_float32_for_halves(dtype):
     loss = Difference()

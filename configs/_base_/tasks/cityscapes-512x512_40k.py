@@ -1,0 +1,33 @@
+"""Task: Cityscapes in crops of 512x512 for 40k iterations, as SKDS and later work.
+
+A student from a config of other crops needs `architecture=dict(data_preprocessor=
+dict(size=(512, 512)))`, or its batches are padded to those.
+"""
+
+_base_ = [
+    '../runtime.py',
+    'mmseg::_base_/datasets/cityscapes.py',
+    'mmseg::_base_/default_runtime.py',
+    'mmseg::_base_/schedules/schedule_40k.py',
+]
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(
+                type='RandomResize',
+                scale=(2048, 1024),
+                ratio_range=(0.5, 2.0),
+                keep_ratio=True,
+            ),
+            dict(type='RandomCrop', crop_size=(512, 512), cat_max_ratio=0.75),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='PhotoMetricDistortion'),
+            dict(type='PackSegInputs'),
+        ]
+    )
+)
+default_hooks = dict(
+    checkpoint=dict(type='mmkd_ext.DistillCheckpointHook', save_best='mIoU')
+)

@@ -1,0 +1,27 @@
+"""CWD on the class scores of the head: GFL on BCCD.
+
+Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+https://arxiv.org/abs/2011.13256; tau 1 and weight 5 a level.
+Command: python tools/repeat.py benchmarks/experiments/bccd_gfl.py
+Expected: `benchmarks/results/bccd_gfl.json`.
+Status: unrun
+"""
+
+_base_ = [
+    '../_base_/tasks/bccd-240x320.py',
+    '../_base_/pairs/mmdet/gfl-r18-w24_gfl-r18-w8.py',
+]
+# the layer is shared by the levels: five calls
+logits = dict(at='bbox_head.gfl_cls', call=[0, 1, 2, 3, 4])
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_cwd=dict(
+                loss=dict(type='mmkd_ext.CWDLoss', tau=1.0, loss_weight=5.0),
+                preds_S=dict(of='student', **logits),
+                preds_T=dict(of='teacher', **logits),
+            )
+        ),
+    )
+)

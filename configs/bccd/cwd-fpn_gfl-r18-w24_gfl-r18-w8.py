@@ -1,0 +1,26 @@
+"""CWD on the five FPN levels: GFL on BCCD.
+
+Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+https://arxiv.org/abs/2011.13256; tau 1 and weight 10 a level as mmrazor's for
+RetinaNet.
+Command: python tools/repeat.py benchmarks/experiments/bccd_gfl.py
+Expected: `benchmarks/results/bccd_gfl.json`.
+Status: unrun
+"""
+
+_base_ = [
+    '../_base_/tasks/bccd-240x320.py',
+    '../_base_/pairs/mmdet/gfl-r18-w24_gfl-r18-w8.py',
+]
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_cwd=dict(
+                loss=dict(type='mmkd_ext.CWDLoss', tau=1.0, loss_weight=10.0),
+                preds_S=dict(of='student', at='neck'),
+                preds_T=dict(of='teacher', at='neck'),
+            )
+        ),
+    )
+)

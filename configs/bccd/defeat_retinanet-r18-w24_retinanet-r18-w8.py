@@ -1,0 +1,34 @@
+"""DeFeat on the five FPN levels: RetinaNet on BCCD.
+
+Paper: Distilling Object Detectors via Decoupled Features, CVPR 2021,
+https://arxiv.org/abs/2103.14475; weights 3 and 12, those of Pascal VOC.
+Command: python tools/repeat.py benchmarks/experiments/bccd_retinanet.py
+Expected: `benchmarks/results/bccd_retinanet.json`.
+Status: unrun
+"""
+
+_base_ = [
+    '../_base_/tasks/bccd-240x320.py',
+    '../_base_/pairs/mmdet/retinanet-r18-w24_retinanet-r18-w8.py',
+]
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_defeat=dict(
+                loss=dict(type='mmkd_ext.DeFeatLoss', weight_fg=3.0, weight_bg=12.0),
+                preds_S=dict(
+                    of='student',
+                    at='neck',
+                    connector=dict(
+                        type='mmkd_ext.PerLevel',
+                        levels=5,
+                        connector=dict(type='mmkd_ext.DeFeatAdapter', in_channels=32),
+                    ),
+                ),
+                preds_T=dict(of='teacher', at='neck'),
+                data_samples=dict(of='batch', at='data_samples'),
+            )
+        ),
+    )
+)

@@ -1,0 +1,31 @@
+"""DIST on the class scores of the head: GFL on BCCD.
+
+Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
+https://arxiv.org/abs/2205.10536; sigmoid, weight 1 and tau 1 a level as hunto/MasKD.
+Command: python tools/repeat.py benchmarks/experiments/bccd_gfl.py
+Expected: `benchmarks/results/bccd_gfl.json`.
+Status: unrun
+"""
+
+_base_ = [
+    '../_base_/tasks/bccd-240x320.py',
+    '../_base_/pairs/mmdet/gfl-r18-w24_gfl-r18-w8.py',
+]
+# the layer is shared by the levels: five calls
+scores = dict(
+    at='bbox_head.gfl_cls',
+    call=[0, 1, 2, 3, 4],
+    connector=dict(type='mmkd_ext.DenseRows', classes=3),
+)
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_dist=dict(
+                loss=dict(type='mmkd_ext.DISTLoss', activation='sigmoid'),
+                preds_S=dict(of='student', **scores),
+                preds_T=dict(of='teacher', **scores),
+            )
+        ),
+    )
+)

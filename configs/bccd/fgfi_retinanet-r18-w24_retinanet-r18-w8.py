@@ -1,0 +1,41 @@
+"""FGFI on the five FPN levels: RetinaNet on BCCD.
+
+Paper: Distilling Object Detectors with Fine-grained Feature Imitation, CVPR 2019,
+https://arxiv.org/abs/1906.03609; weight 0.01 and threshold 0.5 (from memory).
+Command: python tools/repeat.py benchmarks/experiments/bccd_retinanet.py
+Expected: `benchmarks/results/bccd_retinanet.json`.
+Status: unrun
+"""
+
+_base_ = [
+    '../_base_/tasks/bccd-240x320.py',
+    '../_base_/pairs/mmdet/retinanet-r18-w24_retinanet-r18-w8.py',
+]
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_fgfi=dict(
+                loss=dict(type='mmkd_ext.FGFILoss', threshold=0.5, loss_weight=0.01),
+                preds_S=dict(
+                    of='student',
+                    at='neck',
+                    connector=dict(
+                        type='mmkd_ext.PerLevel',
+                        levels=5,
+                        connector=dict(
+                            type='mmkd_ext.ConvAdapter',
+                            in_channels=32,
+                            out_channels=32,
+                            kernel_size=3,
+                            act=True,
+                        ),
+                    ),
+                ),
+                preds_T=dict(of='teacher', at='neck'),
+                data_samples=dict(of='batch', at='data_samples'),
+                head=dict(of='student', at=dict(type='Module', source='bbox_head')),
+            )
+        ),
+    )
+)

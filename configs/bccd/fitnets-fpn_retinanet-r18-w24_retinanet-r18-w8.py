@@ -1,0 +1,25 @@
+"""FitNets on the five FPN levels: RetinaNet on BCCD.
+
+Paper: FitNets: Hints for Thin Deep Nets, ICLR 2015, https://arxiv.org/abs/1412.6550;
+weight 1 a level, jointly (no published recipe).
+Command: python tools/repeat.py benchmarks/experiments/bccd_retinanet.py
+Expected: `benchmarks/results/bccd_retinanet.json`.
+Status: unrun
+"""
+
+_base_ = [
+    '../_base_/tasks/bccd-240x320.py',
+    '../_base_/pairs/mmdet/retinanet-r18-w24_retinanet-r18-w8.py',
+]
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_fitnets=dict(
+                loss=dict(type='mmkd_ext.FitNetsLoss', loss_weight=1.0),
+                preds_S=dict(of='student', at='neck'),
+                preds_T=dict(of='teacher', at='neck'),
+            )
+        ),
+    )
+)

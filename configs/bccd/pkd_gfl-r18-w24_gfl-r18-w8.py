@@ -1,0 +1,26 @@
+"""PKD on the first four FPN levels: GFL on BCCD.
+
+Paper: General Distillation Framework for Object Detectors via Pearson Correlation
+Coefficient, NeurIPS 2022, https://arxiv.org/abs/2207.02039; weight 10 a level as
+published for RetinaNet.
+Command: python tools/repeat.py benchmarks/experiments/bccd_gfl.py
+Expected: `benchmarks/results/bccd_gfl.json`.
+Status: unrun
+"""
+
+_base_ = [
+    '../_base_/tasks/bccd-240x320.py',
+    '../_base_/pairs/mmdet/gfl-r18-w24_gfl-r18-w8.py',
+]
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_pkd=dict(
+                loss=dict(type='mmkd_ext.PKDLoss', loss_weight=10.0),
+                preds_S=dict(of='student', at='neck', item=[0, 1, 2, 3]),
+                preds_T=dict(of='teacher', at='neck', item=[0, 1, 2, 3]),
+            )
+        ),
+    )
+)

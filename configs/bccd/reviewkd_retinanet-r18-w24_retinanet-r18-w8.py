@@ -1,0 +1,36 @@
+"""ReviewKD on the five FPN levels: RetinaNet on BCCD.
+
+Paper: Distilling Knowledge via Knowledge Review, CVPR 2021,
+https://arxiv.org/abs/2104.09044; weight 1 as published; the middle is as wide as the
+neck, and the warm-up of 50 iterations is ours.
+Command: python tools/repeat.py benchmarks/experiments/bccd_retinanet.py
+Expected: `benchmarks/results/bccd_retinanet.json`.
+Status: unrun
+"""
+
+_base_ = [
+    '../_base_/tasks/bccd-240x320.py',
+    '../_base_/pairs/mmdet/retinanet-r18-w24_retinanet-r18-w8.py',
+]
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_review=dict(
+                loss=dict(type='mmkd_ext.ReviewKDLoss', loss_weight=1.0),
+                preds_S=dict(
+                    of='student',
+                    at='neck',
+                    connector=dict(
+                        type='mmkd_ext.ReviewKDFusion',
+                        levels=5,
+                        channels=32,
+                        mid_channels=32,
+                    ),
+                ),
+                preds_T=dict(of='teacher', at='neck'),
+                schedule=dict(type='linear', end=50),
+            )
+        ),
+    )
+)

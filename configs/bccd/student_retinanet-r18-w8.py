@@ -1,0 +1,12 @@
+"""The RetinaNet student alone on BCCD: what distillation has to beat.
+
+Command: python tools/repeat.py benchmarks/experiments/bccd_retinanet.py
+Expected: `benchmarks/results/bccd_retinanet.json`.
+Status: unrun
+"""
+
+_base_ = [
+    '../_base_/tasks/bccd-240x320.py',
+    '../_base_/pairs/mmdet/retinanet-r18-w24_retinanet-r18-w8.py',
+]
+model = dict(_delete_=True, **_base_.model.architecture)

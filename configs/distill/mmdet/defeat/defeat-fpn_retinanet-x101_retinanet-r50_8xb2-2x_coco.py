@@ -1,0 +1,37 @@
+"""DeFeat on the neck: RetinaNet-X101 -> RetinaNet-R50, COCO 2x.
+
+Paper: Distilling Object Detectors via Decoupled Features, CVPR 2021,
+https://arxiv.org/abs/2103.14475; weights of the authors' Pascal VOC config; those
+of COCO are not published.
+Command: bash tools/dist_train.sh CONFIG 8
+Expected: no published figure for this pair is known to us; the abstract has
+36.5 -> 39.7 AP for RetinaNet-R50 with another teacher.
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/coco_2x.py',
+    '../../../_base_/pairs/mmdet/retinanet-x101_retinanet-r50.py',
+]
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_neck=dict(
+                loss=dict(type='mmkd_ext.DeFeatLoss', weight_fg=3.0, weight_bg=12.0),
+                preds_S=dict(
+                    of='student',
+                    at='neck',
+                    connector=dict(
+                        type='mmkd_ext.PerLevel',
+                        levels=5,
+                        connector=dict(type='mmkd_ext.DeFeatAdapter', in_channels=256),
+                    ),
+                ),
+                preds_T=dict(of='teacher', at='neck'),
+                data_samples=dict(of='batch', at='data_samples'),
+            ),
+        ),
+    )
+)
+optim_wrapper = dict(optimizer=dict(lr=0.01))

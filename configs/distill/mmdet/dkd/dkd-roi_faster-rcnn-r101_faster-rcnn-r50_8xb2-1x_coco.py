@@ -1,0 +1,40 @@
+"""DKD on the RoI head's class scores: Faster R-CNN-R101 -> Faster R-CNN-R50, COCO 1x.
+
+Paper: Decoupled Knowledge Distillation, CVPR 2022, https://arxiv.org/abs/2203.08679;
+alpha 1, beta 0.25, tau 1 as in its detection code (megvii-research/mdistiller).
+Command: bash tools/dist_train.sh CONFIG 8
+Expected: 37.93 -> 39.25 AP with Detectron2's training for 180k iterations of 8 images
+and a teacher of 42.04 (the paper's table, quoted from memory, unverified).
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/coco_1x.py',
+    '../../../_base_/pairs/mmdet/faster-rcnn-r101_faster-rcnn-r50.py',
+]
+# what the student's RoI head tells its loss: scores and labels of its proposals
+loss_cls = dict(type='ModuleInputs', source='roi_head.bbox_head.loss_cls')
+pooling = dict(type='ModuleInputs', source='roi_head.bbox_roi_extractor')
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_dkd=dict(
+                loss=dict(type='mmkd_ext.DKDLoss', alpha=1.0, beta=0.25, tau=1.0),
+                preds_S=dict(of='student', at=loss_cls, item=0),
+                labels=dict(of='student', at=loss_cls, item=1),
+                preds_T=dict(
+                    of='teacher',
+                    at='neck',
+                    connector=dict(type='mmkd_ext.RoIClassify'),
+                    given=dict(
+                        roi_head=dict(
+                            of='teacher', at=dict(type='Module', source='roi_head')
+                        ),
+                        rois=dict(of='student', at=pooling, item=1),
+                    ),
+                ),
+            )
+        ),
+    )
+)

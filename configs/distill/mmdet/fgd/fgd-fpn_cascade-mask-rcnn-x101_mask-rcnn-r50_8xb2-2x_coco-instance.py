@@ -1,0 +1,39 @@
+"""FGD on P2 to P5: Cascade Mask R-CNN-X101 -> Mask R-CNN-R50, COCO 2x.
+
+Paper: Focal and Global Knowledge Distillation for Detectors, CVPR 2022,
+https://arxiv.org/abs/2111.11837; weights of the authors' configs for two-stage
+detectors.
+Command: bash tools/dist_train.sh CONFIG 8
+Expected: boxes 39.2 -> 42.1 AP, masks 35.4 -> 37.8 AP (paper and the authors'
+repository).
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/coco-instance_2x.py',
+    '../../../_base_/pairs/mmdet/cascade-mask-rcnn-x101_mask-rcnn-r50.py',
+]
+model = dict(
+    inherit=['neck', 'rpn_head'],
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_fgd=dict(
+                loss=dict(
+                    type='mmkd_ext.FGDLoss',
+                    channels=256,
+                    levels=4,
+                    weight_fg=5e-5,
+                    weight_bg=2.5e-5,
+                    weight_attention=5e-5,
+                    weight_global=5e-7,
+                    tau=0.5,
+                ),
+                preds_S=dict(of='student', at='neck', item=[0, 1, 2, 3]),
+                preds_T=dict(of='teacher', at='neck', item=[0, 1, 2, 3]),
+                data_samples=dict(of='batch', at='data_samples'),
+            )
+        ),
+    ),
+)
+optim_wrapper = dict(optimizer=dict(lr=0.02), clip_grad=dict(max_norm=35, norm_type=2))

@@ -1,0 +1,40 @@
+"""FGD on P3 to P7: RepPoints-X101-DCN -> RepPoints-R50, COCO 2x.
+
+Paper: Focal and Global Knowledge Distillation for Detectors, CVPR 2022,
+https://arxiv.org/abs/2111.11837; weights of the authors' configs for detectors
+without anchors (attention 8e-4, where the paper says 8e-3).
+Command: bash tools/dist_train.sh CONFIG 8
+Expected: 38.6 -> 42.0 AP (paper and the authors' repository).
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/coco_2x.py',
+    '../../../_base_/pairs/mmdet/reppoints-x101_reppoints-r50.py',
+]
+model = dict(
+    inherit=['neck', 'bbox_head'],
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        # a link a level: the authors tap the convolutions, before the neck's GroupNorm
+        links={
+            f'loss_fgd_{i}': dict(
+                loss=dict(
+                    type='mmkd_ext.FGDLoss',
+                    channels=256,
+                    levels=1,
+                    weight_fg=1.6e-3,
+                    weight_bg=8e-4,
+                    weight_attention=8e-4,
+                    weight_global=8e-6,
+                    tau=0.5,
+                ),
+                preds_S=dict(of='student', at=f'neck.fpn_convs.{i}.conv'),
+                preds_T=dict(of='teacher', at=f'neck.fpn_convs.{i}.conv'),
+                data_samples=dict(of='batch', at='data_samples'),
+            )
+            for i in range(5)
+        },
+    ),
+)
+optim_wrapper = dict(optimizer=dict(lr=0.01), clip_grad=dict(max_norm=35, norm_type=2))

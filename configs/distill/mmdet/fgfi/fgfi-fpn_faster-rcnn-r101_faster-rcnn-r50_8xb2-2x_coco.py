@@ -1,0 +1,43 @@
+"""FGFI around the anchors of the RPN: Faster R-CNN-R101 -> Faster R-CNN-R50, COCO 2x.
+
+Paper: Distilling Object Detectors with Fine-grained Feature Imitation, CVPR 2019,
+https://arxiv.org/abs/1906.03609; weight 0.01 is from memory and not verified.
+Command: bash tools/dist_train.sh CONFIG 8
+Expected: 38.4 -> 39.3 AP for this pair, reported by later papers; the settings
+behind it are not known to us.
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/coco_2x.py',
+    '../../../_base_/pairs/mmdet/faster-rcnn-r101_faster-rcnn-r50.py',
+]
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_fgfi=dict(
+                loss=dict(type='mmkd_ext.FGFILoss', loss_weight=0.01, threshold=0.5),
+                preds_S=dict(
+                    of='student',
+                    at='neck',
+                    connector=dict(
+                        type='mmkd_ext.PerLevel',
+                        levels=5,
+                        connector=dict(
+                            type='mmkd_ext.ConvAdapter',
+                            in_channels=256,
+                            out_channels=256,
+                            kernel_size=3,
+                            act=True,
+                        ),
+                    ),
+                ),
+                preds_T=dict(of='teacher', at='neck'),
+                data_samples=dict(of='batch', at='data_samples'),
+                head=dict(of='student', at=dict(type='Module', source='rpn_head')),
+            )
+        ),
+    )
+)
+optim_wrapper = dict(optimizer=dict(lr=0.02))

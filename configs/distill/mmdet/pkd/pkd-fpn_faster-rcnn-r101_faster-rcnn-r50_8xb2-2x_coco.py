@@ -1,0 +1,27 @@
+"""PKD on four FPN levels: Faster R-CNN-R101 -> Faster R-CNN-R50, COCO 2x.
+
+Paper: General Distillation Framework for Object Detectors via Pearson Correlation
+Coefficient, NeurIPS 2022, https://arxiv.org/abs/2207.02039; weight 6 on P2 to
+P5 as mmrazor's pkd_fpn_faster-rcnn_r101_faster-rcnn_r50_2x_coco.
+Command: bash tools/dist_train.sh CONFIG 8
+Expected: 40.4 AP from 38.4 (mmrazor).
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/coco_2x.py',
+    '../../../_base_/pairs/mmdet/faster-rcnn-r101_faster-rcnn-r50.py',
+]
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_pkd=dict(
+                loss=dict(type='mmkd_ext.PKDLoss', loss_weight=6.0),
+                preds_S=dict(of='student', at='neck', item=[0, 1, 2, 3]),
+                preds_T=dict(of='teacher', at='neck', item=[0, 1, 2, 3]),
+            )
+        ),
+    )
+)
+optim_wrapper = dict(optimizer=dict(lr=0.02))

@@ -1,0 +1,28 @@
+"""AT on the features before the classifier: PSPNet-R101 -> PSPNet-R18, Cityscapes.
+
+Paper: Paying More Attention to Attention, ICLR 2017, https://arxiv.org/abs/1612.03928;
+weight 10000 as in CIRKD's re-implementation.
+Command: bash tools/dist_train.sh CONFIG 4
+Expected: CWD's authors report 69.10 -> 72.37 mIoU (val) for AT on features at this
+schedule, with a teacher of 78.56. Not measured by us.
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x512_40k.py',
+    '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+]
+feature = 'decode_head.bottleneck'
+model = dict(
+    architecture=dict(data_preprocessor=dict(size=(512, 512))),
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_at=dict(
+                loss=dict(type='mmkd_ext.ATLoss', p=2.0, loss_weight=1e4),
+                preds_S=dict(of='student', at=feature),
+                preds_T=dict(of='teacher', at=feature),
+            )
+        ),
+    ),
+)

@@ -1,0 +1,133 @@
+"""Inheriting: parts of a student that start with the weights of its teacher."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from mmkd_ext.errors import ConfigError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor, nn
+
+__all__ = ['InheritReport', 'inherit_weights', 'plan_inheritance']
+
+
+@dataclass(frozen=True)
+class InheritReport:
+    """What a student takes over from its teacher.
+
+    Args:
+        copied: Names of the parameters and buffers whose shapes agree.
+        kept: Those of the student that stay as they are, each with the reason.
+    """
+
+    copied: tuple[str, ...]
+    kept: tuple[tuple[str, str], ...]
+
+    def describe(self) -> str:
+        """Says it in a few lines, for logs."""
+        lines = [f'Inheritance: {self.summary()}']
+        lines += [f'  kept `{name}`: {reason}' for name, reason in self.kept]
+        return '\n'.join(lines)
+
+    def summary(self) -> str:
+        """Says it in one sentence, with one example of what is kept."""
+        total = len(self.copied) + len(self.kept)
+        text = f'{len(self.copied)} of {total} tensors start as those of the teacher'
+        if not self.kept:
+            return f'{text}.'
+        name, reason = self.kept[0]
+        return f'{text}; others are kept, as `{name}`: {reason}.'
+
+
+def plan_inheritance(
+    student: nn.Module,
+    teacher: nn.Module,
+    modules: Sequence[str],
+    path: str = 'model.inherit',
+) -> InheritReport:
+    """Finds what the parts of a student can take over from its teacher.
+
+    Args:
+        student: The student.
+        teacher: The teacher.
+        modules: Dotted names of the parts, such as ``['neck', 'bbox_head']``.
+        path: Config path of ``modules``, for messages.
+
+    Raises:
+        ConfigError: A name is no module of either model, or nothing of a part agrees.
+    """
+    problems: list[Problem] = []
+    copied: list[str] = []
+    kept: list[tuple[str, str]] = []
+    given, wanted = teacher.state_dict(), student.state_dict()
+    if not isinstance(modules, (list, tuple)) or not modules:
+        raise ConfigError(
+            f"`{path}`: must be a list of modules such as ['neck', 'bbox_head'], "
+            f'but is {modules!r}.'
+        )
+    for index, name in enumerate(modules):
+        where = f'{path}[{index}]'
+        missing = _missing(name, student, teacher, where)
+        if missing:
+            problems += missing
+            continue
+        found = [key for key in wanted if key.startswith(f'{name}.')]
+        reasons = {key: _difference(wanted[key], given.get(key)) for key in found}
+        if all(reasons.values()):
+            example = next(iter(reasons.items()), (name, 'it has no weights'))
+            problems.append(
+                Problem(
+                    where,
+                    f'nothing of `{name}` agrees with the teacher: '
+                    f'`{example[0]}`: {example[1]}.',
+                    'Leave it out, or choose a teacher with the same part.',
+                )
+            )
+        copied += [key for key, reason in reasons.items() if not reason]
+        kept += [(key, reason) for key, reason in reasons.items() if reason]
+    if problems:
+        raise ConfigError.of(problems)
+    # a part inside another counts once
+    return InheritReport(tuple(dict.fromkeys(copied)), tuple(dict.fromkeys(kept)))
+
+
+@torch.no_grad()
+def inherit_weights(
+    student: nn.Module, teacher: nn.Module, report: InheritReport
+) -> None:
+    """Copies what was planned from the teacher into the student."""
+    given, wanted = teacher.state_dict(), student.state_dict()
+    for key in report.copied:
+        wanted[key].copy_(given[key])
+
+
+def _missing(
+    name: str, student: nn.Module, teacher: nn.Module, where: str
+) -> list[Problem]:
+    problems = []
+    for role, model in (('student', student), ('teacher', teacher)):
+        known = [known for known, _ in model.named_modules() if known]
+        if name not in known:
+            top = [child for child, _ in model.named_children()]
+            problems.append(
+                Problem(
+                    where,
+                    f'the {role} has no module {name!r}.',
+                    f'It has {top}.{did_you_mean(str(name), known)}',
+                )
+            )
+    return problems
+
+
+def _difference(wanted: Tensor, given: Tensor | None) -> str:
+    if given is None:
+        return 'the teacher has none'
+    if wanted.shape != given.shape:
+        return f'{tuple(wanted.shape)} here, {tuple(given.shape)} in the teacher'
+    return ''

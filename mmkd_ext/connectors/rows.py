@@ -1,0 +1,104 @@
+"""Rows of classes: what dense heads predict, in the order of their own losses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Union
+
+import torch
+from torch import Tensor, nn
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ['DenseRows', 'JoinRows']
+
+Maps = Union[Tensor, 'Sequence[Tensor]']
+
+
+@MODELS.register_module()
+class DenseRows(nn.Module):
+    """Turns class maps ``(n a*k h w)`` into rows ``(n*h*w*a k)``, one a prior.
+
+    The order is that of mmdet's heads: images, then positions line by line, then the
+    `a` priors of a position. So row `i` of a teacher's map belongs to row `i` of the
+    logits, labels and label weights with which the student's head calls its
+    ``loss_cls``. RetinaNet, ATSS and GFL call it once a level, so their pyramids stay
+    pyramids; FCOS calls it once for all levels, joined, as `JoinRows` does.
+
+    Args:
+        classes: Columns `k` of the head, ``cls_out_channels``: sigmoid heads have
+            one for each class, softmax heads one more for the background.
+
+    Examples:
+        >>> import torch
+        >>> DenseRows(classes=80)(torch.zeros(2, 9 * 80, 4, 5)).shape
+        torch.Size([360, 80])
+    """
+
+    yields_classes: ClassVar[bool] = True
+    """Columns of what it returns are classes, which alignment must not mix."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
+            raise ConfigError(
+                f'`classes` of `DenseRows` must be a whole number >= 1, but is '
+                f'{classes!r}.'
+            )
+        self.classes = classes
+
+    def forward(self, maps: Maps) -> Tensor | tuple[Tensor, ...]:
+        """Returns the rows of a map, or of each map of a pyramid.
+
+        Raises:
+            ShapeError: A map has not four axes, or channels that are no multiple of
+                the classes.
+        """
+        if isinstance(maps, Tensor):
+            return self._rows(maps)
+        return tuple(self._rows(level) for level in maps)
+
+    def _rows(self, scores: Tensor) -> Tensor:
+        if scores.dim() != 4 or scores.shape[1] % self.classes:
+            raise ShapeError(
+                f'`DenseRows` takes maps (n a*{self.classes} h w), but got '
+                f'{tuple(scores.shape)}; set `classes` to the `cls_out_channels` of '
+                'the head.'
+            )
+        return scores.permute(0, 2, 3, 1).reshape(-1, self.classes)
+
+
+@MODELS.register_module()
+class JoinRows(nn.Module):
+    """Joins the rows of all levels into one matrix, or their labels into one vector.
+
+    A loss that then takes a mean takes it over the rows of all levels together,
+    instead of adding one mean for each level.
+
+    Examples:
+        >>> import torch
+        >>> JoinRows()((torch.zeros(6, 80), torch.zeros(2, 80))).shape
+        torch.Size([8, 80])
+    """
+
+    yields_classes: ClassVar[bool] = True
+    """Columns of what it returns are classes, which alignment must not mix."""
+
+    def forward(self, levels: Maps) -> Tensor:
+        """Returns ``(r k)`` for rows and ``(r)`` for labels; one level stays itself.
+
+        Raises:
+            ShapeError: A level is neither rows nor labels, or the columns differ.
+        """
+        parts = [levels] if isinstance(levels, Tensor) else list(levels)
+        kinds = {(part.dim(), part.shape[1:]) for part in parts}
+        if len(kinds) != 1 or next(iter(kinds))[0] not in (1, 2):
+            found = [tuple(part.shape) for part in parts]
+            raise ShapeError(
+                f'`JoinRows` takes rows (r k) or labels (r) of several levels, but got '
+                f'{found}; use `DenseRows` before it for maps.'
+            )
+        return parts[0] if len(parts) == 1 else torch.cat(parts)

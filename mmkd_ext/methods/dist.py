@@ -1,0 +1,97 @@
+r"""DIST: Knowledge Distillation from A Stronger Teacher.
+
+Huang, You, Wang, Qian, Xu, NeurIPS 2022, `arXiv 2205.10536
+<https://arxiv.org/abs/2205.10536>`_. A response method: instead of the teacher's exact
+probabilities the student learns their correlation, over the classes of each sample and
+over the samples of each class, which a much stronger teacher can still show.
+
+Recipe: ``beta=gamma=1``; classification weight 2, ``tau`` 1 (ImageNet) or 4
+(CIFAR-100); segmentation weight 1 on the main logits and 0.4 on the auxiliary ones,
+``tau=1``; detection weight 1, on the class scores of the student's proposals, or of a
+dense head with ``activation='sigmoid'``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mmkd_ext.errors import check_choice, check_range, check_shapes
+from mmkd_ext.functional.correlation import pearson
+from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ['DISTLoss']
+
+
+@MODELS.register_module()
+class DISTLoss(PairLoss):
+    r"""One minus the correlation within samples and within classes.
+
+    .. math::
+        L = \tau^2 \Big( \frac{\beta}{N} \sum_n 1 - r(y^S_{n:}, y^T_{n:})
+            + \frac{\gamma}{C} \sum_c 1 - r(y^S_{:c}, y^T_{:c}) \Big), \quad
+        y = \operatorname{softmax}_c(z / \tau)
+
+    with :func:`~mmkd_ext.functional.pearson`. In maps ``(n c h w)`` each position is a
+    sample, as in the authors' code; mmrazor's ``DISTLoss`` instead correlates over the
+    `n` images of each pixel, which says nothing where there are two, and averages over
+    what is left.
+
+    A side that does not vary has correlation 0: a batch of one sample adds a constant
+    :math:`\tau^2 \gamma` with no gradient, and a student equal to its teacher has loss
+    0 only where both vary.
+
+    Args:
+        beta: Weight of the correlation within a sample, >= 0.
+        gamma: Weight of the correlation within a class over the batch, >= 0.
+        tau: Temperature, > 0.
+        activation: ``'softmax'``, or ``'sigmoid'`` for heads whose classes are
+            independent.
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`. The items are the samples: each one's
+            own term plus the batch's term over classes, so that their ``'mean'`` is the
+            equation.
+
+    Examples:
+        >>> import torch
+        >>> logits = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 1.0]])
+        >>> bool(DISTLoss()(logits, logits) < 1e-5)
+        True
+    """
+
+    aligns: ClassVar[frozenset[str]] = frozenset({'size'})
+
+    def __init__(
+        self,
+        beta: float = 1.0,
+        gamma: float = 1.0,
+        tau: float = 1.0,
+        activation: str = 'softmax',
+        **policy: Any,
+    ) -> None:
+        super().__init__(**policy)
+        check_range('beta', beta, low=0)
+        check_range('gamma', gamma, low=0)
+        check_range('tau', tau, above=0)
+        check_choice('activation', activation, ('softmax', 'sigmoid'))
+        self.beta, self.gamma, self.tau = beta, gamma, tau
+        self.activation = activation
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the value of each sample ``(n)`` or position ``(n h w)``."""
+        pattern = 'n c h w' if student.dim() == 4 else 'n c'
+        check_shapes(student=(student, pattern), teacher=(teacher, pattern))
+        s, t = self._activated(student), self._activated(teacher)
+        within_sample = 1 - pearson(s, t, dim=1)
+        within_class = 1 - pearson(
+            s.movedim(1, 0).flatten(1), t.movedim(1, 0).flatten(1), dim=1
+        )
+        whole = self.beta * within_sample + self.gamma * within_class.mean()
+        return self.tau**2 * whole
+
+    def _activated(self, logits: Tensor) -> Tensor:
+        logits = logits / self.tau
+        return logits.sigmoid() if self.activation == 'sigmoid' else logits.softmax(1)

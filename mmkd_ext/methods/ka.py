@@ -1,0 +1,411 @@
+r"""KA: Knowledge Adaptation for Efficient Semantic Segmentation.
+
+He, Shen, Tian, Gong, Sun, Yan, CVPR 2019, `arXiv 1903.04688
+<https://arxiv.org/abs/1903.04688>`_. A feature method in two stages. First an
+auto-encoder learns to rewrite the teacher's last feature map into a compact code. Then
+the student, through two adapters, comes close to the code itself (`KAAdaptLoss`) and to
+the relations between its positions (`KAAffinityLoss`); the encoder is frozen and the
+decoder left out.
+
+Recipe: feature before the classifier; auto-encoder one epoch, lr 0.1, weight decay
+1e-4, ``alpha=1e-7``; then weight 50 for the adapter with ``p=1, q=2`` and 1 for the
+affinity. There is no code of the authors: layer widths, ``p`` and ``q`` are not
+published, and the paper prints ``alpha`` as "10e-7".
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from mmkd_ext.checkpoint import read_checkpoint, weights_of
+from mmkd_ext.errors import (
+    CheckpointError,
+    ConfigError,
+    ShapeError,
+    check_choice,
+    check_range,
+    check_shapes,
+)
+from mmkd_ext.functional.affinity import affinity_row_distance, unit_distance
+from mmkd_ext.functional.mimicry import squared_error
+from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    'KAAdaptLoss',
+    'KAAffinityLoss',
+    'KAAutoEncoder',
+    'KAEncoder',
+    'KAReconstructionLoss',
+]
+
+_WIDTHS = (256, 128, 128)
+_STRIDES = (2, 2, 2)
+
+
+@MODELS.register_module()
+class KAAutoEncoder(nn.Module):
+    """Rewrites a feature map into a compact code, and back.
+
+    The encoder is a 3x3 convolution with batch normalisation and ReLU for each of
+    `widths`; the decoder mirrors it with transposed convolutions, the last one bare.
+    The code is never negative, as what a student's adapter with a ReLU can reach.
+
+    Args:
+        channels: Channels of the feature.
+        widths: Channels after each convolution of the encoder; the last one is the
+            width of the code.
+        strides: Stride of each convolution. The paper has three that are "non-one".
+        teacher: Name of the teacher whose features these are, such as the file of its
+            weights. It is stored with the weights; `KAEncoder` compares it.
+
+    Raises:
+        ConfigError: `widths` and `strides` do not belong together.
+
+    Examples:
+        >>> import torch
+        >>> autoencoder = KAAutoEncoder(8, widths=(6, 4), strides=(2, 1))
+        >>> autoencoder.encode(torch.ones(2, 8, 5, 7)).shape
+        torch.Size([2, 4, 3, 4])
+        >>> autoencoder(torch.ones(2, 8, 5, 7)).shape
+        torch.Size([2, 8, 5, 7])
+    """
+
+    teacher_name: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        widths: Sequence[int] = _WIDTHS,
+        strides: Sequence[int] = _STRIDES,
+        *,
+        teacher: str = '',
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.strides = tuple(strides)
+        self.encoder = _encoder(channels, widths, strides)
+        outs = [channels, *widths[:-1]]
+        # mirrored: the last one is called first, and the first has no norm after it
+        self.decoder = nn.ModuleList(
+            nn.ConvTranspose2d(width, out, 3, stride, padding=1, bias=i == 0)
+            for i, (width, out, stride) in enumerate(zip(widths, outs, strides))
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(out) for out in outs[1:])
+        self.register_buffer('teacher_name', _as_bytes(teacher))
+
+    def encode(self, feature: Tensor) -> Tensor:
+        """Returns the code ``(n k h' w')`` of a feature ``(n channels h w)``.
+
+        Raises:
+            ShapeError: The feature is no map, or has other channels.
+        """
+        _check_channels(self, feature, self.channels)
+        code: Tensor = self.encoder(feature)
+        return code
+
+    def decode(self, code: Tensor, size: Sequence[int]) -> Tensor:
+        """Returns the feature ``(n channels h w)`` that a code stands for.
+
+        Args:
+            code: What `encode` gave.
+            size: Height and width of what was encoded.
+        """
+        sizes = [tuple(size)]
+        for stride in self.strides[:-1]:
+            # what a 3x3 convolution with padding 1 leaves
+            sizes.append(tuple((side - 1) // stride + 1 for side in sizes[-1]))
+        x = code
+        for i in reversed(range(len(self.decoder))):
+            x = self.decoder[i](x, output_size=list(sizes[i]))
+            if i:
+                x = self.norms[i - 1](x).relu()
+        return x
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Returns the reconstruction, shaped as the feature."""
+        return self.decode(self.encode(feature), feature.shape[2:])
+
+
+@MODELS.register_module()
+class KAReconstructionLoss(PairLoss):
+    r"""Stage one: the error of the auto-encoder, and the length of its codes.
+
+    .. math:: L = \lVert F^T - D(E(F^T)) \rVert_2^2 + \alpha \lVert E(F^T) \rVert_1
+
+    The auto-encoder is part of the loss, so one link trains it; *both* sides of the
+    link are the teacher's feature, of which the first is encoded and decoded. The
+    second term is a sum over each image's code, as printed. The first is printed as a
+    sum as well, but with the published learning rate of 0.1 a sum over some millions
+    of elements diverges; the default divides it by their number, as torchdistill does.
+    The same `alpha` thus weighs ``c h w`` times more than in the printed form.
+
+    Args:
+        channels: Channels of the teacher's feature.
+        widths: See `KAAutoEncoder`.
+        strides: See `KAAutoEncoder`.
+        teacher: See `KAAutoEncoder`.
+        alpha: Weight of the code's L1 norm, >= 0.
+        error: ``'mean'`` or ``'sum'`` over the elements of an image.
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> loss = KAReconstructionLoss(8, widths=(4,), strides=(2,))
+        >>> feature = torch.rand(2, 8, 6, 6)
+        >>> loss(feature, feature) > 0
+        tensor(True)
+    """
+
+    aligns: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        channels: int,
+        widths: Sequence[int] = _WIDTHS,
+        strides: Sequence[int] = _STRIDES,
+        *,
+        teacher: str = '',
+        alpha: float = 1e-7,
+        error: str = 'mean',
+        **policy: Any,
+    ) -> None:
+        super().__init__(**policy)
+        check_range('alpha', alpha, low=0)
+        check_choice('error', error, ('mean', 'sum'))
+        self.alpha = alpha
+        self.error = error
+        self.autoencoder = KAAutoEncoder(channels, widths, strides, teacher=teacher)
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the objective of each image ``(n)``.
+
+        Args:
+            student: The feature to encode ``(n c h w)``; the teacher's own.
+            teacher: The feature to come back.
+        """
+        check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
+        code = self.autoencoder.encode(student)
+        back = self.autoencoder.decode(code, student.shape[2:])
+        errors = squared_error(back, teacher).flatten(1)
+        error = errors.mean(1) if self.error == 'mean' else errors.sum(1)
+        return error + self.alpha * code.abs().flatten(1).sum(1)
+
+
+@MODELS.register_module()
+class KAEncoder(nn.Module):
+    """Stage two: the frozen encoder, a connector on the teacher's side.
+
+    Args:
+        channels: As in stage one.
+        widths: As in stage one.
+        strides: As in stage one.
+        checkpoint: Checkpoint of stage one. None leaves the encoder as it was born,
+            for tests.
+        teacher: Name of the teacher, as in stage one.
+
+    Raises:
+        CheckpointError: There is no such file, no auto-encoder in it, or it belongs to
+            another teacher or has other sizes.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        widths: Sequence[int] = _WIDTHS,
+        strides: Sequence[int] = _STRIDES,
+        *,
+        checkpoint: str | None,
+        teacher: str = '',
+    ) -> None:
+        super().__init__()
+        self.channels = channels
+        self.encoder = _encoder(channels, widths, strides)
+        if checkpoint is None:
+            print_log(
+                '`KAEncoder` has no checkpoint of stage one, so its code is noise.',
+                logger='current',
+            )
+        else:
+            self._load(checkpoint, teacher)
+        self.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> KAEncoder:
+        """Stays in eval mode."""
+        del mode
+        super().train(False)
+        return self
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Returns the code ``(n k h' w')`` of a feature ``(n channels h w)``.
+
+        Raises:
+            ShapeError: The feature is no map, or has other channels.
+        """
+        _check_channels(self, feature, self.channels)
+        with torch.no_grad():
+            code: Tensor = self.encoder(feature)
+        return code
+
+    def _load(self, checkpoint: str, teacher: str) -> None:
+        if '://' not in checkpoint and not os.path.isfile(checkpoint):
+            raise CheckpointError(
+                f'`KAEncoder` finds no {checkpoint!r}. Train the auto-encoder first '
+                '(stage one), or set `checkpoint` to where its result is.'
+            )
+        state = weights_of(read_checkpoint(checkpoint))
+        mark = 'teacher_name'
+        prefixes = [
+            key[: -len(mark)]
+            for key in state
+            if key.endswith(mark) and f'{key[: -len(mark)]}encoder.0.0.weight' in state
+        ]
+        if len(prefixes) != 1:
+            raise CheckpointError(
+                f'{checkpoint!r} has {len(prefixes) or "no"} auto-encoders in it, but '
+                '`KAEncoder` needs the checkpoint of one `KAReconstructionLoss`.'
+            )
+        prefix = prefixes[0]
+        found = bytes(state[prefix + mark].tolist()).decode()
+        if found != teacher:
+            raise CheckpointError(
+                f'{checkpoint!r} encodes the features of the teacher {found!r}, but '
+                f'this one is {teacher!r}. Train an auto-encoder of this teacher.'
+            )
+        part = f'{prefix}encoder.'
+        weights = {k[len(part) :]: v for k, v in state.items() if k.startswith(part)}
+        ours = {k: tuple(v.shape) for k, v in self.encoder.state_dict().items()}
+        theirs = {k: tuple(v.shape) for k, v in weights.items()}
+        if ours != theirs:
+            name = next(k for k in {**ours, **theirs} if ours.get(k) != theirs.get(k))
+            raise CheckpointError(
+                f'{checkpoint!r} has an encoder of other sizes: `{name}` is '
+                f'{theirs.get(name)} there and {ours.get(name)} here. Give `channels`, '
+                '`widths` and `strides` as in stage one.'
+            )
+        self.encoder.load_state_dict(weights)
+
+
+@MODELS.register_module()
+class KAAdaptLoss(PairLoss):
+    r"""Distance of directions between the adapted student and the teacher's code.
+
+    .. math::
+        L = \frac{1}{N H W} \sum_{n,j} \left\lVert
+            \frac{C_f(F^S)_j}{\lVert C_f(F^S)_j \rVert_q}
+            - \frac{E(F^T)_j}{\lVert E(F^T)_j \rVert_q} \right\rVert_p
+
+    ``C_f`` is a ``mmkd_ext.ConvAdapter`` with ``kernel_size=3, norm=True, act=True``,
+    ``E`` a `KAEncoder`. A position whose feature is 0 throughout has no direction; it
+    stays 0 and gets no gradient.
+
+    Args:
+        p: Norm of the difference, >= 1 or ``inf``. The paper gives no value; 1 is
+            torchdistill's.
+        q: Norm that becomes 1, >= 1 or ``inf``; 2 is torchdistill's.
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> KAAdaptLoss()(torch.ones(2, 4, 3, 3), 5 * torch.ones(2, 4, 3, 3))
+        tensor(0.)
+    """
+
+    aligns: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
+
+    def __init__(self, p: float = 1.0, q: float = 2.0, **policy: Any) -> None:
+        super().__init__(**policy)
+        for name, order in (('p', p), ('q', q)):
+            if order != float('inf'):
+                check_range(name, order, low=1)
+        self.p = p
+        self.q = q
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the distance at each position ``(n h w)``."""
+        return unit_distance(student, teacher, p=self.p, q=self.q)
+
+
+@MODELS.register_module()
+class KAAffinityLoss(PairLoss):
+    r"""Distance between the affinities of the adapted student and the teacher's code.
+
+    .. math::
+        L = \frac{1}{N} \sum_{n,i} \lVert A^S_{ni} - A^T_{ni} \rVert_2, \quad
+        A_{ij} = \frac{1}{H W}
+                 \frac{\langle x_i, x_j \rangle}{\lVert x_i \rVert \lVert x_j \rVert}
+
+    No ``HW x HW`` matrix is made, see
+    :func:`~mmkd_ext.functional.affinity_row_distance`.
+    torchdistill normalises each channel over the positions instead; this follows the
+    paper.
+
+    Args:
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> x = torch.eye(2).reshape(1, 2, 1, 2)
+        >>> KAAffinityLoss()(x, torch.ones(1, 3, 1, 2))
+        tensor(1.)
+    """
+
+    free: ClassVar[frozenset[str]] = frozenset({'channels'})
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the distance of each row, times ``h w``, ``(n h w)``.
+
+        Their mean is the sum of the rows with the factor ``1 / (h w)`` of ``A``.
+        """
+        return affinity_row_distance(student, teacher)
+
+
+def _encoder(
+    channels: int, widths: Sequence[int], strides: Sequence[int]
+) -> nn.Sequential:
+    if not widths or len(widths) != len(strides):
+        raise ConfigError(
+            f'`widths` {tuple(widths)} and `strides` {tuple(strides)} must be as many, '
+            'one for each convolution of the encoder.'
+        )
+    for name, numbers in (
+        ('channels', [channels]),
+        ('widths', widths),
+        ('strides', strides),
+    ):
+        for number in numbers:
+            check_range(name, number, low=1)
+    return nn.Sequential(
+        *(
+            nn.Sequential(
+                nn.Conv2d(ins, outs, 3, stride, padding=1, bias=False),
+                nn.BatchNorm2d(outs),
+                nn.ReLU(),
+            )
+            for ins, outs, stride in zip([channels, *widths], widths, strides)
+        )
+    )
+
+
+def _as_bytes(text: str) -> Tensor:
+    """Text as a tensor, which is what every part of a state dict must be."""
+    return torch.tensor(list(text.encode()), dtype=torch.uint8)
+
+
+def _check_channels(module: nn.Module, feature: Tensor, channels: int) -> None:
+    if feature.dim() != 4 or feature.shape[1] != channels:
+        raise ShapeError(
+            f'`{type(module).__name__}` takes (n {channels} h w), but got '
+            f'{tuple(feature.shape)}; set its `channels`.'
+        )

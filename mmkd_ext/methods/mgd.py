@@ -1,0 +1,166 @@
+r"""MGD: Masked Generative Distillation.
+
+Yang, Li, Shao, Shi, Yuan, Yuan, ECCV 2022, `arXiv 2205.01529
+<https://arxiv.org/abs/2205.01529>`_. A feature method: part of the student's feature is
+masked at random, and two convolutions must generate the teacher's full feature from
+the rest.
+
+Recipe: detection on every FPN level with ``mask_ratio=0.65`` and weight 2e-5 for
+one-stage, 0.45 and 5e-7 for two-stage students; segmentation on the last stage with
+0.75 and 2e-5; classification on the last stage with ``mask='channel'``, 0.15 and 7e-5.
+Gradients clipped at norm 35 (``optim_wrapper.clip_grad``); for detection the student's
+neck and head start from the teacher's (``model.inherit``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from mmkd_ext.errors import ShapeError, check_choice, check_range
+from mmkd_ext.functional.masking import random_mask
+from mmkd_ext.functional.mimicry import squared_error
+from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ['MGDConnector', 'MGDLoss']
+
+
+@MODELS.register_module()
+class MGDConnector(nn.Module):
+    r"""Generates the teacher's feature from the student's with a random part masked.
+
+    .. math:: G(F) = W_2 * \operatorname{ReLU}(W_1 * (m \odot a(F)))
+
+    with 3x3 convolutions :math:`W`, a random mask :math:`m`, and a 1x1 convolution
+    :math:`a` where the channels differ, else nothing. For one level; give a pyramid one
+    for each with ``mmkd_ext.PerLevel``.
+
+    Masks are drawn in training mode alone, anew in each call. Without `seed` they come
+    from the default generator of the feature's device, which
+    ``mmkd_ext.ReproducibleStepHook`` seeds in every step. With `seed` they depend on
+    it, the number of the call, the size of the map and the rank, on nothing else, and
+    disturb no other random number; the number of the call is part of the checkpoint.
+
+    Args:
+        channels: Channels of the teacher's feature.
+        mask_ratio: Expected share that is masked, 0 to 1.
+        mask: ``'spatial'`` masks positions, ``'channel'`` masks channels.
+        seed: Seed of masks of its own.
+        in_channels: Channels of the student's feature, when they differ.
+
+    Examples:
+        >>> import torch
+        >>> connector = MGDConnector(channels=8, in_channels=4)
+        >>> connector(torch.randn(2, 4, 5, 6)).shape
+        torch.Size([2, 8, 5, 6])
+    """
+
+    calls: Tensor
+
+    def __init__(
+        self,
+        channels: int,
+        mask_ratio: float = 0.65,
+        mask: str = 'spatial',
+        *,
+        seed: int | None = None,
+        in_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_range('mask_ratio', mask_ratio, low=0, high=1)
+        check_choice('mask', mask, ('spatial', 'channel'))
+        self.in_channels = channels if in_channels is None else in_channels
+        self.mask_ratio, self.mask, self.seed = mask_ratio, mask, seed
+        differs = self.in_channels != channels
+        self.align = nn.Conv2d(self.in_channels, channels, 1) if differs else None
+        self.generation = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+        # The buffer puts the number into checkpoints; the plain one is what is read,
+        # because reading a buffer on a GPU would wait for it in every step.
+        self._calls = 0
+        if seed is not None:
+            self.register_buffer('calls', torch.zeros((), dtype=torch.long))
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Maps ``(n in_channels h w)`` to ``(n channels h w)``.
+
+        Raises:
+            ShapeError: The feature is no map, or has other channels.
+        """
+        if feature.dim() != 4 or feature.shape[1] != self.in_channels:
+            raise ShapeError(
+                f'`MGDConnector` takes (n {self.in_channels} h w), but got '
+                f'{tuple(feature.shape)}; set its `in_channels`, and put it into '
+                '`mmkd_ext.PerLevel` for a pyramid.'
+            )
+        if self.align is not None:
+            feature = self.align(feature)
+        if self.training:
+            generator = None if self.seed is None else self._generator(feature)
+            feature = feature * random_mask(
+                feature, self.mask_ratio, over=self.mask, generator=generator
+            )
+        return cast('Tensor', self.generation(feature))
+
+    def _generator(self, feature: Tensor) -> torch.Generator:
+        """Returns a generator for this call alone."""
+        rank = dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+        # levels have connectors of the same seed, so the size tells them apart
+        place = (self.seed, self._calls, *feature.shape[2:], rank)
+        digest = hashlib.blake2b(repr(place).encode(), digest_size=8).digest()
+        self._calls += 1
+        self.calls.fill_(self._calls)
+        generator = torch.Generator(feature.device)
+        return generator.manual_seed(int.from_bytes(digest, 'little') >> 1)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        if self.seed is not None:
+            self._calls = int(self.calls)
+
+    def extra_repr(self) -> str:
+        """Returns the settings of the mask, for printing."""
+        return f'mask_ratio={self.mask_ratio}, mask={self.mask!r}, seed={self.seed}'
+
+
+@MODELS.register_module()
+class MGDLoss(PairLoss):
+    r"""Squared difference to the teacher's feature, a sum divided by the images.
+
+    .. math:: L = \frac{1}{N} \sum (G(F^S) - F^T)^2
+
+    Goes with an :class:`MGDConnector` on the student's side. A sum over channels and
+    positions, so weights are small: the paper's are 2e-5 (one-stage detection and
+    segmentation), 5e-7 (two-stage detection) and 7e-5 (classification). Equals
+    mmrazor's ``MGDLoss``, whose weight is called ``alpha_mgd``.
+
+    Args:
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`; the weight is 2e-5 if not given.
+
+    Examples:
+        >>> import torch
+        >>> student, teacher = torch.ones(2, 8, 4, 4), torch.zeros(2, 8, 4, 4)
+        >>> MGDLoss(loss_weight=1.0)(student, teacher)
+        tensor(128.)
+    """
+
+    default_reduction: ClassVar[str] = 'batchmean'
+
+    def __init__(self, *, loss_weight: float = 2e-5, **policy: Any) -> None:
+        super().__init__(loss_weight=loss_weight, **policy)
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the squared differences ``(n c h w)``."""
+        return squared_error(student, teacher)

@@ -1,0 +1,228 @@
+r"""ReviewKD: Distilling Knowledge via Knowledge Review.
+
+Chen, Liu, Zhao, Jia, CVPR 2021, `arXiv 2104.09044 <https://arxiv.org/abs/2104.09044>`_.
+A feature method across levels: from the deepest level up, each level of the student is
+fused with those below it by attention, and what comes out follows the teacher's level,
+on the map itself and on coarse grids of it.
+
+Recipe: detection on all five FPN levels, 256 channels in the middle; weight 1.0 for
+Faster R-CNN R101 -> R50 and for RetinaNet, 1.2 for R101 -> R18, 2.0 for R50 ->
+MobileNetV2. Warm up with the link's ``schedule=dict(type='linear', ...)``. The authors
+count warm-up in epochs from 0, so that their first epoch has weight 0; counted in
+iterations, as here, the weight rises from the first step on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.functional.pooling import check_grids, pooled_error
+from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ['ReviewKDFusion', 'ReviewKDLoss']
+
+
+@MODELS.register_module()
+class ReviewKDFusion(nn.Module):
+    r"""Fuses each level of the student's pyramid with the deeper ones.
+
+    From the deepest level :math:`L` to the first:
+
+    .. math::
+        y_l &= \operatorname{BN}(W_l * F_l), \qquad
+        r_l = \operatorname{nearest}(z_{l+1}) \\
+        z_l &= a_l \odot y_l + b_l \odot r_l, \qquad
+        (a_l, b_l) = \sigma(A_l * [y_l, r_l]), \qquad z_L = y_L \\
+        G_l &= \operatorname{BN}(V_l * z_l)
+
+    :math:`W` and :math:`A` are 1x1, :math:`V` are 3x3 convolutions; the two attention
+    maps :math:`a, b` weigh a level against what came from below. :math:`G_l` is
+    compared with the teacher's level :math:`l`, :math:`z_l` goes on. As the authors'
+    detection code, it upsamples to the actual size of a level, so any input size will
+    do; their attention over concatenated maps is computed without concatenating them.
+
+    Args:
+        levels: Number of levels.
+        channels: Channels of the teacher's levels, a number for all or one for each.
+        mid_channels: Channels in which levels are fused.
+        in_channels: Channels of the student's levels; as the teacher's if not given.
+
+    Raises:
+        ConfigError: The numbers are not positive or not as many as the levels.
+
+    Examples:
+        >>> import torch
+        >>> fusion = ReviewKDFusion(levels=2, channels=8, mid_channels=4)
+        >>> [tuple(x.shape) for x in fusion((torch.randn(2, 8, 6, 10),
+        ...                                  torch.randn(2, 8, 3, 5)))]
+        [(2, 8, 6, 10), (2, 8, 3, 5)]
+    """
+
+    def __init__(
+        self,
+        levels: int,
+        channels: int | Sequence[int] = 256,
+        mid_channels: int = 256,
+        *,
+        in_channels: int | Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(levels, int) or levels < 1:
+            raise ConfigError(
+                f'`levels` of `ReviewKDFusion` must be >= 1, but is {levels!r}.'
+            )
+        after = _each_level('channels', channels, levels)
+        before = (
+            after
+            if in_channels is None
+            else _each_level('in_channels', in_channels, levels)
+        )
+        self.blocks = nn.ModuleList(
+            _FusionBlock(before[i], mid_channels, after[i], deepest=i == levels - 1)
+            for i in range(levels)
+        )
+
+    def forward(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Maps the levels, from large to small, to as many of the same sizes.
+
+        Raises:
+            ShapeError: The pyramid has another number of levels, or a level other
+                channels.
+        """
+        if not isinstance(pyramid, (list, tuple)) or len(pyramid) != len(self.blocks):
+            found = (
+                f'{len(pyramid)}'
+                if isinstance(pyramid, (list, tuple))
+                else type(pyramid).__name__
+            )
+            raise ShapeError(
+                f'`ReviewKDFusion` has levels={len(self.blocks)}, but got {found}; set '
+                '`levels`, or choose levels with `item`.'
+            )
+        fused: list[Tensor] = []
+        deeper = None
+        for index in reversed(range(len(pyramid))):
+            out, deeper = self.blocks[index](pyramid[index], deeper, index)
+            fused.append(out)
+        return tuple(reversed(fused))
+
+
+class _FusionBlock(nn.Module):
+    """Attention based fusion of one level with what comes from the deeper ones."""
+
+    def __init__(
+        self, in_channels: int, mid_channels: int, out_channels: int, *, deepest: bool
+    ) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(in_channels, mid_channels, 1, bias=False)
+        self.enter_norm = _BatchNorm(mid_channels)
+        self.attention = None if deepest else nn.Conv2d(2 * mid_channels, 2, 1)
+        self.leave = nn.Conv2d(mid_channels, out_channels, 3, padding=1, bias=False)
+        self.leave_norm = _BatchNorm(out_channels)
+        for conv in (self.enter, self.leave):
+            nn.init.kaiming_uniform_(conv.weight, a=1)
+
+    def forward(
+        self, level: Tensor, deeper: Tensor | None, index: int
+    ) -> tuple[Tensor, Tensor]:
+        """Returns what is compared, and what goes on to the next larger level."""
+        if level.dim() != 4 or level.shape[1] != self.enter.in_channels:
+            raise ShapeError(
+                f'Level {index} of `ReviewKDFusion` takes '
+                f'(n {self.enter.in_channels} h w), but got {tuple(level.shape)}; set '
+                '`in_channels`.'
+            )
+        fused = self.enter_norm(self.enter(level))
+        if self.attention is not None and deeper is not None:
+            fused = self._fuse(self.attention, fused, deeper)
+        return self.leave_norm(self.leave(fused)), fused
+
+    @staticmethod
+    def _fuse(attention: nn.Conv2d, level: Tensor, deeper: Tensor) -> Tensor:
+        """Weighs both by two maps of attention.
+
+        A 1x1 convolution of both, concatenated, is a sum of one of each; and it may be
+        applied before upsampling. So the largest maps, twice as wide, never exist.
+        """
+        size = level.shape[2:]
+        of_level, of_deeper = attention.weight.chunk(2, 1)
+        scores = F.conv2d(level, of_level, attention.bias) + F.interpolate(
+            F.conv2d(deeper, of_deeper), size
+        )
+        mine, theirs = scores.sigmoid().chunk(2, 1)
+        return level * mine + F.interpolate(deeper, size) * theirs
+
+
+class _BatchNorm(nn.BatchNorm2d):
+    """Normalises a single value by the running statistics: alone it has no variance.
+
+    That is one image whose deepest level is one position.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == x.shape[1]:
+            return F.batch_norm(
+                x,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                eps=self.eps,
+            )
+        return super().forward(x)
+
+
+def _each_level(name: str, value: int | Sequence[int], levels: int) -> list[int]:
+    found = [value] * levels if isinstance(value, int) else list(value)
+    if len(found) != levels or not all(isinstance(c, int) and c >= 1 for c in found):
+        raise ConfigError(
+            f'`{name}` of `ReviewKDFusion` must be a number >= 1, or one for each of '
+            f'{levels} levels, but is {value!r}.'
+        )
+    return found
+
+
+@MODELS.register_module()
+class ReviewKDLoss(PairLoss):
+    r"""Hierarchical context loss: squared difference of maps and of averages on grids.
+
+    .. math::
+        L = \sum_l \frac{\sum_j 2^{-j} \operatorname{mse}(P_j G_l, P_j F^T_l)}
+                        {\sum_j 2^{-j}}
+
+    :math:`P_0` leaves a map as it is; the next average it on grids of 4x4, 2x2 and 1x1
+    cells, as far as those are smaller than the map in both directions. Goes with a
+    :class:`ReviewKDFusion` on the student's side. A constant difference ``d`` costs
+    ``d**2`` at any size.
+
+    The authors' code compares the grid with the height alone: equal wherever a map is
+    square or wider than high; on narrow maps it averages over repeated columns.
+
+    Args:
+        grids: Cells along each side of a grid, falling.
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> student, teacher = torch.ones(2, 8, 6, 4), torch.zeros(2, 8, 6, 4)
+        >>> ReviewKDLoss()(student, teacher)
+        tensor(1.)
+    """
+
+    def __init__(self, grids: Sequence[int] = (4, 2, 1), **policy: Any) -> None:
+        super().__init__(**policy)
+        check_grids(grids)
+        self.grids = tuple(grids)
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the distance of each channel ``(n c)``."""
+        return pooled_error(student, teacher, grids=self.grids)

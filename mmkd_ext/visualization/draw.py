@@ -1,0 +1,179 @@
+"""From a distillation and images to figures; what the tool and the hook share."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mmkd_ext.errors import ConfigError
+from mmkd_ext.visualization.columns import rows_of
+from mmkd_ext.visualization.figure import Page, draw
+from mmkd_ext.visualization.probe import (
+    Comparison,
+    check_levels,
+    choose_links,
+    level_count,
+    look,
+    sides_of,
+    tap_of,
+    undisturbed,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from mmkd_ext.algorithms.teacher_distill import TeacherDistill
+    from mmkd_ext.distillers.links import Tap
+    from mmkd_ext.visualization.samples import Picture, Pictures
+
+__all__ = ['Figure', 'chosen_links', 'draw_pictures']
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure.
+
+    Args:
+        link: Name of the link.
+        index: Place of the image in its data set.
+        image: RGB ``(h w 3)``, from 0 to 255.
+    """
+
+    link: str
+    index: int
+    image: NDArray[Any]
+
+
+def chosen_links(
+    algorithm: TeacherDistill,
+    links: Sequence[str] | None = None,
+    levels: Sequence[int] | None = None,
+) -> list[str]:
+    """Returns the names of the links that will be drawn.
+
+    Args:
+        algorithm: The distillation.
+        links: What is asked for; None for all that compare maps.
+        levels: Which levels of each.
+
+    Raises:
+        ConfigError: There is no such link or level, or no link compares maps.
+    """
+    distiller = algorithm.distiller
+    names = choose_links(distiller, links)
+    if links is None:
+        names = [name for name in names if level_count(distiller, name)]
+        if not names:
+            raise ConfigError(
+                'No link compares maps (n c h w), so there is nothing to draw: '
+                f'{[link.name for link in distiller.links]}.'
+            )
+        # links that compare fewer levels show those that they have
+        deepest = max(names, key=lambda name: level_count(distiller, name))
+        check_levels(distiller, [deepest], levels)
+    else:
+        check_levels(distiller, names, levels)
+    return names
+
+
+def draw_pictures(
+    algorithm: TeacherDistill,
+    pictures: Pictures,
+    indices: Sequence[int],
+    *,
+    links: Sequence[str] | None = None,
+    levels: Sequence[int] | None = None,
+    when: str = '',
+    own_scales: bool = False,
+) -> Iterator[Figure]:
+    """Yields a figure for each image and link.
+
+    Args:
+        algorithm: The distillation, whose state stays as it is.
+        pictures: Where images come from.
+        indices: Which images.
+        links: Names of links; None for all that compare maps.
+        levels: Levels of each; None for all.
+        when: What the weights are, for the title.
+        own_scales: Give each map a scale of its own; by default teacher and student
+            share one.
+    """
+    names = chosen_links(algorithm, links, levels)
+    for index in indices:
+        with undisturbed(algorithm):
+            picture = pictures.load(index, algorithm)
+            found = look(algorithm, picture.inputs, picture.data_samples, names)
+        for comparison in found:
+            count = len(comparison.levels)
+            shown = [x for x in range(count) if levels is None or x in levels]
+            if not shown:
+                continue
+            page = _page(
+                algorithm, comparison, picture, pictures, shown, when, own_scales
+            )
+            yield Figure(comparison.link.name, index, draw(page))
+
+
+def _page(
+    algorithm: TeacherDistill,
+    comparison: Comparison,
+    picture: Picture,
+    pictures: Pictures,
+    levels: Sequence[int],
+    when: str,
+    own_scales: bool,
+) -> Page:
+    rows = rows_of(
+        comparison,
+        algorithm.architecture,
+        levels=levels,
+        palette=pictures.palette,
+        truth=picture.truth,
+        own_scales=own_scales,
+    )
+    link = comparison.link
+    taps = [tap for tap in (tap_of(link, key) for key in sides_of(link)) if tap]
+    plan = next((p for p in algorithm.distiller.plans if p.name == link.name), None)
+    name = f' ({picture.name})' if picture.name else ''
+    parts = [
+        f'image {picture.index} of {pictures.split}{name}',
+        when,
+        '' if comparison.total is None else f'loss on it {comparison.total:.4g}',
+    ]
+    notes = [f'{tap.of}: {_place(algorithm, tap)}' for tap in taps]
+    if plan is not None and plan.alignment != 'none':
+        notes.append(f'student aligned: {_shortened(plan.alignment)}')
+    single = len(rows) == 1 or any(row.below for row in rows)
+    return Page(
+        f'{link.name}: {type(comparison.loss).__name__}',
+        '  ·  '.join(part for part in [*parts, *(notes if single else [])] if part),
+        picture,
+        rows,
+        pictures.classes,
+        pictures.palette,
+        notes,
+    )
+
+
+def _place(algorithm: TeacherDistill, tap: Tap) -> str:
+    """Says where a tap is, and what it passes through."""
+    part = '' if tap.item is None else f', item {tap.item}'
+    if tap.connector is None:
+        return f'{tap.source}{part}'
+    connector = algorithm.distiller.connectors[tap.connector]
+    return f'{tap.source}{part}, through {type(connector).__name__}'
+
+
+def _shortened(alignment: str) -> str:
+    """Returns a description with equal parts counted.
+
+    Examples:
+        >>> _shortened('1x1 conv 2->4, 1x1 conv 2->4, bilinear to the teacher')
+        '2 times 1x1 conv 2->4, bilinear to the teacher'
+    """
+    counts = Counter(alignment.split(', '))
+    return ', '.join(
+        f'{count} times {part}' if count > 1 else part for part, count in counts.items()
+    )

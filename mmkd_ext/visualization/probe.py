@@ -1,0 +1,261 @@
+"""Looking at a distillation from outside: what each link compares on one batch."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mmkd_ext.distillers.links import BATCH, STUDENT
+from mmkd_ext.distillers.taps import Recorder
+from mmkd_ext.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from mmkd_ext.algorithms.teacher_distill import TeacherDistill
+    from mmkd_ext.distillers.link_distiller import LinkDistiller
+    from mmkd_ext.distillers.links import Link, Tap
+
+__all__ = [
+    'Comparison',
+    'check_levels',
+    'choose_links',
+    'level_count',
+    'look',
+    'sides_of',
+    'tap_of',
+    'undisturbed',
+]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the loss of one link gets on one batch.
+
+    Args:
+        link: The link.
+        loss: Its loss, a copy of the one that trains.
+        values: Arguments of the loss, after connectors and alignment.
+        levels: Student's and teacher's map ``(n c h w)`` of each level.
+        regions: Maps ``(n h w)`` of each level that go into the loss beside them, by
+            what made them; those of other links on the same levels too.
+        total: What the loss says to it, without the weight schedule; None if it says
+            no single number.
+    """
+
+    link: Link
+    loss: nn.Module
+    values: dict[str, Any]
+    levels: list[tuple[Tensor, Tensor]]
+    regions: dict[str, list[Tensor]]
+    total: float | None
+
+
+def look(
+    algorithm: TeacherDistill,
+    inputs: Tensor,
+    data_samples: Any,
+    links: Iterable[str] | None = None,
+) -> list[Comparison]:
+    """Runs student and teachers in eval mode and returns what the links compare.
+
+    Nothing of the algorithm changes: modes, statistics, generators and the global
+    random numbers are afterwards what they were. Connectors and losses, which may keep
+    generators and counters of their own, work on copies.
+
+    Args:
+        algorithm: The distillation.
+        inputs: Normalised batch ``(n c h w)``.
+        data_samples: Its samples.
+        links: Names of the links; None for all that compare maps.
+    """
+    with undisturbed(algorithm), torch.no_grad():
+        distiller = _copy_of(algorithm.distiller)
+        chosen = [one for one in distiller.links if links is None or one.name in links]
+        batch = {'inputs': inputs, 'data_samples': data_samples}
+        for name, teacher in algorithm.teachers.items():
+            if name in distiller.recorders:
+                teacher.run(distiller.recorders[name], inputs, data_samples)
+        recorder = distiller.recorders.get(STUDENT)
+        if recorder is not None:
+            with recorder.recording(algorithm.architecture, stop=True):
+                algorithm.architecture(
+                    inputs, data_samples, mode=algorithm.student_mode
+                )
+        values = {link.name: distiller.sides(link, batch) for link in distiller.links}
+        regions: dict[str, list[Tensor]] = {}
+        for link in distiller.links:
+            regions.update(_regions(distiller, link, values[link.name]))
+        found = [_compare(distiller, one, values[one.name], regions) for one in chosen]
+    return [one for one in found if links is not None or one.levels]
+
+
+def _compare(
+    distiller: LinkDistiller,
+    link: Link,
+    values: dict[str, Any],
+    regions: dict[str, list[Tensor]],
+) -> Comparison:
+    loss = distiller.distill_losses[link.name]
+    student, teacher = (values.get(key or '') for key in sides_of(link))
+    levels = _maps(student, teacher)
+    sizes = [level.shape[2:] for level, _ in levels]
+    fitting = {
+        title: region
+        for title, region in regions.items()
+        if _regions(distiller, link, values)
+        and [values.shape[1:] for values in region] == sizes
+    }
+    total = loss(**values)
+    single = isinstance(total, Tensor) and total.numel() == 1
+    return Comparison(
+        link, loss, values, levels, fitting, float(total) if single else None
+    )
+
+
+def _regions(
+    distiller: LinkDistiller, link: Link, values: dict[str, Any]
+) -> dict[str, list[Tensor]]:
+    """Returns a link's arguments that are maps ``(n h w)`` of every level."""
+    found = {}
+    for key, value in values.items():
+        levels = [value] if isinstance(value, Tensor) else value
+        if (
+            key not in sides_of(link)
+            and isinstance(levels, (list, tuple))
+            and levels
+            and all(isinstance(one, Tensor) and one.dim() == 3 for one in levels)
+        ):
+            connector = link.taps[key].connector
+            title = key
+            if connector is not None:
+                title = type(distiller.connectors[connector]).__name__
+            found[title] = list(levels)
+    return found
+
+
+def sides_of(link: Link) -> tuple[str | None, str | None]:
+    """Returns the names of the arguments that hold student and teacher.
+
+    ``preds_S`` and ``preds_T``; in losses of others, the first of each.
+    """
+    return (
+        _argument(link, 'preds_S', lambda tap: tap.of == STUDENT),
+        _argument(link, 'preds_T', lambda tap: tap.of not in (STUDENT, BATCH)),
+    )
+
+
+def _argument(link: Link, usual: str, fits: Any) -> str | None:
+    if usual in link.taps:
+        return usual
+    return next((key for key, tap in link.taps.items() if fits(tap)), None)
+
+
+def tap_of(link: Link, key: str | None) -> Tap | None:
+    """Returns the tap of an argument."""
+    return None if key is None else link.taps.get(key)
+
+
+def _maps(student: Any, teacher: Any) -> list[tuple[Tensor, Tensor]]:
+    """Pairs the levels; none where a side holds no maps."""
+    sides = [
+        [side] if isinstance(side, Tensor) else list(side)
+        for side in (student, teacher)
+        if isinstance(side, (Tensor, list, tuple))
+    ]
+    if len(sides) < 2 or len(sides[0]) != len(sides[1]):
+        return []
+    pairs = list(zip(*sides))
+    flat = [level for pair in pairs for level in pair]
+    drawable = all(isinstance(x, Tensor) and x.dim() == 4 for x in flat)
+    return pairs if drawable else []
+
+
+# ---- before anything runs ----------------------------------------------------------
+
+
+def choose_links(distiller: LinkDistiller, names: Iterable[str] | None) -> list[str]:
+    """Returns the names of the links to draw.
+
+    Args:
+        distiller: The distiller.
+        names: What is asked for; None for all.
+
+    Raises:
+        ConfigError: There is no such link.
+    """
+    known = [link.name for link in distiller.links]
+    for name in names or ():
+        if name not in known:
+            raise ConfigError(
+                f'There is no link {name!r}; the config has {known}.'
+                f'{did_you_mean(name, known)}'
+            )
+    return known if names is None else list(dict.fromkeys(names))
+
+
+def level_count(distiller: LinkDistiller, name: str) -> int:
+    """Returns how many levels of maps a link compares in the dry run, 0 for no maps."""
+    link = next(one for one in distiller.links if one.name == name)
+    shapes = next((p.shapes for p in distiller.plans if p.name == name), {})
+    counts = []
+    for key in sides_of(link):
+        shape = shapes.get(key or '')
+        levels = shape if isinstance(shape, list) else [shape]
+        maps = all(isinstance(one, tuple) and len(one) == 4 for one in levels)
+        counts.append(len(levels) if maps else 0)
+    return min(counts)
+
+
+def check_levels(
+    distiller: LinkDistiller, names: Iterable[str], levels: Iterable[int] | None
+) -> None:
+    """Raises `ConfigError` where a link has no maps, or no such level."""
+    for name in names:
+        count = level_count(distiller, name)
+        if not count:
+            raise ConfigError(
+                f'The link {name!r} compares no maps (n c h w), so there is nothing to '
+                'draw over a picture. Choose others with `links`.'
+            )
+        for level in levels or ():
+            if not 0 <= level < count:
+                raise ConfigError(
+                    f'The link {name!r} has {count} level(s), 0 to {count - 1}, but '
+                    f'level {level} is asked for.'
+                )
+
+
+# ---- leaving no trace --------------------------------------------------------------
+
+
+def _copy_of(distiller: LinkDistiller) -> LinkDistiller:
+    """Returns a copy in eval mode that records on its own."""
+    recorders = {
+        owner: Recorder(owner, one.taps) for owner, one in distiller.recorders.items()
+    }
+    # the memo says that these were copied already
+    twin: LinkDistiller = copy.deepcopy(distiller, {id(distiller.recorders): recorders})
+    return twin.eval()
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Puts the model into eval mode, then modes and random numbers back."""
+    modes = [(module, module.training) for module in model.modules()]
+    states = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            random.setstate(states[0])
+            np.random.set_state(states[1])

@@ -1,0 +1,136 @@
+"""Parts of a student that start as those of its teacher."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from mmengine.logging import MessageHub
+
+from mmkd_ext.algorithms.inherit import inherit_weights, plan_inheritance
+from mmkd_ext.errors import ConfigError
+from mmkd_ext.registry import MODELS
+from mmkd_ext.testing.toy import ToyModel
+
+LINK = dict(
+    loss=dict(type='mmkd_ext.KDLoss'),
+    preds_S=dict(of='student', at='head.conv_seg'),
+    preds_T=dict(of='teacher', at='head.conv_seg'),
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_runner():
+    MessageHub.get_current_instance().runtime_info.clear()
+
+
+def algorithm(**more):
+    return MODELS.build(
+        dict(
+            type='mmkd_ext.TeacherDistill',
+            architecture=dict(type='mmkd_ext.ToyModel', channels=8),
+            teacher=dict(type='mmkd_ext.ToyModel', channels=8),
+            distiller=dict(type='mmkd_ext.LinkDistiller', links={'loss_kd': LINK}),
+            **more,
+        )
+    )
+
+
+def start(model):
+    model.init_weights()
+    return model.student.state_dict(), model.teacher.state_dict()
+
+
+def test_the_parts_that_are_named_start_as_the_teachers():
+    student, teacher = start(algorithm(inherit=['neck', 'head']))
+    for key, value in student.items():
+        same = torch.equal(value, teacher[key])
+        if key.startswith(('neck.', 'head.')):
+            assert same, key
+        elif key.endswith('conv.weight'):
+            assert not same, key
+
+
+def test_without_it_nothing_is_copied():
+    student, teacher = start(algorithm())
+    key = 'neck.convs.0.weight'
+    assert not torch.equal(student[key], teacher[key])
+
+
+def test_copies_and_does_not_share():
+    model = algorithm(inherit=['neck'])
+    student, teacher = start(model)
+    student['neck.convs.0.weight'].zero_()
+    assert teacher['neck.convs.0.weight'].any()
+
+
+def test_comes_after_the_checkpoints_of_both(tmp_path):
+    files = {}
+    for name in ('student', 'teacher'):
+        model = ToyModel(channels=8)
+        files[name] = str(tmp_path / f'{name}.pth')
+        torch.save({'state_dict': model.state_dict()}, files[name])
+    model = algorithm(
+        inherit=['neck'], student_ckpt=files['student'], teacher_ckpt=files['teacher']
+    )
+    student, _ = start(model)
+    wanted = {
+        name: torch.load(file, weights_only=True)['state_dict']
+        for name, file in files.items()
+    }
+    key, other = 'neck.convs.0.weight', 'head.conv.weight'
+    assert torch.equal(student[key], wanted['teacher'][key])
+    assert torch.equal(student[other], wanted['student'][other])
+
+
+def test_what_differs_in_shape_stays_and_is_reported_with_the_reason():
+    student, teacher = ToyModel(channels=8, classes=4), ToyModel(channels=8, classes=6)
+    before = student.head.conv_seg.weight.clone()
+    report = plan_inheritance(student, teacher, ['head'])
+    inherit_weights(student, teacher, report)
+    assert torch.equal(student.head.conv.weight, teacher.head.conv.weight)
+    assert torch.equal(student.head.conv_seg.weight, before)
+    reasons = dict(report.kept)
+    assert reasons['head.conv_seg.bias'] == '(4,) here, (6,) in the teacher'
+    text = report.describe()
+    assert f'{len(report.copied)} of {len(report.copied) + 2} tensors' in text
+    assert 'kept `head.conv_seg.weight`' in text
+
+
+def test_what_the_teacher_has_not_is_said():
+    student, teacher = ToyModel(levels=4), ToyModel(levels=3)
+    report = plan_inheritance(student, teacher, ['neck'])
+    assert dict(report.kept)['neck.convs.3.weight'] == 'the teacher has none'
+
+
+def test_a_part_inside_another_counts_once():
+    student, teacher = ToyModel(), ToyModel()
+    assert plan_inheritance(student, teacher, ['neck', 'neck.convs']) == (
+        plan_inheritance(student, teacher, ['neck'])
+    )
+
+
+def test_a_typo_names_both_models_and_what_is_near():
+    with pytest.raises(ConfigError) as error:
+        algorithm(inherit=['nekc', 'head'])
+    text = str(error.value)
+    assert "`model.inherit[0]`: the student has no module 'nekc'" in text
+    assert "the teacher has no module 'nekc'" in text
+    assert 'Did you mean `neck`?' in text
+    assert 'model.inherit[1]' not in text
+
+
+def test_a_part_of_which_nothing_agrees_is_an_error():
+    student, teacher = ToyModel(channels=8), ToyModel(channels=12)
+    with pytest.raises(ConfigError, match=r'nothing of `neck` agrees .*\(8, 8, 1, 1\)'):
+        plan_inheritance(student, teacher, ['neck'])
+
+
+def test_a_part_without_weights_is_an_error():
+    with pytest.raises(ConfigError, match='it has no weights'):
+        plan_inheritance(ToyModel(), ToyModel(), ['head.dropout'])
+
+
+@pytest.mark.parametrize('modules', ['neck', [], True, {'neck': 'neck'}])
+def test_must_be_a_list(modules):
+    with pytest.raises(ConfigError, match=r'`model.inherit`: must be a list of modu'):
+        algorithm(inherit=modules)

@@ -1,0 +1,297 @@
+"""What the affinity distances promise: dense forms, invariances, gradients, numbers."""
+
+from __future__ import annotations
+
+from math import inf, sqrt
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.functional import (
+    affinity_row_distance,
+    affinity_squared_distance,
+    unit_distance,
+)
+
+CALM = settings(derandomize=True, deadline=None, max_examples=30, database=None)
+SEEDS = st.integers(0, 2**31)
+BOTH = pytest.mark.parametrize(
+    'distance', [affinity_row_distance, affinity_squared_distance])
+
+
+def noise(*shape, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def rotation(size, seed=0):
+    return torch.linalg.qr(noise(size, size, seed=seed))[0]
+
+
+def dense(student, teacher, distance):
+    """The same with (HW)x(HW) matrices, as the papers write it."""
+    x, y = (F.normalize(side.flatten(2)) for side in (student, teacher))
+    apart = x.transpose(1, 2) @ x - y.transpose(1, 2) @ y
+    if distance is affinity_row_distance:
+        return apart.norm(dim=2).reshape(student.shape[0], *student.shape[2:])
+    return apart.square().sum((1, 2))
+
+
+def with_gradients(distance, student, teacher, learns=True):
+    sides = [side.clone().requires_grad_(needed)
+             for side, needed in ((student, True), (teacher, learns))]
+    value = distance(*sides)
+    # every item pulls with a weight of its own
+    weight = torch.linspace(0.5, 2, value.numel(), dtype=value.dtype)
+    (value.flatten() * weight).sum().backward()
+    return [value.detach(), *(side.grad for side in sides if side.requires_grad)]
+
+
+# ---- the dense form -----------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize('learns', [True, False])
+@pytest.mark.parametrize('size', [(2, 3), (5, 7)])
+def test_equals_the_dense_form_with_its_gradients(distance, size, learns):
+    student, teacher = noise(2, 3, *size), noise(2, 4, *size, seed=1)
+    found = with_gradients(distance, student, teacher, learns)
+    wanted = with_gradients(
+        lambda s, t: dense(s, t, distance), student, teacher, learns)
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+@BOTH
+def test_equals_the_dense_form_over_several_chunks(distance, monkeypatch):
+    monkeypatch.setattr('mmkd_ext.functional.affinity._CHUNK', 8)
+    student, teacher = noise(2, 3, 5, 7), noise(2, 4, 5, 7, seed=1)
+    torch.testing.assert_close(
+        with_gradients(distance, student, teacher),
+        with_gradients(lambda s, t: dense(s, t, distance), student, teacher),
+        rtol=1e-9, atol=1e-9)
+
+
+@BOTH
+@pytest.mark.parametrize('apart', [1.0, 1e-2])
+def test_float32_equals_the_dense_form_in_float64_to_a_hundred_thousandth(
+        distance, apart):
+    # also where student and teacher nearly agree, and the three terms nearly cancel
+    student = noise(2, 16, 12, 20)
+    teacher = student + apart * noise(2, 16, 12, 20, seed=1)
+    student, teacher = student.float(), teacher.float()
+    found = with_gradients(distance, student, teacher)
+    wanted = with_gradients(lambda s, t: dense(s, t, distance), student.double(),
+                            teacher.double())
+    for one, other in zip(found, wanted):
+        assert one.dtype == torch.float32
+        assert (one - other).norm() <= 1e-5 * other.norm()
+
+
+@BOTH
+def test_makes_no_matrix_of_positions(distance):
+    # 4 channels, 128 x 128 positions: the matrix would be 2 GiB, the map is 512 KiB
+    student, teacher = (noise(1, 4, 128, 128, seed=s, dtype=torch.float32)
+                        for s in (0, 1))
+    made = []
+
+    class Watch(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor):
+                made.append(out.numel())
+            return out
+
+    with Watch():
+        distance(student.requires_grad_(), teacher).sum().backward()
+    assert max(made) <= 4 * 128 * 128
+    assert student.grad.isfinite().all()
+
+
+# ---- closed forms and properties ----------------------------------------------------
+
+
+def test_a_flat_student_and_orthogonal_teachers_differ_by_the_root_of_the_others():
+    # by hand: rows of ones against rows of the identity, m = 6
+    student, teacher = torch.ones(1, 2, 2, 3), torch.eye(6).reshape(1, 6, 2, 3)
+    torch.testing.assert_close(affinity_row_distance(student, teacher),
+                               torch.full((1, 2, 3), sqrt(5)))
+    torch.testing.assert_close(affinity_squared_distance(student, teacher),
+                               torch.tensor([30.0]))
+
+
+def test_opposite_features_differ_most():
+    # by hand: cosines of 1 and -1 for two positions of opposite sign
+    student = torch.tensor([1.0, -1.0]).reshape(1, 1, 1, 2)
+    teacher = torch.tensor([1.0, 1.0]).reshape(1, 1, 1, 2)
+    assert affinity_row_distance(student, teacher).tolist() == [[[2.0, 2.0]]]
+    assert affinity_squared_distance(student, teacher).tolist() == [8.0]
+
+
+@BOTH
+@CALM
+@given(SEEDS, st.floats(0.01, 100))
+def test_a_rotated_and_scaled_teacher_is_no_distance_away(distance, seed, scale):
+    teacher = noise(2, 4, 3, 5, seed=seed)
+    student = scale * torch.einsum('dc,nchw->ndhw', rotation(4, seed), teacher)
+    assert distance(student, teacher).abs().max() <= 1e-10
+
+
+@BOTH
+@CALM
+@given(SEEDS)
+def test_is_symmetric_positive_and_zero_at_equality(distance, seed):
+    student, teacher = noise(2, 3, 3, 4, seed=seed), noise(2, 5, 3, 4, seed=seed + 1)
+    there, back = distance(student, teacher), distance(teacher, student)
+    torch.testing.assert_close(there, back, rtol=1e-9, atol=1e-9)
+    assert (there > 0).all()
+    assert not distance(student, student.clone()).any()
+
+
+@CALM
+@given(SEEDS)
+def test_squared_rows_sum_to_the_squared_distance(seed):
+    student, teacher = noise(2, 2, 3, 4, seed=seed), noise(2, 5, 3, 4, seed=seed + 1)
+    torch.testing.assert_close(
+        affinity_row_distance(student, teacher).square().sum((1, 2)),
+        affinity_squared_distance(student, teacher))
+
+
+@CALM
+@given(SEEDS)
+def test_rows_move_with_the_positions(seed):
+    student, teacher = noise(1, 3, 2, 6, seed=seed), noise(1, 3, 2, 6, seed=seed + 1)
+    order = torch.randperm(6, generator=torch.Generator().manual_seed(seed))
+    torch.testing.assert_close(
+        affinity_row_distance(student[..., order], teacher[..., order]),
+        affinity_row_distance(student, teacher)[..., order])
+
+
+@BOTH
+def test_one_position_relates_to_itself_alone(distance):
+    assert distance(noise(2, 3, 1, 1), noise(2, 4, 1, 1, seed=1)).max() <= 1e-15
+
+
+# ---- gradients ----------------------------------------------------------------------
+
+
+@BOTH
+@pytest.mark.parametrize('size', [(1, 3), (3, 4)])
+def test_gradient_is_right(distance, size):
+    student, teacher = noise(2, 2, *size), noise(2, 3, *size, seed=1)
+    assert torch.autograd.gradcheck(
+        distance, (student.requires_grad_(), teacher.requires_grad_()))
+
+
+@pytest.mark.parametrize('size', [(1, 3), (3, 4)])
+def test_lengths_may_be_constants_in_the_backward_pass(size):
+    student, teacher = noise(2, 2, *size), noise(2, 3, *size, seed=1)
+    student.requires_grad_()
+    value = affinity_squared_distance(student, teacher, norm_gradient=False)
+    torch.testing.assert_close(value, affinity_squared_distance(student, teacher))
+    unit = student / student.detach().norm(dim=1, keepdim=True)
+    other = F.normalize(teacher).flatten(2)
+    x = unit.flatten(2)
+    (x.transpose(1, 2) @ x - other.transpose(1, 2) @ other).square().sum().backward()
+    wanted, student.grad = student.grad, None
+    value.sum().backward()
+    torch.testing.assert_close(student.grad, wanted)
+
+
+@BOTH
+def test_equal_sides_give_no_gradient_but_a_number(distance):
+    student = noise(2, 3, 3, 4).float().requires_grad_()
+    distance(student, student.detach().clone()).sum().backward()
+    assert student.grad.isfinite().all()
+    assert student.grad.abs().max() < 1e-4
+
+
+@BOTH
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
+def test_features_of_length_zero_get_no_gradient_but_a_number(distance, dtype):
+    student, teacher = noise(2, 3, 3, 4, dtype=dtype), noise(2, 3, 3, 4, dtype=dtype)
+    student[0, :, 1, 1] = 0
+    teacher[1] = 0
+    value, *slopes = with_gradients(distance, student, teacher)
+    assert value.isfinite().all()
+    assert all(slope.isfinite().all() for slope in slopes)
+    assert not slopes[0][0, :, 1, 1].any()
+
+
+@BOTH
+@pytest.mark.parametrize('scale', [1e-8, 1e30])
+@pytest.mark.parametrize('size', [(1, 3), (3, 4)])
+def test_no_feature_is_too_small_or_large(distance, scale, size):
+    student, teacher = (noise(1, 3, *size, seed=s, dtype=torch.float32) for s in (0, 1))
+    torch.testing.assert_close(distance(scale * student, teacher),
+                               distance(student, teacher))
+
+
+@BOTH
+def test_any_memory_format_gives_the_same(distance):
+    student, teacher = noise(2, 3, 4, 5), noise(2, 4, 4, 5, seed=1)
+    swapped = [side.contiguous(memory_format=torch.channels_last)
+               for side in (student, teacher)]
+    torch.testing.assert_close(with_gradients(distance, *swapped),
+                               with_gradients(distance, student, teacher))
+
+
+@BOTH
+def test_an_empty_batch_has_no_items(distance):
+    assert distance(torch.zeros(0, 3, 4, 4), torch.zeros(0, 2, 4, 4)).shape[0] == 0
+
+
+@BOTH
+@pytest.mark.parametrize(('axis', 'shape'), [
+    ('n', (3, 3, 4, 5)), ('h', (2, 3, 1, 5)), ('w', (2, 3, 4, 6))])
+def test_names_the_axis_that_differs(distance, axis, shape):
+    with pytest.raises(ShapeError, match=rf'Axis `{axis}` differs: `teacher` '):
+        distance(torch.zeros(2, 3, 4, 5), torch.zeros(shape))
+
+
+# ---- directions ---------------------------------------------------------------------
+
+
+@CALM
+@given(SEEDS, st.floats(0.01, 100), st.sampled_from([1.0, 2.0, inf]),
+       st.sampled_from([1.0, 2.0, 4.0, inf]))
+def test_the_length_of_a_feature_does_not_count(seed, scale, p, q):
+    student, teacher = noise(2, 3, 2, 3, seed=seed), noise(2, 3, 2, 3, seed=seed + 1)
+    found = unit_distance(scale * student, teacher, p=p, q=q)
+    torch.testing.assert_close(found, unit_distance(student, teacher, p=p, q=q))
+    assert unit_distance(scale * teacher, teacher, p=p, q=q).max() < 1e-12
+
+
+@pytest.mark.parametrize('q', [1.0, 2.0, inf])
+def test_opposite_directions_differ_by_two_in_their_own_norm(q):
+    student = noise(2, 3, 2, 3)
+    torch.testing.assert_close(unit_distance(student, -3 * student, p=q, q=q),
+                               torch.full((2, 2, 3), 2.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize('p', [1.0, 2.0, 3.0])
+@pytest.mark.parametrize('q', [1.0, 2.0, 3.0])
+def test_gradient_of_directions_is_right(p, q):
+    student = noise(2, 3, 1, 2).requires_grad_()
+    teacher = noise(2, 3, 1, 2, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda s, t: unit_distance(s, t, p=p, q=q),
+                                    (student, teacher))
+
+
+def test_a_feature_without_direction_gets_no_gradient_but_a_number():
+    student = torch.zeros(1, 3, 1, 2, requires_grad=True)
+    value = unit_distance(student, torch.ones(1, 3, 1, 2))
+    torch.testing.assert_close(value, torch.full((1, 1, 2), sqrt(3)))
+    value.sum().backward()
+    assert not student.grad.any()
+
+
+@pytest.mark.parametrize('order', [0.5, -1, float('nan'), '2', -inf])
+@pytest.mark.parametrize('name', ['p', 'q'])
+def test_refuses_what_is_no_norm(name, order):
+    x = torch.zeros(1, 2, 2, 2)
+    with pytest.raises(ConfigError, match=f'`{name}` must be a number >= 1'):
+        unit_distance(x, x, **{name: order})

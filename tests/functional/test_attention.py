@@ -1,0 +1,115 @@
+"""What attention promises: sums, order, limits of the temperature, gradients."""
+
+from __future__ import annotations
+
+from math import exp
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.functional import channel_attention, spatial_attention
+
+BOTH = pytest.mark.parametrize('attention', [spatial_attention, channel_attention])
+CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
+TAUS = st.sampled_from([0.25, 0.5, 1.0, 4.0])
+SEEDS = st.integers(0, 2**31)
+SHAPES = st.tuples(
+    st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4)
+)
+
+
+def noise(shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def test_two_positions_have_the_closed_form():
+    # strengths 3 and 1 (means of |4|, |-2| and of |1|, |1|): 2 sigmoid(2 / tau)
+    feature = torch.tensor([[[[4.0, 1.0]], [[-2.0, 1.0]]]], dtype=torch.float64)
+    found = spatial_attention(feature, tau=0.5)
+    first = 2 / (1 + exp(-2 / 0.5))
+    assert found.flatten().tolist() == pytest.approx([first, 2 - first])
+
+
+def test_two_channels_have_the_closed_form():
+    # strengths 2.5 and 1.5
+    feature = torch.tensor([[[[4.0, 1.0]], [[-2.0, 1.0]]]], dtype=torch.float64)
+    found = channel_attention(feature, tau=0.5)
+    first = 2 / (1 + exp(-1 / 0.5))
+    assert found.flatten().tolist() == pytest.approx([first, 2 - first])
+
+
+@BOTH
+@CALM
+@given(SHAPES, SEEDS, TAUS)
+def test_is_positive_and_one_on_average(attention, shape, seed, tau):
+    found = attention(noise(shape, seed), tau=tau)
+    assert (found > 0).all()
+    torch.testing.assert_close(
+        found.flatten(1).mean(1), torch.ones(shape[0], dtype=torch.float64)
+    )
+
+
+@BOTH
+@CALM
+@given(SHAPES, SEEDS, TAUS)
+def test_does_not_see_signs(attention, shape, seed, tau):
+    feature = noise(shape, seed)
+    torch.testing.assert_close(
+        attention(feature, tau=tau), attention(feature.abs(), tau=tau)
+    )
+
+
+@BOTH
+def test_follows_the_order_of_what_it_attends_to(attention):
+    feature = noise((2, 4, 3, 5))
+    axis = 1 if attention is channel_attention else 3
+    torch.testing.assert_close(
+        attention(feature.flip(axis)), attention(feature).flip(min(axis, 2))
+    )
+
+
+@BOTH
+def test_a_high_temperature_attends_to_everything(attention):
+    found = attention(noise((2, 3, 4, 5)), tau=1e9)
+    torch.testing.assert_close(found, torch.ones_like(found))
+
+
+@BOTH
+def test_shapes_are_those_of_positions_and_channels(attention):
+    shape = {spatial_attention: (2, 4, 5), channel_attention: (2, 3)}[attention]
+    assert attention(noise((2, 3, 4, 5))).shape == shape
+
+
+@BOTH
+def test_an_empty_batch_has_no_items(attention):
+    assert attention(torch.zeros(0, 3, 4, 5)).shape[0] == 0
+
+
+@BOTH
+def test_gradient_is_right(attention):
+    feature = noise((2, 3, 2, 3)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: attention(x, tau=0.5), (feature,))
+
+
+@BOTH
+def test_extreme_features_stay_finite(attention):
+    feature = 1e4 * noise((2, 3, 2, 2)).sign()
+    feature[0, 0, 0, 0] = 0
+    assert attention(feature.float(), tau=0.5).isfinite().all()
+
+
+@BOTH
+def test_refuses_what_is_no_map(attention):
+    with pytest.raises(ShapeError, match=r'`feature` has shape \(2, 3\)'):
+        attention(torch.zeros(2, 3))
+
+
+@BOTH
+@pytest.mark.parametrize('tau', [0, -1.0, float('nan'), None])
+def test_refuses_a_temperature_that_is_not_positive(attention, tau):
+    with pytest.raises(ConfigError, match='`tau` must be a number > 0, but is'):
+        attention(torch.zeros(1, 1, 1, 1), tau=tau)

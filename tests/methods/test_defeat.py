@@ -1,0 +1,254 @@
+"""DeFeat: cases for the laws, and what is special to the classes."""
+
+from __future__ import annotations
+
+import copy
+from math import log
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.methods import DeFeatAdapter, DeFeatHeadLoss, DeFeatLoss
+from mmkd_ext.testing.laws import KnownValue, LossCase, pair
+
+SIZE = (64, 96)
+
+
+def sample(*boxes):
+    return SimpleNamespace(
+        gt_instances=SimpleNamespace(bboxes=torch.tensor(boxes).reshape(-1, 4)),
+        metainfo=dict(batch_input_shape=SIZE),
+    )
+
+
+SAMPLES = [sample((8.0, 8.0, 40.0, 30.0)), sample()]
+# by hand: half of the squared difference 2^2, whatever the number of cells
+SIDES = torch.zeros(1, 3, 8, 12), torch.full((1, 3, 8, 12), 2.0)
+ONE = {'data_samples': [sample((8.0, 8.0, 40.0, 30.0))]}
+NONE = {'data_samples': [sample()]}
+ALL = {'data_samples': [sample((0.0, 0.0, 96.0, 64.0))]}
+
+
+def samples(generator):
+    return {'data_samples': copy.copy(SAMPLES)}
+
+
+# Rows by hand, as in KD: two classes, the teacher at 3/4, the student at 1/2.
+KL = 0.75 * log(0.75 / 0.5) + 0.25 * log(0.25 / 0.5)
+FLAT, SURE = [0.0, 0.0], [log(3), 0.0]
+
+
+def labels(generator):
+    return {'labels': torch.tensor([0, 3, 2, 3, 3])}
+
+
+CASES = [
+    LossCase(
+        DeFeatLoss,
+        inputs=pair(2, 3, 4, 6),
+        extras=samples,
+        values=[
+            KnownValue(*SIDES, (3 + 12) * 2, 'inside and outside, by hand', ONE),
+            KnownValue(*SIDES, 12 * 2, 'without boxes', NONE),
+            KnownValue(*SIDES, 3 * 2, 'a box over the whole image', ALL),
+        ],
+        exempt={
+            'pyramids_sum_over_levels': 'a mean over levels, and each box belongs '
+            'to one of them'
+        },
+    ),
+    LossCase(
+        DeFeatHeadLoss,
+        inputs=pair(5, 4),
+        extras=labels,
+        temperature='tau',
+        invariances={'a constant added to a row': lambda x: x + 3},
+        values=[
+            KnownValue(
+                [FLAT, FLAT, FLAT],
+                [SURE, SURE, FLAT],
+                2 * KL + 2 * KL / 2,
+                'one object, two of background, by hand',
+                {'labels': torch.tensor([0, 1, 1])},
+            ),
+            KnownValue(
+                [FLAT], [SURE], 2 * KL, 'no background', {'labels': torch.tensor([0])}
+            ),
+            KnownValue(
+                [FLAT, FLAT],
+                [SURE, SURE],
+                2 * KL,
+                'a row that is ignored',
+                {'labels': torch.tensor([1, -1])},
+            ),
+        ],
+    ),
+    LossCase(
+        DeFeatHeadLoss,
+        {'tau': 3.0, 'weight_fg': 1.0, 'weight_bg': 0.5},
+        inputs=pair(5, 4),
+        extras=labels,
+        values=[
+            KnownValue(
+                [FLAT, FLAT],
+                [[3 * log(3), 0.0]] * 2,
+                9 * KL * 1.5,
+                'each weight once, tau**2 keeps the gradient',
+                {'labels': torch.tensor([0, 1])},
+            )
+        ],
+    ),
+]
+
+
+def noise(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+# ---- neck ---------------------------------------------------------------------------
+
+
+def test_a_box_is_inside_on_one_level_alone():
+    levels = [(8, 12), (4, 6)]
+    student = [torch.zeros(1, 2, *size, requires_grad=True) for size in levels]
+    teacher = [torch.ones(1, 2, *size) for size in levels]
+    # sides of 24 and 48 around a finest scale of 16: levels 0 and 1
+    boxes = [sample((0.0, 0.0, 24.0, 24.0), (48.0, 16.0, 96.0, 64.0))]
+    loss = DeFeatLoss(weight_fg=1.0, weight_bg=0.0, finest_scale=16.0)
+    loss(student, teacher, data_samples=boxes).backward()
+    first, second = (s.grad.abs().sum((0, 1)) > 0 for s in student)
+    assert first[:3, :3].all()
+    assert first.sum() == 9
+    assert second[1:, 3:].all()
+    assert second.sum() == 9
+
+
+def test_is_the_mean_over_levels():
+    shapes = [(8, 12), (4, 6), (2, 3)]
+    student = [torch.zeros(1, 2, *size) for size in shapes]
+    teacher = [torch.full((1, 2, *size), 2.0) for size in shapes]
+    found = DeFeatLoss()(student, teacher, data_samples=[sample()])
+    assert found.item() == pytest.approx(12 * 2)
+
+
+def test_cells_are_counted_over_the_batch():
+    # by hand: one image differs; its 64 of 64 + 96 cells outside
+    student = torch.zeros(2, 1, 8, 12)
+    teacher = torch.stack([torch.full((1, 8, 12), 2.0), torch.zeros(1, 8, 12)])
+    boxes = [sample((0.0, 0.0, 64.0, 32.0)), sample()]
+    found = DeFeatLoss(weight_fg=0.0, weight_bg=1.0)(
+        student, teacher, data_samples=boxes
+    )
+    assert found.item() == pytest.approx(0.5 * 4 * 64 / 160)
+
+
+@pytest.mark.parametrize(
+    'box',
+    [(10.0, 10.0, 10.0, 40.0), (200.0, 10.0, 240.0, 40.0), (95.9, 63.9, 96.0, 64.0)],
+    ids=['zero area', 'outside', 'the last corner'],
+)
+def test_odd_boxes_train(box):
+    student = noise(1, 2, 8, 12).requires_grad_()
+    loss = DeFeatLoss()(student, noise(1, 2, 8, 12, seed=1), data_samples=[sample(box)])
+    loss.backward()
+    assert loss > 0
+    assert student.grad.isfinite().all()
+
+
+def test_halves_that_would_overflow_stay_finite():
+    student = torch.full((1, 256, 8, 12), 300.0, dtype=torch.float16)
+    found = DeFeatLoss()(student, -student, data_samples=[sample()])
+    assert found.item() == pytest.approx(12 * 600**2 / 2)
+
+
+def test_says_that_the_samples_are_of_another_batch():
+    side = noise(1, 4, 4, 6)
+    with pytest.raises(ShapeError, match='boxes of 2 images, but the feature is'):
+        DeFeatLoss()(side, side, data_samples=SAMPLES)
+
+
+@pytest.mark.parametrize(
+    'wrong', [{'weight_fg': -1}, {'weight_bg': None}, {'finest_scale': 0}]
+)
+def test_refuses_settings_of_the_neck_that_mean_nothing(wrong):
+    with pytest.raises(ConfigError, match=f'`{next(iter(wrong))}` must be a number'):
+        DeFeatLoss(**wrong)
+
+
+# ---- head ---------------------------------------------------------------------------
+
+
+def test_rows_without_objects_train():
+    student = noise(4, 3).requires_grad_()
+    loss = DeFeatHeadLoss()(student, noise(4, 3, seed=1), labels=torch.full((4,), 2))
+    loss.backward()
+    assert loss > 0
+    assert student.grad.isfinite().all()
+
+
+def test_no_rows_give_no_loss():
+    student = torch.zeros(0, 3, requires_grad=True)
+    loss = DeFeatHeadLoss()(
+        student, torch.zeros(0, 3), labels=torch.zeros(0, dtype=torch.long)
+    )
+    loss.backward()
+    assert loss == 0
+
+
+def test_the_last_class_is_the_background():
+    student, teacher = noise(4, 3), noise(4, 3, seed=1)
+    labels = torch.tensor([0, 1, 2, 2])
+    objects = DeFeatHeadLoss(weight_bg=0.0)
+    torch.testing.assert_close(
+        objects(student, teacher, labels=labels),
+        objects(student[:2], teacher[:2], labels=labels[:2]),
+    )
+    rest = DeFeatHeadLoss(weight_fg=0.0)
+    torch.testing.assert_close(
+        rest(student, teacher, labels=labels),
+        rest(student[2:], teacher[2:], labels=labels[2:]),
+    )
+
+
+def test_refuses_labels_of_other_rows():
+    with pytest.raises(ShapeError, match='`labels`'):
+        DeFeatHeadLoss()(noise(4, 3), noise(4, 3), labels=torch.zeros(5))
+
+
+def test_does_not_align_classes():
+    assert DeFeatHeadLoss.aligns == frozenset()
+    assert DeFeatHeadLoss.arguments() == {
+        'preds_S': True,
+        'preds_T': True,
+        'labels': True,
+    }
+
+
+@pytest.mark.parametrize('wrong', [{'weight_fg': -1}, {'weight_bg': None}, {'tau': 0}])
+def test_refuses_settings_of_the_head_that_mean_nothing(wrong):
+    with pytest.raises(ConfigError, match=f'`{next(iter(wrong))}` must be a number'):
+        DeFeatHeadLoss(**wrong)
+
+
+# ---- adapter ------------------------------------------------------------------------
+
+
+def test_the_adapter_starts_almost_at_zero():
+    weight = DeFeatAdapter(64, 32).conv.weight
+    assert weight.shape == (32, 64, 3, 3)
+    assert 0 < weight.abs().max() < 2e-4
+    # fmod folds the tails of the normal distribution onto its middle
+    assert 0.8e-4 < weight.std() < 1e-4
+    assert not DeFeatAdapter(4).conv.bias.any()
+
+
+def test_the_adapter_keeps_the_size_and_may_change_the_channels():
+    assert DeFeatAdapter(4)(noise(2, 4, 5, 7)).shape == (2, 4, 5, 7)
+    assert DeFeatAdapter(4, 6)(noise(2, 4, 5, 7)).shape == (2, 6, 5, 7)
+
+
+def test_the_adapter_says_that_the_channels_are_others():
+    with pytest.raises(ShapeError, match='Axis `4` differs: `feature`'):
+        DeFeatAdapter(4)(noise(2, 5, 5, 7))

@@ -1,0 +1,173 @@
+"""DKD: cases for the laws, and what is special to the class."""
+
+from __future__ import annotations
+
+from math import log
+
+import pytest
+import torch
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.methods import DKDLoss, KDLoss
+from mmkd_ext.testing.laws import KnownValue, LossCase, pair
+
+# By hand. Teacher (1/2, 1/4, 1/4), student (1/4, 1/2, 1/4), the first class is the
+# target: the teacher gives it 1/2, the student 1/4; of the rest the teacher gives the
+# second 1/2, the student 2/3.
+TEACHER = [[log(2), 0.0, 0.0]]
+STUDENT = [[0.0, log(2), 0.0]]
+TARGET = 0.5 * log(2) + 0.5 * log(2 / 3)
+OTHER = 0.5 * log(3 / 4) + 0.5 * log(3 / 2)
+FIRST = {'labels': torch.tensor([0])}
+
+
+def labels_of(generator):
+    return {'labels': torch.randint(5, (4,), generator=generator)}
+
+
+def weighted_labels_of(generator):
+    return {**labels_of(generator), 'label_weights': torch.tensor([1.0, 2, 0.5, 1])}
+
+
+def per_row_constant(x):
+    return x + torch.linspace(-3, 3, len(x), dtype=x.dtype)[:, None]
+
+
+CASES = [
+    LossCase(
+        DKDLoss,
+        {'beta': 0.25},
+        inputs=pair(4, 5),
+        extras=labels_of,
+        temperature='tau',
+        invariances={'a constant added to each row': per_row_constant},
+        values=[KnownValue(STUDENT, TEACHER, TARGET + 0.25 * OTHER, 'by hand', FIRST),
+                KnownValue(STUDENT * 2, TEACHER + STUDENT,
+                           (TARGET + 0.25 * OTHER) / 2, 'one of two rows differs',
+                           {'labels': torch.tensor([0, 0])})],
+    ),
+    LossCase(
+        DKDLoss,
+        {'alpha': 0.0, 'beta': 8.0, 'tau': 4.0},
+        inputs=pair(4, 5),
+        extras=weighted_labels_of,
+        values=[KnownValue([[4 * x for x in row] for row in STUDENT],
+                           [[4 * x for x in row] for row in TEACHER], 16 * 8 * OTHER,
+                           'both as skewed at tau=4; times tau**2', FIRST)],
+    ),
+]
+
+
+def noise(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=generator, dtype=torch.float64)
+            for _ in range(2)]
+
+
+def test_weighting_the_others_by_what_the_teacher_leaves_gives_kd():
+    # the paper's Eq. (5), with beta = 1 - p_t of each sample
+    student, teacher = noise(6, 5)
+    labels = torch.tensor([0, 1, 2, 3, 4, 0])
+    left = 1 - teacher.softmax(1).gather(1, labels[:, None]).squeeze(1)
+    rows = [DKDLoss(beta=left[n].item())(student[n:n + 1], teacher[n:n + 1],
+                                         labels=labels[n:n + 1]) for n in range(6)]
+    torch.testing.assert_close(torch.stack(rows).mean(), KDLoss()(student, teacher))
+
+
+def test_the_background_counts_where_it_is_a_column():
+    # softmax heads of two-stage detectors: the last column
+    student, teacher = noise(3, 5)
+    labels = torch.tensor([4, 4, 4])
+    value = DKDLoss()(student.requires_grad_(), teacher, labels=labels)
+    value.backward()
+    assert value > 0
+    assert student.grad.all()
+
+
+@pytest.mark.parametrize('outside', [5, 255, -1])
+def test_a_row_with_a_label_beyond_the_columns_is_left_out(outside):
+    # sigmoid heads: the background is label 5 of 5 columns
+    student, teacher = noise(4, 5)
+    labels = torch.tensor([1, outside, 3, outside])
+    found = DKDLoss()(student.requires_grad_(), teacher, labels=labels)
+    kept = torch.tensor([0, 2])
+    torch.testing.assert_close(
+        found, DKDLoss()(student[kept], teacher[kept], labels=labels[kept]))
+    found.backward()
+    assert not student.grad[[1, 3]].any()
+
+
+def test_a_row_of_weight_zero_is_left_out_and_other_weights_are_alike():
+    student, teacher = noise(3, 5)
+    labels = torch.tensor([1, 2, 3])
+    torch.testing.assert_close(
+        DKDLoss()(student, teacher, labels=labels,
+                  label_weights=torch.tensor([0.1, 0, 9])),
+        DKDLoss()(student[::2], teacher[::2], labels=labels[::2]))
+
+
+@pytest.mark.parametrize('reduction', ['mean', 'sum', 'batchmean'])
+def test_only_background_costs_nothing_but_keeps_the_graph(reduction):
+    student, teacher = noise(4, 5)
+    value = DKDLoss(reduction=reduction)(
+        student.requires_grad_(), teacher, labels=torch.full((4,), 5))
+    assert value == 0
+    value.backward()
+    assert torch.equal(student.grad, torch.zeros_like(student))
+
+
+def test_no_rows_cost_nothing():
+    empty = torch.zeros(0, 5, requires_grad=True)
+    value = DKDLoss()(empty, torch.zeros(0, 5), labels=torch.zeros(0).long())
+    value.backward()
+    assert value == 0
+
+
+def test_each_level_has_its_labels():
+    first, second = noise(4, 5), noise(2, 5, seed=1)
+    labels = torch.tensor([0, 1, 2, 3]), torch.tensor([4, 0])
+    loss = DKDLoss(beta=0.25)
+    whole = loss((first[0], second[0]), (first[1], second[1]), labels=labels)
+    parts = [loss(*first, labels=labels[0]), loss(*second, labels=labels[1])]
+    torch.testing.assert_close(whole, sum(parts))
+
+
+def test_counts_the_levels_of_the_labels():
+    sides = tuple(noise(2, 5)), tuple(noise(2, 5))
+    with pytest.raises(ShapeError, match='`labels` has 1 levels, but `preds_S` has 2'):
+        DKDLoss()(*sides, labels=(torch.zeros(2).long(),))
+
+
+@pytest.mark.parametrize('extras', [
+    {'labels': torch.zeros(3).long()},
+    {'labels': torch.zeros(4).long(), 'label_weights': torch.ones(3)},
+    {'labels': torch.zeros(4, 5).long()}])
+def test_there_is_a_label_for_each_row(extras):
+    with pytest.raises(ShapeError, match='`label'):
+        DKDLoss()(*noise(4, 5), **extras)
+
+
+def test_refuses_soft_labels():
+    with pytest.raises(ShapeError, match='must be indices of classes'):
+        DKDLoss()(*noise(4, 5), labels=torch.zeros(4))
+
+
+def test_refuses_other_classes():
+    with pytest.raises(ShapeError, match='Axis `c` differs'):
+        DKDLoss()(torch.zeros(2, 81), torch.zeros(2, 21), labels=torch.zeros(2).long())
+
+
+@pytest.mark.parametrize(('argument', 'value'), [
+    ('alpha', -1), ('beta', -0.5), ('tau', 0), ('beta', None), ('alpha', float('nan'))])
+def test_refuses_weights_below_zero_and_temperatures_not_above(argument, value):
+    with pytest.raises(ConfigError, match=f'`{argument}` must be a number'):
+        DKDLoss(**{argument: value})
+
+
+def test_a_link_gives_labels_and_perhaps_weights():
+    assert DKDLoss.arguments() == {
+        'preds_S': True, 'preds_T': True, 'labels': True, 'label_weights': False}
+
+
+def test_aligns_nothing():
+    assert DKDLoss.aligns == frozenset()

@@ -1,0 +1,261 @@
+"""FGFI: cases for the laws, and what is special to the class."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.methods import FGFILoss
+from mmkd_ext.methods.fgfi import imitation_masks
+from mmkd_ext.testing.laws import KnownValue, LossCase, pair
+
+SIZE = (64, 96)
+
+
+def sample(*boxes):
+    return SimpleNamespace(
+        gt_instances=SimpleNamespace(bboxes=torch.tensor(boxes).reshape(-1, 4)),
+        metainfo=dict(batch_input_shape=SIZE),
+    )
+
+
+class Anchors:
+    """Squares of 16 around cells of 16, one for each cell, as mmdet orders them."""
+
+    def __init__(self, strides=(16,)):
+        self.strides = strides
+        self.num_levels = len(strides)
+
+    def grid_priors(self, sizes, device):
+        return [
+            torch.tensor(
+                [
+                    [s * x, s * y, s * (x + 1), s * (y + 1)]
+                    for y in range(height)
+                    for x in range(width)
+                ],
+                dtype=torch.float32,
+                device=device,
+            )
+            for (height, width), s in zip(sizes, self.strides)
+        ]
+
+
+def head(*strides):
+    return SimpleNamespace(prior_generator=Anchors(strides or (16,)))
+
+
+def extras(*samples, strides=(16,)):
+    return {'data_samples': list(samples), 'head': head(*strides)}
+
+
+# The box is the cell (row 1, column 2) and a quarter of its right neighbour: overlaps
+# 16/20 with the first, 4/32 with the second, 0 with the others; half of 0.8 is 0.4.
+QUARTER = sample((32.0, 16.0, 52.0, 32.0))
+# with half of the neighbour they are 16/24 and 8/32: 0.25 is not above 0.333
+# with three quarters 16/28 and 12/32: 0.375 is above 0.286
+THREE_QUARTERS = sample((32.0, 16.0, 60.0, 32.0))
+ZEROS = torch.zeros(1, 3, 4, 6)
+SPIKE = torch.zeros(1, 3, 4, 6)
+SPIKE[0, :, 1, 2] = 2.0
+SPIKE[0, :, 0, 0] = 9.0  # nothing is near it
+
+CASES = [
+    LossCase(
+        FGFILoss,
+        inputs=pair(2, 3, 4, 6),
+        # both images have their objects wherever a mean over the batch could hide it
+        extras=lambda generator: extras(
+            sample((0.0, 0.0, 96.0, 64.0), (32.0, 16.0, 60.0, 32.0)), QUARTER
+        ),
+        values=[
+            KnownValue(ZEROS, SPIKE, 3 * 4 / 2, 'one place, by hand', extras(QUARTER)),
+            KnownValue(
+                ZEROS,
+                SPIKE,
+                3 * 4 / (2 * 2),
+                'two places, one differs',
+                extras(THREE_QUARTERS),
+            ),
+            KnownValue(ZEROS, SPIKE, 0, 'no boxes', extras(sample())),
+        ],
+        exempt={'pyramids_sum_over_levels': 'a mean over the places of all levels'},
+    ),
+    LossCase(
+        FGFILoss,
+        {'threshold': 0.0},
+        inputs=pair(2, 3, 4, 6),
+        extras=lambda generator: extras(QUARTER, THREE_QUARTERS),
+        values=[
+            KnownValue(
+                ZEROS, SPIKE, 3 * 4 / (2 * 2), 'whatever overlaps', extras(QUARTER)
+            )
+        ],
+        exempt={'pyramids_sum_over_levels': 'a mean over the places of all levels'},
+    ),
+]
+
+
+def noise(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def mask_of(*samples, strides=(16,), sizes=((4, 6),), threshold=0.5):
+    return imitation_masks(
+        Anchors(strides).grid_priors(sizes, None),
+        [one.gt_instances.bboxes for one in samples],
+        sizes,
+        threshold=threshold,
+    )
+
+
+# ---- places -------------------------------------------------------------------------
+
+
+def test_an_anchor_counts_above_half_of_the_best_overlap():
+    (mask,) = mask_of(QUARTER, THREE_QUARTERS)
+    assert mask[0].nonzero().tolist() == [[1, 2]]
+    assert mask[1].nonzero().tolist() == [[1, 2], [1, 3]]
+
+
+def test_the_best_anchor_is_that_of_all_levels():
+    # alone, the coarse level's best would be its own; next to the fine one it is poor
+    sizes = ((4, 6), (1, 1))
+    alone = mask_of(QUARTER, strides=(64,), sizes=((1, 1),))[0]
+    fine, coarse = mask_of(QUARTER, strides=(16, 64), sizes=sizes)
+    assert alone.sum() == 1
+    assert fine.sum() == 1
+    assert coarse.sum() == 0
+
+
+def test_some_anchor_of_a_place_is_enough():
+    small = torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 4)
+    good = Anchors().grid_priors([(2, 2)], None)[0]
+    anchors = torch.stack([small, good, small], 1).reshape(-1, 4)
+    (mask,) = imitation_masks(
+        [anchors], [torch.tensor([[16.0, 0.0, 32.0, 16.0]])], [(2, 2)]
+    )
+    assert mask.tolist() == [[[0, 1], [0, 0]]]
+
+
+@pytest.mark.parametrize(
+    'box',
+    [(10.0, 10.0, 10.0, 40.0), (500.0, 10.0, 540.0, 40.0), (-50.0, -50.0, -1.0, -1.0)],
+    ids=['zero area', 'outside', 'before'],
+)
+def test_boxes_that_no_anchor_reaches_have_no_places(box):
+    assert not mask_of(sample(box))[0].any()
+    side = noise(1, 2, 4, 6).requires_grad_()
+    loss = FGFILoss()(side, noise(1, 2, 4, 6, seed=1), **extras(sample(box)))
+    loss.backward()
+    assert loss == 0
+    assert side.grad.isfinite().all()
+
+
+def test_one_image_of_the_batch_may_be_empty():
+    side, other = noise(2, 2, 4, 6), noise(2, 2, 4, 6, seed=1)
+    both = FGFILoss(reduction='none')(side, other, **extras(sample(), QUARTER))
+    assert both[0] == 0
+    torch.testing.assert_close(
+        both[1], FGFILoss()(side[1:], other[1:], **extras(QUARTER))
+    )
+
+
+def test_places_of_all_levels_weigh_the_same():
+    # one place on the fine level and one on the coarse: a mean of both
+    sizes = [(4, 6), (1, 2)]
+    boxes = sample((32.0, 16.0, 48.0, 32.0), (0.0, 0.0, 64.0, 64.0))
+    student = [torch.zeros(1, 3, *size) for size in sizes]
+    teacher = [
+        torch.full((1, 3, *size), value) for size, value in zip(sizes, (2.0, 4.0))
+    ]
+    found = FGFILoss()(student, teacher, **extras(boxes, strides=(16, 64)))
+    assert found.item() == pytest.approx((3 * 4 + 3 * 16) / (2 * 2))
+
+
+def test_halves_that_would_overflow_stay_finite():
+    student = torch.full((1, 256, 4, 6), 300.0, dtype=torch.float16)
+    found = FGFILoss()(student, -student, **extras(QUARTER))
+    assert found.item() == pytest.approx(256 * 600**2 / 2)
+
+
+# ---- heads --------------------------------------------------------------------------
+
+
+class PointHead(SimpleNamespace):
+    """As FCOS's: points instead of anchors."""
+
+
+def point_head():
+    generator = SimpleNamespace(
+        num_levels=1,
+        grid_priors=lambda sizes, device: [torch.zeros(h * w, 2) for h, w in sizes],
+    )
+    return PointHead(prior_generator=generator)
+
+
+def test_says_that_a_head_has_no_anchors():
+    side = noise(1, 2, 4, 6)
+    with pytest.raises(
+        ConfigError, match=r'`PointHead`, whose .* points \(24, 2\), not'
+    ):
+        FGFILoss()(side, side, data_samples=[QUARTER], head=point_head())
+    with pytest.raises(
+        ConfigError, match='`SimpleNamespace` without `prior_generator`'
+    ):
+        FGFILoss()(side, side, data_samples=[QUARTER], head=SimpleNamespace())
+
+
+def test_says_that_the_head_is_of_other_levels():
+    side = [noise(1, 2, 4, 6)] * 4
+    with pytest.raises(
+        ShapeError, match='anchors for 5 levels, but the features have 4'
+    ):
+        FGFILoss()(side, side, data_samples=[QUARTER], head=head(8, 16, 32, 64, 128))
+
+
+def test_says_that_anchors_do_not_fit_the_map():
+    with pytest.raises(ShapeError, match=r'\[5\] anchors a level do not belong'):
+        imitation_masks([torch.zeros(5, 4)], [torch.zeros(0, 4)], [(2, 2)])
+
+
+def test_says_that_the_samples_are_of_another_batch():
+    side = noise(1, 4, 4, 6)
+    with pytest.raises(ShapeError, match='boxes of 2 images, but the feature is'):
+        FGFILoss()(side, side, **extras(QUARTER, QUARTER))
+
+
+@pytest.mark.mmdet
+def test_takes_the_anchors_of_mmdets_heads():
+    from mmdet.models.dense_heads import FCOSHead, RetinaHead
+
+    retina = RetinaHead(num_classes=2, in_channels=4, feat_channels=4, stacked_convs=1)
+    sizes = [(8, 12), (4, 6), (2, 3), (1, 2), (1, 1)]
+    sides = [[noise(2, 4, *size, seed=k) for size in sizes] for k in (0, 1)]
+    samples = [sample((8.0, 8.0, 60.0, 50.0)), sample()]
+    found = FGFILoss(reduction='sum')(*sides, data_samples=samples, head=retina)
+    assert found > 0
+    fcos = FCOSHead(num_classes=2, in_channels=4, feat_channels=32, stacked_convs=1)
+    with pytest.raises(ConfigError, match='`FCOSHead`, whose `MlvlPointGenerator`'):
+        FGFILoss()(*sides, data_samples=samples, head=fcos)
+
+
+# ---- what it takes ------------------------------------------------------------------
+
+
+def test_a_link_gives_samples_and_head_besides_the_two_sides():
+    assert FGFILoss.arguments() == {
+        'preds_S': True,
+        'preds_T': True,
+        'data_samples': True,
+        'head': True,
+    }
+
+
+@pytest.mark.parametrize('threshold', [-0.1, 1.0, 2, None, float('nan')])
+def test_refuses_a_threshold_that_means_nothing(threshold):
+    with pytest.raises(ConfigError, match='`threshold` must be'):
+        FGFILoss(threshold=threshold)

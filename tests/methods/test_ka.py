@@ -1,0 +1,328 @@
+"""KA: cases for the laws, both stages, and what is special to the classes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from mmkd_ext.errors import CheckpointError, ConfigError, ShapeError
+from mmkd_ext.methods import (
+    KAAdaptLoss,
+    KAAffinityLoss,
+    KAAutoEncoder,
+    KAEncoder,
+    KAReconstructionLoss,
+)
+from mmkd_ext.testing.laws import KnownValue, LossCase, pair, pyramid
+
+SMALL = {'channels': 3, 'widths': (4, 2), 'strides': (2, 2)}
+LEARNS = {'zero_at_equality':
+          'both sides are one feature; 0 only where the code loses nothing'}
+TURN = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0),
+                                   dtype=torch.float64))[0]
+
+
+def passing_on(**arguments):
+    """An auto-encoder of one layer that returns the positive part of what it gets."""
+    loss = KAReconstructionLoss(2, widths=(2,), strides=(1,), **arguments)
+    stage = loss.autoencoder.encoder[0]
+    for conv in (stage[0], loss.autoencoder.decoder[0]):
+        nn.init.dirac_(conv.weight)
+    nn.init.zeros_(loss.autoencoder.decoder[0].bias)
+    stage[1].eval().eps = 0.0
+    return loss
+
+
+FEATURE = [[[[1.0, -2.0]], [[0.0, 3.0]]]]
+
+CASES = [
+    LossCase(
+        KAReconstructionLoss, SMALL, inputs=pair(2, 3, 4, 5), exempt=LEARNS),
+    LossCase(
+        KAReconstructionLoss, {**SMALL, 'error': 'sum', 'alpha': 0.1},
+        inputs=pyramid((2, 3, 4, 4), (2, 3, 5, 3)), exempt=LEARNS),
+    LossCase(
+        passing_on, {'alpha': 0.5}, inputs=pair(2, 2, 3, 4), exempt=LEARNS,
+        values=[KnownValue(FEATURE, FEATURE, 4 / 4 + 0.5 * 4,
+                           'by hand: of 4 elements -2 is lost; the code is 1 + 3')]),
+    LossCase(
+        passing_on, {'alpha': 0.5, 'error': 'sum'}, inputs=pair(2, 2, 3, 4),
+        exempt=LEARNS,
+        values=[KnownValue(FEATURE, FEATURE, 4 + 0.5 * 4, 'as printed, by hand')]),
+    LossCase(
+        KAAdaptLoss,
+        invariances={'a positive factor': lambda x: 3 * x},
+        values=[KnownValue([[[[3.0]], [[4.0]]]], [[[[-30.0]], [[40.0]]]], 1.2,
+                           '|0.6 + 0.6| + |0.8 - 0.8| by hand')]),
+    LossCase(
+        KAAdaptLoss, {'p': 2.0, 'q': 1.0},
+        inputs=pyramid((2, 3, 2, 4), (2, 3, 2, 2)),
+        values=[KnownValue([[[[3.0]], [[1.0]]]], [[[[1.0]], [[3.0]]]], 0.5**0.5,
+                           'length of (3/4 - 1/4, 1/4 - 3/4) by hand')]),
+    LossCase(
+        KAAffinityLoss,
+        inputs=pair(2, 3, 4, 5, teacher=(2, 4, 4, 5)),
+        free_axes=[1],
+        invariances={'a rotation and a positive factor': lambda x: 2 * torch.einsum(
+            'dc,nchw->ndhw', TURN.to(x), x)},
+        values=[KnownValue([[[[1.0, 0.0]], [[0.0, 1.0]]]], [[[[2.0, 3.0]]]], 1.0,
+                           'by hand: in each of 2 rows one cosine of 2 differs by 1; '
+                           'L = 2 * 1 / 2')]),
+]
+
+
+# ---- the auto-encoder ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize('size', [(1, 1), (4, 6), (5, 7), (9, 13), (64, 33)])
+@pytest.mark.parametrize('strides', [(2, 2), (1, 1), (3, 2), (2, 1)])
+def test_gives_back_the_size_it_got_also_where_strides_do_not_divide_it(size, strides):
+    autoencoder = KAAutoEncoder(3, widths=(4, 2), strides=strides).eval()
+    feature = torch.randn(2, 3, *size)
+    code = autoencoder.encode(feature)
+    sides = list(size)
+    for stride in strides:
+        sides = [-(-side // stride) for side in sides]
+    assert code.shape == (2, 2, *sides)
+    assert autoencoder(feature).shape == feature.shape
+
+
+def test_the_default_has_three_strided_convolutions_and_a_code_of_128():
+    autoencoder = KAAutoEncoder(512)
+    assert [stage[0].stride for stage in autoencoder.encoder] == [(2, 2)] * 3
+    assert autoencoder.encode(torch.rand(1, 512, 16, 16)).shape == (1, 128, 2, 2)
+
+
+def test_the_code_is_not_negative_and_the_reconstruction_may_be():
+    autoencoder = KAAutoEncoder(3, widths=(8, 4), strides=(1, 1))
+    feature = torch.randn(4, 3, 9, 9)
+    assert autoencoder.encode(feature).min() >= 0
+    assert autoencoder(feature).min() < 0
+
+
+def test_learns_to_reconstruct():
+    torch.manual_seed(0)
+    loss = KAReconstructionLoss(6, widths=(8, 4), strides=(1, 2))
+    # two numbers a position are all there is to tell
+    feature = torch.einsum('dc,nchw->ndhw', torch.randn(6, 2), torch.rand(8, 2, 4, 4))
+    feature = feature.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    optimizer = torch.optim.SGD(loss.parameters(), 0.1, momentum=0.9)
+    values = []
+    for _ in range(60):
+        value = loss(feature, feature)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert values[-1] < values[0] / 5
+
+
+def test_a_heavier_alpha_shrinks_the_code():
+    sizes = []
+    for alpha in (0.0, 1e-2):
+        torch.manual_seed(0)
+        loss = KAReconstructionLoss(3, widths=(4,), strides=(1,), alpha=alpha)
+        feature = torch.rand(4, 3, 8, 8)
+        optimizer = torch.optim.SGD(loss.parameters(), 0.05)
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss(feature, feature).backward()
+            optimizer.step()
+        sizes.append(loss.autoencoder.encode(feature).mean().item())
+    assert sizes[1] < sizes[0]
+
+
+@pytest.mark.parametrize('arguments', [
+    {'widths': (4, 2), 'strides': (2,)}, {'widths': (), 'strides': ()}])
+def test_refuses_other_numbers_of_widths_and_strides(arguments):
+    with pytest.raises(ConfigError, match='must be as many'):
+        KAAutoEncoder(3, **arguments)
+
+
+@pytest.mark.parametrize('name', ['channels', 'widths', 'strides'])
+def test_refuses_sizes_below_one(name):
+    arguments = {'channels': 3, 'widths': (4,), 'strides': (2,)}
+    arguments[name] = 0 if name == 'channels' else (0,)
+    with pytest.raises(ConfigError, match=f'`{name}` must be a number >= 1'):
+        KAAutoEncoder(**arguments)
+
+
+@pytest.mark.parametrize('module', [
+    KAAutoEncoder(3, (4,), (2,)), KAEncoder(3, (4,), (2,), checkpoint=None)])
+@pytest.mark.parametrize('shape', [(2, 4, 8, 8), (2, 3, 8)])
+def test_says_that_the_feature_is_another(module, shape):
+    with pytest.raises(ShapeError, match=r'takes \(n 3 h w\), but got .*`channels`'):
+        module(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(('name', 'value'), [
+    ('alpha', -1), ('error', 'median'), ('widths', (1, 2))])
+def test_refuses_other_settings(name, value):
+    with pytest.raises(ConfigError, match=f'`{name}`'):
+        KAReconstructionLoss(3, **{name: value})
+
+
+# ---- from stage one to stage two ----------------------------------------------------
+
+
+@pytest.fixture
+def stage_one(tmp_path):
+    """A checkpoint of an auto-encoder that has seen something."""
+    torch.manual_seed(1)
+    loss = KAReconstructionLoss(**SMALL, teacher='teacher-a.pth')
+    loss(*[torch.randn(4, 3, 8, 8)] * 2)
+    path = tmp_path / 'stage_one.pth'
+    state = {f'distiller.distill_losses.loss_ka.{k}': v
+             for k, v in loss.state_dict().items()}
+    torch.save({'state_dict': {'architecture.w': torch.ones(1), **state}}, path)
+    return loss, str(path)
+
+
+def test_the_encoder_of_stage_two_is_that_of_stage_one(stage_one):
+    loss, path = stage_one
+    encoder = KAEncoder(**SMALL, teacher='teacher-a.pth', checkpoint=path)
+    feature = torch.randn(2, 3, 8, 8)
+    wanted = loss.eval().autoencoder.encode(feature)
+    torch.testing.assert_close(encoder(feature), wanted)
+
+
+def test_the_encoder_stays_frozen_and_in_eval_mode(stage_one):
+    encoder = KAEncoder(**SMALL, teacher='teacher-a.pth', checkpoint=stage_one[1])
+    before = {k: v.clone() for k, v in encoder.state_dict().items()}
+    assert not any(module.training for module in encoder.train().modules())
+    code = encoder(torch.randn(2, 3, 8, 8, requires_grad=True))
+    assert not code.requires_grad
+    assert not any(p.requires_grad for p in encoder.parameters())
+    for name, value in encoder.state_dict().items():
+        torch.testing.assert_close(value, before[name])
+
+
+def test_the_decoder_is_left_behind(stage_one):
+    encoder = KAEncoder(**SMALL, teacher='teacher-a.pth', checkpoint=stage_one[1])
+    assert all(name.startswith('encoder.') for name in encoder.state_dict())
+
+
+def test_an_auto_encoder_saved_alone_will_do(tmp_path):
+    autoencoder = KAAutoEncoder(**SMALL, teacher='a')
+    torch.save(autoencoder.state_dict(), tmp_path / 'alone.pth')
+    KAEncoder(**SMALL, teacher='a', checkpoint=str(tmp_path / 'alone.pth'))
+
+
+def refusal(path, **changes):
+    with pytest.raises(CheckpointError) as error:
+        KAEncoder(**{**SMALL, 'teacher': 'teacher-a.pth', 'checkpoint': str(path),
+                     **changes})
+    return str(error.value)
+
+
+def test_refuses_the_code_of_another_teacher(stage_one):
+    found = refusal(stage_one[1], teacher='teacher-b.pth')
+    assert "the teacher 'teacher-a.pth', but this one is 'teacher-b.pth'" in found
+
+
+@pytest.mark.parametrize('changes', [
+    {'channels': 5}, {'widths': (4, 3)}, {'widths': (4,), 'strides': (2,)}])
+def test_refuses_an_encoder_of_other_sizes(stage_one, changes):
+    assert 'encoder of other sizes: `' in refusal(stage_one[1], **changes)
+
+
+def test_says_that_stage_one_is_missing(tmp_path):
+    found = refusal(tmp_path / 'nothing.pth')
+    assert 'nothing.pth' in found
+    assert 'Train the auto-encoder first (stage one), or set `checkpoint`' in found
+
+
+def test_refuses_a_file_without_an_auto_encoder(tmp_path):
+    torch.save({'state_dict': {'backbone.w': torch.ones(1)}}, tmp_path / 'x.pth')
+    assert 'has no auto-encoders in it' in refusal(tmp_path / 'x.pth')
+
+
+def test_refuses_to_choose_between_auto_encoders(tmp_path):
+    state = KAAutoEncoder(**SMALL, teacher='teacher-a.pth').state_dict()
+    torch.save({f'{link}.{k}': v for link in ('a', 'b') for k, v in state.items()},
+               tmp_path / 'two.pth')
+    assert 'has 2 auto-encoders in it' in refusal(tmp_path / 'two.pth')
+
+
+# ---- both stages, as links ----------------------------------------------------------
+
+TEACHER = {'type': 'mmkd_ext.ToyModel', 'channels': 6}
+CODE = {'channels': 6, 'widths': (5, 4), 'strides': (1, 2), 'teacher': 'toy'}
+
+
+def built(links, connectors=None, **more):
+    pytest.importorskip('mmrazor', reason='builds a whole distillation')
+    from mmkd_ext.registry import MODELS
+    torch.manual_seed(0)
+    return MODELS.build(dict(
+        type='mmkd_ext.TeacherDistill', architecture=dict(type='mmkd_ext.ToyModel'),
+        teacher=TEACHER, distiller=dict(type='mmkd_ext.LinkDistiller', links=links,
+                                        connectors=connectors), **more))
+
+
+def first_stage():
+    feature = dict(of='teacher', at='backbone', item=0)
+    return built({'loss_ka': dict(
+        loss=dict(type='mmkd_ext.KAReconstructionLoss', **CODE),
+        preds_S=feature, preds_T=feature)},
+        student_trainable=False, calculate_student_loss=False)
+
+
+def test_stage_one_trains_the_auto_encoder_alone():
+    from mmkd_ext.testing.toy import toy_batch
+    model = first_stage()
+    losses = model(**toy_batch(), mode='loss')
+    assert set(losses) == {'distill.loss_ka'}
+    losses['distill.loss_ka'].backward()
+    touched = {name for name, p in model.named_parameters() if p.grad is not None}
+    assert touched == {
+        name for name, _ in model.named_parameters() if '.autoencoder.' in name}
+
+
+def test_stage_two_trains_student_and_adapters_on_the_code_of_stage_one(tmp_path):
+    from mmkd_ext.testing.toy import toy_batch
+    path = tmp_path / 'iter_2.pth'
+    torch.save({'state_dict': first_stage().state_dict()}, path)
+    adapter = dict(type='mmkd_ext.ConvAdapter', in_channels=8, out_channels=4,
+                   kernel_size=3, norm=True, act=True)
+    model = built(
+        {name: dict(
+            loss=dict(type=f'mmkd_ext.{loss}'),
+            preds_S=dict(of='student', at='backbone', item=0, connector=adapter),
+            preds_T=dict(of='teacher', at='backbone', item=0, connector='encoder'))
+         for name, loss in [('loss_adapt', 'KAAdaptLoss'),
+                            ('loss_affinity', 'KAAffinityLoss')]},
+        {'encoder': dict(type='mmkd_ext.KAEncoder', **CODE, checkpoint=str(path))})
+    losses = model.train()(**toy_batch(), mode='loss')
+    total = losses['distill.loss_adapt'] + losses['distill.loss_affinity']
+    total.backward()
+    assert total > 0
+    assert model.architecture.backbone.stages[0].conv.weight.grad.any()
+    for name in ('loss_adapt_preds_S', 'loss_affinity_preds_S'):
+        assert model.distiller.connectors[name].conv.weight.grad.any()
+    encoder = model.distiller.connectors['encoder']
+    assert not encoder.training
+    assert all(p.grad is None for p in encoder.parameters())
+
+
+# ---- settings -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('order', [0, 0.5, '2', float('nan')])
+@pytest.mark.parametrize('name', ['p', 'q'])
+def test_refuses_what_is_no_norm(name, order):
+    with pytest.raises(ConfigError, match=f'`{name}` must be a number >= 1'):
+        KAAdaptLoss(**{name: order})
+
+
+def test_takes_the_greatest_entry_as_a_norm():
+    x = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1)
+    assert KAAdaptLoss(p=float('inf'), q=float('inf'))(x, -x) == 2
+
+
+def test_what_may_differ_and_what_is_aligned():
+    assert KAAdaptLoss.aligns == {'channels', 'size'}
+    assert KAAffinityLoss.aligns == {'size'}
+    assert KAAffinityLoss.free == {'channels'}
+    assert KAReconstructionLoss.aligns == set()

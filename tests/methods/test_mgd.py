@@ -1,0 +1,213 @@
+"""MGD: cases for the laws, the connector, and what is special to both."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+
+from mmkd_ext.connectors import PerLevel
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.functional import random_mask
+from mmkd_ext.methods import MGDConnector, MGDLoss
+from mmkd_ext.registry import MODELS
+from mmkd_ext.testing.laws import KnownValue, LossCase, pyramid
+
+CASES = [
+    LossCase(
+        MGDLoss,
+        # the default weight is small enough to hide in a tolerance
+        {'loss_weight': 1.0},
+        values=[
+            KnownValue([[[[1.0, 2.0]]], [[[0.0, -1.0]]]],
+                       [[[[3.0, 2.0]]], [[[0.0, 2.0]]]], 13 / 2,
+                       '(4 + 0 + 0 + 9) / 2 images by hand'),
+        ],
+    ),
+    LossCase(MGDLoss, {'loss_weight': 1.0},
+             inputs=pyramid((2, 3, 4, 4), (2, 3, 2, 1)), name='pyramid'),
+]
+
+
+# ---- the loss -----------------------------------------------------------------------
+
+
+def test_weighs_as_one_stage_detectors_unless_told():
+    student, teacher = torch.ones(2, 3, 4, 5), torch.zeros(2, 3, 4, 5)
+    assert MGDLoss()(student, teacher).item() == pytest.approx(2e-5 * 60)
+    assert MGDLoss(loss_weight=5e-7)(student, teacher).item() == pytest.approx(3e-5)
+
+
+def test_a_sum_over_a_large_half_map_does_not_overflow():
+    student = torch.full((1, 256, 100, 100), 60.0, dtype=torch.float16)
+    # 60 squared times 2.56 million is 9.2e9, float16 ends at 65504
+    loss = MGDLoss(loss_weight=1.0)(student, torch.zeros_like(student))
+    assert loss.item() == pytest.approx(3600 * 2.56e6, rel=1e-5)
+
+
+def test_does_not_align_channels_after_the_generator():
+    assert MGDLoss.aligns == {'size'}
+
+
+# ---- the connector ------------------------------------------------------------------
+
+
+def identity(channels, ratio, **settings):
+    """A connector whose convolutions pass everything on."""
+    connector = MGDConnector(channels, ratio, **settings)
+    with torch.no_grad():
+        for conv in (connector.generation[0], connector.generation[2]):
+            conv.weight.zero_()
+            conv.bias.zero_()
+            conv.weight[range(channels), range(channels), 1, 1] = 1
+    return connector
+
+
+def test_without_masking_identity_kernels_leave_the_relu():
+    feature = torch.randn(2, 3, 4, 5)
+    assert torch.equal(identity(3, 0.0)(feature), feature.relu())
+
+
+def test_all_masked_leaves_the_biases_alone():
+    connector = MGDConnector(3, 1.0)
+    one, other = (connector(torch.randn(2, 3, 4, 5)) for _ in range(2))
+    assert torch.equal(one, other)
+    torch.testing.assert_close(one, connector.generation(torch.zeros(2, 3, 4, 5)))
+
+
+def test_masks_positions_in_all_channels():
+    out = identity(8, 0.5)(torch.ones(2, 8, 6, 7))
+    assert torch.equal(out, out[:, :1].expand_as(out))
+    assert 0 < out.mean() < 1
+
+
+def test_masks_channels_at_all_positions():
+    out = identity(8, 0.5, mask='channel')(torch.ones(4, 8, 6, 7))
+    assert torch.equal(out, out[..., :1, :1].expand_as(out))
+    assert 0 < out.mean() < 1
+
+
+def test_masks_after_the_channels_are_aligned():
+    connector = MGDConnector(6, 0.5, in_channels=3)
+    feature = torch.randn(2, 3, 4, 5)
+    torch.manual_seed(4)
+    found = connector(feature)
+    torch.manual_seed(4)
+    aligned = connector.align(feature)
+    torch.testing.assert_close(
+        found, connector.generation(aligned * random_mask(aligned, 0.5)))
+
+
+def test_has_an_align_convolution_only_where_channels_differ():
+    assert MGDConnector(4).align is None
+    assert MGDConnector(4, in_channels=4).align is None
+    assert MGDConnector(4, in_channels=3).align.weight.shape == (4, 3, 1, 1)
+
+
+def test_draws_a_new_mask_in_each_call():
+    connector = identity(2, 0.5)
+    feature = torch.ones(1, 2, 8, 8)
+    assert not torch.equal(connector(feature), connector(feature))
+
+
+def test_the_default_generator_decides_unless_there_is_a_seed():
+    connector, feature = identity(2, 0.5), torch.ones(1, 2, 8, 8)
+    torch.manual_seed(1)
+    first = connector(feature)
+    torch.manual_seed(1)
+    assert torch.equal(connector(feature), first)
+
+
+@pytest.mark.parametrize('seed', [None, 3])
+def test_evaluation_masks_nothing_and_draws_nothing(seed):
+    connector = identity(2, 0.9, seed=seed).eval()
+    feature = torch.rand(1, 2, 8, 8)
+    before = torch.get_rng_state(), copy.deepcopy(connector.state_dict())
+    assert torch.equal(connector(feature), feature)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert all(torch.equal(x, before[1][k]) for k, x in connector.state_dict().items())
+
+
+def test_a_seed_gives_masks_of_its_own_that_disturb_nothing():
+    feature = torch.ones(1, 2, 8, 8)
+    before = torch.get_rng_state()
+    runs = []
+    for seed in (3, 3, 4):
+        connector = identity(2, 0.5, seed=seed)
+        state = torch.get_rng_state()
+        runs.append([connector(feature) for _ in range(3)])
+        assert torch.equal(torch.get_rng_state(), state)
+        torch.set_rng_state(before)
+    assert all(torch.equal(a, b) for a, b in zip(runs[0], runs[1]))
+    assert not any(torch.equal(a, b) for a, b in zip(runs[0], runs[2]))
+    assert not torch.equal(runs[0][0], runs[0][1])
+
+
+def test_a_seeded_connector_resumes_where_it_stopped():
+    feature = torch.ones(1, 2, 8, 8)
+    whole = identity(2, 0.5, seed=3)
+    masks = [whole(feature) for _ in range(5)]
+    stopped = identity(2, 0.5, seed=3)
+    for _ in range(2):
+        stopped(feature)
+    resumed = identity(2, 0.5, seed=3)
+    resumed.load_state_dict(copy.deepcopy(stopped.state_dict()))
+    torch.manual_seed(99)
+    assert all(torch.equal(resumed(feature), mask) for mask in masks[2:])
+    assert all(torch.equal(copy.deepcopy(stopped)(feature), masks[2]) for _ in range(2))
+
+
+def test_levels_of_one_seed_have_masks_of_their_own():
+    config = dict(type='mmkd_ext.MGDConnector', channels=2, mask_ratio=0.5, seed=3)
+    per_level = PerLevel(config, levels=2)
+    for i in (0, 1):
+        per_level.connectors[i] = identity(2, 0.5, seed=3)
+    large, small = per_level((torch.ones(1, 2, 8, 8), torch.ones(1, 2, 4, 8)))
+    assert not torch.equal(large[:, :, :4], small)
+
+
+def test_without_a_seed_there_is_no_state_but_weights():
+    assert list(MGDConnector(2).state_dict()) == [
+        f'generation.{i}.{kind}' for i in (0, 2) for kind in ('weight', 'bias')]
+
+
+def test_takes_half_features_under_autocast():
+    connector = MGDConnector(4)
+    with torch.autocast('cpu', torch.bfloat16):
+        out = connector(torch.randn(1, 4, 5, 5).bfloat16())
+    assert out.isfinite().all()
+
+
+def test_every_parameter_learns():
+    connector = MGDConnector(4, 0.3, in_channels=3)
+    feature = torch.randn(2, 3, 5, 5, requires_grad=True)
+    MGDLoss()(connector(feature), torch.randn(2, 4, 5, 5)).backward()
+    assert feature.grad.any()
+    assert all(p.grad is not None and p.grad.any() for p in connector.parameters())
+
+
+@pytest.mark.parametrize('feature', [torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4)])
+def test_refuses_other_channels_and_other_axes(feature):
+    with pytest.raises(ShapeError, match=r'`MGDConnector` takes \(n 4 h w\), but got'):
+        MGDConnector(4)(feature)
+
+
+def test_refuses_an_unknown_mask_and_a_ratio_beyond_one():
+    with pytest.raises(ConfigError, match='Did you mean `spatial`'):
+        MGDConnector(4, mask='spacial')
+    with pytest.raises(ConfigError, match='`mask_ratio` must be a number >= 0'):
+        MGDConnector(4, 65)
+
+
+def test_is_registered_under_our_scope():
+    built = MODELS.build(dict(type='mmkd_ext.MGDConnector', channels=4))
+    assert type(built) is MGDConnector
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('seed', [None, 3])
+def test_draws_its_mask_on_the_gpu(seed):
+    connector = identity(2, 0.5, seed=seed).cuda()
+    out = connector(torch.ones(1, 2, 32, 32, device='cuda'))
+    assert 0.2 < out.mean().item() < 0.8

@@ -1,0 +1,206 @@
+"""ReviewKD: cases for the laws, the fusion, and what is special to both."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmkd_ext.distillers.schedules import build_schedule
+from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.methods import ReviewKDFusion, ReviewKDLoss
+from mmkd_ext.testing.laws import KnownValue, LossCase, pair, pyramid
+
+spec = importlib.util.spec_from_file_location(
+    'twins_features', Path(__file__).parents[1] / 'reference' / 'twins_features.py')
+twins = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(twins)
+
+ZERO = [[[[0.0, 0.0], [0.0, 0.0]]]]
+CASES = [
+    LossCase(
+        ReviewKDLoss,
+        inputs=pair(2, 2, 5, 6),
+        values=[
+            KnownValue([[[[3.0, 1.0], [1.0, 3.0]]]], ZERO, (5 + 4 / 2) / 1.5,
+                       'mean of squares 5, square of the mean 4, by hand'),
+            KnownValue([[[[3.0, -1.0]]]], [[[[0.0, 0.0]]]], 5.0,
+                       'one row has no grid: (9 + 1) / 2'),
+        ],
+    ),
+    LossCase(ReviewKDLoss, {'grids': (2,)},
+             inputs=pyramid((2, 3, 4, 3), (2, 3, 1, 2))),
+]
+
+
+# ---- the loss -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('shape', [(25, 42), (13, 21), (7, 11), (3, 4), (1, 2), (8, 2)])
+def test_a_constant_difference_is_squared_at_any_size(shape):
+    teacher = torch.randn(2, 3, *shape, dtype=torch.float64)
+    assert ReviewKDLoss()(teacher - 1.5, teacher).item() == pytest.approx(2.25)
+
+
+@pytest.mark.parametrize('shape', [(4, 4), (5, 9), (2, 8), (1, 6)])
+def test_equals_what_is_published_on_maps_that_are_not_narrow(shape):
+    student, teacher = torch.randn(2, 1, 2, *shape, dtype=torch.float64)
+    published = twins.pooled_error(student.tolist(), teacher.tolist(), (4, 2, 1),
+                                   limit=lambda height, width: height)
+    found = ReviewKDLoss(reduction='none')(student, teacher)
+    torch.testing.assert_close(found, torch.tensor(published, dtype=torch.float64))
+
+
+@pytest.mark.parametrize('shape', [(8, 2), (9, 4), (5, 1)])
+def test_differs_from_what_is_published_on_narrow_maps(shape):
+    # there the code tests the height alone, and averages over cells that share columns
+    student, teacher = torch.randn(2, 1, 2, *shape, dtype=torch.float64)
+    published = twins.pooled_error(student.tolist(), teacher.tolist(), (4, 2, 1),
+                                   limit=lambda height, width: height)
+    found = ReviewKDLoss(reduction='none')(student, teacher)
+    assert (found - torch.tensor(published, dtype=torch.float64)).abs().min() > 1e-4
+
+
+def test_half_maps_with_a_difference_whose_square_overflows():
+    student = torch.full((1, 2, 8, 8), 1000.0, dtype=torch.float16)
+    loss = ReviewKDLoss()(student.requires_grad_(), torch.zeros_like(student))
+    loss.backward()
+    assert loss.item() == pytest.approx(1e6)
+    assert student.grad.isfinite().all()
+
+
+def test_refuses_grids_that_do_not_fall():
+    with pytest.raises(ConfigError, match='`grids` must be falling numbers of cells'):
+        ReviewKDLoss(grids=(1, 2, 4))
+
+
+def test_does_not_align_channels_after_the_fusion():
+    assert ReviewKDLoss.aligns == {'size'}
+
+
+# ---- the fusion ---------------------------------------------------------------------
+
+
+def maps(sizes=((6, 10), (3, 5), (2, 3)), channels=8, images=2):
+    generator = torch.Generator().manual_seed(0)
+    return tuple(torch.randn(images, channels, *size, generator=generator)
+                 for size in sizes)
+
+
+def slow_fusion(fusion, pyramid):
+    """The chain from its equations, with the concatenation that the fast one avoids."""
+    found, deeper = [], None
+    for block, level in list(zip(fusion.blocks, pyramid))[::-1]:
+        y = block.enter_norm(block.enter(level))
+        if deeper is not None:
+            r = F.interpolate(deeper, y.shape[2:], mode='nearest')
+            gate = torch.sigmoid(block.attention(torch.cat([y, r], 1)))
+            y = y * gate[:, 0].unsqueeze(1) + r * gate[:, 1].unsqueeze(1)
+        found.insert(0, block.leave_norm(block.leave(y)))
+        deeper = y
+    return found
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize('sizes', [((6, 10), (3, 5), (2, 3)), ((13, 7), (7, 4), (4, 2)),
+                                   ((5, 1), (3, 1), (2, 1))])
+def test_equals_the_equations(sizes, training):
+    fusion = ReviewKDFusion(3, 8, mid_channels=4).train(training).double()
+    pyramid = tuple(x.double().requires_grad_() for x in maps(sizes))
+    fast, slow = fusion(pyramid), slow_fusion(fusion, pyramid)
+    for one, other in zip(fast, slow):
+        torch.testing.assert_close(one, other)
+    gradients = [torch.autograd.grad(sum(x.square().sum() for x in side), [
+        *pyramid, *fusion.parameters()]) for side in (fast, slow)]
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_each_level_sees_the_deeper_ones_and_no_other():
+    fusion = ReviewKDFusion(3, 8, mid_channels=4).eval()
+    pyramid = maps()
+    before = fusion(pyramid)
+    for changed in range(3):
+        other = fusion([x + (i == changed) for i, x in enumerate(pyramid)])
+        reacted = [not torch.allclose(a, b) for a, b in zip(before, other)]
+        assert reacted == [i <= changed for i in range(3)]
+
+
+def test_what_goes_on_is_the_fused_map_and_not_what_is_compared():
+    fusion = ReviewKDFusion(2, 8, mid_channels=4).eval()
+    before = fusion(maps()[:2])[0]
+    with torch.no_grad():
+        fusion.blocks[1].leave.weight.zero_()
+    assert torch.equal(fusion(maps()[:2])[0], before)
+
+
+def test_gives_the_channels_of_the_teacher_level_by_level():
+    fusion = ReviewKDFusion(3, [4, 6, 10], mid_channels=5, in_channels=8)
+    assert [tuple(x.shape) for x in fusion(maps())] == [
+        (2, 4, 6, 10), (2, 6, 3, 5), (2, 10, 2, 3)]
+
+
+def test_the_deepest_level_has_no_attention():
+    fusion = ReviewKDFusion(3, 8)
+    assert [block.attention is None for block in fusion.blocks] == [False, False, True]
+
+
+def test_convolutions_start_as_published():
+    # kaiming_uniform with a = 1: bounds sqrt(3 / fan_in)
+    block = ReviewKDFusion(2, 64, mid_channels=32).blocks[0]
+    for conv, fan_in in ((block.enter, 64), (block.leave, 9 * 32)):
+        bound = (3 / fan_in) ** 0.5
+        assert conv.bias is None
+        assert 0.95 * bound < conv.weight.abs().max() <= bound
+    assert block.attention.bias is not None
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_one_image_whose_deepest_level_is_one_position(training):
+    # a batch norm alone raises here: one value has no variance
+    fusion = ReviewKDFusion(3, 8, mid_channels=4).train(training)
+    out = fusion(maps(((4, 4), (2, 2), (1, 1)), images=1))
+    loss = ReviewKDLoss()(out, [torch.randn_like(x) for x in out])
+    loss.backward()
+    assert loss.isfinite()
+    assert all(p.grad is not None for p in fusion.parameters())
+    assert fusion.blocks[2].enter_norm.running_mean.eq(0).all()
+
+
+def test_every_parameter_learns():
+    fusion = ReviewKDFusion(3, 8, mid_channels=4)
+    pyramid = tuple(x.requires_grad_() for x in maps())
+    ReviewKDLoss()(fusion(pyramid), maps()).backward()
+    assert all(p.grad is not None and p.grad.any() for p in fusion.parameters())
+    assert all(x.grad.any() for x in pyramid)
+
+
+@pytest.mark.parametrize(('pyramid', 'found'), [
+    (maps()[:2], '2'), ((*maps(), maps()[0]), '4'),
+    (torch.zeros(3, 8, 4, 4), 'Tensor')])
+def test_refuses_another_number_of_levels(pyramid, found):
+    with pytest.raises(ShapeError, match=f'levels=3, but got {found}; set'):
+        ReviewKDFusion(3, 8)(pyramid)
+
+
+def test_says_which_level_has_other_channels():
+    pyramid = (*maps()[:2], torch.zeros(2, 4, 2, 3))
+    with pytest.raises(ShapeError, match=r'Level 2 of `ReviewKDFusion` takes \(n 8'):
+        ReviewKDFusion(3, 8)(pyramid)
+
+
+@pytest.mark.parametrize(('levels', 'channels', 'message'), [
+    (0, 8, '`levels` of `ReviewKDFusion` must be >= 1'),
+    (2, [8], '`channels` of `ReviewKDFusion` must be a number >= 1, or one for each'),
+    (2, 0, '`channels` of `ReviewKDFusion` must be a number >= 1')])
+def test_refuses_numbers_that_make_no_fusion(levels, channels, message):
+    with pytest.raises(ConfigError, match=message):
+        ReviewKDFusion(levels, channels)
+
+
+def test_the_warm_up_of_the_configs_never_has_weight_zero():
+    schedule = build_schedule(dict(type='linear', start=0.001, end=500))
+    factors = [schedule.factor(i, 0) for i in (0, 1, 250, 500, 90_000)]
+    assert factors == pytest.approx([0.001, 0.002998, 0.5005, 1.0, 1.0])
