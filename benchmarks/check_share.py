@@ -79,7 +79,8 @@ def builds(path: Path) -> tuple[str, str] | None:
             MODELS.build(config.model)
     except Exception as error:
         # a config is code, and may raise anything
-        return place, f'{type(error).__name__}: {error}'
+        first = str(error).splitlines()[0].split(', the current sys.path')[0]
+        return place, f'{type(error).__name__}: {first}'
     return place, ''
 
 

@@ -55,6 +55,14 @@ def benchmarks_text(folder: Path = RESULTS) -> str:
 
 def _result_text(path: Path) -> str:
     content = json.loads(path.read_text(encoding='utf-8'))
+    if 'folders' in content:
+        total = content['total']
+        return (
+            '## Configs of mmdet that pass the check\n\n'
+            f'{total["pass"]} of {total["buildable"]} that mmdet itself builds pass with '
+            'CWD on the neck and no other edit, the others have no neck; see '
+            '[](methods/detectors.md).'
+        )
     if 'sets' in content:
         return experiment_text(content, level=2)
     rows = content.get('results') or []
@@ -94,7 +102,8 @@ def _steps(content: Mapping[str, Any]) -> str:
 
 
 def _losses(content: Mapping[str, Any]) -> str:
-    both = ('mmkd_ext', 'mmrazor')
+    rival = next(key for key in content['results'][0]['time'] if key != 'mmkd_ext')
+    both = ('mmkd_ext', rival)
     rows = [
         [
             row['loss'],
@@ -105,11 +114,15 @@ def _losses(content: Mapping[str, Any]) -> str:
         ]
         for row in content['results']
     ]
-    header = ['loss', 'input', 'ours, ms', 'mmrazor, ms', 'ratio', 'ours, MiB',
-              'mmrazor, MiB']
+    header = ['loss', 'input', 'ours, ms', f'{rival}, ms', 'ratio', 'ours, MiB',
+              f'{rival}, MiB']
+    about = {
+        'mmrazor': 'Time and memory of the losses, beside MMRazor',
+        'direct': 'Relations between positions, beside their direct form',
+    }
     return '\n\n'.join(
         [
-            '## Time and memory of the losses',
+            f'## {about.get(rival, f"Time and memory of the losses, beside {rival}")}',
             table(header, rows, 'lrrrrrr'),
             'Forward and backward pass. ' + _environment(content),
         ]

@@ -392,7 +392,7 @@ def _defeat(pair: Pair) -> Links:
 
 def _fgfi(pair: Pair) -> Links:
     if not hasattr(getattr(pair.head, 'prior_generator', None), 'base_anchors'):
-        raise CannotSay(f'`{type(pair.head).__name__}` has no anchors')
+        raise CannotSay('the head has no anchors')
     links = _link('FGFILoss', {}, 'neck')
     links['loss']['data_samples'] = BOXES
     links['loss']['head'] = dict(of='student', at=_itself(pair.family.head))
@@ -445,8 +445,7 @@ def _rows(kind: str, *, labels: bool = False, **loss: Any) -> Template:
     def links(pair: Pair) -> Links:
         _need_class_maps(pair)
         if hasattr(pair.head, 'multi_level_conv_cls'):
-            kind_of_head = type(pair.head).__name__
-            raise CannotSay(f'`{kind_of_head}` tells its class loss of objects alone')
+            raise CannotSay('the head tells its class loss of objects alone')
         join = dict(type='mmkd_ext.JoinRows')
         rows = dict(type='mmkd_ext.DenseRows', classes=CLASSES)
         own = dict(of='student', at=_inputs(f'{pair.family.head}.loss_cls'), call='all')
@@ -467,7 +466,7 @@ def _rois(kind: str, *, labels: bool = False, **loss: Any) -> Template:
 
     def links(pair: Pair) -> Links:
         if not pair.has('roi_head.bbox_head'):
-            raise CannotSay(f'`{type(pair.student).__name__}` has no RoI head')
+            raise CannotSay('there is no RoI head')
         stage = 0 if pair.has('roi_head.bbox_head.0') else None
         inside = '' if stage is None else '.0'
         own = dict(of='student', at=_inputs(f'roi_head.bbox_head{inside}.loss_cls'))
@@ -497,8 +496,7 @@ def _rois(kind: str, *, labels: bool = False, **loss: Any) -> Template:
 
 def _ld(pair: Pair) -> Links:
     if not hasattr(pair.head, 'reg_max'):
-        kind = type(pair.head).__name__
-        raise CannotSay(f'`{kind}` predicts no distributions of box edges')
+        raise CannotSay('the head predicts no distributions of box edges')
     links = _link('LDLoss', {}, 'bbox_head', item=1)
     links['loss']['region'] = dict(
         of='student',
@@ -515,11 +513,10 @@ def _ld(pair: Pair) -> Links:
 
 
 def _need_class_maps(pair: Pair) -> None:
-    kind = type(pair.head).__name__
     if pair.family.head == 'rpn_head':
-        raise CannotSay(f'`{kind}` tells objects from background, not classes')
+        raise CannotSay('the RPN tells objects from background, not classes')
     if pair.has('decoder'):
-        raise CannotSay(f'`{kind}` scores queries, which have no place on a map')
+        raise CannotSay('the head scores queries, which have no place on a map')
 
 
 METHODS: dict[str, tuple[str, Template]] = {
@@ -776,7 +773,7 @@ def read(text: str) -> list[Cells]:
     tables = []
     for block in re.findall(r'(?:^\|.*\n)+\n?(?:\d+\. .*\n)*', text, re.MULTILINE):
         lines = block.strip().splitlines()
-        rows = [line.strip('| ').split(' | ') for line in lines if line[0] == '|']
+        rows = [line.strip('| ').split(' | ') for line in lines if line[:1] == '|']
         if rows[0][0] != 'method':
             continue
         notes = [line.split('. ', 1) for line in lines if line[:1].isdigit()]

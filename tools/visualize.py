@@ -68,7 +68,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--split',
-        choices=['val', 'train'],
+        choices=['val', 'test', 'train'],
         default='val',
         help='whose images; those of train are not augmented either',
     )

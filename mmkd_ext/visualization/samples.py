@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ['Picture', 'Pictures', 'spread']
 
-_SPLITS = ('val', 'train')
+_SPLITS = ('val', 'test', 'train')
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class Pictures:
 
     Args:
         cfg: The config of the run.
-        split: ``'val'`` or ``'train'``: whose images.
+        split: ``'val'``, ``'test'`` or ``'train'``: whose images. A config without
+            validation shows its test images for ``'val'``.
 
     Raises:
         ConfigError: The config has no such data.
@@ -67,6 +68,12 @@ class Pictures:
     """
 
     def __init__(self, cfg: Config, split: str = 'val') -> None:
+        if (
+            split == 'val'
+            and not cfg.get('val_dataloader')
+            and cfg.get('test_dataloader')
+        ):
+            split = 'test'
         loader = cfg.get(f'{split}_dataloader')
         if split not in _SPLITS or not isinstance(loader, Mapping):
             raise ConfigError(f'The config has no `{split}_dataloader` to take from.')

@@ -32,6 +32,13 @@ def streets(tmp_path_factory) -> Path:
     return make_streets(root, settings, workers=1).root
 
 
+@pytest.fixture
+def _plain_dumps(monkeypatch):
+    """Configs are dumped without yapf, which takes longer than the training."""
+    text = property(lambda config: repr(config._cfg_dict))
+    monkeypatch.setattr(Config, 'pretty_text', text)
+
+
 def offline(config: Config) -> Config:
     """Takes out what is on the internet: first weights and checkpoints."""
 
@@ -163,6 +170,7 @@ def test_a_small_detector_keeps_neck_and_head_and_the_links():
         assert swapped[key] == full[key], key
 
 
+@pytest.mark.usefixtures('_plain_dumps')
 @pytest.mark.parametrize('path', SHIPPED, ids=name)
 def test_a_shipped_config_trains_two_iterations(path, streets, tmp_path):
     config = on_streets(offline(Config.fromfile(path)), streets, tmp_path)

@@ -7,34 +7,13 @@ Expected: 38.9 -> 39.8 AP, the main term alone (authors' README).
 Status: unrun
 """
 
-_base_ = [
-    '../../../_base_/tasks/coco_1x.py',
-    '../../../_base_/pairs/mmdet/gfl-r101_gfl-r34.py',
-]
+_base_ = './ld-main_gfl-r101_gfl-r50_8xb2-1x_coco.py'
 model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_ld=dict(
-                loss=dict(type='mmkd_ext.LDLoss', tau=10.0, loss_weight=0.25),
-                preds_S=dict(of='student', at='bbox_head', item=1),
-                preds_T=dict(of='teacher', at='bbox_head', item=1),
-                region=dict(
-                    of='student',
-                    at=dict(type='Module', source='bbox_head'),
-                    connector=dict(type='mmkd_ext.LDMainRegion'),
-                    given=dict(
-                        logits=dict(of='student', at='bbox_head', item=0),
-                        targets=dict(
-                            of='student',
-                            at=dict(type='ModuleInputs', source='bbox_head.loss_cls'),
-                            call='all',
-                            item=1,
-                        ),
-                    ),
-                ),
-            ),
+    architecture=dict(
+        backbone=dict(
+            depth=34,
+            init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet34'),
         ),
+        neck=dict(in_channels=[64, 128, 256, 512]),
     )
 )
-optim_wrapper = dict(optimizer=dict(lr=0.01))

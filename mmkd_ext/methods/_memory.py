@@ -1,0 +1,159 @@
+"""Memory of features from earlier steps, which a loss compares new ones with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmkd_ext.errors import CheckpointError, check_range
+
+__all__ = ['KeyMemory', 'gathered', 'ranks']
+
+
+class KeyMemory(nn.Module):
+    """One ring of features for each class; the newest take the place of the oldest.
+
+    Everything is in buffers, so a resumed run goes on as if it had never stopped. Only
+    what has been put in is ever drawn. On several processes all of them put in the keys
+    of all of them, in the order of the processes, and draw alike: their memories stay
+    equal.
+
+    Args:
+        classes: Number of rings.
+        size: Features that a ring holds.
+        channels: Length of a feature.
+        seed: Random numbers depend on this and the number of the step alone.
+    """
+
+    keys: Tensor
+    pointer: Tensor
+    filled: Tensor
+    steps: Tensor
+
+    def __init__(self, classes: int, size: int, channels: int, seed: int = 0) -> None:
+        super().__init__()
+        for name, number in (('size', size), ('channels', channels)):
+            check_range(name, number, low=1)
+        self.seed = seed
+        self.register_buffer('keys', torch.zeros(classes, size, channels))
+        self.register_buffer('pointer', torch.zeros(classes, dtype=torch.long))
+        self.register_buffer('filled', torch.zeros(classes, dtype=torch.long))
+        # The buffer puts the number into checkpoints; the plain one is what is read,
+        # because reading a buffer on a GPU would wait for it.
+        self.register_buffer('steps', torch.zeros((), dtype=torch.long))
+        self._steps = 0
+
+    def extra_repr(self) -> str:
+        return 'classes={}, size={}, channels={}'.format(*self.keys.shape)
+
+    def generator(self) -> torch.Generator:
+        """Returns random numbers for one step, on the CPU; training counts the step."""
+        found = torch.Generator().manual_seed(self.seed * 2**32 + self._steps)
+        if self.training:
+            self._steps += 1
+            self.steps.fill_(self._steps)
+        return found
+
+    @torch.no_grad()
+    def put(self, keys: Tensor, classes: Tensor) -> None:
+        """Puts in the keys of all processes, oldest first.
+
+        Args:
+            keys: Features ``(m channels)``; their number may differ by process.
+            classes: Which ring each one goes to ``(m)``.
+        """
+        keys, classes = gathered(keys, classes)
+        rings, size = self.keys.shape[:2]
+        counts = F.one_hot(classes, rings).sum(0)
+        place = ranks(classes)
+        # of more than a ring holds the last ones stay; no slot is written twice
+        kept = place >= counts[classes] - size
+        keys, classes, place = keys[kept], classes[kept], place[kept]
+        slots = (self.pointer[classes] + place) % size
+        self.keys[classes, slots] = keys.to(self.keys.dtype)
+        self.pointer.add_(counts).remainder_(size)
+        self.filled.add_(counts).clamp_(max=size)
+
+    @torch.no_grad()
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Returns up to `count` different keys of each ring, from what is filled.
+
+        All rings are read at the same random slots, as far as they are filled; a ring
+        with fewer keys gives all it has.
+
+        Returns:
+            Keys ``(k channels)``, ``k`` from 0 to ``classes * count``.
+        """
+        size = self.keys.shape[1]
+        order = torch.randperm(size, generator=generator).to(self.filled.device)
+        usable = order < self.filled[:, None]
+        usable &= usable.cumsum(1) <= count
+        ring, at = usable.nonzero(as_tuple=True)
+        return self.keys[ring, order[at]]
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        found = state_dict.get(f'{prefix}keys')
+        if found is not None and found.shape != self.keys.shape:
+            theirs, ours = (
+                '{} class(es) x {} keys x {} channels'.format(*x.shape)
+                if x.dim() == 3
+                else f'shape {tuple(x.shape)}'
+                for x in (found, self.keys)
+            )
+            raise CheckpointError(
+                f'the memory `{prefix}keys` in the checkpoint has {theirs}, but this '
+                f'config asks for {ours}. Set the number of classes, the size and the '
+                'channels as they were, or start without resuming.'
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+        self._steps = int(self.steps)
+
+
+def ranks(groups: Tensor) -> Tensor:
+    """Returns how many members of its own group stand before each one.
+
+    Args:
+        groups: Number of each one's group, >= 0, ``(m)``.
+
+    Examples:
+        >>> ranks(torch.tensor([4, 0, 4, 4, 0]))
+        tensor([0, 0, 1, 2, 1])
+    """
+    order = groups.argsort(stable=True)
+    sorted_groups = groups[order]
+    starts = torch.searchsorted(sorted_groups, sorted_groups)
+    result = torch.empty_like(order)
+    result[order] = torch.arange(len(order), device=order.device) - starts
+    return result
+
+
+def gathered(keys: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
+    """Joins the rows of all processes, in their order.
+
+    Args:
+        keys: Rows ``(m c)``; ``m`` may differ by process.
+        classes: A number for each row ``(m)``.
+    """
+    if not dist.is_available() or not dist.is_initialized():
+        return keys, classes
+    processes = dist.get_world_size()
+    if processes == 1:
+        return keys, classes
+    counts = [classes.new_zeros(1) for _ in range(processes)]
+    dist.all_gather(counts, classes.new_full((1,), len(classes)))
+    lengths = torch.cat(counts).tolist()
+    joined = []
+    for rows in (keys, classes):
+        # processes exchange as many rows as the longest has
+        padded = rows.new_zeros(max(lengths), *rows.shape[1:])
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in range(processes)]
+        dist.all_gather(parts, padded)
+        joined.append(torch.cat([p[:length] for p, length in zip(parts, lengths)]))
+    return joined[0], joined[1]
