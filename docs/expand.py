@@ -59,8 +59,8 @@ def _result_text(path: Path) -> str:
         total = content['total']
         return (
             '## Configs of mmdet that pass the check\n\n'
-            f'{total["pass"]} of {total["buildable"]} that mmdet itself builds pass with '
-            'CWD on the neck and no other edit, the others have no neck; see '
+            f'{total["pass"]} of {total["buildable"]} that mmdet itself builds pass '
+            'with CWD on the neck and no other edit, the others have no neck; see '
             '[](methods/detectors.md).'
         )
     if 'sets' in content:

@@ -70,16 +70,6 @@ runs = dict(
         teacher='teacher',
         title='DIST, class scores',
     ),
-    cwd_fpn_w1=dict(
-        config='configs/bccd/cwd-fpn-w1_gfl-r18-w24_gfl-r18-w8.py',
-        teacher='teacher',
-        title='CWD, neck, a tenth of the weight',
-    ),
-    pkd_w1=dict(
-        config='configs/bccd/pkd-w1_gfl-r18-w24_gfl-r18-w8.py',
-        teacher='teacher',
-        title='PKD, a tenth of the weight',
-    ),
     ld_main=dict(
         config='configs/bccd/ld-main_gfl-r18-w24_gfl-r18-w8.py',
         teacher='teacher',

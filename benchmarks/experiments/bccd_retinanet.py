@@ -17,11 +17,6 @@ runs = dict(
         teacher='teacher',
         title='CWD, neck',
     ),
-    fitnets_fpn=dict(
-        config='configs/bccd/fitnets-fpn_retinanet-r18-w24_retinanet-r18-w8.py',
-        teacher='teacher',
-        title='FitNets, neck',
-    ),
     fgd=dict(
         config='configs/bccd/fgd_retinanet-r18-w24_retinanet-r18-w8.py',
         teacher='teacher',
@@ -46,21 +41,6 @@ runs = dict(
         config='configs/bccd/defeat_retinanet-r18-w24_retinanet-r18-w8.py',
         teacher='teacher',
         title='DeFeat',
-    ),
-    fgfi=dict(
-        config='configs/bccd/fgfi_retinanet-r18-w24_retinanet-r18-w8.py',
-        teacher='teacher',
-        title='FGFI',
-    ),
-    dkd_dense=dict(
-        config='configs/bccd/dkd-dense_retinanet-r18-w24_retinanet-r18-w8.py',
-        teacher='teacher',
-        title='DKD, positive priors',
-    ),
-    dist_dense=dict(
-        config='configs/bccd/dist-dense_retinanet-r18-w24_retinanet-r18-w8.py',
-        teacher='teacher',
-        title='DIST, class scores',
     ),
 )
 tests = dict(val={})
