@@ -39,6 +39,11 @@ from mmkd_ext.functional.regions import (
     inside_region,
     valuable_region,
 )
+from mmkd_ext.functional.relations import (
+    channel_relation_divergence,
+    contrast_divergence,
+    pixel_relation_divergence,
+)
 
 __all__ = [
     'adaptive_thresholds',
@@ -52,8 +57,10 @@ __all__ = [
     'box_mask',
     'channel_attention',
     'channel_divergence',
+    'channel_relation_divergence',
     'class_divergence',
     'class_similarity',
+    'contrast_divergence',
     'correlation_distance',
     'decoupled_divergence',
     'distribution_boxes',
@@ -62,6 +69,7 @@ __all__ = [
     'general_instances',
     'inside_region',
     'pearson',
+    'pixel_relation_divergence',
     'pooled_error',
     'random_mask',
     'scale_mask',

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods.at import ATLoss
+from mmkd_ext.methods.cirkd import (
+    CIRKDChannelLoss,
+    CIRKDChannelMemoryLoss,
+    CIRKDMiniBatchLoss,
+    CIRKDPixelMemoryLoss,
+    CIRKDProjection,
+    CIRKDRegionMemoryLoss,
+)
 from mmkd_ext.methods.cwd import CWDLoss
 from mmkd_ext.methods.defeat import DeFeatAdapter, DeFeatHeadLoss, DeFeatLoss
 from mmkd_ext.methods.dist import DISTLoss
@@ -37,6 +45,12 @@ from mmkd_ext.methods.skds import SKDSPairwiseLoss
 
 __all__ = [
     'ATLoss',
+    'CIRKDChannelLoss',
+    'CIRKDChannelMemoryLoss',
+    'CIRKDMiniBatchLoss',
+    'CIRKDPixelMemoryLoss',
+    'CIRKDProjection',
+    'CIRKDRegionMemoryLoss',
     'CWDLoss',
     'DISTLoss',
     'DKDLoss',

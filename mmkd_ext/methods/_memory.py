@@ -52,7 +52,8 @@ class KeyMemory(nn.Module):
 
     def generator(self) -> torch.Generator:
         """Returns random numbers for one step, on the CPU; training counts the step."""
-        found = torch.Generator().manual_seed(self.seed * 2**32 + self._steps)
+        number = (self.seed * 1_000_003 + self._steps) % 2**63
+        found = torch.Generator().manual_seed(number)
         if self.training:
             self._steps += 1
             self.steps.fill_(self._steps)

@@ -50,6 +50,8 @@ def offline(config: Config) -> Config:
                 node['pretrained'] = None
             if node.get('type') == 'mmkd_ext.KAEncoder':
                 node['checkpoint'] = None
+            if str(node.get('type')).startswith('mmkd_ext.CIRKD') and 'size' in node:
+                node['size'] = 20  # a full memory is 778 MB
             for value in node.values():
                 clean(value)
         elif isinstance(node, (list, tuple)):

@@ -1,0 +1,39 @@
+"""DIST on the RoI head's class scores: Cascade Mask R-CNN-X101 -> Faster R-CNN-R50, 2x.
+
+Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
+https://arxiv.org/abs/2205.10536; weight 1, tau 1 as in hunto/MasKD. The teacher's first
+stage classifies, the one trained on proposals as they come from an RPN (our choice).
+Command: bash tools/dist_train.sh CONFIG 8
+Expected: 38.4 -> 40.4 AP, teacher 45.6 (hunto/DIST_KD README).
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/coco_2x.py',
+    '../../../_base_/pairs/mmdet/cascade-mask-rcnn-x101_faster-rcnn-r50.py',
+]
+# what the student's RoI head tells its loss: scores of its proposals
+loss_cls = dict(type='ModuleInputs', source='roi_head.bbox_head.loss_cls')
+pooling = dict(type='ModuleInputs', source='roi_head.bbox_roi_extractor')
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_dist=dict(
+                loss=dict(type='mmkd_ext.DISTLoss', tau=1.0),
+                preds_S=dict(of='student', at=loss_cls, item=0),
+                preds_T=dict(
+                    of='teacher',
+                    at='neck',
+                    connector=dict(type='mmkd_ext.RoIClassify', stage=0),
+                    given=dict(
+                        roi_head=dict(
+                            of='teacher', at=dict(type='Module', source='roi_head')
+                        ),
+                        rois=dict(of='student', at=pooling, item=1),
+                    ),
+                ),
+            )
+        ),
+    )
+)

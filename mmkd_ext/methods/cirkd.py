@@ -1,0 +1,587 @@
+r"""CIRKD: Cross-Image Relational Knowledge Distillation for Semantic Segmentation.
+
+Yang, Zhou, An, Jiang, Xu, Zhang, CVPR 2022, `arXiv 2204.06986
+<https://arxiv.org/abs/2204.06986>`_. A relation method: to which pixels of other images
+a pixel is alike, the student learns from the teacher. The others are those of the batch
+(`CIRKDMiniBatchLoss`), or pixels and regions of earlier ones, kept in a memory for each
+class (`CIRKDPixelMemoryLoss`, `CIRKDRegionMemoryLoss`). The second version of the
+authors' code adds the same between channels (`CIRKDChannelLoss`,
+`CIRKDChannelMemoryLoss`).
+
+Recipe: feature before the classifier; pixel-wise KD with weight 1, mini-batch 1, each
+memory 0.1 (VOC 0.01), channels 1, all with a temperature of 0.1 (KD 1). The student
+meets memories and channels through a `CIRKDProjection`.
+
+Of the second version its terms with weight 0 are not here: squared error of channels,
+graph convolution, FitNets.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmkd_ext.errors import ConfigError, ShapeError, check_range, check_shapes
+from mmkd_ext.functional.relations import (
+    channel_relation_divergence,
+    contrast_divergence,
+    pixel_relation_divergence,
+)
+from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods._labels import labels_at
+from mmkd_ext.methods._memory import KeyMemory, ranks
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    'CIRKDChannelLoss',
+    'CIRKDChannelMemoryLoss',
+    'CIRKDMiniBatchLoss',
+    'CIRKDPixelMemoryLoss',
+    'CIRKDProjection',
+    'CIRKDRegionMemoryLoss',
+]
+
+
+@MODELS.register_module()
+class CIRKDProjection(nn.Module):
+    """Projects the student's feature to the teacher's channels.
+
+    Two 1x1 convolutions without bias, batch normalisation and ReLU between them. The
+    authors' normalisation is synchronised; ``sync_bn='torch'`` in a config makes it so.
+
+    Args:
+        in_channels: Channels of the student's map.
+        out_channels: Channels of the teacher's map; also between the convolutions.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        for name, number in (('in', in_channels), ('out', out_channels)):
+            check_range(f'{name}_channels', number, low=1)
+        self.in_channels = in_channels
+        self.layers = nn.Sequential(
+            nn.Conv2d(in_channels, out_channels, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+            nn.ReLU(),
+            nn.Conv2d(out_channels, out_channels, 1, bias=False),
+        )
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Maps ``(n c h w)`` to ``(n out_channels h w)``.
+
+        Raises:
+            ShapeError: The feature is no map, or has other channels.
+        """
+        if feature.dim() != 4 or feature.shape[1] != self.in_channels:
+            raise ShapeError(
+                f'`CIRKDProjection` takes (n {self.in_channels} h w), but got '
+                f'{tuple(feature.shape)}; set its `in_channels`.'
+            )
+        projected: Tensor = self.layers(feature)
+        return projected
+
+
+class _RelationLoss(PairLoss):
+    """Base of what compares relations among the features of a batch."""
+
+    def __init__(
+        self,
+        tau: float = 0.1,
+        *,
+        pool: int = 1,
+        max_memory: float = 256,
+        **policy: Any,
+    ) -> None:
+        super().__init__(**policy)
+        check_range('tau', tau, above=0)
+        check_range('pool', pool, low=1)
+        check_range('max_memory', max_memory, above=0)
+        self.tau = tau
+        self.pool = pool
+        self.max_memory = max_memory
+
+    def _pooled(self, x: Tensor) -> Tensor:
+        window = tuple(min(self.pool, side) for side in x.shape[2:])
+        return x if max(window) == 1 else F.avg_pool2d(x, window, ceil_mode=True)
+
+
+@MODELS.register_module()
+class CIRKDMiniBatchLoss(_RelationLoss):
+    r"""Divergence of each pixel's relations to the pixels of the batch, a mean.
+
+    .. math::
+        L = \frac{1}{N^2 H W} \sum_{i,j,a} \mathrm{KL}(p^T_{iaj} \| p^S_{iaj}), \quad
+        p_{iaj} = \operatorname{softmax}_b (\cos(x_{ia}, x_{jb}) / \tau)
+
+    The images ``i, j`` are those of one process, as in the authors' code; one image has
+    the relations to itself. There is no factor ``tau**2``.
+
+    Args:
+        tau: Temperature, > 0.
+        pool: Side of the windows that are averaged before; the authors' first version
+            has 2, with which the published figures were made. 1 is none. Windows at
+            the border may be smaller.
+        max_memory: Memory in MB for the matrices of relations; values do not depend on
+            it. See :func:`~mmkd_ext.functional.pixel_relation_divergence`.
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> x = torch.eye(2).reshape(1, 2, 1, 2)
+        >>> CIRKDMiniBatchLoss(tau=1.0, pool=1)(x, torch.ones(1, 3, 1, 2))
+        tensor(0.1201)
+    """
+
+    free: ClassVar[frozenset[str]] = frozenset({'channels'})
+
+    def __init__(self, tau: float = 0.1, *, pool: int = 2, **settings: Any) -> None:
+        super().__init__(tau, pool=pool, **settings)
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the divergence at each pooled pixel ``(n h w)``."""
+        check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n d h w'))
+        return pixel_relation_divergence(
+            self._pooled(student),
+            self._pooled(teacher),
+            tau=self.tau,
+            max_memory=self.max_memory,
+        )
+
+
+@MODELS.register_module()
+class CIRKDChannelLoss(_RelationLoss):
+    r"""Divergence of each channel's relations to the channels of the batch, a mean.
+
+    As `CIRKDMiniBatchLoss` with channels in the place of pixels. Second version.
+
+    Args:
+        tau: Temperature, > 0.
+        pool: Side of the windows that are averaged before; 4 in the authors' code.
+        max_memory: Memory in MB for the matrices of relations.
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> x = torch.eye(2).reshape(1, 2, 1, 2)
+        >>> CIRKDChannelLoss(tau=1.0, pool=1)(x, torch.ones(1, 2, 1, 2))
+        tensor(0.1201)
+    """
+
+    def __init__(self, tau: float = 0.1, *, pool: int = 4, **settings: Any) -> None:
+        super().__init__(tau, pool=pool, **settings)
+
+    def check_pair(self, student: Tensor, teacher: Tensor) -> None:
+        """Raises where channels differ in number."""
+        _check_channels(self, student, teacher)
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the divergence of each channel ``(n c)``."""
+        check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
+        return channel_relation_divergence(
+            self._pooled(student),
+            self._pooled(teacher),
+            tau=self.tau,
+            max_memory=self.max_memory,
+        )
+
+
+class _MemoryLoss(PairLoss):
+    """Base of what compares features with those of earlier steps."""
+
+    memory: KeyMemory
+
+    def __init__(
+        self,
+        *,
+        samples: int,
+        tau: float,
+        enqueue_first: bool,
+        max_memory: float,
+        **policy: Any,
+    ) -> None:
+        super().__init__(**policy)
+        check_range('samples', samples, low=1)
+        check_range('tau', tau, above=0)
+        check_range('max_memory', max_memory, above=0)
+        self.samples = samples
+        self.tau = tau
+        self.enqueue_first = enqueue_first
+        self.max_memory = max_memory
+
+    def _one_level(self, levels: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        if len(levels) > 1:
+            raise ShapeError(
+                f'`{type(self).__name__}` remembers one level, but got {len(levels)}; '
+                'choose one with `item`, or make a link for each.'
+            )
+        return levels[0]
+
+    def _contrast(
+        self, student: Tensor, teacher: Tensor, new: tuple[Tensor, Tensor], draw: Any
+    ) -> Tensor:
+        """Compares rows ``(m c)`` with the memory, which gets the new keys."""
+        if self.training and self.enqueue_first:
+            self.memory.put(*new)
+        keys = self.memory.draw(self.samples, draw)
+        if self.training and not self.enqueue_first:
+            self.memory.put(*new)
+        return contrast_divergence(
+            student, teacher, keys, tau=self.tau, max_memory=self.max_memory
+        )
+
+
+class _ClassMemoryLoss(_MemoryLoss):
+    """Base of what compares pixels with keys of each class."""
+
+    def __init__(
+        self,
+        num_classes: int,
+        channels: int,
+        *,
+        size: int,
+        samples: int,
+        tau: float = 0.1,
+        ignore_index: int = 255,
+        enqueue_first: bool = True,
+        max_memory: float = 256,
+        seed: int = 0,
+        **policy: Any,
+    ) -> None:
+        check_range('num_classes', num_classes, low=1)
+        super().__init__(
+            samples=samples,
+            tau=tau,
+            enqueue_first=enqueue_first,
+            max_memory=max_memory,
+            **policy,
+        )
+        self.memory = KeyMemory(num_classes, size, channels, seed)
+        self.num_classes = num_classes
+        self.channels = channels
+        self.ignore_index = ignore_index
+
+    def check_pair(self, student: Tensor, teacher: Tensor) -> None:
+        """Raises where channels differ from each other or from the memory's."""
+        if teacher.dim() == 4 and teacher.shape[1] != self.channels:
+            raise ShapeError(
+                f'the teacher has {teacher.shape[1]} channels, but '
+                f'`{type(self).__name__}` has channels={self.channels}.'
+            )
+        _check_channels(self, student, teacher)
+
+    def compute_levels(  # type: ignore[override]
+        self, levels: list[tuple[Tensor, Tensor]], data_samples: Sequence[Any]
+    ) -> list[Tensor]:
+        """Returns the items of the one level.
+
+        Args:
+            levels: Features ``(n c h w)`` of both sides.
+            data_samples: For each image an object with ``gt_sem_seg.data``.
+        """
+        return [self.compute(*self._one_level(levels), data_samples=data_samples)]
+
+    def compute(  # type: ignore[override]
+        self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
+    ) -> Tensor:
+        """Returns the divergence at each pixel ``(n h w)``, see the class.
+
+        Args:
+            student: Feature ``(n c h w)``, projected.
+            teacher: Feature ``(n c h w)``.
+            data_samples: For each image an object with ``gt_sem_seg.data``.
+
+        Raises:
+            ShapeError: An axis differs.
+            ConfigError: A label is above the number of classes.
+        """
+        pattern = f'n {self.channels} h w'
+        check_shapes(student=(student, pattern), teacher=(teacher, pattern))
+        labels = labels_at(data_samples, student)
+        kept = (labels != self.ignore_index) & (labels >= 0)
+        # rows of all pixels, and of those that count
+        student, teacher = (x.permute(0, 2, 3, 1) for x in (student, teacher))
+        self._check_labels(labels[kept])
+        draw = self.memory.generator()
+        new = self._new_keys(teacher.detach(), labels, kept, draw)
+        found = self._contrast(student[kept], teacher[kept], new, draw)
+        # a mean over all items is then one over the pixels that count
+        scale = labels.numel() / max(len(found), 1)
+        return found.new_zeros(labels.shape).index_put((kept,), found * scale)
+
+    @abstractmethod
+    def _new_keys(
+        self, teacher: Tensor, labels: Tensor, kept: Tensor, draw: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Returns keys of length 1 ``(m c)`` and their classes ``(m)``.
+
+        Args:
+            teacher: Feature ``(n h w c)``.
+            labels: Labels ``(n h w)``.
+            kept: Where they count ``(n h w)``.
+            draw: Random numbers.
+        """
+
+    def _check_labels(self, labels: Tensor) -> None:
+        highest = int(labels.max()) if len(labels) else -1
+        if highest >= self.num_classes:
+            raise ConfigError(
+                f'labels reach {highest}, but `{type(self).__name__}` has '
+                f'num_classes={self.num_classes} and ignores {self.ignore_index}. Set '
+                '`num_classes`, or `reduce_zero_label` of the data set.'
+            )
+
+    def _groups(self, labels: Tensor) -> Tensor:
+        """Returns a number for each image and class ``(n h w)``."""
+        image = torch.arange(len(labels), device=labels.device)
+        return image[:, None, None] * self.num_classes + labels
+
+
+@MODELS.register_module()
+class CIRKDPixelMemoryLoss(_ClassMemoryLoss):
+    r"""Divergence of each pixel's relations to remembered pixels, a mean.
+
+    .. math::
+        L = \frac{1}{M} \sum_{i=1}^{M} \mathrm{KL}(p^T_i \| p^S_i), \quad
+        p_{ik} = \operatorname{softmax}_k (\cos(x_i, v_k) / \tau)
+
+    over the ``M`` pixels of the batch that have a label, and keys ``v`` drawn from the
+    memory of every class, the same for both sides. New keys are up to `new_keys` random
+    pixels of each class of each image, as the teacher sees them. As long as nothing has
+    been put in, the loss is 0, connected to the student.
+
+    The student's feature needs the teacher's channels: give it a `CIRKDProjection`.
+
+    The memory is a part of checkpoints: ``num_classes * size * channels`` numbers of 4
+    bytes. On several processes all of them remember the keys of all; each one's mean is
+    over its own pixels. The authors begin with random vectors and draw from them; here
+    only what has been put in is drawn. Past the end of a ring they fill its last slots
+    and begin anew; here the oldest are replaced.
+
+    Args:
+        num_classes: Number of classes.
+        channels: Channels of the teacher's feature.
+        size: Pixels that are remembered for each class; 2000 for SegFormer.
+        samples: Pixels of each class that are drawn in a step. None is as published,
+            ``4096 // num_classes + 1``.
+        new_keys: Pixels that are remembered of each class of an image.
+        tau: Temperature, > 0.
+        ignore_index: Label of the pixels that are left out; below 0 they are, too.
+        enqueue_first: Put in the new keys before drawing, as published, so that a pixel
+            may meet itself. False draws from earlier steps alone.
+        published_enqueue: Repeat a mistake of the authors' code: the number of a pixel
+            among those of its class is taken for its place in the whole map, so keys
+            are mostly from the top of the image and of another class.
+        max_memory: Memory in MB for the relations; values do not depend on it.
+        seed: Random choices depend on it and the step alone; equal on all processes.
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> truth = torch.tensor([[[0, 1]]])
+        >>> samples = [SimpleNamespace(gt_sem_seg=SimpleNamespace(data=truth))]
+        >>> loss = CIRKDPixelMemoryLoss(2, channels=2, size=8, tau=1.0)
+        >>> teacher = torch.eye(2).reshape(1, 2, 1, 2)
+        >>> loss(torch.ones(1, 2, 1, 2), teacher, data_samples=samples)
+        tensor(0.1109)
+        >>> loss.memory.filled
+        tensor([1, 1])
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        channels: int,
+        *,
+        size: int = 20000,
+        samples: int | None = None,
+        new_keys: int = 16,
+        published_enqueue: bool = False,
+        **settings: Any,
+    ) -> None:
+        check_range('num_classes', num_classes, low=1)
+        samples = 4096 // num_classes + 1 if samples is None else samples
+        super().__init__(num_classes, channels, size=size, samples=samples, **settings)
+        check_range('new_keys', new_keys, low=1)
+        self.new_keys = new_keys
+        self.published_enqueue = published_enqueue
+
+    def _new_keys(
+        self, teacher: Tensor, labels: Tensor, kept: Tensor, draw: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        at = kept.flatten().nonzero()[:, 0]
+        groups = self._groups(labels).flatten()[at]
+        classes = labels.flatten()[at]
+        if self.published_enqueue:
+            pixels = labels[0].numel()
+            at = at // pixels * pixels + ranks(groups)
+        mixed = torch.randperm(len(at), generator=draw).to(at.device)
+        chosen = mixed[ranks(groups[mixed]) < self.new_keys]
+        # image after image, so that several processes remember as one would
+        chosen = chosen[groups[chosen].argsort(stable=True)]
+        return F.normalize(teacher.flatten(0, 2)[at[chosen]]), classes[chosen]
+
+
+@MODELS.register_module()
+class CIRKDRegionMemoryLoss(_ClassMemoryLoss):
+    r"""Divergence of each pixel's relations to remembered regions, a mean.
+
+    As `CIRKDPixelMemoryLoss`, but a new key is the mean of all pixels of a class in an
+    image, each of length 1, brought to length 1.
+
+    Args:
+        num_classes: Number of classes.
+        channels: Channels of the teacher's feature.
+        size: Regions that are remembered for each class.
+        samples: Regions of each class that are drawn in a step. None is as published,
+            ``1024 // num_classes + 1``.
+        tau: Temperature, > 0.
+        ignore_index: Label of the pixels that are left out; below 0 they are, too.
+        enqueue_first: Put in the new keys before drawing, as published.
+        max_memory: Memory in MB for the relations; values do not depend on it.
+        seed: Random choices depend on it and the step alone; equal on all processes.
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> truth = torch.tensor([[[0, 1]]])
+        >>> samples = [SimpleNamespace(gt_sem_seg=SimpleNamespace(data=truth))]
+        >>> loss = CIRKDRegionMemoryLoss(2, channels=2, size=8, tau=1.0)
+        >>> teacher = torch.eye(2).reshape(1, 2, 1, 2)
+        >>> loss(torch.ones(1, 2, 1, 2), teacher, data_samples=samples)
+        tensor(0.1109)
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        channels: int,
+        *,
+        size: int = 2000,
+        samples: int | None = None,
+        **settings: Any,
+    ) -> None:
+        check_range('num_classes', num_classes, low=1)
+        samples = 1024 // num_classes + 1 if samples is None else samples
+        super().__init__(num_classes, channels, size=size, samples=samples, **settings)
+
+    def _new_keys(
+        self, teacher: Tensor, labels: Tensor, kept: Tensor, draw: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        del draw
+        groups = self._groups(labels)[kept]
+        sums = teacher.new_zeros(len(labels) * self.num_classes, self.channels)
+        sums.index_add_(0, groups, F.normalize(teacher[kept]))
+        present = torch.unique(groups)
+        # a sum and a mean have the same direction
+        return F.normalize(sums[present]), present % self.num_classes
+
+
+@MODELS.register_module()
+class CIRKDChannelMemoryLoss(_MemoryLoss):
+    r"""Divergence of each channel's relations to remembered channels, a mean.
+
+    As `CIRKDPixelMemoryLoss`, with one memory of channels, each a vector over the
+    positions of a map of fixed size. Second version; there the size is that of the
+    training crop pooled by 4 x 4, here every crop is averaged to it.
+
+    Args:
+        map_size: Height and width to which features are averaged.
+        size: Channels that are remembered.
+        samples: Channels that are drawn in a step.
+        new_keys: Random channels of the batch that are remembered in a step, on each
+            process.
+        tau: Temperature, > 0.
+        enqueue_first: Put in the new keys before drawing, as published.
+        max_memory: Memory in MB for the relations; values do not depend on it.
+        seed: Random choices depend on it and the step alone; equal on all processes.
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> loss = CIRKDChannelMemoryLoss((1, 2), size=8, tau=1.0)
+        >>> teacher = torch.eye(2).reshape(1, 2, 1, 2)
+        >>> loss(torch.ones(1, 2, 1, 2), teacher)
+        tensor(0.1109)
+    """
+
+    def __init__(
+        self,
+        map_size: Sequence[int],
+        *,
+        size: int = 10000,
+        samples: int = 2048,
+        new_keys: int = 256,
+        tau: float = 0.1,
+        enqueue_first: bool = True,
+        max_memory: float = 256,
+        seed: int = 0,
+        **policy: Any,
+    ) -> None:
+        if len(map_size) != 2:
+            raise ConfigError(f'`map_size` must be (height, width), but is {map_size}.')
+        height, width = map_size
+        for side in (height, width):
+            check_range('map_size', side, low=1)
+        super().__init__(
+            samples=samples,
+            tau=tau,
+            enqueue_first=enqueue_first,
+            max_memory=max_memory,
+            **policy,
+        )
+        self.memory = KeyMemory(1, size, height * width, seed)
+        check_range('new_keys', new_keys, low=1)
+        self.map_size = (height, width)
+        self.new_keys = new_keys
+
+    def check_pair(self, student: Tensor, teacher: Tensor) -> None:
+        """Raises where channels differ in number."""
+        _check_channels(self, student, teacher)
+
+    def compute_levels(  # type: ignore[override]
+        self, levels: list[tuple[Tensor, Tensor]]
+    ) -> list[Tensor]:
+        """Returns the items of the one level.
+
+        Args:
+            levels: Features ``(n c h w)`` of both sides.
+        """
+        return [self.compute(*self._one_level(levels))]
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the divergence of each channel ``(n c)``."""
+        check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
+        shape = student.shape[:2]
+        student, teacher = (
+            F.adaptive_avg_pool2d(x, self.map_size).flatten(2).flatten(0, 1)
+            for x in (student, teacher)
+        )
+        draw = self.memory.generator()
+        chosen = torch.randperm(len(teacher), generator=draw)[: self.new_keys]
+        keys = F.normalize(teacher.detach()[chosen.to(teacher.device)])
+        new = keys, torch.zeros(len(keys), dtype=torch.long, device=keys.device)
+        return self._contrast(student, teacher, new, draw).reshape(shape)
+
+
+def _check_channels(loss: PairLoss, student: Tensor, teacher: Tensor) -> None:
+    if student.dim() == teacher.dim() == 4 and student.shape[1] != teacher.shape[1]:
+        raise ShapeError(
+            f'student {tuple(student.shape)} and teacher {tuple(teacher.shape)} differ '
+            f'in channels, but `{type(loss).__name__}` compares both with the same '
+            "keys; give preds_S connector=dict(type='mmkd_ext.CIRKDProjection', "
+            f'in_channels={student.shape[1]}, out_channels={teacher.shape[1]}).'
+        )

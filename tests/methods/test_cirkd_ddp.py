@@ -1,0 +1,103 @@
+"""CIRKD on two processes, over gloo on the CPU: memories are equal, gradients too."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+pytestmark = pytest.mark.skipif(
+    not torch.distributed.is_gloo_available(), reason='torch was built without gloo')
+
+# Each process has an image of its own; rank None has both, and no process group. The
+# second image has fewer labels in each step, and none in the third one.
+SCRIPT = """
+import sys
+from types import SimpleNamespace
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+from mmkd_ext.methods import (CIRKDChannelMemoryLoss, CIRKDPixelMemoryLoss,
+                              CIRKDRegionMemoryLoss)
+
+rank, out = sys.argv[1:]
+torch.set_num_threads(1)
+mine = slice(None)
+if rank != 'None':
+    dist.init_process_group('gloo', rank=int(rank), world_size=2)
+    mine = slice(int(rank), int(rank) + 1)
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = torch.nn.Conv2d(2, 3, 1)
+        self.losses = torch.nn.ModuleList([
+            CIRKDPixelMemoryLoss(3, channels=3, size=31, new_keys=100, samples=100),
+            CIRKDPixelMemoryLoss(3, channels=3, size=9, new_keys=2, samples=3),
+            CIRKDRegionMemoryLoss(3, channels=3, size=4),
+            CIRKDChannelMemoryLoss((2, 2), size=20)])
+
+    def forward(self, student, teacher, samples):
+        student = self.conv(student)
+        return sum(loss(student, teacher, data_samples=samples) for loss in
+                   self.losses[:3]) + self.losses[3](student, teacher)
+
+model = Model()
+whole = model if rank == 'None' else DistributedDataParallel(
+    model, broadcast_buffers=False)
+for step in range(4):
+    generator = torch.Generator().manual_seed(step)
+    student = torch.randn(2, 2, 4, 5, generator=generator)
+    teacher = torch.randn(2, 3, 4, 5, generator=generator)
+    labels = torch.randint(0, 3, (2, 4, 5), generator=generator)
+    labels[1, :1 + step] = 255
+    if step == 2:
+        labels[1] = 255
+    samples = [SimpleNamespace(gt_sem_seg=SimpleNamespace(data=x)) for x in labels]
+    model.zero_grad()
+    whole(student[mine], teacher[mine], samples[mine]).backward()
+torch.save(dict(gradient=model.conv.weight.grad, **model.losses.state_dict()), out)
+"""
+
+
+@pytest.fixture(scope='module')
+def states(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('cirkd')
+    with socket.socket() as found:
+        found.bind(('127.0.0.1', 0))
+        port = str(found.getsockname()[1])
+    env = dict(os.environ, MASTER_ADDR='127.0.0.1', MASTER_PORT=port,
+               OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+    names = ['0', '1', 'None']
+    running = [subprocess.Popen(
+        [sys.executable, '-c', SCRIPT, name, str(folder / name)], env=env, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for name in names]
+    for process in running:
+        printed = process.communicate(timeout=120)[0]
+        assert process.returncode == 0, printed[-3000:]
+    return [torch.load(folder / name, weights_only=True) for name in names]
+
+
+def test_processes_have_equal_memories_and_gradients(states):
+    first, second, _ = states
+    for name, value in first.items():
+        assert torch.equal(value, second[name]), name
+    assert first['gradient'].any()
+    assert all(first[f'{i}.memory.filled'].all() for i in range(4))
+
+
+def test_two_processes_remember_what_one_with_both_images_would(states):
+    one, _, single = states
+    # all regions, in the same order; as many of a few pixels
+    for name in ('keys', 'pointer', 'filled'):
+        torch.testing.assert_close(one[f'2.memory.{name}'],
+                                   single[f'2.memory.{name}'])
+        if name != 'keys':
+            assert torch.equal(one[f'0.memory.{name}'], single[f'0.memory.{name}'])
+            assert torch.equal(one[f'1.memory.{name}'], single[f'1.memory.{name}'])
+    assert one['0.memory.steps'] == 4
