@@ -32,16 +32,6 @@ runs = dict(
         teacher='teacher',
         title='PKD',
     ),
-    reviewkd=dict(
-        config='configs/bccd/reviewkd_retinanet-r18-w24_retinanet-r18-w8.py',
-        teacher='teacher',
-        title='ReviewKD',
-    ),
-    defeat=dict(
-        config='configs/bccd/defeat_retinanet-r18-w24_retinanet-r18-w8.py',
-        teacher='teacher',
-        title='DeFeat',
-    ),
 )
 tests = dict(val={})
 seeds = (0, 1, 2)

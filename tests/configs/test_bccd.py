@@ -29,7 +29,7 @@ def test_students_differ_in_their_links_only(name, monkeypatch):
     configs = {run.name: Config.fromfile(run.config) for run in experiment.runs}
     alone, teacher = configs['student'], configs['teacher']
     distilled = [run.name for run in experiment.runs if run.teacher]
-    assert len(distilled) >= 6
+    assert len(distilled) >= 4
     for run in distilled:
         config = configs[run]
         assert settings(config) == settings(alone), run
