@@ -63,6 +63,16 @@ def relation_divergence(student, teacher, tau, parts):
     return found
 
 
+def pixel_relation_divergence(student, teacher, tau):
+    """CIRKD, mini-batch pixel relations: ``[n][hw]``."""
+    return relation_divergence(student, teacher, tau, pixels)
+
+
+def channel_relation_divergence(student, teacher, tau):
+    """CIRKD's second version, channel relations: ``[n][c]``."""
+    return relation_divergence(student, teacher, tau, channels)
+
+
 def contrast_divergence(student, teacher, keys, tau):
     """For each feature its divergence over the keys: ``[m]``."""
     if not keys:
