@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mmkd_ext.algorithms.teacher_distill import TeacherDistill
     from mmkd_ext.distillers.links import Tap
-    from mmkd_ext.visualization.samples import Picture, Pictures
+    from mmkd_ext.visualization.samples import Pictures, Scene
 
 __all__ = ['Figure', 'chosen_links', 'draw_pictures']
 
@@ -119,7 +119,7 @@ def draw_pictures(
 def _page(
     algorithm: TeacherDistill,
     comparison: Comparison,
-    picture: Picture,
+    picture: Scene,
     pictures: Pictures,
     levels: Sequence[int],
     when: str,

@@ -21,7 +21,7 @@ from mmkd_ext.visualization.columns import Panel, Row, colour_table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from mmkd_ext.visualization.samples import Picture
+    from mmkd_ext.visualization.samples import Scene
 
 __all__ = ['Page', 'draw', 'to_png']
 
@@ -52,7 +52,7 @@ class Page:
 
     title: str
     subtitle: str
-    picture: Picture
+    picture: Scene
     rows: list[Row]
     classes: Sequence[str] = ()
     palette: Sequence[Sequence[int]] | None = None
@@ -195,7 +195,7 @@ def _below_picture(
     )
 
 
-def _count(picture: Picture) -> str:
+def _count(picture: Scene) -> str:
     if not len(picture.boxes):
         return ''
     plural = 'es' if len(picture.boxes) > 1 else ''
@@ -347,7 +347,7 @@ def _number(value: float) -> str:
     return f'{value:.3g}' if abs(value) > 1e-9 else '0'
 
 
-def _extent(panel: Panel, picture: Picture) -> tuple[float, float, float, float]:
+def _extent(panel: Panel, picture: Scene) -> tuple[float, float, float, float]:
     """Returns what a map covers, in pixels of the image.
 
     A map of a padded image covers padding too, and one of an odd size a bit more; both
@@ -369,7 +369,7 @@ def _stride(pixels: int, cells: int) -> float:
     return stride if math.ceil(pixels / stride) == cells else pixels / cells
 
 
-def _frame(axis: Any, picture: Picture) -> None:
+def _frame(axis: Any, picture: Scene) -> None:
     """Cuts to the image and takes the marks away."""
     height, width = picture.image.shape[:2]
     axis.set_xlim(0, width)

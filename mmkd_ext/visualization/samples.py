@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-__all__ = ['Picture', 'Pictures', 'spread']
+__all__ = ['Pictures', 'Scene', 'spread']
 
 _SPLITS = ('val', 'test', 'train')
 
 
 @dataclass(frozen=True)
-class Picture:
+class Scene:
     """One image of a data set on its way into the models.
 
     Args:
@@ -105,7 +105,7 @@ class Pictures:
                     f'{len(self)}, from 0 to {len(self) - 1}.'
                 )
 
-    def load(self, index: int, model: nn.Module) -> Picture:
+    def load(self, index: int, model: nn.Module) -> Scene:
         """Returns an image as ``model`` sees it.
 
         Args:
@@ -125,7 +125,7 @@ class Pictures:
         meta = getattr(sample, 'metainfo', {})
         height, width = _without_padding(meta, inputs)
         boxes, labels = _boxes(sample)
-        return Picture(
+        return Scene(
             index,
             Path(str(meta.get('img_path') or '')).name,
             inputs,

@@ -223,7 +223,7 @@ def test_regions_of_ld_stand_on_scales_of_their_own():
 
 
 def picture(image=(100, 150), padded=(128, 160), boxes=()):
-    return samples.Picture(
+    return samples.Scene(
         0, 'x.png', torch.zeros(1, 3, *padded), None, np.zeros((*image, 3), np.uint8),
         np.asarray(boxes, np.float32).reshape(-1, 4), np.zeros(len(boxes), np.int64),
         None,
