@@ -150,7 +150,9 @@ def _methods(content: Mapping[str, Any]) -> str:
             table(header, rows, 'llrrrrr'),
             f'R50 teaches R18, input {shape}, links as shipped. The floor is the '
             "student's step, the teacher's forward pass to its last tap, and the "
-            'layers with weights that the method itself brings, forward and backward. '
+            'layers with weights that the method itself brings, forward and backward; '
+            "for RoI heads it leaves out the teacher's RoI head on the student's "
+            'proposals, which is what those methods cost. '
             + _environment(content),
         ]
     )
