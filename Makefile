@@ -48,6 +48,7 @@ docs:  ## the pages, in docs/_build/html; warnings are errors
 bench: setup  ## time and memory of a training step, of each method and of the losses
 	@$(BIN)/python benchmarks/bench_step.py $(ARGS)
 	@$(BIN)/python benchmarks/bench_methods.py $(ARGS)
+	@$(BIN)/python benchmarks/bench_boxes.py $(ARGS)
 	@$(BIN)/python benchmarks/bench_losses.py $(ARGS)
 
 doctor: setup  ## every part of the stack: found, needed, verdict

@@ -44,6 +44,18 @@ CASES: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any], float]] 
         dict(type='mmrazor.L2Loss', normalize=False, div_element=True),
         1.0,
     ),
+    'PKD': (
+        FEATURE,
+        dict(type='mmkd_ext.PKDLoss'),
+        dict(type='mmrazor.PKDLoss'),
+        1.0,
+    ),
+    'MGD': (
+        FEATURE,
+        dict(type='mmkd_ext.MGDLoss'),
+        dict(type='mmrazor.MGDLoss'),
+        1.0,
+    ),
 }
 
 

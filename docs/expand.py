@@ -55,6 +55,14 @@ def benchmarks_text(folder: Path = RESULTS) -> str:
 
 def _result_text(path: Path) -> str:
     content = json.loads(path.read_text(encoding='utf-8'))
+    if 'boxes' in content.get('result', {}):
+        found = content['result']
+        return (
+            f'## What boxes cost FGD\n\nIts loss with {found["boxes"]} boxes takes '
+            f'{found["time_ratio"]["median"]:.2f} of the time with one, forward and '
+            'backward, P3 to P7 of a '
+            f'{" x ".join(map(str, found["input"]))} input. ' + _environment(content)
+        )
     if 'folders' in content:
         total = content['total']
         return (
