@@ -347,6 +347,25 @@ def _with_editable_paths(original: Callable[[str], str]) -> Callable[[str], str]
     return get_installed_path
 
 
+# --- several processes that write one file -----------------------------------------
+
+
+def _logger_hook() -> Any:
+    return importlib.import_module('mmengine.hooks').LoggerHook
+
+
+def _all_write_results() -> bool:
+    # `functools.wraps`, which mmengine's own `master_only` uses, leaves this mark
+    return not hasattr(_logger_hook().after_test_epoch, '__wrapped__')
+
+
+def _first_writes_results() -> None:
+    from mmengine.dist import master_only
+
+    hook = _logger_hook()
+    hook.after_test_epoch = master_only(hook.after_test_epoch)
+
+
 # --- noise -------------------------------------------------------------------------
 
 
@@ -416,5 +435,13 @@ PATCHES: tuple[Patch, ...] = (
         ('mmengine', 'pkg_resources'),
         _lacks_editable_paths,
         _find_editable_paths,
+    ),
+    Patch(
+        'one-result-file',
+        'mmengine lets every process of a distributed test write the same JSON file, '
+        'which leaves a mixture of both when they do so at once',
+        ('mmengine',),
+        _all_write_results,
+        _first_writes_results,
     ),
 )

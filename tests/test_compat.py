@@ -7,13 +7,15 @@ import pickle
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.config import utils as config_utils
-from mmengine.logging import HistoryBuffer
+from mmengine.hooks import LoggerHook
+from mmengine.logging import HistoryBuffer, MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import Runner, load_checkpoint
 from mmengine.utils import package_utils
@@ -410,6 +412,25 @@ def test_configs_of_the_neighbours_can_be_bases(tmp_path, path):
     assert 'backbone' in Config.fromfile(tmp_path / 'config.py').model
 
 
+# --- several processes that write one file -----------------------------------------
+
+
+@pytest.mark.parametrize(('rank', 'written'), [(0, True), (1, False)])
+def test_the_first_process_alone_writes_the_result_of_a_test(
+        fresh, tmp_path, rank, written):
+    compat.apply()
+    fresh.setattr('mmengine.dist.utils.get_rank', lambda group=None: rank)
+    hook = LoggerHook()
+    hook.json_log_path = 'result.json'
+    tag = {'acc': 0.5}
+    runner = SimpleNamespace(
+        test_dataloader=[], log_dir=str(tmp_path), logger=MMLogger('quiet'),
+        log_processor=SimpleNamespace(
+            get_log_after_epoch=lambda *args, **kwargs: (tag, 'text')))
+    hook.after_test_epoch(runner, tag)
+    assert (tmp_path / 'result.json').exists() == written
+
+
 # --- noise -------------------------------------------------------------------------
 
 
@@ -426,7 +447,8 @@ def test_only_the_notice_about_pkg_resources_is_silenced(fresh):
 
 
 def test_applying_costs_little():
-    script = ('import time, torch, mmengine\nfrom mmkd_ext import compat\n'
+    # every run imports the hooks anyway
+    script = ('import time, torch, mmengine.hooks\nfrom mmkd_ext import compat\n'
               'start = time.perf_counter()\ncompat.apply()\n'
               'print(time.perf_counter() - start)')
     spent = []
