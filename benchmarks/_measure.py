@@ -7,7 +7,6 @@ import os
 import platform
 import statistics
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Callable
@@ -38,9 +37,14 @@ def interleaved(
     return times
 
 
+def quartiles(values: list[float]) -> list[float]:
+    """First quartile, median and third one; of one value three times the same."""
+    return statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
+
+
 def summary(times: list[float]) -> dict[str, float]:
     """Median and quartiles in milliseconds."""
-    low, middle, high = statistics.quantiles(times, n=4)
+    low, middle, high = quartiles(times)
     return {
         'median_ms': round(middle * 1e3, 2),
         'q1_ms': round(low * 1e3, 2),
@@ -51,13 +55,14 @@ def summary(times: list[float]) -> dict[str, float]:
 
 def ratio(of: list[float], to: list[float]) -> dict[str, float]:
     """Ratio round by round: median and quartiles."""
-    low, middle, high = statistics.quantiles([a / b for a, b in zip(of, to)], n=4)
+    low, middle, high = quartiles([a / b for a, b in zip(of, to)])
     return {'median': round(middle, 3), 'q1': round(low, 3), 'q3': round(high, 3)}
 
 
-def peak_memory(job: Job) -> int:
+def peak_memory(job: Job, *, warm_up: bool = True) -> int:
     """Most bytes of CPU tensors alive at once during a job, above the start."""
-    job()
+    if warm_up:
+        job()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as prof:
         job()
     events = [
@@ -95,6 +100,8 @@ def environment() -> dict[str, Any]:
         'versions': versions,
         'threads': torch.get_num_threads(),
         'cores': os.cpu_count(),
+        # at the end of the run; of other work too, if the machine was shared
+        'load_per_core': round(os.getloadavg()[0] / (os.cpu_count() or 1), 1),
         'processor': platform.machine(),
         'gpu': torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
@@ -103,9 +110,6 @@ def environment() -> dict[str, Any]:
 def write(result: dict[str, Any], out: Path) -> None:
     """Writes JSON through a temporary file."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        'w', dir=out.parent, suffix='.tmp', delete=False
-    ) as file:
-        json.dump(result, file, indent=2)
-        file.write('\n')
-    os.replace(file.name, out)
+    draft = out.with_name(f'{out.name}.tmp')
+    draft.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
+    os.replace(draft, out)

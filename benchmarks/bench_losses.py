@@ -18,6 +18,7 @@ from rich.table import Table
 from mmkd_ext.registry import MODELS
 
 LOGITS, FEATURE = (2, 19, 64, 128), (2, 256, 64, 64)
+ROWS = (2 * 64 * 128, 19)  # a row for each pixel: of maps mmrazor means something else
 # loss, mmrazor's loss that means the same, and the factor between the two
 CASES: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any], float]] = {
     'CWD logits': (
@@ -37,6 +38,24 @@ CASES: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any], float]] 
         dict(type='mmkd_ext.KDLoss'),
         dict(type='mmrazor.KLDivergence'),
         1 / (64 * 128),
+    ),
+    'DIST, rows': (
+        ROWS,
+        dict(type='mmkd_ext.DISTLoss'),
+        dict(type='mmrazor.DISTLoss'),
+        1.0,
+    ),
+    'DKD, rows': (
+        ROWS,
+        dict(type='mmkd_ext.DKDLoss'),
+        dict(type='mmrazor.DKDLoss'),
+        1.0,
+    ),
+    'AT': (
+        FEATURE,
+        dict(type='mmkd_ext.ATLoss'),
+        dict(type='mmrazor.ATLoss'),
+        1.0,
     ),
     'FitNets': (
         FEATURE,
@@ -66,18 +85,24 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
     teacher = torch.randn(shape)
     values: dict[str, float] = {}
 
-    def job(key: str, config: dict[str, Any]) -> Any:
+    def job(key: str, config: dict[str, Any], **extras: Any) -> Any:
         loss = MODELS.build(config)
 
         def run() -> None:
-            value = loss(student, teacher)
+            value = loss(student, teacher, **extras)
             value.backward()
             values[key] = float(value.detach())
             student.grad = None
 
         return run
 
-    jobs = {'mmkd_ext': job('mmkd_ext', mine), 'mmrazor': job('mmrazor', other)}
+    names = ('labels', 'gt_labels') if name.startswith('DKD') else ()
+    labels = torch.randint(0, shape[1], shape[:1])
+    extras = [{name: labels} for name in names] or [{}, {}]
+    jobs = {
+        key: job(key, config, **extra)
+        for key, config, extra in zip(('mmkd_ext', 'mmrazor'), (mine, other), extras)
+    }
     times = interleaved(jobs, rounds)
     return {
         'loss': name,

@@ -1,42 +1,77 @@
-"""What each shipped detection method adds to a training step, in one run.
+"""What each shipped method adds to a training step, in one run.
 
-    python benchmarks/bench_methods.py [--only fgd mgd ...] [--rounds 9]
+    python benchmarks/bench_methods.py [--task mmseg] [--only fgd mgd ...] [--rounds 9]
 
 The links are those of a shipped config; the models are small ones of the same family
 (R50 teaches R18), so that every method runs on the same pair. The floor of a method is
 the student's own step, the teacher's forward to its last tap without gradients, and
-the convolutions that the method itself brings (forward and backward).
+the layers with weights that the method itself brings (forward and backward). What is
+above it are the losses themselves. That is seen more sharply in the parts: student,
+teacher, and the links alone on what was recorded.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import json
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import torch
 from _measure import environment, interleaved, peak_memory, ratio, summary, write
-from bench_step import batch_of, plain
+from bench_step import PAIRS, batch_of, plain
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
+from mmkd_ext.distillers.taps import _versions
 from mmkd_ext.registry import MODELS
 
-CONFIGS = Path(__file__).parents[1] / 'configs' / 'distill' / 'mmdet'
-R18 = dict(depth=18, init_cfg=None)
-NARROW = dict(in_channels=[64, 128, 256, 512])
-FAMILIES = {
-    'retinanet': 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
-    'gfl': 'mmdet::gfl/gfl_r50_fpn_1x_coco.py',
-    'faster-rcnn': 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
-}
-# method: family, and the config whose links are measured (the start of its name)
-METHODS = {
+ROOT = Path(__file__).parent
+CONFIGS = ROOT.parent / 'configs' / 'distill'
+
+
+def detectors(config: str) -> tuple[ConfigDict, ConfigDict]:
+    """A detector with R50, and a student with R18 made from the same config."""
+    student = plain(config)
+    student.backbone.update(depth=18, init_cfg=None)
+    student.neck.update(in_channels=[64, 128, 256, 512])
+    return student, plain(config)
+
+
+def segmentors(pair: str) -> tuple[ConfigDict, ConfigDict]:
+    """Student and teacher of a pair of `bench_step`."""
+    return plain(PAIRS[pair]['student']), plain(PAIRS[pair]['teacher'])
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is measured for a package.
+
+    Args:
+        size: Side of the input.
+        models: Makes configs of student and teacher.
+        families: What `models` takes, by name.
+        methods: Family of each method, and how the path of its config begins.
+        edits: Changes to the links of some of them.
+        out: Name of the result file.
+    """
+
+    size: int
+    models: Callable[[str], tuple[ConfigDict, ConfigDict]]
+    families: dict[str, str]
+    methods: dict[str, tuple[str, str]]
+    edits: dict[str, dict[str, Any]]
+    out: str
+
+
+DETECTION = {
     'cwd (neck)': ('retinanet', 'cwd/cwd-fpn_retinanet-r101'),
     'fitnets': ('retinanet', 'fitnets/fitnets-fpn_retinanet-r101'),
     'pkd': ('retinanet', 'pkd/pkd-fpn_fcos-x101_retinanet-r50'),
@@ -53,28 +88,94 @@ METHODS = {
     'dkd (RoI head)': ('faster-rcnn', 'dkd/dkd-roi_faster-rcnn-r101'),
     'kd (RoI head)': ('faster-rcnn', 'kd/kd-roi'),
 }
-SIZE = 320
+# links of DeepLabV3 pairs fit a PSPNet: names and channels of their heads are the same
+SEGMENTATION = {
+    'kd': ('pspnet', 'kd/kd-logits_pspnet-r101_pspnet-r18'),
+    'cwd (logits)': ('pspnet', 'cwd/cwd-logits_pspnet-r101_pspnet-r18_4xb2-80k'),
+    'cwd (features)': ('pspnet', 'cwd/cwd-feat_pspnet-r101_pspnet-r18'),
+    'dkd': ('pspnet', 'dkd/dkd-logits_deeplabv3-r101_deeplabv3-r18'),
+    'dist': ('pspnet', 'dist/dist-logits_deeplabv3-r101_deeplabv3-r18'),
+    'dist (two heads)': ('pspnet', 'dist/dist-logits+aux_deeplabv3-r101_pspnet-r18'),
+    'skds (pixel, pair)': ('pspnet', 'skds/skds_pspnet-r101_pspnet-r18'),
+    'ifvd': ('pspnet', 'ifvd/ifvd_pspnet-r101_pspnet-r18'),
+    'at': ('pspnet', 'at/at-feat_pspnet-r101_pspnet-r18'),
+    'fitnets': ('pspnet', 'fitnets/fitnets-backbone_pspnet-r101_pspnet-r18'),
+    'mgd': ('pspnet', 'mgd/mgd-backbone_pspnet-r101_pspnet-r18'),
+    'reviewkd': ('pspnet', 'reviewkd/reviewkd-backbone_deeplabv3-r101_deeplabv3-r18'),
+    'ka (stage two)': ('pspnet', 'ka/ka_deeplabv3-r101_deeplabv3-r18'),
+    'cirkd': ('pspnet', 'cirkd/cirkd_deeplabv3-r101_pspnet-r18'),
+    'cirkd (v2)': ('pspnet', 'cirkd/cirkd-v2_deeplabv3-r101_deeplabv3-mnv2'),
+}
+TASKS = {
+    'mmdet': Task(
+        320,
+        detectors,
+        {
+            'retinanet': 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
+            'gfl': 'mmdet::gfl/gfl_r50_fpn_1x_coco.py',
+            'faster-rcnn': 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py',
+        },
+        DETECTION,
+        {},
+        'methods.json',
+    ),
+    'mmseg': Task(
+        128,
+        segmentors,
+        {'pspnet': 'pspnet'},
+        SEGMENTATION,
+        {
+            # of random weights: what it costs is the same
+            'ka (stage two)': {
+                'connectors.encoder.checkpoint': None,
+                'connectors.encoder.stage_one': None,
+            },
+            # this student's head is narrower than a MobileNetV2's
+            'cirkd (v2)': {'connectors.projection.in_channels': 128},
+        },
+        'methods_mmseg.json',
+    ),
+}
 
 
-def links_of(start: str) -> tuple[Path, ConfigDict]:
+def links_of(task: str, name: str) -> tuple[Path, ConfigDict]:
     """The distiller of the first shipped config whose path begins so."""
-    found = sorted(CONFIGS.glob(f'{start}*.py'))
+    folder, start = CONFIGS / task, TASKS[task].methods[name][1]
+    found = sorted(folder.glob(f'{start}*.py'))
     if not found:
-        raise SystemExit(f'No config begins with {start!r} in {CONFIGS}.')
-    return found[0], Config.fromfile(found[0]).model.distiller
+        raise SystemExit(f'No config begins with {start!r} in {folder}.')
+    distiller = Config.fromfile(found[0]).model.distiller
+    holder = Config(dict(distiller=distiller))
+    holder.merge_from_dict(
+        {f'distiller.{k}': v for k, v in TASKS[task].edits.get(name, {}).items()}
+    )
+    return found[0], holder.distiller
 
 
-def algorithm_of(family: str, distiller: ConfigDict) -> nn.Module:
-    student = plain(FAMILIES[family])
-    student.backbone.update(R18)
-    student.neck.update(NARROW)
+def algorithm_of(task: Task, family: str, distiller: ConfigDict) -> nn.Module:
+    student, teacher = task.models(task.families[family])
     config = dict(
         type='mmkd_ext.TeacherDistill',
         architecture=student,
-        teacher=plain(FAMILIES[family]),
+        teacher=teacher,
         distiller=copy.deepcopy(distiller),
     )
     return MODELS.build(ConfigDict(config)).train()
+
+
+def with_labels(batch: dict[str, Any]) -> dict[str, Any]:
+    """Gives segmentation samples labels in patches; a tenth of them is ignored."""
+    generator = torch.Generator().manual_seed(0)
+    for sample in batch['data_samples']:
+        if 'gt_sem_seg' in sample:
+            height, width = sample.gt_sem_seg.data.shape[-2:]
+            patches = torch.randint(
+                0, 21, (1, height // 16, width // 16), generator=generator
+            )
+            patches = patches.masked_fill(patches > 18, 255)
+            labels = patches.repeat_interleave(16, 1).repeat_interleave(16, 2)
+            sample.gt_sem_seg.data = labels
+    return batch
 
 
 def step(model: nn.Module, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -118,12 +219,63 @@ def replay(calls: list[tuple[Any, Any]]) -> None:
             value.grad = None
 
 
-def measure(name: str, rounds: int) -> dict[str, Any]:
-    family, start = METHODS[name]
-    path, distiller = links_of(start)
-    init_default_scope('mmdet')
-    algorithm = algorithm_of(family, distiller)
-    batch = batch_of(algorithm.architecture, SIZE)
+def links_alone(algorithm: nn.Module, batch: dict[str, Any]) -> Callable[[], None]:
+    """Records a step; the job is all that the links make of it, forward and backward.
+
+    The models are left out, so that a small cost is not the difference of large ones.
+    """
+    distiller = algorithm.distiller
+    recorders = distiller.recorders.values()
+    compute = distiller.compute_distill_losses
+    kept: list[tuple[dict[Any, Any], dict[Any, Any]]] = []
+
+    def keep(samples: dict[str, Any]) -> dict[str, Tensor]:
+        for recorder in recorders:
+            records = {
+                source: [(x, _versions(x)) for x in (_leaves(v) for v, _ in calls)]
+                for source, calls in recorder._records.items()
+            }
+            kept.append((records, recorder._modules))
+        return compute(samples)
+
+    distiller.compute_distill_losses = keep
+    try:
+        step(algorithm, batch)
+    finally:
+        del distiller.compute_distill_losses
+
+    def run() -> None:
+        torch.manual_seed(0)
+        for recorder, (records, modules) in zip(recorders, kept):
+            recorder._records, recorder._modules = records, modules
+        try:
+            sum(compute(batch).values()).backward()
+        finally:
+            distiller.release()
+        for parameter in distiller.parameters():
+            parameter.grad = None
+
+    return run
+
+
+def _leaves(value: Any) -> Any:
+    """A recorded value whose tensors end the graph; gradients reach them."""
+
+    def cut(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        return x.detach().requires_grad_(x.requires_grad)
+
+    return tree_map(cut, value)
+
+
+def measure(package: str, name: str, rounds: int) -> dict[str, Any]:
+    task = TASKS[package]
+    family = task.methods[name][0]
+    path, distiller = links_of(package, name)
+    init_default_scope(package)
+    algorithm = algorithm_of(task, family, distiller)
+    batch = with_labels(batch_of(algorithm.architecture, task.size))
     teacher = algorithm.teachers['teacher']
     recorder = algorithm.distiller.recorders['teacher']
 
@@ -136,10 +288,14 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
         'student': lambda: step(algorithm.architecture, batch),
         'teacher': teacher_only,
         'own layers': lambda: replay(calls),
+        'links': links_alone(algorithm, batch),
         'step': lambda: step(algorithm, batch),
     }
-    times = interleaved(jobs, rounds)
-    floor = [sum(parts) for parts in zip(*(times[job] for job in list(jobs)[:3]))]
+    times = interleaved(jobs, rounds, warmup=1)
+    models = [a + b for a, b in zip(times['student'], times['teacher'])]
+    floor, parts = (
+        [a + b for a, b in zip(models, times[job])] for job in ('own layers', 'links')
+    )
     losses = step(algorithm, batch)
     parameters = sum(p.numel() for p in algorithm.distiller.parameters())
     return {
@@ -148,11 +304,14 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
         'family': family,
         'input': list(batch['inputs'].shape),
         'to_floor': ratio(times['step'], floor),
+        # the models' time is on both sides, so its noise is not taken for a cost
+        'parts_to_floor': ratio(parts, floor),
         'to_student': ratio(times['step'], times['student']),
         'times': {job: summary(times[job]) for job in jobs},
         'own_parameters': parameters,
         'peak_mib': {
-            job: round(peak_memory(jobs[job]) / 2**20, 1) for job in ('student', 'step')
+            job: round(peak_memory(jobs[job], warm_up=False) / 2**20, 1)
+            for job in ('student', 'links', 'step')
         },
         'losses': {
             key: float(value.detach())
@@ -163,8 +322,17 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
 
 
 def show(results: list[dict[str, Any]]) -> None:
-    table = Table(title=f'A training step at {SIZE} x {SIZE}, batch 2, R50 -> R18')
-    heads = ('method', 'family', 'x floor', 'x student', 'own parameters', 'peak MiB')
+    shape = results[0]['input']
+    table = Table(title=f'A training step, input {shape}, R50 -> R18')
+    heads = (
+        'method',
+        'family',
+        'x floor',
+        'parts x floor',
+        'x student',
+        'own parameters',
+        'peak MiB',
+    )
     for head in heads:
         table.add_column(head, justify='left' if head in heads[:2] else 'right')
     for row in results:
@@ -173,6 +341,7 @@ def show(results: list[dict[str, Any]]) -> None:
             row['method'],
             row['family'],
             f'{row["to_floor"]["median"]:.3f}',
+            f'{row["parts_to_floor"]["median"]:.3f}' if 'parts_to_floor' in row else '',
             f'{row["to_student"]["median"]:.2f}',
             f'{row["own_parameters"]:,}',
             f'{peak["step"]:.0f} ({peak["student"]:.0f} alone)',
@@ -182,26 +351,40 @@ def show(results: list[dict[str, Any]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--only', nargs='+', default=[], help='starts of method names')
+    parser.add_argument('--task', choices=TASKS, default='mmdet')
+    parser.add_argument(
+        '--only',
+        nargs='+',
+        default=[],
+        help='starts of method names; other rows of the file stay',
+    )
     parser.add_argument('--rounds', type=int, default=9)
     parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument(
-        '--out', type=Path, default=Path(__file__).parent / 'results' / 'methods.json'
-    )
+    parser.add_argument('--out', type=Path)
     args = parser.parse_args()
     warnings.filterwarnings('ignore')
     torch.set_num_threads(args.threads)
+    task = TASKS[args.task]
+    out = args.out or ROOT / 'results' / task.out
     wanted = [
         name
-        for name in METHODS
+        for name in task.methods
         if not args.only or any(name.startswith(start) for start in args.only)
     ]
-    results = []
+    rows = {row['method']: row for row in known(out)} if args.only else {}
     for name in wanted:
-        results.append(measure(name, args.rounds))
-        show(results[-1:])
-        write({'environment': environment(), 'results': results}, args.out)
-    show(results)
+        rows[name] = measure(args.task, name, args.rounds)
+        show([rows[name]])
+        results = [rows[method] for method in task.methods if method in rows]
+        write(
+            {'environment': environment(), 'task': args.task, 'results': results}, out
+        )
+    show(list(rows.values()))
+
+
+def known(out: Path) -> list[dict[str, Any]]:
+    """Rows of an earlier run, which one with `--only` completes."""
+    return json.loads(out.read_text())['results'] if out.is_file() else []
 
 
 if __name__ == '__main__':

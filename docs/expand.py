@@ -127,40 +127,70 @@ def _losses(content: Mapping[str, Any]) -> str:
     about = {
         'mmrazor': 'Time and memory of the losses, beside MMRazor',
         'direct': 'Relations between positions, beside their direct form',
+        'dense': 'Relations between the pixels of a batch, beside whole matrices',
     }
-    return '\n\n'.join(
+    parts = [
+        f'## {about.get(rival, f"Time and memory of the losses, beside {rival}")}',
+        table(header, rows, 'lrrrrrr'),
+    ]
+    if 'limits' in content:
+        parts += ['Our peak follows `max_memory`, not the size of the map:',
+                  _limits(content['limits'])]
+    parts.append('Forward and backward pass. ' + _environment(content))
+    return '\n\n'.join(parts)
+
+
+def _limits(limits: list[Mapping[str, Any]]) -> str:
+    rows = [
         [
-            f'## {about.get(rival, f"Time and memory of the losses, beside {rival}")}',
-            table(header, rows, 'lrrrrrr'),
-            'Forward and backward pass. ' + _environment(content),
+            ' x '.join(map(str, row['shape'])),
+            *(f'{row[key]:.0f}' for key in (
+                'max_memory', 'peak_mib', 'features_mib', 'matrix_mib')),
         ]
-    )
+        for row in limits
+    ]
+    header = ['input', 'max_memory, MB', 'peak, MiB', 'the input, MiB',
+              'one whole matrix, MiB']
+    return table(header, rows, 'lrrrr')
 
 
 def _methods(content: Mapping[str, Any]) -> str:
+    parts = all('parts_to_floor' in row for row in content['results'])
     rows = [
         [
             row['method'],
             row['family'],
             f'{row["to_floor"]["median"]:.3f}',
+            *([f'{row["parts_to_floor"]["median"]:.3f}'] if parts else []),
             f'{row["to_student"]["median"]:.2f}',
             f'{row["own_parameters"]:,}',
             *(f'{row["peak_mib"][key]:.0f}' for key in ('step', 'student')),
         ]
         for row in content['results']
     ]
-    header = ['method', 'family', 'x floor', 'x student alone', 'own parameters',
-              'peak, MiB', 'peak of the student alone, MiB']
+    header = ['method', 'family', 'x floor', *['parts x floor'] * parts,
+              'x student alone', 'own parameters', 'peak, MiB',
+              'peak of the student alone, MiB']
     shape = ' x '.join(map(str, content['results'][0]['input']))
+    segmentation = content.get('task') == 'mmseg'
+    about_parts = (
+        'The parts are student, teacher, and what the links make of recorded features '
+        'alone, so that the noise of the models is not taken for a cost. '
+    )
+    roi = (
+        "for RoI heads it leaves out the teacher's RoI head on the student's "
+        'proposals, which is what those methods cost. '
+    )
     return '\n\n'.join(
         [
-            '## What each detection method adds to a step',
-            table(header, rows, 'llrrrrr'),
+            f'## What each {"segmentation" if segmentation else "detection"} method '
+            'adds to a step',
+            table(header, rows, 'll' + 'r' * (len(header) - 2)),
             f'R50 teaches R18, input {shape}, links as shipped. The floor is the '
             "student's step, the teacher's forward pass to its last tap, and the "
-            'layers with weights that the method itself brings, forward and backward; '
-            "for RoI heads it leaves out the teacher's RoI head on the student's "
-            'proposals, which is what those methods cost. '
+            'layers with weights that the method itself brings, forward and backward'
+            + ('. ' if segmentation else f'; {roi}')
+            + (about_parts if parts else '')
             + _environment(content),
         ]
     )
@@ -168,9 +198,11 @@ def _methods(content: Mapping[str, Any]) -> str:
 
 def _environment(content: Mapping[str, Any]) -> str:
     about = content['environment']
+    load = about.get('load_per_core', 0)
     return (
         f'Commit `{about["commit"]}`, torch {about["versions"]["torch"]}, '
-        f'{about["processor"]}, {about["threads"]} thread(s).'
+        f'{about["processor"]}, {about["threads"]} thread(s)'
+        + (f'; a shared machine (load {load} a core).' if load > 1 else '.')
     )
 
 

@@ -44,7 +44,7 @@ __all__ = [
 #: Where a part of a distillation lies, the first prefix that occurs wins.
 PARTS: dict[str, tuple[str, ...]] = {
     'student': ('architecture.', 'student.'),
-    'teacher': ('teacher.',),
+    'teacher': ('teacher.', 'distiller.teacher.module.'),
 }
 _SHOWN = 5
 

@@ -22,6 +22,8 @@ __all__ = [
     'METRICS',
     'MODELS',
     'OPTIM_WRAPPERS',
+    'OPTIM_WRAPPER_CONSTRUCTORS',
+    'PARAM_SCHEDULERS',
     'TRANSFORMS',
 ]
 
@@ -32,13 +34,31 @@ def _child(name: str, parent: Registry, *packages: str) -> Registry:
 
 
 MODELS = _child(
-    'model', _root.MODELS, 'methods', 'connectors', 'distillers', 'algorithms'
+    'model',
+    _root.MODELS,
+    'methods',
+    'connectors',
+    'distillers',
+    'algorithms',
+    'adaptation',
 )
 HOOKS = _child('hook', _root.HOOKS, 'engine', 'visualization.hook')
-LOOPS = _child('loop', _root.LOOPS, 'engine')
+# not in the package `engine`: hooks work without the adaptation that it imports
+LOOPS = _child('loop', _root.LOOPS, 'engine.continual_loop')
 OPTIM_WRAPPERS = _child('optimizer_wrapper', _root.OPTIM_WRAPPERS, 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child(
+    'optimizer wrapper constructor', _root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine'
+)
+PARAM_SCHEDULERS = _child('parameter scheduler', _root.PARAM_SCHEDULERS, 'engine')
 # not the package: the street generator there must start without mmseg
-DATASETS = _child('dataset', _root.DATASETS, 'datasets.acdc', 'datasets.camvid')
-TRANSFORMS = _child('transform', _root.TRANSFORMS, 'datasets')
+DATASETS = _child(
+    'dataset',
+    _root.DATASETS,
+    'datasets.acdc',
+    'datasets.camvid',
+    'datasets.cdriving',
+    'datasets.shift',
+)
+TRANSFORMS = _child('transform', _root.TRANSFORMS, 'datasets.corrupt')
 # mmseg's metric; the rest of the package works without mmseg
 METRICS = _child('metric', _root.METRICS, 'evaluation.segmentation')

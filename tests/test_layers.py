@@ -33,6 +33,7 @@ RANK = {name: i for i, column in enumerate(COLUMNS) for name in column}
 ALLOWED = {
     ('__init__', 'version'): 'so that `mmkd_ext.__version__` is there',
     ('adaptation', 'algorithms'): 'adapts with the teachers and preprocessing of there',
+    ('engine', 'evaluation'): 'the loop of a stream counts and writes its results',
 }
 FORBIDDEN = {
     ('testing', 'distillers'): 'plugin authors test losses without MMRazor',

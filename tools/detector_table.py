@@ -12,30 +12,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.config import Config
-from mmengine.logging import MessageHub
-from torch import Tensor
 
-from mmkd_ext.algorithms import TeacherDistill
 from mmkd_ext.algorithms.dry_run import has_masks
-from mmkd_ext.algorithms.sources import model_config
-from mmkd_ext.config.check import _isolated
-from mmkd_ext.connectors.build import find_class
-from mmkd_ext.registry import MODELS
+from mmkd_ext.evaluation import cells
+from mmkd_ext.evaluation.cells import CannotSay, Cells, Links, Pair, Template
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from mmengine.config import ConfigDict
     from torch import nn
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -47,16 +37,12 @@ CLASSES = 80
 SIZE = 128
 NO_PRETRAINED = dict(init_cfg=None)
 
-Links = dict[str, dict[str, Any]]
-Cells = dict[str, dict[str, str]]
-"""For each family and method why it does not work, '' where it does."""
-
 
 # ---- families ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Family:
+class Family(cells.Family):
     """A kind of detector.
 
     Args:
@@ -70,9 +56,6 @@ class Family:
         labels: Which item of what the head gives its class loss the labels are.
     """
 
-    config: str
-    student: dict[str, Any]
-    teacher: dict[str, Any]
     levels: int = 5
     channels: int = CHANNELS
     head: str = 'bbox_head'
@@ -326,35 +309,9 @@ BACKBONES: dict[str, Family] = {
 # ---- methods -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Pair:
-    """What a method's template may ask about the models that it is written for.
-
-    Args:
-        family: The family.
-        student: The built student.
-        teacher: The built teacher.
-    """
-
-    family: Family
-    student: nn.Module
-    teacher: nn.Module
-
-    def has(self, name: str) -> bool:
-        """Whether the student has a module."""
-        return name in dict(self.student.named_modules())
-
-    @property
-    def head(self) -> nn.Module:
-        """The student's dense head."""
-        return self.student.get_submodule(self.family.head)
-
-
-class CannotSay(Exception):
-    """A family has not what a method is about; the text says what."""
-
-
-Template = Callable[[Pair], Links]
+def _head(pair: Pair) -> nn.Module:
+    """The student's dense head."""
+    return pair.student.get_submodule(pair.family.head)
 
 
 def _neck(kind: str, **loss: Any) -> Template:
@@ -391,7 +348,7 @@ def _defeat(pair: Pair) -> Links:
 
 
 def _fgfi(pair: Pair) -> Links:
-    if not hasattr(getattr(pair.head, 'prior_generator', None), 'base_anchors'):
+    if not hasattr(getattr(_head(pair), 'prior_generator', None), 'base_anchors'):
         raise CannotSay('the head has no anchors')
     links = _link('FGFILoss', {}, 'neck')
     links['loss']['data_samples'] = BOXES
@@ -444,7 +401,7 @@ def _rows(kind: str, *, labels: bool = False, **loss: Any) -> Template:
 
     def links(pair: Pair) -> Links:
         _need_class_maps(pair)
-        if hasattr(pair.head, 'multi_level_conv_cls'):
+        if hasattr(_head(pair), 'multi_level_conv_cls'):
             raise CannotSay('the head tells its class loss of objects alone')
         join = dict(type='mmkd_ext.JoinRows')
         rows = dict(type='mmkd_ext.DenseRows', classes=CLASSES)
@@ -495,7 +452,7 @@ def _rois(kind: str, *, labels: bool = False, **loss: Any) -> Template:
 
 
 def _ld(pair: Pair) -> Links:
-    if not hasattr(pair.head, 'reg_max'):
+    if not hasattr(_head(pair), 'reg_max'):
         raise CannotSay('the head predicts no distributions of box edges')
     links = _link('LDLoss', {}, 'bbox_head', item=1)
     links['loss']['region'] = dict(
@@ -582,153 +539,16 @@ def batch(*, masks: bool) -> dict[str, Any]:
     return dict(inputs=inputs, data_samples=samples)
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Names are mmdet's, random numbers fixed, and nothing is logged or left."""
-    warnings.filterwarnings('ignore')
-    with _isolated(Config(dict(default_scope='mmdet'))):
-        yield
-
-
-def model_of(family: Family, side: str) -> ConfigDict:
-    """Config of a family's small student or teacher."""
-    return model_config(
-        dict(cfg_path=f'mmdet::{family.config}', **getattr(family, side)), side
-    )
-
-
-def pair_of(family: Family) -> Pair:
-    """Builds a family's models, to look at them."""
-    with _quiet():
-        return Pair(
-            family,
-            *(MODELS.build(model_of(family, side)) for side in ('student', 'teacher')),
-        )
-
-
-def step(family: Family, links: Links) -> dict[str, Tensor]:
-    """Distils for one step, forward and backward; returns the losses.
-
-    Raises:
-        ValueError: A loss is not finite, or gives the student no gradient.
-    """
-    with _quiet():
-        model: TeacherDistill = MODELS.build(
-            dict(
-                type='mmkd_ext.TeacherDistill',
-                architecture=model_of(family, 'student'),
-                teacher=model_of(family, 'teacher'),
-                distiller=dict(type='mmkd_ext.LinkDistiller', links=links),
-            )
-        )
-        model.init_weights()
-        data = batch(masks=has_masks(model.student))
-        # some preprocessors look where training is
-        MessageHub.get_current_instance().update_info('iter', 0)
-        data = model.data_preprocessor(data, training=True)
-        losses = model.train()(data['inputs'], data['data_samples'], mode='loss')
-        parameters = [p for p in model.student.parameters() if p.requires_grad]
-        for name, loss in losses.items():
-            if not name.startswith('distill.'):
-                continue
-            if not loss.isfinite():
-                raise ValueError(f'`{name}` is {float(loss)}')
-            grads = torch.autograd.grad(
-                loss, parameters, retain_graph=True, allow_unused=True
-            )
-            if not any(grad is not None and grad.any() for grad in grads):
-                raise ValueError(f'`{name}` gives the student no gradient')
-        total, _ = model.parse_losses(losses)
-        total.backward()
-        return losses
-
-
-def cell(method: str, pair: Pair) -> str:
-    """Runs one cell; returns '' if it works, else why it does not."""
-    try:
-        step(pair.family, METHODS[method][1](pair))
-    except CannotSay as answer:
-        return str(answer)
-    except Exception as error:
-        # whatever goes wrong belongs into the table
-        return _short(error)
-    return ''
-
-
-def column(pair: Pair, methods: Iterable[str]) -> dict[str, str]:
-    """Runs the cells of one family; all that work run in one step.
-
-    Returns:
-        For each method what `cell` returns.
-    """
-    found: dict[str, str] = {}
-    together: Links = {}
-    for method in methods:
-        try:
-            links = METHODS[method][1](pair)
-        except CannotSay as answer:
-            found[method] = str(answer)
-        else:
-            found[method] = ''
-            for name, link in links.items():
-                together[f'{name}_{_word(method)}'] = link
-    try:
-        step(pair.family, together)
-    except Exception:
-        # now one by one
-        found = {method: why or cell(method, pair) for method, why in found.items()}
-    return found
-
-
-def differences(pair: Pair, expected: Mapping[str, str]) -> dict[str, str]:
-    """Compares one family with what the page says of it.
-
-    What shall work runs in one step, the rest one by one.
-
-    Args:
-        pair: The family's models.
-        expected: For each method '' or the reason.
-
-    Returns:
-        For each method that differs, what was found.
-    """
-    works = [method for method, why in expected.items() if not why]
-    found = column(pair, works)
-    found.update({m: cell(m, pair) for m, why in expected.items() if why})
-    return {m: why for m, why in found.items() if why != expected[m]}
-
-
-def _short(error: Exception) -> str:
-    problems = getattr(error, 'problems', None)
-    text = problems[0].found if problems else str(error)
-    text = re.sub(r'^`model\.[^`]*`: ', '', text)
-    return re.split(r'\n|(?<=[^.][.;]) ', text)[0].rstrip('.;')
-
-
-def _word(text: str) -> str:
-    return re.sub(r'\W+', '_', text)
-
-
-def present() -> list[str]:
-    """Methods whose class is there."""
-    return [
-        name for name, (kind, _) in METHODS.items() if find_class(f'mmkd_ext.{kind}')
-    ]
+RUNNER = cells.Runner('mmdet', METHODS, lambda model: batch(masks=has_masks(model)))
+pair_of, model_of, step = RUNNER.pair_of, RUNNER.model_of, RUNNER.step
+cell, differences, present = RUNNER.cell, RUNNER.differences, RUNNER.present
+_quiet = RUNNER.quiet
 
 
 # ---- the page ----------------------------------------------------------------------
 
 
-def run(families: Mapping[str, Family], methods: Sequence[str]) -> Cells:
-    """Runs the cells of some families; shows what it is at."""
-    found: Cells = {}
-    for name, family in families.items():
-        found[name] = column(pair_of(family), methods)
-        print(name, {m: why or 'yes' for m, why in found[name].items()}, flush=True)
-    return found
-
-
-def page(cells: Cells, backbones: Cells) -> str:
+def page(families: Cells, backbones: Cells) -> str:
     """Returns the page as Markdown."""
     parts = [
         NOTE,
@@ -737,7 +557,7 @@ def page(cells: Cells, backbones: Cells) -> str:
         "teacher and a smaller student of the family, made from mmdet's own config by "
         'narrowing it, on two images with boxes. A number says why not.',
         '## Families',
-        _table(cells, 'method'),
+        cells.table(families),
         'From neck to neck: CWD, FitNets, FGD, MGD, PKD, ReviewKD, DeFeat, FGFI. '
         '*Class maps* are the scores of a dense head, *rows* the same in the order of '
         'its own loss, with the labels that its assigner chose; *RoIs* are the '
@@ -746,45 +566,11 @@ def page(cells: Cells, backbones: Cells) -> str:
         'mode.',
         '## Backbones',
         'As student and as teacher, in RetinaNet; CSPNeXt in RTMDet.',
-        _table(backbones, 'method'),
+        cells.table(backbones),
     ]
     if SHARE.is_file():
         parts += ['## Configs of mmdet', share_text(json.loads(SHARE.read_text()))]
     return '\n\n'.join(parts) + '\n'
-
-
-def _table(cells: Cells, corner: str) -> str:
-    reasons: dict[str, int] = {}
-    methods = list(next(iter(cells.values())))
-    rows = [[corner, *cells], [':--', *(':-:' for _ in cells)]]
-    for method in methods:
-        row = [method]
-        for found in cells.values():
-            why = found[method]
-            row.append(str(reasons.setdefault(why, len(reasons) + 1)) if why else 'yes')
-        rows.append(row)
-    lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
-    notes = [f'{number}. {why}.' for why, number in reasons.items()]
-    return '\n'.join(lines) + ('\n\n' + '\n'.join(notes) if notes else '')
-
-
-def read(text: str) -> list[Cells]:
-    """Reads the tables of cells off a page."""
-    tables = []
-    for block in re.findall(r'(?:^\|.*\n)+\n?(?:\d+\. .*\n)*', text, re.MULTILINE):
-        lines = block.strip().splitlines()
-        rows = [line.strip('| ').split(' | ') for line in lines if line[:1] == '|']
-        if rows[0][0] != 'method':
-            continue
-        notes = [line.split('. ', 1) for line in lines if line[:1].isdigit()]
-        reasons = {'yes': '', **{number: why[:-1] for number, why in notes}}
-        tables.append(
-            {
-                family: {row[0]: reasons[row[i]] for row in rows[2:]}
-                for i, family in enumerate(rows[0][1:], 1)
-            }
-        )
-    return tables
 
 
 def share_text(share: Mapping[str, Any]) -> str:
@@ -817,7 +603,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     methods = present()
     neck = [method for method in methods if method in NECK_METHODS]
-    text = page(run(FAMILIES, methods), run(BACKBONES, neck))
+    text = page(RUNNER.columns(FAMILIES, methods), RUNNER.columns(BACKBONES, neck))
     if args.check:
         same = PAGE.is_file() and PAGE.read_text(encoding='utf-8') == text
         if not same:

@@ -26,7 +26,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 TASKS = {'mmseg': 'segmentation', 'mmdet': 'detection'}
 HEADER = ('Paper', 'Command', 'Expected', 'Status')
 STATUSES = ('unrun', 'smoke', 'measured')
-MEASURED = ('demo', 'camvid_cwd')
+MEASURED = ('demo', 'camvid_fpn')
 NOTE = '<!-- Written by tools/method_table.py. -->'
 OTHERS = ('detectors',)  # pages there that tools/detector_table.py writes
 

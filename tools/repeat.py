@@ -1,6 +1,6 @@
 """Repeats an experiment over seeds and writes mean and spread as JSON.
 
-    python tools/repeat.py benchmarks/experiments/camvid_cwd.py
+    python tools/repeat.py benchmarks/experiments/camvid_fpn.py
 
 An experiment's file names configs, test sets and seeds; every training and test is one
 call of tools/train.py or tools/test.py. Runs marked ``once`` (the teacher) are trained

@@ -1,10 +1,14 @@
-"""Tests a model: a distillation's student, or any plain model.
+"""Tests a model: a distillation's student, any plain model, or one that adapts itself.
 
 Example: ``python tools/test.py CONFIG CHECKPOINT``
 
 CONFIG is that of the distillation or of the student alone; CHECKPOINT that of the
 distillation, or the student's file beside it. Each goes with each. Neither the teacher
 nor its checkpoint is needed.
+
+With a config of `mmkd_ext.ContinualAdaptation` the model adapts itself to the domains
+of `test_cfg`; CHECKPOINT is the source's. `--resume` goes on with a stream that was
+stopped.
 """
 
 from __future__ import annotations
@@ -29,7 +33,10 @@ from mmkd_ext.engine.launch import (  # noqa: E402
     set_work_dir,
     tells_errors,
 )
-from mmkd_ext.engine.student import plain_config  # noqa: E402
+from mmkd_ext.engine.student import (  # noqa: E402
+    is_adaptation_config,
+    plain_config,
+)
 from mmkd_ext.errors import ConfigError  # noqa: E402
 
 
@@ -43,6 +50,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='checkpoint; may be left out if the config has load_from',
     )
     parser.add_argument('--work-dir', help='where the metrics go')
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on with the stream in the work directory (adaptation only)',
+    )
     parser.add_argument(
         '--out',
         help='keep the predictions: x.pkl for all in one file, '
@@ -121,6 +133,27 @@ def use_show(cfg: Config, args: argparse.Namespace) -> None:
             }
 
 
+def use_stream(cfg: Config, args: argparse.Namespace) -> None:
+    """Prepares a model that adapts itself."""
+    if not str((cfg.get('test_cfg') or {}).get('type')).endswith('ContinualAdaptLoop'):
+        raise ConfigError(
+            '`model` adapts itself to a stream, so `test_cfg` must be '
+            "`dict(type='mmkd_ext.ContinualAdaptLoop', domains=[...])`. To test the "
+            'adapted student give the config of the segmentor and `adapted.pth`.'
+        )
+    if args.out:
+        raise ConfigError(
+            '`--out` keeps the predictions of one test. For a stream, put '
+            '`mmengine.DumpResults` or `output_dir` into the evaluators of its domains.'
+        )
+    # the runner wants both or neither; the loop takes them for templates
+    if cfg.get('test_dataloader') is None:
+        cfg.test_dataloader = {}
+    if cfg.get('test_evaluator') is None:
+        cfg.test_evaluator = []
+    cfg.test_cfg.resume = args.resume
+
+
 @tells_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Tests."""
@@ -129,9 +162,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg.launcher = args.launcher
     set_work_dir(cfg, args)
     set_default_scope(cfg)
-    cfg = plain_config(cfg)
+    adapts = is_adaptation_config(cfg)
+    if adapts:
+        use_stream(cfg, args)
+    elif args.resume:
+        raise ConfigError('`--resume` goes on with a stream; this config has none.')
+    else:
+        cfg = plain_config(cfg)
     checkpoint = args.checkpoint or cfg.get('load_from')
-    if checkpoint is None and 'architecture' not in cfg.model:
+    own = cfg.model.get('source_ckpt') if adapts else 'architecture' in cfg.model
+    if checkpoint is None and not own:
         raise ConfigError('Which weights? Give the checkpoint after the config.')
     cfg.load_from, cfg.resume = None, False
     if cfg.get('test_dataloader') is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,18 @@ __all__ = ['blank_batch', 'has_masks', 'run_once', 'set_inplace']
 
 SIZE = 128
 
+# Some backbones and heads return more in training (DDRNet, PIDNet), and a head may
+# compute losses there alone; so a student runs first as it will be trained, and a
+# teacher never so.
+_TEACHER_RUNS = (('tensor', False), ('loss', False))
+_STUDENT_RUNS = (('tensor', True), ('loss', True), *_TEACHER_RUNS)
 
-def blank_batch(model: nn.Module, size: int = SIZE) -> dict[str, Any]:
+
+def blank_batch(model: nn.Module, size: int | None = None) -> dict[str, Any]:
     """Returns ``inputs`` ``(1 3 size size)`` and fitting ``data_samples``.
+
+    Without a size it is 128, or more where the model pools by windows that are too
+    large for that, as the LR-ASPP head does.
 
     The sample carries ground truth, so that heads can compute losses: one box (with
     its mask where the model has a part for masks, since RTMDet takes masks for those
@@ -29,9 +39,10 @@ def blank_batch(model: nn.Module, size: int = SIZE) -> dict[str, Any]:
     samples.
     """
     device = next((p.device for p in model.parameters()), torch.device('cpu'))
-    inputs = torch.zeros(1, 3, size, size, device=device)
-    packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
+    size = _side_for(model) if size is None else size
     shape = (size, size)
+    inputs = torch.zeros(1, 3, *shape, device=device)
+    packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
     meta = {
         'img_shape': shape,
         'ori_shape': shape,
@@ -49,6 +60,19 @@ def blank_batch(model: nn.Module, size: int = SIZE) -> dict[str, Any]:
     return {'inputs': inputs, 'data_samples': samples}
 
 
+def _side_for(model: nn.Module) -> int:
+    """Returns 128, or a multiple where a pooling window needs larger maps."""
+    windows = [
+        max(pool.kernel_size)
+        if isinstance(pool.kernel_size, tuple)
+        else pool.kernel_size
+        for pool in model.modules()
+        if isinstance(pool, nn.AvgPool2d) and not pool.padding
+    ]
+    # maps that are pooled so are an eighth of the image, or less
+    return SIZE * max(1, math.ceil(8 * max(windows, default=0) / SIZE))
+
+
 def _segmentation_sample(meta: dict[str, Any], device: torch.device) -> Any:
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
@@ -56,6 +80,8 @@ def _segmentation_sample(meta: dict[str, Any], device: torch.device) -> Any:
     truth = torch.zeros((1, *meta['img_shape']), dtype=torch.long, device=device)
     sample = SegDataSample(metainfo=meta)
     sample.gt_sem_seg = PixelData(data=truth)
+    # what mmseg's `GenerateEdge` adds for PIDNet; other heads do not look
+    sample.set_data({'gt_edge_map': PixelData(data=truth.clone())})
     return sample
 
 
@@ -113,10 +139,7 @@ def run_once(
             # modules themselves are tapped; no pass is needed to find them
             return 'tensor'
     reasons = []
-    # a head may compute losses in training alone; a teacher never is in training
-    for mode, training in (('tensor', False), ('loss', False), ('loss', True)):
-        if training and stop:
-            break
+    for mode, training in _TEACHER_RUNS if stop else _STUDENT_RUNS:
         with undisturbed(model, training=training):
             try:
                 with recorder.recording(model, stop=stop):

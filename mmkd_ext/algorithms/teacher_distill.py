@@ -28,15 +28,22 @@ from mmkd_ext.connectors.build import argument_problems, find_class
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, Problem, TapError, check_range, did_you_mean
+from mmkd_ext.methods._adversary import discriminators_of
 from mmkd_ext.razor import BaseAlgorithm
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['TeacherDistill', 'build_distiller']
+__all__ = ['NO_DISCRIMINATOR_OPTIMIZER', 'TeacherDistill', 'build_distiller']
 
 _TEACHER_KEYS = ('model', 'ckpt', 'weight', 'preprocess', 'min_matched')
+NO_DISCRIMINATOR_OPTIMIZER = Problem(
+    'optim_wrapper.constructor',
+    'a link has a discriminator, which needs an optimizer of its own, or the '
+    "student's would train it.",
+    "Write constructor='mmkd_ext.AdversarialOptimWrapperConstructor'.",
+)
 _MMRAZOR_DISTILLERS = ('ConfigurableDistiller', 'mmrazor.ConfigurableDistiller')
 
 
@@ -296,6 +303,7 @@ class TeacherDistill(BaseAlgorithm):
             )
         for teacher in self.teachers.values():
             teacher.initialize()
+        self.distiller.meet_teachers(self.models)
         if self.inherit_report is not None:
             inherit_weights(self.architecture, self.teacher, self.inherit_report)
             print_log(self.inherit_report.describe(), logger='current')
@@ -357,6 +365,19 @@ class TeacherDistill(BaseAlgorithm):
                 )
             losses.update({f'distill.{name}': value for name, value in distill.items()})
             return losses
+
+    def parse_losses(
+        self, losses: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sums the losses up, as every step of a training does.
+
+        Raises:
+            ConfigError: A discriminator has no optimizer of its own, so the student's
+                would train it.
+        """
+        if not all(one.has_optimizer for one in discriminators_of(self.distiller)):
+            raise ConfigError.of([NO_DISCRIMINATOR_OPTIMIZER])
+        return super().parse_losses(losses)
 
     def _task_losses(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
         """Runs the student, recorded where a link listens."""

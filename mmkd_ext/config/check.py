@@ -18,13 +18,14 @@ from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.registry import MODELS
 
 from mmkd_ext.algorithms.dry_run import blank_batch
-from mmkd_ext.config import distillation, models
+from mmkd_ext.config import adaptation, distillation, models
 from mmkd_ext.config.context import CHECKERS, Context, Report
 from mmkd_ext.config.dead_keys import check_keys
 from mmkd_ext.config.files import check_data, check_load_from
 from mmkd_ext.config.findings import Findings
 from mmkd_ext.config.names import name_problems
 from mmkd_ext.config.parts import check_parts, find_type, scoped, unknown_type
+from mmkd_ext.config.segmentation import check_segmentor
 from mmkd_ext.config.training import check_training
 from mmkd_ext.distillers.links import STUDENT, TEACHER
 from mmkd_ext.distillers.taps import listed_taps
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ['Module', 'check_before_training', 'check_config', 'list_taps']
 
-# importing it registers its check
-_ = distillation
+# importing them registers their checks
+_ = adaptation, distillation
 
 
 def check_config(
@@ -121,6 +122,8 @@ def _check_plain(context: Context) -> None:
     model = models.build(config, 'model', context.findings)
     if model is not None:
         context.report.models.append(models.facts_of('model', model))
+        training = context.report.training
+        check_segmentor(model, 'model', context.cfg, training, context.findings)
 
 
 @contextmanager

@@ -6,10 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from torch import nn
 
-from mmkd_ext.algorithms.teacher_distill import TeacherDistill, build_distiller
+from mmkd_ext.algorithms.teacher_distill import (
+    NO_DISCRIMINATOR_OPTIMIZER,
+    TeacherDistill,
+    build_distiller,
+)
 from mmkd_ext.config import measure, models
 from mmkd_ext.config.context import (
     Context,
@@ -22,11 +26,13 @@ from mmkd_ext.config.context import (
 from mmkd_ext.config.draft import Draft
 from mmkd_ext.config.findings import problems_of
 from mmkd_ext.config.parts import find_type
+from mmkd_ext.config.segmentation import check_segmentor, head_classes
 from mmkd_ext.config.training import check_link_schedules
 from mmkd_ext.connectors.build import argument_problems
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, MMKDError, Problem
+from mmkd_ext.methods._adversary import discriminators_of
 from mmkd_ext.methods._base import PairLoss
 
 if TYPE_CHECKING:
@@ -64,6 +70,15 @@ class _Distillation:
         self._build_teachers()
         self.context.report.models = list(self.facts.values())
         self._compare_models()
+        student = self.models[STUDENT]
+        if student is not None:
+            check_segmentor(
+                student,
+                'model.architecture',
+                self.context.cfg,
+                self.context.report.training,
+                self.findings,
+            )
         draft = self._draft()
         if draft is None:
             return
@@ -283,6 +298,8 @@ class _Distillation:
                     f'in-place activations of `{role}` are '
                     'turned off: they would overwrite what a link taps.',
                 )
+        self._check_discriminators(algorithm)
+        self._check_loss_classes(draft, algorithm)
         self._report_models(algorithm)
         report = self.context.report
         report.batch = measure.describe_batch()
@@ -316,6 +333,40 @@ class _Distillation:
             )
             return algorithm, [], measure.Shapes()
         return algorithm, terms, shapes
+
+    def _check_discriminators(self, algorithm: TeacherDistill) -> None:
+        """Compares what the links have with what the optimizer is built for."""
+        wrapper = self.context.cfg.get('optim_wrapper')
+        if not isinstance(wrapper, Mapping):
+            return
+        constructor = wrapper.get('constructor')
+        cls = find_type(constructor, OPTIM_WRAPPER_CONSTRUCTORS)
+        asked = getattr(cls, 'trains_discriminators', False)
+        if discriminators_of(algorithm.distiller):
+            if not asked:
+                self.findings.add([NO_DISCRIMINATOR_OPTIMIZER])
+        elif asked and not self.mended:
+            self.findings.problem(
+                'optim_wrapper.constructor',
+                f'{constructor!r} is for links with a discriminator, but none has one.',
+                'Take it out.',
+            )
+
+    def _check_loss_classes(self, draft: Draft, algorithm: TeacherDistill) -> None:
+        """Compares the classes that losses read from labels with the student's."""
+        student = head_classes(algorithm.student)
+        for link in algorithm.distiller.links:
+            loss = algorithm.distiller.distill_losses[link.name]
+            count = getattr(loss, 'num_classes', None)
+            if student is None or not isinstance(count, int) or count == student:
+                continue
+            where = draft.original(Problem(f'{link.path}.loss.num_classes', '')).path
+            say = self.findings.problem if count < student else self.findings.warn
+            say(
+                where,
+                f'is {count}, but the student tells {student} classes apart.',
+                f'Set num_classes={student}: labels are those of the data set.',
+            )
 
     def _report_models(self, algorithm: TeacherDistill) -> None:
         self.facts[STUDENT].mode = 'loss'
@@ -380,7 +431,9 @@ class _Distillation:
                     f'is {term.value} in the dry run.',
                     'Look at its tap and its weight.',
                 )
-        ours = [term for term in terms if term.name.startswith('distill.')]
+        # not what a discriminator minimises, which is none of the student's
+        links = {f'distill.{link.name}' for link in self.context.report.links}
+        ours = [term for term in terms if term.name in links]
         for term in ours:
             if term.gradient == 0:
                 self.findings.warn(

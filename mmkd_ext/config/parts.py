@@ -236,21 +236,26 @@ def _check_schedulers(schedulers: Any, findings: Findings) -> None:
     for i, one in enumerate(
         [schedulers] if isinstance(schedulers, Mapping) else schedulers or []
     ):
-        _check_type(one, f'param_scheduler[{i}]', roots.PARAM_SCHEDULERS, findings)
+        path = f'param_scheduler[{i}]'
+        _check_type(one, path, roots.PARAM_SCHEDULERS, findings)
+        # `DiscriminatorScheduler` names another one
+        inner = one.get('scheduler') if isinstance(one, Mapping) else None
+        if inner is not None and find_type(inner, roots.PARAM_SCHEDULERS) is None:
+            found = unknown_type(inner, roots.PARAM_SCHEDULERS)
+            findings.problem(f'{path}.scheduler', *found)
 
 
 def _check_optimizer(wrapper: Any, findings: Findings) -> None:
     if not isinstance(wrapper, Mapping):
         return
     _check_type(wrapper, 'optim_wrapper', roots.OPTIM_WRAPPERS, findings)
-    optimizer: Any = wrapper.get('optimizer')
-    cls = _check_type(optimizer, 'optim_wrapper.optimizer', roots.OPTIMIZERS, findings)
-    if inspect.isclass(cls):
-        findings.add(
-            argument_problems(
-                cls, _arguments(optimizer), 'optim_wrapper.optimizer', complete=False
-            )
-        )
+    _check_part(
+        wrapper.get('optimizer'), 'optim_wrapper.optimizer', roots.OPTIMIZERS, findings
+    )
+    beside = wrapper.get('discriminator')
+    if isinstance(beside, Mapping):
+        path = 'optim_wrapper.discriminator.optimizer'
+        _check_part(beside.get('optimizer'), path, roots.OPTIMIZERS, findings)
     if 'constructor' in wrapper:
         constructor = {'type': wrapper['constructor']}
         _check_type(

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from mmkd_ext.connectors.adapters import ConvAdapter
 from mmkd_ext.connectors.per_level import PerLevel
+from mmkd_ext.connectors.queries import QueryClassMaps
 from mmkd_ext.connectors.roi import RoIClassify
 from mmkd_ext.connectors.rows import DenseRows, JoinRows
+from mmkd_ext.connectors.tokens import TokensToMap
 
-__all__ = ['ConvAdapter', 'DenseRows', 'JoinRows', 'PerLevel', 'RoIClassify']
+__all__ = [
+    'ConvAdapter',
+    'DenseRows',
+    'JoinRows',
+    'PerLevel',
+    'QueryClassMaps',
+    'RoIClassify',
+    'TokensToMap',
+]

@@ -1,8 +1,8 @@
-"""Data sets: ACDC, CamVid, and the toy street scenes.
+"""Data sets: ACDC, SHIFT, C-Driving, CamVid, the toy street scenes; corruptions.
 
 Importing this package for the streets imports nothing else, so that they can be drawn
 in a moment, and on a machine without mmseg. The registry of `mmkd_ext.registry` needs
-the classes of `acdc` and `camvid`.
+the classes of the real ones, and `Corrupt`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,22 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = ['ACDCDataset', 'CamVidDataset', 'StreetSettings', 'make_streets']
+__all__ = [
+    'ACDCDataset',
+    'CDrivingDataset',
+    'CamVidDataset',
+    'Corrupt',
+    'SHIFTDataset',
+    'StreetSettings',
+    'make_streets',
+]
 
 _HOMES = {
     'ACDCDataset': 'acdc',
+    'CDrivingDataset': 'cdriving',
     'CamVidDataset': 'camvid',
+    'Corrupt': 'corrupt',
+    'SHIFTDataset': 'shift',
     'StreetSettings': 'streets',
     'make_streets': 'streets',
 }

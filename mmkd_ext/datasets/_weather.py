@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmkd_ext.datasets import _draw
+from mmkd_ext.datasets import _draw, _overlays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,15 +37,7 @@ def record(view: View, street: Street, weather: str, rng: Generator) -> Array:
         rng: Chance of this frame.
     """
     image, gain, grain, blur = WEATHERS[weather](view, street, rng)
-    h, w = image.shape[:2]
-    across = np.linspace(-1, 1, w, dtype=np.float32)[None, :]
-    down = np.linspace(-1, 1, h, dtype=np.float32)[:, None]
-    image = image * (gain * (1 - 0.10 * (across**2 + down**2)))[..., None]
-    if blur > 0.2:
-        image = cv2.GaussianBlur(image, (0, 0), blur)
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    image = image + noise * (grain + 0.022 * np.sqrt(np.clip(image, 0, 255) * 16))
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return _overlays.camera(image, rng, gain=gain, grain=grain, blur=blur)
 
 
 def strength(street: Street, slot: int) -> float:
@@ -61,13 +53,6 @@ def _tile(
     x = ((view.x + view.y * 0.7) * scale + ox).astype(np.int32) & 511
     z = ((view.z + view.y * 0.7) * scale + oz).astype(np.int32) & 511
     return _draw.noise(kind)[z, x]
-
-
-def _veil(image: Array, view: View, air: Array, beta: float) -> Array:
-    """Returns the picture behind air that scatters ``beta`` of the light a metre."""
-    seen = np.exp(-beta * np.minimum(view.depth, 400.0))[..., None]
-    seen = cv2.blur(seen, (3, 3))[..., None]
-    return image * seen + air * (1 - seen)
 
 
 def _overcast(view: View, street: Street, level: float) -> Array:
@@ -86,7 +71,9 @@ def clear(
 ) -> tuple[Array, float, float, float]:
     """Returns the picture by day, gain, grain and blur of the camera."""
     light = street.light
-    image = _veil(view.colour, view, np.array(light.haze, np.float32), 0.0012)
+    image = _overlays.veil(
+        view.colour, view.depth, np.array(light.haze, np.float32), 0.0012
+    )
     return image, light.gain, light.grain, light.blur
 
 
@@ -99,7 +86,7 @@ def fog(
     air = np.array((level - 4, level, level + 3), np.float32)
     beta = 0.022 + 0.045 * strength(street, 1) ** 1.5
     drift = 1 + 0.12 * _tile(view, street, 0.9, 2)
-    image = _veil(image, view, air, beta)
+    image = _overlays.veil(image, view.depth, air, beta)
     image = image + (air - image) * np.clip(0.05 * drift, 0, 0.3)[..., None]
     return image, float(rng.normal(0.95, 0.02)), 3.0, 0.7
 
@@ -150,14 +137,15 @@ def rain(
     road = np.isin(view.label, GROUND)
     image[road] *= 0.72
     image = _mirror(image, view, street, road)
-    image = _veil(
+    image = _overlays.veil(
         image,
-        view,
+        view.depth,
         np.full(3, level * 0.9, np.float32),
         0.008 + 0.012 * strength(street, 1),
     )
-    image = _streaks(image, rng, count=0.008 + 0.012 * strength(street, 2))
-    image = _drops(image, street, rng)
+    image = _overlays.streaks(image, rng, count=0.008 + 0.012 * strength(street, 2))
+    drops = int(rng.integers(4, 10 + int(12 * strength(street, 6))))
+    image = _overlays.drops(image, rng, drops)
     return image, float(rng.normal(0.92, 0.02)), 4.5, 0.85
 
 
@@ -175,41 +163,6 @@ def _mirror(image: Array, view: View, street: Street, road: Array) -> Array:
     return image * (1 - share) + mirror * share
 
 
-def _streaks(image: Array, rng: Generator, count: float) -> Array:
-    """Returns the picture with drops drawn long by their fall."""
-    h, w = image.shape[:2]
-    layer = np.zeros((h, w), np.uint8)
-    number = int(count * h * w)
-    x, y = rng.integers(0, w * 8, number), rng.integers(-h, h * 8, number)
-    size = rng.uniform(0.025, 0.11, number) * h * 8
-    slant = rng.normal(0.08, 0.03)
-    shine = rng.integers(50, 170, number)
-    for x0, y0, length, value in zip(x.tolist(), y.tolist(), size, shine.tolist()):
-        end = (int(x0 - slant * length), int(y0 + length))
-        cv2.line(layer, (x0, y0), end, value, 1, cv2.LINE_AA, 3)
-    share = layer[..., None].astype(np.float32) / 255 * 0.55
-    return image * (1 - share) + 205.0 * share
-
-
-def _drops(image: Array, street: Street, rng: Generator) -> Array:
-    """Returns the picture through drops on the lens, which turn it upside down."""
-    h, w = image.shape[:2]
-    image = image.copy()
-    blurred = cv2.GaussianBlur(image, (0, 0), h / 40)[::-1]
-    for _ in range(int(rng.integers(4, 10 + int(12 * strength(street, 6))))):
-        radius = float(rng.uniform(0.012, 0.05)) * h
-        cx, cy = rng.uniform(0, w), rng.uniform(0, h)
-        x0, x1 = max(0, int(cx - radius)), min(w, int(cx + radius) + 2)
-        y0, y1 = max(0, int(cy - radius)), min(h, int(cy + radius) + 2)
-        gap = np.hypot(
-            np.arange(x0, x1)[None, :] - cx, (np.arange(y0, y1)[:, None] - cy) / 1.15
-        )
-        share = np.clip((radius - gap) / (0.35 * radius), 0, 1)[..., None] * 0.8
-        area = image[y0:y1, x0:x1]
-        image[y0:y1, x0:x1] = area * (1 - share) + blurred[y0:y1, x0:x1] * share
-    return image
-
-
 def snow(
     view: View, street: Street, rng: Generator
 ) -> tuple[Array, float, float, float]:
@@ -221,8 +174,8 @@ def snow(
     white = np.array((214.0, 220.0, 230.0)) * (0.72 + 0.28 * level / 220) * grain
     image = image * (1 - cover) + white * cover
     air = np.array((level - 2, level, level + 4), np.float32)
-    image = _veil(image, view, air, 0.006 + 0.014 * strength(street, 1))
-    image = _flakes(image, rng, 0.004 + 0.010 * strength(street, 2))
+    image = _overlays.veil(image, view.depth, air, 0.006 + 0.014 * strength(street, 1))
+    image = _overlays.flakes(image, rng, 0.004 + 0.010 * strength(street, 2))
     return image, float(rng.normal(0.98, 0.02)), 3.0, 0.6
 
 
@@ -252,20 +205,6 @@ def _cover(view: View, street: Street) -> Array:
     solid = thick & ~np.isin(label, (_draw.PERSON, _draw.SKY))
     cover[solid] = np.maximum(cover[solid], 0.75)
     return np.clip(cover, 0, 0.97)
-
-
-def _flakes(image: Array, rng: Generator, count: float) -> Array:
-    """Returns the picture with flakes of all sizes."""
-    h, w = image.shape[:2]
-    layer = np.zeros((h, w), np.uint8)
-    number = int(count * h * w)
-    x, y = rng.integers(0, w * 8, number), rng.integers(0, h * 8, number)
-    size = np.minimum(0.9 / rng.uniform(0.12, 1.6, number), 5.0) * h / 128 * 8 * 0.5
-    for x0, y0, radius in zip(x.tolist(), y.tolist(), size):
-        cv2.circle(layer, (x0, y0), max(2, int(radius)), 230, -1, cv2.LINE_AA, 3)
-    layer = cv2.GaussianBlur(layer, (0, 0), 0.6)
-    share = layer[..., None].astype(np.float32) / 255 * 0.9
-    return image * (1 - share) + 240.0 * share
 
 
 WEATHERS: dict[str, Callable[..., tuple[Array, float, float, float]]] = {

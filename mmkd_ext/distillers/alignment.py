@@ -18,7 +18,7 @@ from mmkd_ext.methods._base import PairLoss, pair_levels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['PairAlign', 'plan_alignment']
+__all__ = ['PairAlign', 'about_tokens', 'plan_alignment']
 
 
 class PairAlign(nn.Module):
@@ -78,6 +78,23 @@ def _resize(student: Tensor, teacher: Tensor) -> Tensor:
     )
 
 
+def about_tokens(*sides: Any) -> str:
+    """Says what to do where a side may be the tokens of a transformer, ``(n l c)``."""
+    for side in sides:
+        if isinstance(side, (list, tuple)):
+            hint = about_tokens(*side)
+        elif isinstance(side, Tensor) and side.dim() == 3:
+            hint = (
+                f' If {tuple(side.shape)} are tokens (n l c), give their tap '
+                "connector=dict(type='mmkd_ext.TokensToMap')."
+            )
+        else:
+            hint = ''
+        if hint:
+            return hint
+    return ''
+
+
 def plan_alignment(
     loss: nn.Module, student: Any, teacher: Any, *, classes: bool
 ) -> PairAlign | None:
@@ -105,14 +122,20 @@ def plan_alignment(
         if s.dim() != t.dim():
             raise ShapeError(
                 f'student {tuple(s.shape)} and teacher {tuple(t.shape)} '
-                'differ in the number of axes.'
+                f'differ in the number of axes.{about_tokens(s, t)}'
+            )
+        if s.dim() == 3 and s.shape != t.shape:
+            raise ShapeError(
+                f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ, and '
+                f'only maps can be aligned.{about_tokens(s, t)}'
             )
         pair = None
         if s.dim() > 1 and s.shape[1] != t.shape[1]:
             if classes:
                 raise ShapeError(
                     f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
-                    'classes; both models must predict the same classes.'
+                    'classes; both models must predict the same classes. Take a '
+                    'teacher of the same data set, or compare features instead.'
                 )
             known = loss.aligns | loss.free
             if 'channels' not in known or s.dim() != 4:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, print_log
 from torch import Tensor, nn
 
 from mmkd_ext.connectors.build import build_connector, build_module
-from mmkd_ext.distillers.alignment import plan_alignment
+from mmkd_ext.distillers.alignment import about_tokens, plan_alignment
 from mmkd_ext.distillers.links import (
     BATCH,
     STUDENT,
@@ -25,9 +26,18 @@ from mmkd_ext.distillers.links import (
     parse_links,
 )
 from mmkd_ext.distillers.schedules import Schedule, build_schedule
-from mmkd_ext.distillers.taps import Recorder, select
-from mmkd_ext.errors import ConfigError, MMKDError, Problem, ShapeError, did_you_mean
+from mmkd_ext.distillers.taps import Recorder, SilentTapError, select
+from mmkd_ext.errors import (
+    CheckpointError,
+    ConfigError,
+    MMKDError,
+    Problem,
+    ShapeError,
+    did_you_mean,
+)
+from mmkd_ext.methods._adversary import AdversarialLoss
 from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods._identity import KnowsTeacher, fingerprint
 from mmkd_ext.razor import BaseDistiller, DistillDeliveryManager
 from mmkd_ext.registry import MODELS
 
@@ -58,7 +68,8 @@ class LinkDistiller(BaseDistiller):
 
     Args:
         links: The links by name, see :mod:`mmkd_ext.distillers.links`.
-        connectors: Connectors by name that several taps share.
+        connectors: Connectors by name that several taps share. One that two links put
+            on the same tap runs once a step, and both get what it returned.
         student_recorders: With the next three: MMRazor's keys, instead of `links`.
         teacher_recorders: See MMRazor's ``ConfigurableDistiller``.
         distill_losses: See MMRazor's ``ConfigurableDistiller``.
@@ -119,6 +130,7 @@ class LinkDistiller(BaseDistiller):
         self._iteration, self._epoch = 0, 0
         self.teacher_weights: dict[str, float] = {}
         self._factors: dict[str, float] = {}
+        self._rests: dict[str, int] = {}
 
     # ---- construction -------------------------------------------------------------
 
@@ -195,6 +207,25 @@ class LinkDistiller(BaseDistiller):
                     found.append(Problem(f'{path}.at', what, hint))
         return found
 
+    def meet_teachers(self, models: Mapping[str, nn.Module]) -> None:
+        """Shows the loaded teachers to what works for one of them alone.
+
+        Raises:
+            CheckpointError: A teacher is not the one that something was made for.
+        """
+        for link in self.links:
+            for key, tap in link.all_taps():
+                if tap.of in (STUDENT, BATCH):
+                    continue
+                user = self.distill_losses[link.name]
+                if tap.connector is not None:
+                    user = self.connectors[tap.connector]
+                for module in user.modules():
+                    if isinstance(module, KnowsTeacher):
+                        mark = fingerprint(models[tap.of], tap.source.name)
+                        with _naming(f'{link.path}.{key}'):
+                            module.meet_teacher(mark)
+
     def plan(self, batch: Mapping[str, Any], models: Mapping[str, nn.Module]) -> None:
         """Plans alignment from what a dry run has recorded.
 
@@ -218,7 +249,7 @@ class LinkDistiller(BaseDistiller):
         values = {}
         for key, tap in link.taps.items():
             try:
-                values[key] = self._value(tap, batch)
+                values[key] = self._value(tap, batch, {})
             except ShapeError as error:
                 raise ConfigError(f'`{link.path}.{key}.connector`: {error}') from error
         aligner = None
@@ -316,41 +347,97 @@ class LinkDistiller(BaseDistiller):
 
         Returns:
             Weighted loss of each link; zero, but connected to its parameters, where
-            the weight is zero.
+            the weight is zero. A link with a discriminator adds what that minimises, as
+            ``<link>_discriminator``.
         """
-        return {link.name: self._loss(link, batch or {}) for link in self.links}
+        made: dict[Tap, Any] = {}
+        losses: dict[str, Tensor] = {}
+        for link in self.links:
+            losses.update(self._loss(link, batch or {}, made))
+        return losses
 
-    def _loss(self, link: Link, batch: Mapping[str, Any]) -> Tensor:
+    def _loss(
+        self, link: Link, batch: Mapping[str, Any], made: dict[Tap, Any]
+    ) -> dict[str, Tensor]:
         factor = self._factors[link.name]
         if factor == 0:
-            return self._idle(link)
-        values = self.sides(link, batch)
+            return {link.name: self._idle(link)}
         try:
-            loss = self.distill_losses[link.name](**values)
+            values = self.sides(link, batch, made)
+        except SilentTapError as error:
+            self._rest(link, error)
+            return {link.name: self._idle(link)}
+        self._rests.setdefault(link.name, 0)
+        module = self.distill_losses[link.name]
+        try:
+            loss = module(**values)
+            losses = {link.name: loss if factor == 1 else loss * factor}
+            if isinstance(module, AdversarialLoss):
+                # not of the student, so the link's weight is not its
+                own = module.discriminator_loss(**values)
+                losses[f'{link.name}_discriminator'] = own
         except ShapeError as error:
-            raise ShapeError(f'`{link.path}`: {error}') from error
-        return loss if factor == 1 else loss * factor
+            hint = about_tokens(*values.values())
+            raise ShapeError(f'`{link.path}`: {error}{hint}') from error
+        return losses
 
-    def sides(self, link: Link, batch: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns what a link's loss gets: recorded, connected, aligned."""
-        values = {key: self._value(tap, batch) for key, tap in link.taps.items()}
+    def _rest(self, link: Link, error: SilentTapError) -> None:
+        """Lets a link rest in a step whose batch left out a module that it taps.
+
+        mmdet's heads call no `loss_cls` where there is no proposal, and no `loss_bbox`
+        where none is positive; one such batch must not end a run of days. A module that
+        has never been called yet is a mistake, and stays an error.
+        """
+        if link.name not in self._rests:
+            raise error
+        self._rests[link.name] += 1
+        count = self._rests[link.name]
+        if math.log10(count).is_integer():
+            print_log(
+                f'`{link.path}` is 0 in this step ({count} so far), because the batch '
+                f'left out a module that it taps: {error}',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def sides(
+        self,
+        link: Link,
+        batch: Mapping[str, Any],
+        made: dict[Tap, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Returns what a link's loss gets: recorded, connected, aligned.
+
+        Args:
+            link: The link.
+            batch: ``inputs`` and ``data_samples`` of the step.
+            made: What connectors have made of taps in this step; new ones are added, so
+                that links which share a connector and a tap run it once.
+        """
+        made = {} if made is None else made
+        values = {key: self._value(tap, batch, made) for key, tap in link.taps.items()}
         if link.name in self.aligners:
             values['preds_S'] = self.aligners[link.name](
                 values['preds_S'], values['preds_T']
             )
         return values
 
-    def _value(self, tap: Tap, batch: Mapping[str, Any]) -> Any:
+    def _value(self, tap: Tap, batch: Mapping[str, Any], made: dict[Tap, Any]) -> Any:
+        if tap.connector is None:
+            return self._recorded(tap, batch)
+        if tap.connector_item is not None:
+            whole = replace(tap, connector_item=None)
+            return self._value(whole, batch, made)[tap.connector_item]
+        if tap not in made:
+            given = {name: self._value(one, batch, made) for name, one in tap.given}
+            connector = self.connectors[tap.connector]
+            made[tap] = connector(self._recorded(tap, batch), **given)
+        return made[tap]
+
+    def _recorded(self, tap: Tap, batch: Mapping[str, Any]) -> Any:
         if tap.of == BATCH:
-            value = select(batch[tap.source.name], tap.item, f'{tap.source}')
-        else:
-            value = self.recorders[tap.of].value(tap)
-        if tap.connector is not None:
-            given = {name: self._value(one, batch) for name, one in tap.given}
-            value = self.connectors[tap.connector](value, **given)
-            if tap.connector_item is not None:
-                value = value[tap.connector_item]
-        return value
+            return select(batch[tap.source.name], tap.item, f'{tap.source}')
+        return self.recorders[tap.of].value(tap)
 
     def _idle(self, link: Link) -> Tensor:
         """Zero that depends on all parameters of a link, so DDP misses no gradient."""
@@ -384,6 +471,15 @@ def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
         problems += error.problems or [_problem(error, path)]
     except MMKDError as error:
         problems.append(Problem(path, str(error)))
+
+
+@contextmanager
+def _naming(path: str) -> Iterator[None]:
+    """Puts a config path before the message of an error."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f'`{path}`: {error}') from error
 
 
 def _problem(error: ConfigError, path: str) -> Problem:

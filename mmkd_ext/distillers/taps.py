@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 
     from mmkd_ext.distillers.links import Source, Tap
 
-__all__ = ['Recorder', 'listed_taps', 'select']
+__all__ = ['Recorder', 'SilentTapError', 'listed_taps', 'select']
 
 _MODULE_KINDS = ('ModuleOutputs', 'ModuleInputs')
 _ITSELF = 'Module'
+
+
+class SilentTapError(TapError):
+    """A tap did not fire, or not often enough, in one forward pass."""
 
 
 class _StopForward(BaseException):
@@ -177,15 +181,15 @@ class Recorder:
         """Returns what a tap recorded: the chosen calls and part.
 
         Raises:
-            TapError: It did not fire, not often enough, has no such part, or was
-                changed in place by a later module.
+            SilentTapError: It did not fire, or not often enough.
+            TapError: It has no such part, or was changed in place by a later module.
         """
         if tap.source.kind == _ITSELF:
             return self._modules[tap.source]
         calls = self._calls(tap.source)
         wanted = self.needed[tap.source] or 1
         if len(calls) < wanted:
-            raise TapError(self.silence(tap, len(calls)))
+            raise SilentTapError(self.silence(tap, len(calls)))
         if tap in self.changed():
             raise TapError(
                 f'`{tap.source}` of `{self.owner}` was changed in place by a later '

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from mmkd_ext.engine.adversary import (
+    AdversarialOptimWrapperConstructor,
+    DiscriminatorScheduler,
+)
 from mmkd_ext.engine.fileio import AtomicLocalBackend, atomic_write
 from mmkd_ext.engine.hooks import (
+    AdaptProgressHook,
     DistillCheckpointHook,
     FiniteLossHook,
     ReproducibleStepHook,
@@ -11,8 +16,11 @@ from mmkd_ext.engine.hooks import (
 from mmkd_ext.engine.optim import Bf16OptimWrapper
 
 __all__ = [
+    'AdaptProgressHook',
+    'AdversarialOptimWrapperConstructor',
     'AtomicLocalBackend',
     'Bf16OptimWrapper',
+    'DiscriminatorScheduler',
     'DistillCheckpointHook',
     'FiniteLossHook',
     'ReproducibleStepHook',

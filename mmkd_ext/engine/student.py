@@ -9,7 +9,12 @@ from mmengine.config import Config, ConfigDict
 
 from mmkd_ext.errors import ConfigError
 
-__all__ = ['is_distillation_config', 'plain_config', 'plain_config_text']
+__all__ = [
+    'is_adaptation_config',
+    'is_distillation_config',
+    'plain_config',
+    'plain_config_text',
+]
 
 _OWN = 'mmkd_ext.'
 
@@ -19,7 +24,15 @@ def is_distillation_config(cfg: Config) -> bool:
     model = cfg.get('model')
     if not isinstance(model, dict):
         return False
+    if is_adaptation_config(cfg):
+        return True
     return 'architecture' in model and ('teacher' in model or 'teachers' in model)
+
+
+def is_adaptation_config(cfg: Config) -> bool:
+    """Whether a config's model is a student that adapts itself to a stream."""
+    kind = str((cfg.get('model') or {}).get('type', ''))
+    return kind.split('.')[-1] == 'ContinualAdaptation'
 
 
 def plain_config(cfg: Config) -> Config:
@@ -42,14 +55,28 @@ def plain_config(cfg: Config) -> Config:
     if preprocessor is not None:
         student['data_preprocessor'] = copy.deepcopy(preprocessor)
     plain.model = student
+    if _is_own(plain.get('test_cfg') or {}):
+        plain.test_cfg = {'type': 'TestLoop'}
     plain.custom_hooks = [
         hook for hook in plain.get('custom_hooks') or [] if not _is_own(hook)
     ]
+    _drop_discriminator(plain)
     saving = (plain.get('default_hooks') or {}).get('checkpoint')
     if isinstance(saving, dict) and _is_own(saving):
         saving['type'] = 'CheckpointHook'
         saving.pop('student_file', None)
     return plain
+
+
+def _drop_discriminator(cfg: Config) -> None:
+    """Leaves the student's optimizer and schedulers alone."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    if str(wrapper.get('constructor', '')).startswith(_OWN):
+        del wrapper['constructor']
+        wrapper.pop('discriminator', None)
+    schedulers = cfg.get('param_scheduler')
+    if isinstance(schedulers, (list, tuple)):
+        cfg.param_scheduler = [one for one in schedulers if not _is_own(one)]
 
 
 def plain_config_text(cfg: Config) -> str | None:

@@ -43,6 +43,7 @@ from mmkd_ext.evaluation.files import write_json
 from mmkd_ext.evaluation.runs import last_checkpoint, read_metrics, student_file
 
 __all__ = [
+    'Bench',
     'Experiment',
     'Failure',
     'Outcome',
@@ -50,6 +51,7 @@ __all__ = [
     'StepError',
     'Workshop',
     'load_experiment',
+    'read_stamp',
     'run_command',
     'stop_on_signals',
 ]
@@ -331,16 +333,15 @@ class _Line:
                 self.say(f'  {self.label}: {lead.group(1)} {lead.group(2)}')
 
 
-class Workshop:
-    """Does the steps of an experiment below one folder.
+class Bench:
+    """Does steps below one folder, side by side, and stops all when one fails.
 
     Args:
         root: Everything is written below it.
         fresh: Throw away what is there and start anew.
         say: Is given lines about the progress.
         python: The interpreter that runs the tools.
-        data: What the data is, for the stamps: trained again when it changes.
-        pictures: Keep the predictions of each test as PNG files.
+        data: What the data is, for the stamps: done again when it changes.
         jobs: So many runs may go on at once; they share the cores evenly.
         keep_going: A run that fails does not stop the others; it is noted in
             `failures`.
@@ -354,7 +355,6 @@ class Workshop:
         say: Say = print,
         python: str = sys.executable,
         data: str = '',
-        pictures: bool = False,
         jobs: int = 1,
         keep_going: bool = False,
     ) -> None:
@@ -363,7 +363,6 @@ class Workshop:
         self.say = say
         self.python = python
         self.data = data
-        self.pictures = pictures
         self.jobs = jobs
         self.keep_going = keep_going
         self.failures: list[Failure] = []
@@ -371,192 +370,61 @@ class Workshop:
         self._made: set[Path] = set()
         self._texts: dict[str, str] = {}
 
-    def run(
-        self, experiment: Experiment, seed: int, *, folder: str = ''
-    ) -> list[Outcome]:
-        """Trains and tests every run of ``experiment`` with ``seed``.
-
-        Args:
-            experiment: What to do.
-            seed: Of every run but those that are trained ``once``, which take the
-                experiment's first.
-            folder: Below the root, for the runs that are not shared by the seeds.
-
-        Returns:
-            In the order of the runs; with `keep_going`, without those that failed.
-
-        Raises:
-            MMKDError: The first failure, unless `keep_going`.
-        """
-        for run in experiment.runs:
-            self._text(run.config)  # mmengine reads one config at a time
+    @contextmanager
+    def _side_by_side(self) -> Iterator[Callable[..., Future[Any]]]:
+        """Lends a function that begins work; what is begun ends with the block."""
         pool = ThreadPoolExecutor(self.jobs)
-        begun: dict[str, Future[Outcome]] = {}
+        begun: list[Future[Any]] = []
+
+        def begin(work: Callable[..., Any], *args: Any) -> Future[Any]:
+            begun.append(pool.submit(self._try, work, *args))
+            return begun[-1]
+
         try:
-            for run in experiment.runs:
-                own = self.root if run.once else self.root / folder
-                chosen = experiment.seeds[0] if run.once and folder else seed
-                # a teacher was begun before its student, so waiting for it must end
-                teacher = begun[run.teacher] if run.teacher else None
-                begun[run.name] = pool.submit(
-                    self._do, experiment, run, chosen, own / run.name, teacher
-                )
-            until = ALL_COMPLETED if self.keep_going else FIRST_EXCEPTION
-            wait(begun.values(), return_when=until)
-            if self.keep_going:
-                return self._gather(experiment, begun, seed)
-            failed = [f for f in begun.values() if f.done() and f.exception()]
-            return [future.result() for future in [*failed, *begun.values()]]
+            yield begin
         finally:
             self._stopping.set()
             pool.shutdown(wait=False, cancel_futures=True)
-            while not all(future.done() for future in begun.values()):
+            while not all(future.done() for future in begun):
                 for process in list(_LIVE):
                     _end(process)
-                wait(begun.values(), timeout=0.1)
+                wait(begun, timeout=0.1)
             pool.shutdown()
             self._stopping.clear()
 
-    def _gather(
-        self, experiment: Experiment, begun: Mapping[str, Future[Outcome]], seed: int
-    ) -> list[Outcome]:
-        """Returns what came out, and notes what did not."""
-        outcomes = []
-        for run in experiment.runs:
-            try:
-                outcomes.append(begun[run.name].result())
-            except Exception as error:
-                # whatever a run dies of, the others are not to blame
-                self.failures.append(Failure(run, seed, error))
-                self.say(f'{run.title} (seed {seed}) failed: {error}')
-        return outcomes
-
-    def _do(
-        self,
-        experiment: Experiment,
-        run: Run,
-        seed: int,
-        folder: Path,
-        waits_for: Future[Outcome] | None,
-    ) -> Outcome:
+    def _try(self, work: Callable[..., Any], *args: Any) -> Any:
         try:
-            return self._make(experiment, run, seed, folder, waits_for)
+            return work(*args)
         except BaseException:
             if not self.keep_going:
                 self._stopping.set()  # before this thread takes up the next run
             raise
 
-    def _make(
-        self,
-        experiment: Experiment,
-        run: Run,
-        seed: int,
-        folder: Path,
-        waits_for: Future[Outcome] | None,
-    ) -> Outcome:
-        options: dict[str, Any] = {'randomness.seed': seed, **experiment.options}
-        teacher = ''
-        if waits_for is not None:
-            outcome = waits_for.result()
-            options['model.teacher_ckpt'] = str(outcome.student)
-            teacher = self._stamp_of(outcome.folder)
-        mark = self._fingerprint(run.config, options, teacher)
-        label = f'{run.title} (seed {seed})'
-        checkpoint, seconds = self._train(run, folder, options, mark, label)
-        metrics = {
-            name: self._test(run, folder, checkpoint, name, chosen, experiment, label)
-            for name, chosen in experiment.tests.items()
-        }
-        return Outcome(run, seed, folder, checkpoint, seconds, metrics)
+    def _wait_for(self, begun: Sequence[Future[Any]]) -> None:
+        """Waits until all have ended; raises the first failure, unless `keep_going`."""
+        until = ALL_COMPLETED if self.keep_going else FIRST_EXCEPTION
+        wait(begun, return_when=until)
+        if not self.keep_going:
+            failed = [f for f in begun if f.done() and f.exception()]
+            for future in [*failed, *begun]:
+                future.result()
 
-    def _train(
-        self, run: Run, folder: Path, options: dict[str, Any], mark: str, label: str
-    ) -> tuple[Path, float]:
-        stamp = folder / 'trained.json'
+    def _begin_folder(self, folder: Path, mark: str) -> dict[str, Any]:
+        """Clears ``folder`` unless it is of the run with this mark; returns its note.
+
+        An outdated run is removed, but nothing that a bench has not made.
+        """
         begun = folder / 'begun.json'
         anew = self.fresh and folder not in self._made
         self._made.add(folder)
-        if anew or _read(begun).get('mark') != mark:
-            self._clear(folder, begun)
-        note = _read(stamp)
-        if note.get('mark') == mark:
-            checkpoint = last_checkpoint(folder)
-            self.say(f'{label}: trained before, kept ({checkpoint})')
-            return checkpoint, float(note['seconds'])
-        command = [self.python, 'tools/train.py', run.config, '--work-dir', str(folder)]
-        before = 0.0
-        try:
-            from_ = last_checkpoint(folder)
-        except CheckpointError:
-            self.say(f'{label}: training')
-        else:
-            command += ['--resume']
-            before = float(_read(begun).get('seconds', 0.0))
-            self.say(f'{label}: training goes on from {from_.name}')
-        command += ['--cfg-options', *_as_options(options)]
-        write_json(begun, {'mark': mark, 'seconds': before})
-        started = time.monotonic()
-        try:
-            seconds = before + self._step(
-                command,
-                folder / 'train.log',
-                f'train {run.name}',
-                _Line(run.title, self.say),
-            )
-        except BaseException:
-            spent = before + time.monotonic() - started
-            write_json(begun, {'mark': mark, 'seconds': spent})
-            raise
-        checkpoint = last_checkpoint(folder)
-        write_json(stamp, {'mark': mark, 'seconds': round(seconds, 1)})
-        return checkpoint, round(seconds, 1)
-
-    def _clear(self, folder: Path, begun: Path) -> None:
-        """Removes an outdated run, but nothing that a workshop has not made."""
-        if folder.is_dir() and any(folder.iterdir()) and not begun.is_file():
-            raise ConfigError(
-                f'{str(folder)!r} holds files that are not of this experiment. '
-                'Move them away, or choose another folder with `--work-dir`.'
-            )
-        shutil.rmtree(folder, ignore_errors=True)
-
-    def _test(
-        self,
-        run: Run,
-        folder: Path,
-        checkpoint: Path,
-        name: str,
-        chosen: Mapping[str, Any],
-        experiment: Experiment,
-        label: str,
-    ) -> dict[str, Any]:
-        where = folder / f'test_{name}'
-        stamp = where / 'tested.json'
-        options = {**experiment.options, **chosen}
-        if self.pictures:
-            options['test_evaluator.output_dir'] = str(where / 'predictions')
-        stat = checkpoint.stat()
-        mark = self._fingerprint(
-            run.config, options, f'{checkpoint.name} {stat.st_size} {stat.st_mtime_ns}'
-        )
-        note = _read(stamp)
-        if note.get('mark') == mark:
-            return dict(note['metrics'])
-        shutil.rmtree(where, ignore_errors=True)
-        self.say(f'{label}: testing on {name}')
-        self._step(
-            [
-                *(self.python, 'tools/test.py', run.config, str(checkpoint)),
-                *('--work-dir', str(where)),
-                *(['--cfg-options', *_as_options(options)] if options else []),
-            ],
-            folder / f'test_{name}.log',
-            f'test {run.name} on {name}',
-            _Line(f'{run.title} on {name}', self.say),
-        )
-        metrics = read_metrics(where)
-        write_json(stamp, {'mark': mark, 'metrics': metrics})
-        return metrics
+        if anew or read_stamp(begun).get('mark') != mark:
+            if folder.is_dir() and any(folder.iterdir()) and not begun.is_file():
+                raise ConfigError(
+                    f'{str(folder)!r} holds files that are not of this experiment. '
+                    'Move them away, or choose another folder with `--work-dir`.'
+                )
+            shutil.rmtree(folder, ignore_errors=True)
+        return read_stamp(begun)
 
     def _fingerprint(self, config: str, options: Mapping[str, Any], more: str) -> str:
         """Returns a hash of all that a step's outcome hangs on but the code."""
@@ -586,11 +454,173 @@ class Workshop:
             env['OMP_NUM_THREADS'] = str(max(share, 1))
         return run_command(command, log=log, name=name, on_line=on_line, env=env)
 
+
+class Workshop(Bench):
+    """Does the steps of an experiment below one folder.
+
+    Args:
+        root: Everything is written below it.
+        pictures: Keep the predictions of each test as PNG files.
+        policy: As `Bench`.
+    """
+
+    def __init__(
+        self, root: str | os.PathLike[str], *, pictures: bool = False, **policy: Any
+    ) -> None:
+        super().__init__(root, **policy)
+        self.pictures = pictures
+
+    def run(
+        self, experiment: Experiment, seed: int, *, folder: str = ''
+    ) -> list[Outcome]:
+        """Trains and tests every run of ``experiment`` with ``seed``.
+
+        Args:
+            experiment: What to do.
+            seed: Of every run but those that are trained ``once``, which take the
+                experiment's first.
+            folder: Below the root, for the runs that are not shared by the seeds.
+
+        Returns:
+            In the order of the runs; with `keep_going`, without those that failed.
+
+        Raises:
+            MMKDError: The first failure, unless `keep_going`.
+        """
+        for run in experiment.runs:
+            self._text(run.config)  # mmengine reads one config at a time
+        begun: dict[str, Future[Outcome]] = {}
+        with self._side_by_side() as begin:
+            for run in experiment.runs:
+                own = self.root if run.once else self.root / folder
+                chosen = experiment.seeds[0] if run.once and folder else seed
+                # a teacher was begun before its student, so waiting for it must end
+                teacher = begun[run.teacher] if run.teacher else None
+                begun[run.name] = begin(
+                    self._make, experiment, run, chosen, own / run.name, teacher
+                )
+            self._wait_for(list(begun.values()))
+            return self._gather(experiment, begun, seed)
+
+    def _gather(
+        self, experiment: Experiment, begun: Mapping[str, Future[Outcome]], seed: int
+    ) -> list[Outcome]:
+        """Returns what came out, and notes what did not."""
+        outcomes = []
+        for run in experiment.runs:
+            try:
+                outcomes.append(begun[run.name].result())
+            except Exception as error:
+                # whatever a run dies of, the others are not to blame
+                self.failures.append(Failure(run, seed, error))
+                self.say(f'{run.title} (seed {seed}) failed: {error}')
+        return outcomes
+
+    def _make(
+        self,
+        experiment: Experiment,
+        run: Run,
+        seed: int,
+        folder: Path,
+        waits_for: Future[Outcome] | None,
+    ) -> Outcome:
+        options: dict[str, Any] = {'randomness.seed': seed, **experiment.options}
+        teacher = ''
+        if waits_for is not None:
+            outcome = waits_for.result()
+            options['model.teacher_ckpt'] = str(outcome.student)
+            teacher = self._stamp_of(outcome.folder)
+        mark = self._fingerprint(run.config, options, teacher)
+        label = f'{run.title} (seed {seed})'
+        checkpoint, seconds = self._train(run, folder, options, mark, label)
+        metrics = {
+            name: self._test(run, folder, checkpoint, name, chosen, experiment, label)
+            for name, chosen in experiment.tests.items()
+        }
+        return Outcome(run, seed, folder, checkpoint, seconds, metrics)
+
+    def _train(
+        self, run: Run, folder: Path, options: dict[str, Any], mark: str, label: str
+    ) -> tuple[Path, float]:
+        stamp = folder / 'trained.json'
+        begun = folder / 'begun.json'
+        started_before = self._begin_folder(folder, mark)
+        note = read_stamp(stamp)
+        if note.get('mark') == mark:
+            checkpoint = last_checkpoint(folder)
+            self.say(f'{label}: trained before, kept ({checkpoint})')
+            return checkpoint, float(note['seconds'])
+        command = [self.python, 'tools/train.py', run.config, '--work-dir', str(folder)]
+        before = 0.0
+        try:
+            from_ = last_checkpoint(folder)
+        except CheckpointError:
+            self.say(f'{label}: training')
+        else:
+            command += ['--resume']
+            before = float(started_before.get('seconds', 0.0))
+            self.say(f'{label}: training goes on from {from_.name}')
+        command += ['--cfg-options', *_as_options(options)]
+        write_json(begun, {'mark': mark, 'seconds': before})
+        started = time.monotonic()
+        try:
+            seconds = before + self._step(
+                command,
+                folder / 'train.log',
+                f'train {run.name}',
+                _Line(run.title, self.say),
+            )
+        except BaseException:
+            spent = before + time.monotonic() - started
+            write_json(begun, {'mark': mark, 'seconds': spent})
+            raise
+        checkpoint = last_checkpoint(folder)
+        write_json(stamp, {'mark': mark, 'seconds': round(seconds, 1)})
+        return checkpoint, round(seconds, 1)
+
+    def _test(
+        self,
+        run: Run,
+        folder: Path,
+        checkpoint: Path,
+        name: str,
+        chosen: Mapping[str, Any],
+        experiment: Experiment,
+        label: str,
+    ) -> dict[str, Any]:
+        where = folder / f'test_{name}'
+        stamp = where / 'tested.json'
+        options = {**experiment.options, **chosen}
+        if self.pictures:
+            options['test_evaluator.output_dir'] = str(where / 'predictions')
+        stat = checkpoint.stat()
+        mark = self._fingerprint(
+            run.config, options, f'{checkpoint.name} {stat.st_size} {stat.st_mtime_ns}'
+        )
+        note = read_stamp(stamp)
+        if note.get('mark') == mark:
+            return dict(note['metrics'])
+        shutil.rmtree(where, ignore_errors=True)
+        self.say(f'{label}: testing on {name}')
+        self._step(
+            [
+                *(self.python, 'tools/test.py', run.config, str(checkpoint)),
+                *('--work-dir', str(where)),
+                *(['--cfg-options', *_as_options(options)] if options else []),
+            ],
+            folder / f'test_{name}.log',
+            f'test {run.name} on {name}',
+            _Line(f'{run.title} on {name}', self.say),
+        )
+        metrics = read_metrics(where)
+        write_json(stamp, {'mark': mark, 'metrics': metrics})
+        return metrics
+
     def _stamp_of(self, folder: Path) -> str:
-        return str(_read(folder / 'trained.json').get('mark', ''))
+        return str(read_stamp(folder / 'trained.json').get('mark', ''))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_stamp(path: Path) -> dict[str, Any]:
     """Returns a stamp, empty when it is missing or was never finished."""
     try:
         value = json.loads(path.read_text())

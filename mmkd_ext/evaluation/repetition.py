@@ -9,6 +9,7 @@ from typing import Any
 
 from mmkd_ext.errors import DataError
 from mmkd_ext.evaluation.experiment import Experiment, Failure, Outcome
+from mmkd_ext.evaluation.gains import gain_text, summary, summary_text, verdict
 from mmkd_ext.evaluation.machine import commit, describe_machine, versions
 from mmkd_ext.evaluation.runs import (
     Figures,
@@ -17,7 +18,7 @@ from mmkd_ext.evaluation.runs import (
     read_scalars,
     step_seconds,
 )
-from mmkd_ext.evaluation.tables import Table, spread
+from mmkd_ext.evaluation.tables import Table
 
 __all__ = ['cost_table', 'results', 'summary_table']
 
@@ -39,10 +40,8 @@ def results(
     cancels. For each run: how long a training step took, and which share of the loss
     the distillation had.
 
-    A gain is called ``'none'`` unless it is larger than its spread, which is the larger
-    one of the deviation of the gains and that of the plain runs: three gains may lie
-    close to each other by chance, but a difference that another seed makes as well is
-    no gain. With one seed it is ``'unknown'``.
+    A gain within the spread is called ``'none'``: see
+    :func:`mmkd_ext.evaluation.gains.verdict`.
 
     Args:
         experiment: What was done.
@@ -124,9 +123,9 @@ def summary_table(content: Mapping[str, Any], name: str) -> Table:
         rows.append(
             [
                 about['title'],
-                *(_text(cell) if cell else '-' for cell in cells),
+                *(summary_text(cell) if cell else '-' for cell in cells),
                 str(len(values[lead]['values'])),
-                _gain_text(gain) if gain else '',
+                gain_text(gain) if gain else '',
             ]
         )
     header = ['run', *shown, *classes, 'seeds', 'gain, seed by seed']
@@ -186,9 +185,9 @@ def _figures(outcomes: Sequence[Outcome], name: str) -> dict[str, Any]:
     keys = [k for k in found[0].values if all(k in one.values for one in found)]
     labels = [k for k in found[0].classes if all(k in one.classes for one in found)]
     return {
-        **{key: _summary([one.values[key] for one in found]) for key in keys},
+        **{key: summary([one.values[key] for one in found]) for key in keys},
         found[0].of_classes: {
-            label: _summary([one.classes[label] for one in found]) for label in labels
+            label: summary([one.classes[label] for one in found]) for label in labels
         },
     }
 
@@ -203,28 +202,20 @@ def _gain(mine: BySeed, others: BySeed, over: str, name: str) -> dict[str, Any]:
     if not pairs:
         return {}
     lead = pairs[0][0].lead
-    gain = _summary([one.values[lead] - two.values[lead] for one, two in pairs])
-    plain = _summary([two.values[lead] for _, two in pairs])
+    gain = summary([one.values[lead] - two.values[lead] for one, two in pairs])
+    plain = summary([two.values[lead] for _, two in pairs])
     return {
         'over': over,
         **gain,
-        'verdict': _verdict(gain, plain),
+        'verdict': verdict(gain, plain),
         'classes': {
-            label: _summary(
+            label: summary(
                 [one.classes[label] - two.classes[label] for one, two in pairs]
             )
             for label in pairs[0][0].classes
             if all(label in one.classes and label in two.classes for one, two in pairs)
         },
     }
-
-
-def _verdict(gain: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
-    if gain['std'] is None:
-        return 'unknown'
-    if abs(gain['mean']) <= max(gain['std'], plain['std']):
-        return 'none'
-    return 'gain' if gain['mean'] > 0 else 'loss'
 
 
 def _training(mine: BySeed, plain: BySeed) -> dict[str, Any]:
@@ -265,23 +256,3 @@ def _steps(outcomes: BySeed) -> dict[int, float]:
         if seconds is not None:
             found[seed] = seconds
     return found
-
-
-def _summary(values: Sequence[float]) -> dict[str, Any]:
-    of = spread(values)
-    several = len(values) > 1
-    return {
-        'mean': round(of.mean, 2),
-        'std': round(of.std, 2) if several else None,
-        'values': [round(value, 2) for value in values],
-    }
-
-
-def _text(summary: Mapping[str, Any], *, sign: bool = False) -> str:
-    mean = format(summary['mean'], '+.2f' if sign else '.2f')
-    return mean if summary['std'] is None else f'{mean} ± {summary["std"]:.2f}'
-
-
-def _gain_text(gain: Mapping[str, Any]) -> str:
-    text = _text(gain, sign=True)
-    return f'none ({text})' if gain.get('verdict') == 'none' else text

@@ -41,11 +41,13 @@ class Picture:
         name: File name without ending, for the Markdown.
         data: The PNG file.
         caption: Below it, and read aloud instead of it.
+        svg: The same as an SVG element, which the page shows instead of the PNG file.
     """
 
     name: str
     data: bytes
     caption: str
+    svg: str = ''
 
 
 @dataclass(frozen=True)
@@ -71,29 +73,37 @@ class Legend:
 Part = Union[Heading, Note, Picture, Gallery, Legend, Table]
 
 _STYLE = """
-:root { color-scheme: light; }
+:root { color-scheme: light dark; --ink: #1c2530; --paper: #fff; --pale: #5b6672;
+        --line: #d9dee4; --rule: #aab3bd; --code: #f1f3f5; --bold: #eef7f0; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e3e8ed; --paper: #15191e; --pale: #9aa6b2; --line: #2e363f;
+          --rule: #56616c; --code: #232a32; --bold: #1b3024; }
+}
 body { font: 15px/1.5 system-ui, 'Segoe UI', Helvetica, Arial, sans-serif;
-       color: #1c2530; background: #fff; max-width: 1180px; margin: 2rem auto;
-       padding: 0 1.2rem; }
+       color: var(--ink); background: var(--paper); max-width: 1180px;
+       margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.6rem; margin-bottom: .3rem; }
-h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 1px solid #d9dee4;
+h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; border-bottom: 1px solid var(--line);
      padding-bottom: .25rem; }
 p { max-width: 52rem; margin: .5rem 0; }
-code { background: #f1f3f5; padding: .05rem .3rem; border-radius: 3px;
+code { background: var(--code); padding: .05rem .3rem; border-radius: 3px;
        font-size: .9em; }
 table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric:
         tabular-nums; }
-th, td { padding: .32rem .8rem; text-align: right; border-bottom: 1px solid #e6e9ed; }
+th, td { padding: .32rem .8rem; text-align: right;
+         border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
-th { border-bottom: 2px solid #aab3bd; font-weight: 600; }
-tr.bold td { font-weight: 650; background: #eef7f0; }
+td { white-space: nowrap; }
+td:last-child { white-space: normal; min-width: 5rem; }
+th { border-bottom: 2px solid var(--rule); font-weight: 600; }
+tr.bold td { font-weight: 650; background: var(--bold); }
 figure { margin: .8rem 0; }
-figure img { max-width: 100%; height: auto; }
-figcaption { color: #5b6672; font-size: .88rem; }
+figure img, figure svg { max-width: 100%; height: auto; }
+figcaption { color: var(--pale); font-size: .88rem; }
 .scroll { overflow-x: auto; }
 .gallery { display: grid; gap: 4px 6px; min-width: 900px; }
 .gallery .column { font-weight: 600; font-size: .85rem; align-self: end; }
-.gallery .row { grid-column: 1 / -1; font-size: .85rem; color: #5b6672;
+.gallery .row { grid-column: 1 / -1; font-size: .85rem; color: var(--pale);
                 margin-top: .5rem; }
 .gallery figure { margin: 0; }
 .gallery img { width: 100%; display: block; border-radius: 2px; }
@@ -152,13 +162,13 @@ def _inline(text: str) -> str:
 
 
 def _figure(picture: Picture) -> str:
-    data = base64.b64encode(picture.data).decode()
-    caption = _inline(picture.caption)
-    return (
-        f'<figure><img alt="{html.escape(picture.caption)}" '
-        f'src="data:image/png;base64,{data}">'
-        f'<figcaption>{caption}</figcaption></figure>'
-    )
+    alt, caption = html.escape(picture.caption), _inline(picture.caption)
+    if picture.svg:
+        shown = f'<div role="img" aria-label="{alt}">{picture.svg}</div>'
+    else:
+        data = base64.b64encode(picture.data).decode()
+        shown = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
+    return f'<figure>{shown}<figcaption>{caption}</figcaption></figure>'
 
 
 def _html(part: Part) -> str:

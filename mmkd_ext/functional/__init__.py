@@ -7,6 +7,11 @@ is a choice of the caller.
 
 from __future__ import annotations
 
+from mmkd_ext.functional.adversarial import (
+    gradient_penalty,
+    hinge_critic,
+    wasserstein_critic,
+)
 from mmkd_ext.functional.affinity import (
     affinity_row_distance,
     affinity_squared_distance,
@@ -67,6 +72,8 @@ __all__ = [
     'fine_grained_region',
     'first_kept',
     'general_instances',
+    'gradient_penalty',
+    'hinge_critic',
     'inside_region',
     'pearson',
     'pixel_relation_divergence',
@@ -77,4 +84,5 @@ __all__ = [
     'squared_error',
     'unit_distance',
     'valuable_region',
+    'wasserstein_critic',
 ]

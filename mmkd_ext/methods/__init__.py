@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from mmkd_ext.methods._adversary import AdversarialLoss, Discriminator
 from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods._skds_discriminator import SKDSDiscriminator
 from mmkd_ext.methods.at import ATLoss
 from mmkd_ext.methods.cirkd import (
     CIRKDChannelLoss,
@@ -15,7 +17,7 @@ from mmkd_ext.methods.cirkd import (
 from mmkd_ext.methods.cwd import CWDLoss
 from mmkd_ext.methods.defeat import DeFeatAdapter, DeFeatHeadLoss, DeFeatLoss
 from mmkd_ext.methods.dist import DISTLoss
-from mmkd_ext.methods.dkd import DKDLoss
+from mmkd_ext.methods.dkd import DKDLoss, DKDPixelLoss
 from mmkd_ext.methods.fgd import FGDLoss
 from mmkd_ext.methods.fgfi import FGFILoss
 from mmkd_ext.methods.fitnets import FitNetsLoss
@@ -41,10 +43,11 @@ from mmkd_ext.methods.ld import (
 from mmkd_ext.methods.mgd import MGDConnector, MGDLoss
 from mmkd_ext.methods.pkd import PKDLoss
 from mmkd_ext.methods.reviewkd import ReviewKDFusion, ReviewKDLoss
-from mmkd_ext.methods.skds import SKDSPairwiseLoss
+from mmkd_ext.methods.skds import SKDSHolisticLoss, SKDSPairwiseLoss
 
 __all__ = [
     'ATLoss',
+    'AdversarialLoss',
     'CIRKDChannelLoss',
     'CIRKDChannelMemoryLoss',
     'CIRKDMiniBatchLoss',
@@ -54,9 +57,11 @@ __all__ = [
     'CWDLoss',
     'DISTLoss',
     'DKDLoss',
+    'DKDPixelLoss',
     'DeFeatAdapter',
     'DeFeatHeadLoss',
     'DeFeatLoss',
+    'Discriminator',
     'FGDLoss',
     'FGFILoss',
     'FitNetsLoss',
@@ -81,5 +86,7 @@ __all__ = [
     'PairLoss',
     'ReviewKDFusion',
     'ReviewKDLoss',
+    'SKDSDiscriminator',
+    'SKDSHolisticLoss',
     'SKDSPairwiseLoss',
 ]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ['labels_at']
+__all__ = ['labelled', 'labels_at']
 
 
 def labels_at(data_samples: Sequence[Any], feature: Tensor) -> Tensor:
@@ -60,3 +60,25 @@ def labels_at(data_samples: Sequence[Any], feature: Tensor) -> Tensor:
     # labels are small integers, which float32 holds exactly
     stacked = torch.stack(maps).to(feature.device, torch.float32)
     return F.interpolate(stacked, feature.shape[2:], mode='nearest')[:, 0].long()
+
+
+def labelled(labels: Tensor, num_classes: int, *, ignore_index: int) -> Tensor:
+    """Returns where a label counts: it is neither below 0 nor the one to ignore.
+
+    Args:
+        labels: Label maps of any shape.
+        num_classes: Number of classes that the logits have.
+        ignore_index: Label of the pixels that are left out.
+
+    Raises:
+        ConfigError: A label that counts is none of the classes.
+    """
+    counts = (labels != ignore_index) & (labels >= 0)
+    highest = int(labels.where(counts, -1).max()) if labels.numel() else -1
+    if highest >= num_classes:
+        raise ConfigError(
+            f'labels reach {highest}, but the logits have {num_classes} classes and '
+            f'{ignore_index} is ignored. Set `num_classes` of the heads, '
+            '`reduce_zero_label` of the data set, or `ignore_index` of the loss.'
+        )
+    return counts

@@ -9,9 +9,16 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd_ext.errors import CheckpointError, check_range
+from mmkd_ext.errors import CheckpointError, check_choice, check_range
 
 __all__ = ['KeyMemory', 'gathered', 'ranks']
+
+_STORAGES = {
+    'float32': torch.float32,
+    'float16': torch.float16,
+    'bfloat16': torch.bfloat16,
+}
+_CONTENT = ('keys', 'pointer', 'filled')
 
 
 class KeyMemory(nn.Module):
@@ -27,6 +34,10 @@ class KeyMemory(nn.Module):
         size: Features that a ring holds.
         channels: Length of a feature.
         seed: Random numbers depend on this and the number of the step alone.
+        storage: Type in which features are kept: ``'float32'``, or with half of the
+            memory and of the checkpoint ``'float16'`` or ``'bfloat16'``.
+        saved: Whether checkpoints hold the features. Without them a resumed run begins
+            to remember anew.
     """
 
     keys: Tensor
@@ -34,14 +45,26 @@ class KeyMemory(nn.Module):
     filled: Tensor
     steps: Tensor
 
-    def __init__(self, classes: int, size: int, channels: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        classes: int,
+        size: int,
+        channels: int,
+        seed: int = 0,
+        *,
+        storage: str = 'float32',
+        saved: bool = True,
+    ) -> None:
         super().__init__()
         for name, number in (('size', size), ('channels', channels)):
             check_range(name, number, low=1)
+        check_choice('storage', storage, tuple(_STORAGES))
         self.seed = seed
-        self.register_buffer('keys', torch.zeros(classes, size, channels))
-        self.register_buffer('pointer', torch.zeros(classes, dtype=torch.long))
-        self.register_buffer('filled', torch.zeros(classes, dtype=torch.long))
+        self.saved = saved
+        keys = torch.zeros(classes, size, channels, dtype=_STORAGES[storage])
+        counts = (torch.zeros(classes, dtype=torch.long) for _ in range(2))
+        for name, buffer in zip(_CONTENT, (keys, *counts)):
+            self.register_buffer(name, buffer, persistent=saved)
         # The buffer puts the number into checkpoints; the plain one is what is read,
         # because reading a buffer on a GPU would wait for it.
         self.register_buffer('steps', torch.zeros((), dtype=torch.long))
@@ -87,7 +110,7 @@ class KeyMemory(nn.Module):
         with fewer keys gives all it has.
 
         Returns:
-            Keys ``(k channels)``, ``k`` from 0 to ``classes * count``.
+            Keys ``(k channels)``, ``k`` from 0 to ``classes * count``, as stored.
         """
         size = self.keys.shape[1]
         order = torch.randperm(size, generator=generator).to(self.filled.device)
@@ -99,6 +122,9 @@ class KeyMemory(nn.Module):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
+        if not self.saved:
+            for name in _CONTENT:
+                state_dict.pop(f'{prefix}{name}', None)
         found = state_dict.get(f'{prefix}keys')
         if found is not None and found.shape != self.keys.shape:
             theirs, ours = (

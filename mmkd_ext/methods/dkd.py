@@ -10,7 +10,8 @@ Recipe: two-stage detectors, class scores of the student's own proposals,
 ``alpha=1``, ``beta=0.25``, ``tau=1``. Classification, ``alpha=1``: CIFAR-100
 ``tau=4``, ``beta`` 2, 6 or 8, warm-up over 20 epochs; ImageNet ``tau=1``, ``beta`` 0.5
 (ResNet34 to 18) or 2 (ResNet50 to MobileNet), warm-up over one epoch. A warm-up is the
-link's ``schedule=dict(type='linear', end=20, by_epoch=True)``.
+link's ``schedule=dict(type='linear', end=20, by_epoch=True)``. The paper has no
+segmentation; ``mmkd_ext.DKDPixelLoss`` takes each labelled pixel as a sample.
 """
 
 from __future__ import annotations
@@ -20,19 +21,39 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from mmkd_ext.errors import check_range, check_shapes
 from mmkd_ext.functional.decoupled import decoupled_divergence
 from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods._labels import labelled, labels_at
 from mmkd_ext.methods._rows import compute_rows, counted_rows
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from mmkd_ext.methods._rows import RowExtra
 
-__all__ = ['DKDLoss']
+__all__ = ['DKDLoss', 'DKDPixelLoss']
+
+
+class _DecoupledLoss(PairLoss):
+    """Base of both: rows ``(n c)`` with their labels to weighted divergences."""
+
+    def __init__(
+        self, alpha: float = 1.0, beta: float = 1.0, tau: float = 1.0, **policy: Any
+    ) -> None:
+        super().__init__(**policy)
+        check_range('alpha', alpha, low=0)
+        check_range('beta', beta, low=0)
+        check_range('tau', tau, above=0)
+        self.alpha, self.beta, self.tau = alpha, beta, tau
+
+    def _of_rows(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        target, other = decoupled_divergence(student, teacher, labels, tau=self.tau)
+        return self.alpha * target + self.beta * other
 
 
 @MODELS.register_module()
-class DKDLoss(PairLoss):
+class DKDLoss(_DecoupledLoss):
     r"""Divergence of target and other classes, each with its weight, a mean over rows.
 
     .. math::
@@ -69,15 +90,6 @@ class DKDLoss(PairLoss):
 
     aligns: ClassVar[frozenset[str]] = frozenset()
 
-    def __init__(
-        self, alpha: float = 1.0, beta: float = 1.0, tau: float = 1.0, **policy: Any
-    ) -> None:
-        super().__init__(**policy)
-        check_range('alpha', alpha, low=0)
-        check_range('beta', beta, low=0)
-        check_range('tau', tau, above=0)
-        self.alpha, self.beta, self.tau = alpha, beta, tau
-
     def compute_levels(  # type: ignore[override]
         self,
         levels: list[tuple[Tensor, Tensor]],
@@ -106,7 +118,74 @@ class DKDLoss(PairLoss):
         """Returns the weighted divergence of each row that counts."""
         check_shapes(student=(student, 'n c'), teacher=(teacher, 'n c'))
         rows = counted_rows(student, labels, label_weights)
-        target, other = decoupled_divergence(
-            student[rows], teacher[rows], labels[rows], tau=self.tau
-        )
-        return self.alpha * target + self.beta * other
+        return self._of_rows(student[rows], teacher[rows], labels[rows])
+
+
+@MODELS.register_module()
+class DKDPixelLoss(_DecoupledLoss):
+    r"""Divergence of target and other classes at each pixel, a mean of those labelled.
+
+    .. math::
+        L = \frac{1}{|P|} \sum_{i \in P} \alpha D_i^{\text{target}}
+            + \beta D_i^{\text{other}}
+
+    with the two parts of :func:`~mmkd_ext.functional.decoupled_divergence`, where `P`
+    are the pixels of the batch whose label is not `ignore_index`. Labels are those of
+    the nearest pixel at the size of the logits. The paper has no segmentation: this use
+    is ours.
+
+    Args:
+        alpha: Weight of the target class, >= 0.
+        beta: Weight of the other classes, >= 0.
+        tau: Temperature, > 0.
+        ignore_index: Label of the pixels that are left out; below 0 they are, too.
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`. The items are all pixels, 0 where they
+            are left out and scaled so that their ``'mean'`` is the equation; where no
+            pixel counts, the loss is 0.
+
+    Examples:
+        >>> import torch
+        >>> from types import SimpleNamespace
+        >>> truth = torch.tensor([[[0, 255]]])
+        >>> samples = [SimpleNamespace(gt_sem_seg=SimpleNamespace(data=truth))]
+        >>> student, teacher = torch.zeros(1, 3, 1, 2), torch.zeros(1, 3, 1, 2)
+        >>> teacher[0, 0, 0, 1] = 9  # nothing asks for this pixel
+        >>> DKDPixelLoss(beta=0.25)(student, teacher, data_samples=samples)
+        tensor(0.)
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        tau: float = 1.0,
+        *,
+        ignore_index: int = 255,
+        **policy: Any,
+    ) -> None:
+        super().__init__(alpha, beta, tau, **policy)
+        self.ignore_index = ignore_index
+
+    def compute(  # type: ignore[override]
+        self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
+    ) -> Tensor:
+        """Returns the weighted divergence at each pixel ``(n h w)``, see the class.
+
+        Args:
+            student: Logits ``(n k h w)``.
+            teacher: Logits ``(n k h w)``.
+            data_samples: For each image an object with ``gt_sem_seg.data``.
+
+        Raises:
+            ShapeError: An axis differs.
+            ConfigError: A label is above the number of classes.
+        """
+        check_shapes(student=(student, 'n k h w'), teacher=(teacher, 'n k h w'))
+        labels = labels_at(data_samples, student)
+        counts = labelled(labels, student.shape[1], ignore_index=self.ignore_index)
+        student, teacher = (x.permute(0, 2, 3, 1)[counts] for x in (student, teacher))
+        found = self._of_rows(student, teacher, labels[counts])
+        # a mean over all items is then one over the pixels that count
+        scale = counts.numel() / max(len(found), 1)
+        return found.new_zeros(labels.shape).index_put((counts,), found * scale)

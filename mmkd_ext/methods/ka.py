@@ -34,6 +34,7 @@ from mmkd_ext.errors import (
 from mmkd_ext.functional.affinity import affinity_row_distance, unit_distance
 from mmkd_ext.functional.mimicry import squared_error
 from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods._identity import KnowsTeacher
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ _STRIDES = (2, 2, 2)
 
 
 @MODELS.register_module()
-class KAAutoEncoder(nn.Module):
+class KAAutoEncoder(nn.Module, KnowsTeacher):
     """Rewrites a feature map into a compact code, and back.
 
     The encoder is a 3x3 convolution with batch normalisation and ReLU for each of
@@ -65,7 +66,8 @@ class KAAutoEncoder(nn.Module):
             width of the code.
         strides: Stride of each convolution. The paper has three that are "non-one".
         teacher: Name of the teacher whose features these are, such as the file of its
-            weights. It is stored with the weights; `KAEncoder` compares it.
+            weights. It is stored beside the weights, with a fingerprint of the
+            teacher's own; `KAEncoder` compares both.
 
     Raises:
         ConfigError: `widths` and `strides` do not belong together.
@@ -80,6 +82,7 @@ class KAAutoEncoder(nn.Module):
     """
 
     teacher_name: Tensor
+    teacher_mark: Tensor
 
     def __init__(
         self,
@@ -101,6 +104,23 @@ class KAAutoEncoder(nn.Module):
         )
         self.norms = nn.ModuleList(nn.BatchNorm2d(out) for out in outs[1:])
         self.register_buffer('teacher_name', _as_bytes(teacher))
+        self.register_buffer('teacher_mark', torch.zeros(16, dtype=torch.uint8))
+
+    def meet_teacher(self, mark: Tensor) -> None:
+        """Stores whose features it is going to learn."""
+        self.teacher_mark.copy_(mark)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        found = state_dict.get(f'{prefix}teacher_mark')
+        if _differ(found, self.teacher_mark):
+            raise CheckpointError(
+                f'the auto-encoder `{prefix[:-1]}` in the checkpoint has learned from '
+                'a teacher of other weights than this one. Resume with that teacher, '
+                'or start anew.'
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def encode(self, feature: Tensor) -> Tensor:
         """Returns the code ``(n k h' w')`` of a feature ``(n channels h w)``.
@@ -202,20 +222,27 @@ class KAReconstructionLoss(PairLoss):
 
 
 @MODELS.register_module()
-class KAEncoder(nn.Module):
+class KAEncoder(nn.Module, KnowsTeacher):
     """Stage two: the frozen encoder, a connector on the teacher's side.
+
+    It finds what stage one has left in ``work_dirs``, and refuses what belongs to
+    another teacher: to one of another name at once, to one of other weights as soon as
+    these are loaded. Without `stage_one` and `checkpoint` it stays as it was born, for
+    tests.
 
     Args:
         channels: As in stage one.
         widths: As in stage one.
         strides: As in stage one.
-        checkpoint: Checkpoint of stage one. None leaves the encoder as it was born,
-            for tests.
+        stage_one: Config of stage one. The last checkpoint of its run is taken, in
+            ``work_dirs/<name of the config>``.
+        checkpoint: A checkpoint of stage one, or the folder of its run, if it is not
+            there.
         teacher: Name of the teacher, as in stage one.
 
     Raises:
-        CheckpointError: There is no such file, no auto-encoder in it, or it belongs to
-            another teacher or has other sizes.
+        CheckpointError: Stage one has left nothing there, there is no auto-encoder in
+            it, or it belongs to another teacher or has other sizes.
     """
 
     def __init__(
@@ -224,20 +251,38 @@ class KAEncoder(nn.Module):
         widths: Sequence[int] = _WIDTHS,
         strides: Sequence[int] = _STRIDES,
         *,
-        checkpoint: str | None,
+        stage_one: str | None = None,
+        checkpoint: str | None = None,
         teacher: str = '',
     ) -> None:
         super().__init__()
         self.channels = channels
         self.encoder = _encoder(channels, widths, strides)
-        if checkpoint is None:
+        self._file = ''
+        self._made_for: Tensor | None = None
+        if checkpoint is None and stage_one is None:
             print_log(
                 '`KAEncoder` has no checkpoint of stage one, so its code is noise.',
                 logger='current',
             )
         else:
-            self._load(checkpoint, teacher)
+            self._file = _stage_one_file(checkpoint, stage_one)
+            self._load(self._file, teacher)
         self.requires_grad_(False).eval()
+
+    def meet_teacher(self, mark: Tensor) -> None:
+        """Compares the teacher with the one whose features stage one has encoded.
+
+        Raises:
+            CheckpointError: Its weights are others.
+        """
+        if _differ(self._made_for, mark):
+            raise CheckpointError(
+                f'{self._file!r} encodes the features of a teacher of the same name '
+                'and sizes as this one, but of other weights, so its code means '
+                'nothing here. Train the auto-encoder on this teacher (stage one), or '
+                'give the teacher that it was trained on.'
+            )
 
     def train(self, mode: bool = True) -> KAEncoder:
         """Stays in eval mode."""
@@ -257,11 +302,6 @@ class KAEncoder(nn.Module):
         return code
 
     def _load(self, checkpoint: str, teacher: str) -> None:
-        if '://' not in checkpoint and not os.path.isfile(checkpoint):
-            raise CheckpointError(
-                f'`KAEncoder` finds no {checkpoint!r}. Train the auto-encoder first '
-                '(stage one), or set `checkpoint` to where its result is.'
-            )
         state = weights_of(read_checkpoint(checkpoint))
         mark = 'teacher_name'
         prefixes = [
@@ -293,6 +333,8 @@ class KAEncoder(nn.Module):
                 '`widths` and `strides` as in stage one.'
             )
         self.encoder.load_state_dict(weights)
+        self._made_for = state.get(f'{prefix}teacher_mark')
+        print_log(f'`KAEncoder` reads {checkpoint!r}.', logger='current')
 
 
 @MODELS.register_module()
@@ -396,6 +438,46 @@ def _encoder(
             for ins, outs, stride in zip([channels, *widths], widths, strides)
         )
     )
+
+
+def _stage_one_file(checkpoint: str | None, stage_one: str | None) -> str:
+    """Returns the checkpoint that stage one has left.
+
+    Args:
+        checkpoint: The file, or the folder of its run; None for the usual folder.
+        stage_one: Config of stage one, if known.
+
+    Raises:
+        CheckpointError: It is not there; says what to run.
+    """
+    place = checkpoint
+    if place is None:
+        name = os.path.splitext(os.path.basename(str(stage_one)))[0]
+        place = os.path.join('work_dirs', name)
+    pointer = os.path.join(place, 'last_checkpoint')
+    if '://' in place or os.path.isfile(place):
+        return place
+    if os.path.isfile(pointer):
+        with open(pointer) as file:
+            saved = file.read().strip()
+        # the folder may have been moved since
+        for found in (os.path.join(place, os.path.basename(saved)), saved):
+            if os.path.isfile(found):
+                return found
+    run = f': `python tools/train.py {stage_one}`' if stage_one else ''
+    looked_for = pointer if os.path.isdir(place) or checkpoint is None else place
+    raise CheckpointError(
+        f'`KAEncoder` finds no checkpoint of stage one: {looked_for!r} is missing or '
+        f'points to nothing. Train the auto-encoder first{run}. If its result is '
+        'elsewhere, set `checkpoint` to the file or to the folder of the run.'
+    )
+
+
+def _differ(one: Tensor | None, other: Tensor) -> bool:
+    """Whether two fingerprints are of different teachers, as far as both are known."""
+    if one is None or not one.any() or not other.any():
+        return False
+    return not torch.equal(one.cpu(), other.cpu())
 
 
 def _as_bytes(text: str) -> Tensor:

@@ -1,30 +1,51 @@
 r"""SKDS: Structured Knowledge Distillation for Semantic Segmentation.
 
 Liu, Chen, Liu, Qin, Luo, Wang, CVPR 2019 and TPAMI, `arXiv 1903.04197
-<https://arxiv.org/abs/1903.04197>`_. A relation method: the cosines between the regions
-of the student's map follow those of the teacher's. The paper adds a pixel-wise term,
-which is :class:`~mmkd_ext.methods.KDLoss`, and a holistic one, an adversary on whole
-predictions, which is not here: it needs an optimizer of its own.
+<https://arxiv.org/abs/1903.04197>`_. Three terms. Pixel-wise it is
+:class:`~mmkd_ext.methods.KDLoss`. Pair-wise the cosines between the regions of the
+student's map follow those of the teacher's (`SKDSPairwiseLoss`). In the holistic term
+(`SKDSHolisticLoss`) a discriminator looks at whole predictions and learns to tell the
+teacher's from the student's; the student learns to be taken for the teacher.
 
-Recipe: feature after the pyramid pooling, regions of half the map, weight 0.5; pixel
-term weight 10, summed over the images of a device.
+Recipe: pixel term weight 10, summed over the images of a device; pair-wise on the
+feature after the pyramid pooling, regions of half the map, weight 0.5; holistic on the
+logits, weight 0.1, WGAN-GP with a penalty of 10, the discriminator's learning rate
+4e-4. Users of the authors' code met NaN in the holistic term, and hinge, its other
+mode, is what is recommended; here hinge is the default. The discriminator needs an
+optimizer of its own:
+``optim_wrapper.constructor='mmkd_ext.AdversarialOptimWrapperConstructor'``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
 
-from mmkd_ext.errors import check_range, check_shapes
+from mmkd_ext.errors import check_choice, check_range, check_shapes
+from mmkd_ext.functional.adversarial import (
+    gradient_penalty,
+    hinge_critic,
+    wasserstein_critic,
+)
 from mmkd_ext.functional.affinity import affinity_squared_distance
+from mmkd_ext.methods._adversary import AdversarialLoss
 from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods._skds_discriminator import WIDTHS, SKDSDiscriminator
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from collections.abc import Sequence
 
-__all__ = ['SKDSPairwiseLoss']
+__all__ = ['SKDSHolisticLoss', 'SKDSPairwiseLoss']
+
+_CRITICS = {'hinge': hinge_critic, 'wgan-gp': wasserstein_critic}
 
 
 @MODELS.register_module()
@@ -79,3 +100,133 @@ class SKDSPairwiseLoss(PairLoss):
     def _regions(self, x: Tensor) -> Tensor:
         window = tuple(max(1, int(self.scale * side)) for side in x.shape[2:])
         return x if window == (1, 1) else F.max_pool2d(x, window, ceil_mode=True)
+
+
+@MODELS.register_module()
+class SKDSHolisticLoss(AdversarialLoss):
+    r"""Minus the score that a discriminator gives to the student's predictions.
+
+    .. math::
+        L &= -\frac{1}{N} \sum_n D(s_n, x_n) \\
+        L_D &= \frac{1}{N} \sum_n \max(0, 1 - D(t_n, x_n)) + \max(0, 1 + D(s_n, x_n))
+        \quad \text{(hinge)} \\
+        L_D &= \frac{1}{N} \sum_n D(s_n, x_n) - D(t_n, x_n) + \lambda P_n
+        \quad \text{(WGAN-GP)}
+
+    :math:`x` is the picture and :math:`P` the
+    :func:`~mmkd_ext.functional.gradient_penalty` of the logits. The loss is ``L``, in
+    which the discriminator is a constant; ``L_D`` is `discriminator_loss`, in which the
+    student is one, logged as ``<link>_discriminator``. `loss_weight` and a schedule
+    scale ``L`` alone; while a schedule is at 0, the discriminator rests as well. ``L``
+    may be negative, and its value says little: it is relative to the discriminator.
+
+    The discriminator is trained by its own optimizer, see
+    ``mmkd_ext.AdversarialOptimWrapperConstructor``. It is in the checkpoints of the
+    distillation and never in a student's file.
+
+    Args:
+        channels: Number of classes.
+        mode: ``'hinge'``, or ``'wgan-gp'`` as published.
+        penalty: Weight of the gradient penalty; of no use with hinge.
+        image_channels: See `SKDSDiscriminator`.
+        widths: See `SKDSDiscriminator`.
+        attention: See `SKDSDiscriminator`.
+        spectral_norm: See `SKDSDiscriminator`.
+        policy: `loss_weight` (published: 0.1), `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> _ = torch.manual_seed(0)
+        >>> loss = SKDSHolisticLoss(2, widths=(4,), attention=1, loss_weight=0.1)
+        >>> student, teacher, picture = torch.rand(3, 1, 2, 8, 8).split(1)
+        >>> sides = dict(preds_S=student[0], preds_T=teacher[0])
+        >>> sides['inputs'] = torch.rand(1, 3, 64, 64)
+        >>> loss(**sides).shape, loss.discriminator_loss(**sides) > 0
+        (torch.Size([]), tensor(True))
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        mode: str = 'hinge',
+        *,
+        penalty: float = 10.0,
+        image_channels: int = 3,
+        widths: Sequence[int] = WIDTHS,
+        attention: int = 2,
+        spectral_norm: bool = True,
+        **policy: Any,
+    ) -> None:
+        super().__init__(**policy)
+        check_choice('mode', mode, _CRITICS)
+        check_range('penalty', penalty, low=0)
+        self.mode = mode
+        self.penalty = penalty
+        self.discriminator = SKDSDiscriminator(
+            channels,
+            image_channels=image_channels,
+            widths=widths,
+            attention=attention,
+            spectral_norm=spectral_norm,
+        )
+
+    def check_pair(self, student: Tensor, teacher: Tensor) -> None:
+        """Raises where the discriminator was built for another number of classes."""
+        for side in (student, teacher):
+            self.discriminator.check_logits(side)
+
+    def compute(  # type: ignore[override]
+        self, student: Tensor, teacher: Tensor, inputs: Tensor | None = None
+    ) -> Tensor:
+        """Returns minus the score of each of the student's predictions ``(n)``.
+
+        Args:
+            student: Student's logits ``(n channels h w)``.
+            teacher: Teacher's, of the same shape; they are not looked at here.
+            inputs: The pictures ``(n image_channels y x)``.
+        """
+        check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
+        constants = {
+            name: parameter.detach()
+            for name, parameter in self.discriminator.named_parameters()
+        }
+        with _evaluating(self.discriminator):
+            score: Tensor = functional_call(
+                self.discriminator, constants, (student, inputs)
+            )
+        return -score
+
+    def compute_discriminator(  # type: ignore[override]
+        self, student: Tensor, teacher: Tensor, inputs: Tensor | None = None
+    ) -> Tensor:
+        """Returns the discriminator's objective of each image ``(n)``.
+
+        Args:
+            student: Student's logits ``(n channels h w)``.
+            teacher: Teacher's, of the same shape.
+            inputs: The pictures ``(n image_channels y x)``.
+        """
+        check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
+        # both sides at once, so both are judged by the same normalised weights
+        twice = None if inputs is None else torch.cat([inputs, inputs])
+        fake, real = self.discriminator(torch.cat([student, teacher]), twice).chunk(2)
+        items = _CRITICS[self.mode](real, fake)
+        if self.mode == 'wgan-gp':
+            critic = partial(self.discriminator, image=inputs)
+            items = items + self.penalty * gradient_penalty(critic, teacher, student)
+        return items
+
+    def extra_repr(self) -> str:
+        """Returns what `print` shows of it."""
+        return f'mode={self.mode!r}, {super().extra_repr()}'
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Keeps a module's buffers, such as those of its spectral norm, as they are."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)

@@ -1,6 +1,9 @@
-"""The check on real models."""
+"""The check on real models, and what the shipped pairs of mmseg name."""
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -9,7 +12,10 @@ from mmkd_ext.config.check import check_config, list_taps
 
 pytestmark = pytest.mark.mmseg
 
+CONFIGS = Path(__file__).parents[2] / 'configs'
 LOGITS = 'decode_head.conv_seg'
+AUXILIARY = 'auxiliary_head.conv_seg'
+BATCH = {'of': 'batch', 'at': 'data_samples'}
 
 
 def pspnet(width, classes=19):
@@ -215,3 +221,154 @@ def test_a_detector_starts_as_it_would_in_training():
     assert report.links[0].taps[0].shape == (
         '[2x16x16x16, 2x16x8x8, 2x16x4x4, 2x16x2x2, 2x16x1x1]'
     )
+
+
+# ---- pairs of segmentors -------------------------------------------------------------
+
+
+def segformer(width):
+    """A SegFormer of mmseg, `width` channels wide in its first stage."""
+    return {
+        'type': 'mmseg.EncoderDecoder',
+        'data_preprocessor': {'type': 'mmseg.SegDataPreProcessor'},
+        'backbone': {
+            'type': 'mmseg.MixVisionTransformer',
+            'embed_dims': width,
+            'num_layers': [1, 1, 1, 1],
+            'num_heads': [1, 2, 4, 8],
+        },
+        'decode_head': {
+            'type': 'mmseg.SegformerHead',
+            'in_channels': [width, 2 * width, 4 * width, 8 * width],
+            'in_index': [0, 1, 2, 3],
+            'channels': 16,
+            'num_classes': 19,
+            'norm_cfg': {'type': 'BN', 'requires_grad': True},
+            'align_corners': False,
+        },
+        'test_cfg': {'mode': 'whole'},
+    }
+
+
+def side(of, at, **more):
+    return {'of': of, 'at': at, **more}
+
+
+def checked(student, teacher, **losses):
+    """The report of a pair; a loss is `(type, arguments, at)` and maybe more taps."""
+    links = {
+        name: {
+            'loss': {'type': f'mmkd_ext.{loss}', **arguments},
+            'preds_S': side('student', at),
+            'preds_T': side('teacher', at),
+            **(more[0] if more else {}),
+        }
+        for name, (loss, arguments, at, *more) in losses.items()
+    }
+    model = {
+        'type': 'mmkd_ext.TeacherDistill',
+        'architecture': student,
+        'teacher': teacher,
+        'distiller': {'type': 'mmkd_ext.LinkDistiller', 'links': links},
+    }
+    return check_config(Config({'default_scope': 'mmseg', 'model': model}))
+
+
+def at_stride_16():
+    """A student whose last stages are half as large as the teacher's."""
+    student = pspnet(8)
+    student['backbone'].update(strides=(1, 2, 2, 1), dilations=(1, 1, 1, 2))
+    return student
+
+
+def test_feature_methods_take_stages_of_another_output_stride():
+    generator = {'type': 'mmkd_ext.MGDConnector', 'in_channels': 64, 'channels': 128}
+    fusion = {'type': 'mmkd_ext.ReviewKDFusion', 'levels': 4, 'mid_channels': 8,
+              'in_channels': (8, 16, 32, 64), 'channels': (16, 32, 64, 128)}
+    stage = {'at': 'backbone', 'item': 3}
+    report = checked(
+        at_stride_16(), pspnet(16),
+        loss_mgd=('MGDLoss', {'loss_weight': 0.01}, '', {
+            'preds_S': side('student', connector=generator, **stage),
+            'preds_T': side('teacher', **stage)}),
+        loss_reviewkd=('ReviewKDLoss', {}, 'backbone', {
+            'preds_S': side('student', 'backbone', connector=fusion)}),
+    )
+    assert report.ok, report.findings.problems
+    assert {link.alignment for link in report.links} == {'bilinear to the teacher'}
+    gradients = {term.name: term.gradient for term in report.terms}
+    assert gradients['distill.loss_mgd'] > 0
+    assert gradients['distill.loss_reviewkd'] > 0
+
+
+def test_response_methods_take_both_heads_at_another_output_stride():
+    report = checked(
+        at_stride_16(), pspnet(16),
+        loss_dist=('DISTLoss', {}, LOGITS),
+        loss_dist_aux=('DISTLoss', {'loss_weight': 0.4}, AUXILIARY),
+        loss_dkd=('DKDPixelLoss', {'beta': 0.25}, LOGITS, {'data_samples': BATCH}),
+    )
+    assert report.ok, report.findings.problems
+    assert {link.alignment for link in report.links} == {'bilinear to the teacher'}
+    gradients = {term.name: term.gradient for term in report.terms}
+    for name in ('dist', 'dist_aux', 'dkd'):
+        assert gradients[f'distill.loss_{name}'] > 0
+
+
+@pytest.mark.parametrize(('loss', 'more'), [
+    ('CWDLoss', {}), ('KDLoss', {}), ('DISTLoss', {}),
+    ('DKDPixelLoss', {'data_samples': BATCH})])
+def test_every_response_method_refuses_other_classes(loss, more):
+    report = checked(pspnet(8, 11), pspnet(8), loss_x=(loss, {}, LOGITS, more))
+    (problem,) = report.findings.problems
+    assert problem.path == 'model.distiller.links.loss_x'
+    assert 'differ in classes' in problem.found
+
+
+def test_a_pair_of_segformers_is_compared_at_stages_and_logits():
+    report = checked(
+        segformer(8), segformer(16),
+        loss_cwd=('CWDLoss', {'tau': 4.0}, LOGITS),
+        loss_stages=('ATLoss', {}, 'backbone'),
+        loss_fused=('FitNetsLoss', {}, 'decode_head.fusion_conv'),
+    )
+    assert report.ok, report.findings.problems
+    logits, stages, _ = report.links
+    # 128 pixels at stride 4, and the four stages at 4, 8, 16, 32
+    assert [tap.shape for tap in logits.taps] == ['2x19x32x32'] * 2
+    assert stages.taps[1].shape == '[2x16x32x32, 2x32x16x16, 2x64x8x8, 2x128x4x4]'
+    assert all(term.gradient > 0 for term in report.terms)
+
+
+# ---- what is shipped -----------------------------------------------------------------
+
+
+def published():
+    """Weights of each config of mmseg, as its installed metafiles name them."""
+    import mmseg
+
+    installed = Path(mmseg.__file__).parent / '.mim' / 'configs'
+    texts = [(installed / method / 'metafile.yaml').read_text()
+             for method in ('deeplabv3', 'pspnet', 'segformer')]
+    # reading all of it as YAML would take seconds
+    entry = r'(?ms)Config: configs/(\S+)$(?:(?!- Name).)*?Weights: (\S+)$'
+    return dict(re.findall(entry, '\n'.join(texts)))
+
+
+def named_checkpoints(model):
+    """Yields the config and the checkpoint of every teacher."""
+    if model.get('teacher_ckpt'):
+        yield model['teacher']['cfg_path'], model['teacher_ckpt']
+    for teacher in (model.get('teachers') or {}).values():
+        yield teacher['model']['cfg_path'], teacher['ckpt']
+
+
+def test_each_teacher_has_the_checkpoint_that_mmseg_publishes_for_its_config():
+    weights = published()
+    paths = [*CONFIGS.glob('_base_/pairs/mmseg/*.py'),
+             *CONFIGS.glob('distill/mmseg/*/*.py')]
+    named = {pair for path in paths if 'https://download' in path.read_text()
+             for pair in named_checkpoints(Config.fromfile(path).model)}
+    assert len(named) >= 5
+    assert named == {
+        (source, weights[source.split('::')[1]]) for source, _ in named}

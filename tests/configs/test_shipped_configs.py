@@ -49,7 +49,7 @@ def offline(config: Config) -> Config:
             if node.get('pretrained'):
                 node['pretrained'] = None
             if node.get('type') == 'mmkd_ext.KAEncoder':
-                node['checkpoint'] = None
+                node['checkpoint'] = node['stage_one'] = None
             if str(node.get('type')).startswith('mmkd_ext.CIRKD') and 'size' in node:
                 node['size'] = 20  # a full memory is 778 MB
             for value in node.values():
@@ -61,12 +61,14 @@ def offline(config: Config) -> Config:
     clean(config._cfg_dict)
     model = config.model
     keeps = 'backbone' in str(model.distiller)
-    for key in ('architecture', 'teacher'):
-        source = model.get(key)
+    several = list((model.get('teachers') or {}).values())
+    sources = [model.architecture, model.get('teacher')]
+    for source in sources + [teacher['model'] for teacher in several]:
         if isinstance(source, dict) and 'cfg_path' in source:
             backbone = source.setdefault('backbone', ConfigDict())
             backbone['init_cfg'] = None
             if 'mmseg::' in source['cfg_path']:
+                backbone.update(shallow_backbone(source))
                 source['pretrained'] = None
                 source['data_preprocessor'] = dict(size=SIZE)
             else:
@@ -74,7 +76,19 @@ def offline(config: Config) -> Config:
     for key in ('teacher_ckpt', 'student_ckpt'):
         if key in model:
             model[key] = None
+    for teacher in several:
+        teacher['ckpt'] = None
     return config
+
+
+def shallow_backbone(source: dict) -> dict:
+    """Overrides that make a segmentor quick; every stage stays as wide."""
+    backbone = model_config(source, 'model').backbone
+    if backbone.get('depth', 0) > 50:
+        return dict(depth=50)
+    if 'num_layers' in backbone:
+        return dict(num_layers=[1] * len(backbone.num_layers))
+    return {}
 
 
 def small_detector(source: dict, *, keeps_channels: bool) -> dict:
@@ -111,6 +125,10 @@ def on_streets(config: Config, root: Path, work_dir: Path) -> Config:
     dataset = config.train_dataloader.dataset
     while 'dataset' in dataset:  # wrappers, as one that repeats
         dataset = dataset.dataset
+    if 'datasets' in dataset:  # VOC and its additional labels
+        dataset = config.train_dataloader.dataset = dataset.datasets[0]
+        dataset.ann_file = ''
+        dataset.type = 'CityscapesDataset'
     dataset.data_root = str(root)
     if 'Coco' in dataset.type:
         dataset.ann_file = 'annotations/instances_train.json'
@@ -119,13 +137,16 @@ def on_streets(config: Config, root: Path, work_dir: Path) -> Config:
         dataset.data_prefix = dict(
             img_path='leftImg8bit/train', seg_map_path='gtFine/train'
         )
+        dataset.img_suffix = '_leftImg8bit.png'
+        dataset.seg_map_suffix = '_gtFine_labelTrainIds.png'
     for step in dataset.pipeline:
         if 'scales' in step:
             step['scales'] = [(SIZE[1], SIZE[0]), (SIZE[1], SIZE[0] // 2)]
         elif 'Resize' in step['type']:
             step['scale'] = (SIZE[1], SIZE[0])
-        if 'crop_size' in step:
-            step['crop_size'] = SIZE
+        for key in ('crop_size', 'size'):
+            if key in step:
+                step[key] = SIZE
     # mmengine logs each parameter's first weights, which takes longer than to set them
     config.log_level = 'WARNING'
     config.train_dataloader.update(
@@ -187,7 +208,8 @@ def test_a_shipped_config_trains_two_iterations(path, streets, tmp_path):
     scalars = runner.message_hub.log_scalars
     for link in links['links']:
         value = scalars[f'train/distill.{link}'].current()
-        assert value > 0
+        # a discriminator's score has any sign
+        assert value > 0 or 'Holistic' in links['links'][link].loss.type
         assert value < float('inf')
     student = torch.load(tmp_path / 'iter_2_student.pth', weights_only=True)
     runner.model.architecture.load_state_dict(student['state_dict'], strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 from torch import nn
@@ -206,3 +208,40 @@ def test_dkd_trains_the_student_on_its_proposals_and_not_the_teacher():
 def test_other_classes_are_named():
     with pytest.raises(ConfigError, match='differ in classes'):
         linked(narrow(FASTER, 3), narrow(FASTER, 5), dict(type='mmkd_ext.KDLoss'))
+
+
+@pytest.fixture
+def said():
+    """What the current logger is told."""
+    from mmengine.logging import MMLogger
+
+    records = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: records.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
+
+
+@pytest.mark.mmdet
+def test_a_batch_without_boxes_and_proposals_gives_zero_and_a_warning(said):
+    algorithm = linked(
+        narrow(FASTER), narrow(FASTER), dict(type='mmkd_ext.DKDLoss'),
+        labels=dict(of='student', item=1)).train()
+    inputs, samples = batch()
+    assert algorithm.loss(inputs, samples)['distill.loss_rows'] > 0
+    for sample in samples:
+        sample.gt_instances = sample.gt_instances[:0]
+    # images without boxes still have proposals, all of them background
+    assert algorithm.loss(inputs, samples)['distill.loss_rows'] > 0
+    assert not said
+    # no proposal is large enough, and mmdet's head calls no `loss_cls`
+    algorithm.student.train_cfg.rpn_proposal['min_bbox_size'] = 10**6
+    losses = algorithm.loss(inputs, samples)
+    assert losses['distill.loss_rows'] == 0
+    assert len(said) == 1
+    assert '`model.distiller.links.loss_rows` is 0 in this step (1 so far)' in said[0]
+    assert 'roi_head.bbox_head.loss_cls' in said[0]
+    total, _ = algorithm.parse_losses(losses)
+    total.backward()

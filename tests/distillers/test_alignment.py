@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmkd_ext.distillers.alignment import plan_alignment
+from mmkd_ext.distillers.alignment import about_tokens, plan_alignment
 from mmkd_ext.errors import ShapeError
 from mmkd_ext.methods import ATLoss, CWDLoss, FitNetsLoss, KDLoss
 
@@ -76,6 +76,30 @@ def test_a_loss_on_classes_does_not_align_channels():
 def test_axes_must_agree():
     with pytest.raises(ShapeError, match='number of axes'):
         plan(FitNetsLoss(), (1, 4), (1, 4, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ('student', 'teacher', 'tokens'),
+    [
+        ((1, 65, 4), (1, 4, 8, 8), r'\(1, 65, 4\)'),
+        ((1, 4, 8, 8), (1, 64, 4), r'\(1, 64, 4\)'),
+        ((1, 64, 4), (1, 64, 6), r'\(1, 64, 4\)'),
+        ((1, 65, 4), (1, 64, 4), r'\(1, 65, 4\)'),
+    ],
+)
+def test_tokens_are_told_how_to_become_maps(student, teacher, tokens):
+    with pytest.raises(ShapeError, match=f'If {tokens} are tokens.*TokensToMap'):
+        plan(CWDLoss(), student, teacher)
+
+
+def test_equal_tokens_need_no_alignment():
+    assert plan(FitNetsLoss(), (1, 64, 4), (1, 64, 4)) is None
+
+
+def test_only_what_may_be_tokens_is_told_so():
+    maps, rows = torch.zeros(1, 4, 8, 8), torch.zeros(3, 4)
+    assert about_tokens(maps, rows, 'other', [maps, None]) == ''
+    assert 'TokensToMap' in about_tokens(maps, (maps, torch.zeros(1, 65, 4)))
 
 
 def test_another_losses_sides_are_left_alone():

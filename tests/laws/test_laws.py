@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ def collected_cases():
     for path in sorted(METHODS.glob('test_*.py')):
         spec = importlib.util.spec_from_file_location(f'cases_of_{path.stem}', path)
         module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module  # dataclasses look their module up there
         spec.loader.exec_module(module)
         cases += getattr(module, 'CASES', [])
     return cases

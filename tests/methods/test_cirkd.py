@@ -352,14 +352,17 @@ def test_values_do_not_depend_on_the_memory_limit(cls):
     torch.testing.assert_close(found[1], found[2])
 
 
-@CLASSES
-def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(cls):
-    def run(loss, steps):
-        return [loss(noise(2, 3, 4, 5, seed=2 * i), noise(2, 3, 4, 5, seed=2 * i + 1),
-                     **labelled(torch.arange(40).reshape(2, 4, 5) % 3)).item()
-                for i in steps]
+def run(loss, steps):
+    """Values of some steps, whose input depends on their numbers alone."""
+    return [loss(noise(2, 3, 4, 5, seed=2 * i), noise(2, 3, 4, 5, seed=2 * i + 1),
+                 **labelled(torch.arange(40).reshape(2, 4, 5) % 3)).item()
+            for i in steps]
 
-    settings = {'channels': 3, 'size': 7, 'samples': 2, 'seed': 5}
+
+@CLASSES
+@pytest.mark.parametrize('storage', ['float32', 'float16', 'bfloat16'])
+def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(cls, storage):
+    settings = {'channels': 3, 'size': 7, 'samples': 2, 'seed': 5, 'storage': storage}
     whole, first, second = (cls(3, **settings) for _ in range(3))
     wanted = run(whole, range(6))
     found = run(first, range(3))
@@ -367,6 +370,50 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(cls):
     assert found + run(second, range(3, 6)) == wanted
     for name, value in whole.state_dict().items():
         assert torch.equal(value, second.state_dict()[name]), name
+
+
+@CLASSES
+def test_a_memory_of_half_precision_takes_half_and_changes_little(cls):
+    settings = {'channels': 3, 'size': 10, 'samples': 10, 'tau': 1.0}
+    exact = cls(3, **settings)
+    wanted = torch.tensor(run(exact, range(4)))
+    # halves of the last digit of numbers up to 1, in logits and so in a divergence
+    for storage, error in (('float16', 2 ** -11), ('bfloat16', 2 ** -8)):
+        loss = cls(3, storage=storage, **settings)
+        found = torch.tensor(run(loss, range(4)))
+        assert 2 * loss.memory.keys.nbytes == exact.memory.keys.nbytes
+        assert not torch.equal(found, wanted)
+        # a sum over 3 channels, in both distributions
+        torch.testing.assert_close(found, wanted, rtol=0, atol=6 * error)
+
+
+@CLASSES
+def test_a_memory_that_is_not_saved_begins_anew(cls):
+    settings = {'channels': 3, 'size': 7, 'samples': 2, 'saved': False}
+    first, second = (cls(3, **settings) for _ in range(2))
+    wanted = run(first, range(3))
+    state = first.state_dict()
+    assert list(state) == ['memory.steps']
+    second.load_state_dict(state)
+    assert not second.memory.filled.any()
+    # the choices of a step are those of its number; of what is remembered only the
+    # new ones are left
+    fresh = cls(3, **settings)
+    assert run(fresh, range(3)) == wanted
+    fresh.memory.filled.zero_()
+    fresh.memory.pointer.zero_()
+    assert run(second, range(3, 5)) == run(fresh, range(3, 5))
+
+
+@CLASSES
+def test_a_run_that_saves_no_memory_reads_checkpoints_that_have_one(cls):
+    saving = cls(3, channels=3, size=7)
+    run(saving, range(2))
+    loss = cls(3, channels=3, size=5, saved=False)
+    for load in (torch.nn.Module.load_state_dict, load_state_dict):
+        load(loss, saving.state_dict())
+        assert loss.memory.steps == 2
+        assert not loss.memory.filled.any()
 
 
 # ---- what is refused ----------------------------------------------------------------
@@ -420,6 +467,8 @@ def test_channels_need_as_many_in_the_student(loss):
     (lambda: CIRKDPixelMemoryLoss(2, channels=2, size=0), '`size`'),
     (lambda: CIRKDPixelMemoryLoss(2, channels=2, samples=0), '`samples`'),
     (lambda: CIRKDPixelMemoryLoss(2, channels=2, new_keys=0), '`new_keys`'),
+    (lambda: CIRKDPixelMemoryLoss(2, channels=2, storage='half'), '`storage`'),
+    (lambda: CIRKDChannelMemoryLoss((2, 2), storage='int8'), '`storage`'),
     (lambda: CIRKDRegionMemoryLoss(2, channels=2, tau=0), '`tau`'),
     (lambda: CIRKDRegionMemoryLoss(2, channels=2, max_memory=0), '`max_memory`'),
     (lambda: CIRKDMiniBatchLoss(0), '`tau`'),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from math import log
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mmkd_ext.errors import ConfigError, ShapeError
-from mmkd_ext.methods import DKDLoss, KDLoss
+from mmkd_ext.methods import DKDLoss, DKDPixelLoss, KDLoss
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
 # By hand. Teacher (1/2, 1/4, 1/4), student (1/4, 1/2, 1/4), the first class is the
@@ -33,7 +34,42 @@ def per_row_constant(x):
     return x + torch.linspace(-3, 3, len(x), dtype=x.dtype)[:, None]
 
 
+def sample(labels):
+    return SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(labels)))
+
+
+def samples_of(generator):
+    labels = torch.randint(6, (2, 6, 5), generator=generator)
+    labels = labels.masked_fill(labels == 5, 255)
+    return {'data_samples': [sample(one[None]) for one in labels]}
+
+
+def per_pixel_constant(x):
+    shape = (x.shape[0], 1, *x.shape[2:])
+    count = x[:, :1].numel()
+    return x + torch.linspace(-3, 3, count, dtype=x.dtype).reshape(shape)
+
+
+def as_map(*rows):
+    """Rows of classes as one image of one line."""
+    return [[[[row[k] for row in rows]] for k in range(len(rows[0]))]]
+
+
 CASES = [
+    LossCase(
+        DKDPixelLoss,
+        {'beta': 0.25},
+        inputs=pair(2, 5, 3, 4),
+        extras=samples_of,
+        temperature='tau',
+        invariances={'a constant added to each pixel': per_pixel_constant},
+        values=[KnownValue(as_map(*STUDENT, *STUDENT), as_map(*TEACHER, [9, 0, 0]),
+                           TARGET + 0.25 * OTHER, 'the second pixel is ignored',
+                           {'data_samples': [sample([[[0, 255]]])]}),
+                KnownValue(as_map(*STUDENT, *STUDENT), as_map(*TEACHER, *STUDENT),
+                           (TARGET + 0.25 * OTHER) / 2, 'one of two pixels differs',
+                           {'data_samples': [sample([[[0, 1]]])]})],
+    ),
     LossCase(
         DKDLoss,
         {'beta': 0.25},
@@ -171,3 +207,92 @@ def test_a_link_gives_labels_and_perhaps_weights():
 
 def test_aligns_nothing():
     assert DKDLoss.aligns == frozenset()
+
+
+# ---- pixels of a segmentor -----------------------------------------------------------
+
+
+def truth(*maps):
+    return [sample(torch.as_tensor(one)) for one in maps]
+
+
+def rows_of(x):
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def test_labelled_pixels_are_the_rows():
+    student, teacher = noise(2, 5, 3, 4)
+    labels = torch.arange(24).reshape(2, 3, 4) % 7
+    labels[labels > 4] = 255
+    kept = labels.flatten() < 255
+    torch.testing.assert_close(
+        DKDPixelLoss(beta=2.0, tau=3.0)(student, teacher, data_samples=truth(*labels)),
+        DKDLoss(beta=2.0, tau=3.0)(rows_of(student)[kept], rows_of(teacher)[kept],
+                                   labels=labels.flatten()[kept]))
+
+
+def test_labels_are_those_of_the_nearest_pixel():
+    student, teacher = noise(1, 5, 2, 3)
+    labels = torch.randint(5, (4, 9), generator=torch.Generator().manual_seed(0))
+    loss = DKDPixelLoss()
+    torch.testing.assert_close(
+        loss(student, teacher, data_samples=truth(labels)),
+        loss(student, teacher, data_samples=truth(labels[::2, ::3])))
+
+
+def test_items_are_the_pixels_and_those_left_out_are_zero():
+    student, teacher = noise(1, 5, 1, 4)
+    items = DKDPixelLoss(reduction='none')(
+        student, teacher, data_samples=truth([[1, 255, 255, 2]]))
+    assert items.shape == (1, 1, 4)
+    assert items[0, 0].ne(0).tolist() == [True, False, False, True]
+
+
+@pytest.mark.parametrize('reduction', ['mean', 'sum', 'batchmean'])
+@pytest.mark.parametrize('label', [255, -1])
+def test_all_pixels_ignored_cost_nothing_but_keep_the_graph(label, reduction):
+    student, teacher = noise(2, 5, 3, 4)
+    value = DKDPixelLoss(reduction=reduction)(
+        student.requires_grad_(), teacher,
+        data_samples=truth(*torch.full((2, 3, 4), label)))
+    value.backward()
+    assert value == 0
+    assert torch.equal(student.grad, torch.zeros_like(student))
+
+
+def test_an_ignored_pixel_gets_no_gradient_and_the_others_do():
+    student, teacher = noise(1, 5, 1, 3)
+    DKDPixelLoss()(student.requires_grad_(), teacher,
+                   data_samples=truth([[2, 255, 2]])).backward()
+    assert not student.grad[..., 1].any()
+    assert student.grad[..., [0, 2]].all()
+
+
+def test_what_is_ignored_may_be_a_class_of_many():
+    student, teacher = noise(1, 300, 1, 2)
+    loss = DKDPixelLoss(ignore_index=0)
+    samples = truth([[255, 0]])
+    torch.testing.assert_close(
+        loss(student, teacher, data_samples=samples),
+        DKDLoss()(rows_of(student)[:1], rows_of(teacher)[:1],
+                  labels=torch.tensor([255])))
+
+
+def test_says_that_labels_exceed_the_classes():
+    # ADE20K without `reduce_zero_label` has label 150
+    with pytest.raises(ConfigError, match='labels reach 5, but the logits have 5'):
+        DKDPixelLoss()(*noise(1, 5, 1, 2), data_samples=truth([[5, 255]]))
+
+
+@pytest.mark.parametrize(('student', 'teacher', 'axis'), [
+    ((2, 19, 4, 4), (2, 21, 4, 4), 'k'), ((2, 19, 4, 4), (2, 19, 8, 8), 'h')])
+def test_refuses_pixels_of_other_classes_or_size(student, teacher, axis):
+    with pytest.raises(ShapeError, match=f'Axis `{axis}` differs'):
+        DKDPixelLoss()(torch.zeros(student), torch.zeros(teacher),
+                       data_samples=truth(*torch.zeros(2, 4, 4)))
+
+
+def test_a_link_of_pixels_gives_samples_and_may_be_resized():
+    assert DKDPixelLoss.arguments() == {
+        'preds_S': True, 'preds_T': True, 'data_samples': True}
+    assert DKDPixelLoss.aligns == {'size'}

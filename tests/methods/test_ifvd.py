@@ -87,6 +87,48 @@ def test_ignored_pixels_stay_in_the_mean():
     torch.testing.assert_close(half, alone / 2)
 
 
+def looped(student, teacher, labels, num_classes):
+    """The loss class by class, with masks as large as the map."""
+    sides = []
+    for x in (student, teacher):
+        centre = x
+        for k in range(num_classes):
+            mask = (labels == k)[:, None].to(x)
+            mean = (mask * x).sum((2, 3)) / (mask.sum((2, 3)) + 1e-12)
+            centre = centre.where(mask == 0, mean[:, :, None, None])
+        sides.append(torch.cosine_similarity(x, centre, dim=1))
+    return (sides[0] - sides[1]).square().mean()
+
+
+@pytest.mark.parametrize('ignored', [0.0, 0.3, 0.97, 1.0])
+@pytest.mark.parametrize('num_classes', [1, 4, 19])
+def test_value_and_gradient_are_those_of_a_loop_over_classes(ignored, num_classes):
+    generator = torch.Generator().manual_seed(num_classes)
+    student = torch.randn(2, 3, 5, 7, generator=generator, dtype=torch.float64)
+    teacher = torch.randn(2, 4, 5, 7, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, num_classes, (2, 5, 7), generator=generator)
+    labels[torch.rand(2, 5, 7, generator=generator) < ignored] = 255
+    found = []
+    for form in (
+            lambda s, t: looped(s, t, labels, num_classes),
+            lambda s, t: IFVDLoss(num_classes)(
+                s, t, data_samples=[sample(one[None]) for one in labels])):
+        leaf = student.clone().requires_grad_()
+        value = form(leaf, teacher)
+        value.backward()
+        found.append((value.detach(), leaf.grad))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-9, atol=1e-12)
+    assert not found[1][1].movedim(1, 3)[labels == 255].any()
+
+
+def test_ignored_pixels_move_no_centre():
+    student, teacher = torch.randn(2, 1, 3, 1, 4)
+    truth = {'data_samples': [sample([[0, 255, 0, 0]])]}
+    before = IFVDLoss(2)(student, teacher, **truth)
+    student[..., 1], teacher[..., 1] = 1e6, -1e6
+    torch.testing.assert_close(IFVDLoss(2)(student, teacher, **truth), before)
+
+
 def test_counts_samples():
     x = torch.zeros(2, 3, 4, 4)
     for given, found in (([sample([[0]])], '1'), (None, 'none')):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
 from torch import nn
@@ -230,7 +232,38 @@ def test_refuses_an_encoder_of_other_sizes(stage_one, changes):
 def test_says_that_stage_one_is_missing(tmp_path):
     found = refusal(tmp_path / 'nothing.pth')
     assert 'nothing.pth' in found
-    assert 'Train the auto-encoder first (stage one), or set `checkpoint`' in found
+    assert 'Train the auto-encoder first.' in found
+    assert 'set `checkpoint` to the file or to the folder of the run' in found
+
+
+def test_finds_the_last_checkpoint_of_stage_one_by_its_config(
+        stage_one, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / 'work_dirs' / 'ka-autoencoder_x'
+    run.mkdir(parents=True)
+    shutil.copy(stage_one[1], run / 'iter_7.pth')
+    for saved in ('work_dirs/ka-autoencoder_x/iter_7.pth', '/moved/away/iter_7.pth'):
+        (run / 'last_checkpoint').write_text(saved)
+        encoder = KAEncoder(**SMALL, teacher='teacher-a.pth',
+                            stage_one='configs/ka/ka-autoencoder_x.py')
+        ours, wanted = encoder.encoder, stage_one[0].autoencoder.encoder
+        torch.testing.assert_close(ours.state_dict(), wanted.state_dict())
+    # the folder of a run is as good as its file
+    KAEncoder(**SMALL, teacher='teacher-a.pth', checkpoint=str(run))
+
+
+def test_says_which_command_stage_one_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = refusal(None, checkpoint=None, stage_one='configs/ka/ka-autoencoder_x.py')
+    assert "'work_dirs/ka-autoencoder_x/last_checkpoint' is missing" in found
+    assert '`python tools/train.py configs/ka/ka-autoencoder_x.py`' in found
+
+
+def test_says_that_a_run_was_stopped_before_it_had_saved(tmp_path):
+    (tmp_path / 'last_checkpoint').write_text('iter_7.pth')
+    found = refusal(tmp_path)
+    assert 'last_checkpoint' in found
+    assert 'points to nothing' in found
 
 
 def test_refuses_a_file_without_an_auto_encoder(tmp_path):
@@ -304,6 +337,93 @@ def test_stage_two_trains_student_and_adapters_on_the_code_of_stage_one(tmp_path
     encoder = model.distiller.connectors['encoder']
     assert not encoder.training
     assert all(p.grad is None for p in encoder.parameters())
+
+
+# ---- which teacher it is ------------------------------------------------------------
+
+
+def saved_stage_one(path, model):
+    torch.save({'state_dict': model.state_dict()}, path)
+    return str(path)
+
+
+def second_stage(path):
+    both = dict(of='student', at='backbone', item=0, connector=dict(
+        type='mmkd_ext.ConvAdapter', in_channels=8, out_channels=4))
+    return built({'loss_adapt': dict(
+        loss=dict(type='mmkd_ext.KAAdaptLoss'), preds_S=both,
+        preds_T=dict(of='teacher', at='backbone', item=0, connector=dict(
+            type='mmkd_ext.KAEncoder', **CODE, checkpoint=path)))})
+
+
+def test_stage_two_takes_the_teacher_of_stage_one(tmp_path):
+    first = first_stage()
+    first.init_weights()
+    assert first.distiller.distill_losses['loss_ka'].autoencoder.teacher_mark.any()
+    second = second_stage(saved_stage_one(tmp_path / 'x.pth', first))
+    second.teacher.load_state_dict(first.teacher.state_dict())
+    second.init_weights()
+
+
+def test_stage_two_refuses_a_teacher_of_other_weights_under_the_same_name(tmp_path):
+    first = first_stage()
+    first.init_weights()
+    second = second_stage(saved_stage_one(tmp_path / 'x.pth', first))
+    second.teacher.load_state_dict(first.teacher.state_dict())
+    with torch.no_grad():
+        second.teacher.backbone.stages[2].conv.weight.add_(1)
+    with pytest.raises(CheckpointError, match='but of other weights') as error:
+        second.init_weights()
+    assert str(error.value).startswith('`model.distiller.links.loss_adapt.preds_T`: ')
+
+
+def test_what_no_link_asks_may_differ(tmp_path):
+    first = first_stage()
+    first.init_weights()
+    second = second_stage(saved_stage_one(tmp_path / 'x.pth', first))
+    second.teacher.load_state_dict(first.teacher.state_dict())
+    with torch.no_grad():
+        second.teacher.aux_head.weight.add_(1)
+    second.init_weights()
+
+
+def test_stage_one_is_not_resumed_with_another_teacher():
+    first, again = first_stage(), first_stage()
+    first.init_weights()
+    with torch.no_grad():
+        again.teacher.backbone.stages[0].conv.weight.add_(1)
+    again.init_weights()
+    with pytest.raises(CheckpointError, match='of other weights than this one'):
+        again.load_state_dict(first.state_dict())
+
+
+def test_a_checkpoint_that_knows_no_teacher_is_taken(tmp_path):
+    first = first_stage()
+    first.init_weights()
+    state = {k: v for k, v in first.state_dict().items()
+             if not k.endswith('teacher_mark')}
+    torch.save({'state_dict': state}, tmp_path / 'x.pth')
+    second = second_stage(str(tmp_path / 'x.pth'))
+    with torch.no_grad():
+        second.teacher.backbone.stages[0].conv.weight.add_(1)
+    second.init_weights()
+
+
+@pytest.mark.parametrize(('tapped', 'counts'), [
+    ('backbone.stages.0', True), ('backbone.stages.0.relu', True),
+    ('neck', False), ('no.module', True), ('', True)])
+def test_the_fingerprint_is_that_of_the_tapped_module_or_what_is_around_it(
+        tapped, counts):
+    from mmkd_ext.methods._identity import fingerprint
+    from mmkd_ext.testing.toy import ToyModel
+    teacher = ToyModel()
+    before = fingerprint(teacher, tapped)
+    assert torch.equal(fingerprint(teacher.to(memory_format=torch.channels_last),
+                                   tapped), before)
+    teacher.backbone.stages[0].norm.num_batches_tracked.add_(1)
+    assert torch.equal(fingerprint(teacher, tapped), before)
+    teacher.backbone.stages[0].norm.running_mean.add_(1e-3)
+    assert torch.equal(fingerprint(teacher, tapped), before) is not counts
 
 
 # ---- settings -----------------------------------------------------------------------

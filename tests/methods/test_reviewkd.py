@@ -106,7 +106,9 @@ def slow_fusion(fusion, pyramid):
 
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('sizes', [((6, 10), (3, 5), (2, 3)), ((13, 7), (7, 4), (4, 2)),
-                                   ((5, 1), (3, 1), (2, 1))])
+                                   ((5, 1), (3, 1), (2, 1)),
+                                   # a dilated backbone, and a crop that does not divide
+                                   ((9, 13), (5, 7), (5, 7))])
 def test_equals_the_equations(sizes, training):
     fusion = ReviewKDFusion(3, 8, mid_channels=4).train(training).double()
     pyramid = tuple(x.double().requires_grad_() for x in maps(sizes))

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from mmkd_ext.engine.hooks.adapt_progress import AdaptProgressHook
 from mmkd_ext.engine.hooks.checkpoint import DistillCheckpointHook
 from mmkd_ext.engine.hooks.finite import FiniteLossHook
 from mmkd_ext.engine.hooks.reproducible import ReproducibleStepHook
 
-__all__ = ['DistillCheckpointHook', 'FiniteLossHook', 'ReproducibleStepHook']
+__all__ = [
+    'AdaptProgressHook',
+    'DistillCheckpointHook',
+    'FiniteLossHook',
+    'ReproducibleStepHook',
+]

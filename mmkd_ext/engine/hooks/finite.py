@@ -219,7 +219,11 @@ def _average_gradients(wrapper: OptimWrapper) -> None:
     size = get_world_size()
     if size == 1:
         return
-    for group in wrapper.optimizer.param_groups:
+    groups = list(wrapper.optimizer.param_groups)
+    if hasattr(wrapper, 'discriminator'):
+        # the optimizer beside it, of `AdversarialOptimWrapperConstructor`
+        groups += wrapper.discriminator.optimizer.param_groups
+    for group in groups:
         for parameter in group['params']:
             if not parameter.requires_grad:
                 continue

@@ -2,8 +2,9 @@
 
 Paper: Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04688; weights 50 and 1, schedule as printed; p and q are
-torchdistill's. Stage one (`ka-autoencoder_...`) comes first. If its result is elsewhere:
---cfg-options model.distiller.connectors.encoder.checkpoint=FILE
+torchdistill's. Stage one (`stage_one` below) comes first; its result is looked for in
+work_dirs. If it is elsewhere:
+--cfg-options model.distiller.connectors.encoder.checkpoint=FILE_OR_FOLDER
 Command: bash tools/dist_train.sh CONFIG 4
 Expected: the paper reports 70.2 -> 72.7 mIoU (test) for a MobileNetV2 of stride 16
 without ASPP, from another teacher; nothing is known for this pair.
@@ -33,8 +34,8 @@ model = dict(
                 widths=(256, 128, 128),
                 strides=(2, 2, 2),
                 teacher=_base_.model.teacher_ckpt,
-                checkpoint='work_dirs/ka-autoencoder_deeplabv3-r101_deeplabv3-mnv2_'
-                '4xb4-186i_cityscapes-512x1024/iter_186.pth',
+                stage_one='configs/distill/mmseg/ka/ka-autoencoder_deeplabv3-r101_'
+                'deeplabv3-mnv2_4xb4-186i_cityscapes-512x1024.py',
             )
         ),
         links=dict(

@@ -3,7 +3,7 @@
 Paper: Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04197; regions of half the map and weight 0.5 from the
 authors' script. They sum the pixel term of weight 10 over the images of a device, here
-two. Their holistic (adversarial) term is not in this config.
+two. Without their holistic (adversarial) term, which `skds-holistic_*` adds.
 Command: bash tools/dist_train.sh CONFIG 4
 Expected: the authors report 69.10 -> 71.78 mIoU (val) with these two terms, and 74.08
 with the holistic one, from a teacher of 78.56. Not measured by us.

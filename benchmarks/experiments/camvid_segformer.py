@@ -1,0 +1,42 @@
+"""Which methods help a small SegFormer on a drive that nobody trained on?
+
+CAMVID_ROOT=<folder> python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+
+The folder holds CamVid as 480 x 360 pictures with 11 classes: `images/`, `labels/` and
+`splits/{train,val,dusk}.txt`.
+"""
+
+name = 'camvid_segformer'
+title = 'SegFormer on CamVid at half resolution'
+runs = dict(
+    teacher=dict(config='configs/camvid/teacher_segformer-w32.py', once=True),
+    student=dict(
+        config='configs/camvid/student_segformer-w8.py', title='student alone'
+    ),
+    **{
+        name: dict(
+            config=f'configs/camvid/{file}_segformer-w32_segformer-w8.py',
+            teacher='teacher',
+            title=title,
+        )
+        for name, (file, title) in dict(
+            kd=('kd', 'KD of pixels'),
+            cwd_logits=('cwd-logits', 'CWD, logits'),
+            cwd_feat=('cwd-feat', 'CWD, features'),
+            fitnets=('fitnets-feat', 'FitNets'),
+            at=('at-feat', 'AT'),
+            skds=('skds', 'SKDS, pixel and pair-wise'),
+            ifvd=('ifvd', 'IFVD'),
+            skds_holistic=('skds-holistic', 'SKDS, all three terms'),
+            cirkd=('cirkd', 'CIRKD'),
+            cirkd_v2=('cirkd-v2', 'CIRKD, second version'),
+            ka=('ka', 'KA'),
+            reviewkd=('reviewkd-backbone', 'ReviewKD'),
+            dist=('dist-logits', 'DIST'),
+            dkd=('dkd-logits', 'DKD per pixel'),
+            mgd=('mgd-feat', 'MGD'),
+        ).items()
+    },
+)
+tests = dict(val={})
+seeds = (0, 1, 2)

@@ -1,0 +1,34 @@
+"""Stream: toy streets in fog, at night, in rain and in snow, ten times over.
+
+40 pictures a condition, 4 drives of 10 frames, 128 x 256, in the layout and the order of
+ACDC. After each round the clear val pictures tell how much of the source is forgotten.
+Draw the streets with `python tools/make_streets.py --out data/streets --seed 0`.
+"""
+
+_base_ = ['../datasets/streets_acdc.py']
+test_evaluator = dict(type='mmkd_ext.ClassIoUMetric')
+test_cfg = dict(
+    type='mmkd_ext.ContinualAdaptLoop',
+    rounds=10,
+    domains=[
+        dict(name=domain.name, dataset=domain.dataloader.dataset)
+        for domain in _base_.domains
+    ],
+    source_eval=dict(
+        interval='round',
+        dataloader=dict(
+            batch_size=4,
+            num_workers=0,
+            persistent_workers=False,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dict(
+                type='mmseg.CityscapesDataset',
+                data_root=_base_.data_root,
+                data_prefix=dict(
+                    img_path='leftImg8bit/val', seg_map_path='gtFine/val'
+                ),
+                pipeline=_base_.test_pipeline,
+            ),
+        ),
+    ),
+)

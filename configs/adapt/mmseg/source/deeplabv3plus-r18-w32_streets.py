@@ -1,0 +1,20 @@
+"""Source model of the streets streams: DeepLabV3+, clear toy streets only.
+
+Command: python tools/make_streets.py --out data/streets --seed 0
+         python tools/train.py CONFIG
+Expected: not trained to the end yet; within 140 iterations (seed 0, its schedule cut to
+150) the loss falls from 2.6 to 1.3 and 68 % of a batch's pixels are right.
+Status: smoke
+"""
+
+_base_ = [
+    '../../../_base_/tasks/streets_demo.py',
+    '../../../_base_/models/mmseg/deeplabv3plus-r18-w32.py',
+]
+iterations = 1600
+model = dict(data_preprocessor=dict(size=_base_.crop_size))
+param_scheduler = [
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], end=iterations),
+]
+train_cfg = dict(max_iters=iterations, val_interval=400)

@@ -1,0 +1,33 @@
+"""CIRKD, second version: SegFormer on CamVid.
+
+Paper: Cross-Image Relational Knowledge Distillation for Semantic Segmentation, CVPR
+2022, https://arxiv.org/abs/2204.06986; channel terms of the authors' second version, a
+memory of 2000 channels instead of 10000.
+Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Expected: EXPECTED
+Status: unrun
+"""
+
+_base_ = './cirkd_segformer-w32_segformer-w8.py'
+sides = dict(preds_S=_base_.projected, preds_T=_base_.taught)
+model = dict(
+    distiller=dict(
+        links=dict(
+            loss_channel=dict(
+                loss=dict(type='mmkd_ext.CIRKDChannelLoss', tau=0.1, pool=4), **sides
+            ),
+            loss_channel_memory=dict(
+                loss=dict(
+                    type='mmkd_ext.CIRKDChannelMemoryLoss',
+                    map_size=(10, 14),
+                    size=2000,
+                    samples=1024,
+                    new_keys=256,
+                    tau=0.1,
+                    loss_weight=0.1,
+                ),
+                **sides,
+            ),
+        )
+    )
+)

@@ -1,0 +1,51 @@
+"""CIRKD, first version: FPN on ResNet-18 on CamVid.
+
+Paper: Cross-Image Relational Knowledge Distillation for Semantic Segmentation, CVPR
+2022, https://arxiv.org/abs/2204.06986; weights of the authors' first version. Memories
+of 500 pixels and 100 regions a class instead of 20000 and 2000, so that they fill in a
+third of this short training.
+Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
+Expected: EXPECTED
+Status: unrun
+"""
+
+_base_ = './base_fpn-r18-w32_fpn-r18-w8.py'
+logits = 'decode_head.conv_seg'
+feature = dict(type='ModuleInputs', source='decode_head.dropout')
+projected = dict(of='student', at=feature, connector='projection')
+taught = dict(of='teacher', at=feature)
+memory = dict(num_classes=11, channels=32, tau=0.1, loss_weight=0.1)
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        connectors=dict(
+            projection=dict(
+                type='mmkd_ext.CIRKDProjection', in_channels=8, out_channels=32
+            )
+        ),
+        links=dict(
+            loss_kd=dict(
+                loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=1.0),
+                preds_S=dict(of='student', at=logits),
+                preds_T=dict(of='teacher', at=logits),
+            ),
+            loss_batch=dict(
+                loss=dict(type='mmkd_ext.CIRKDMiniBatchLoss', tau=0.1, pool=2),
+                preds_S=dict(of='student', at=feature),
+                preds_T=dict(of='teacher', at=feature),
+            ),
+            loss_pixel=dict(
+                loss=dict(type='mmkd_ext.CIRKDPixelMemoryLoss', size=500, **memory),
+                preds_S=projected,
+                preds_T=taught,
+                data_samples=dict(of='batch', at='data_samples'),
+            ),
+            loss_region=dict(
+                loss=dict(type='mmkd_ext.CIRKDRegionMemoryLoss', size=100, **memory),
+                preds_S=projected,
+                preds_T=taught,
+                data_samples=dict(of='batch', at='data_samples'),
+            ),
+        ),
+    )
+)

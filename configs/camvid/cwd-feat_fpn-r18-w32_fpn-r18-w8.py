@@ -1,0 +1,23 @@
+"""CWD on the last features: FPN on ResNet-18 on CamVid.
+
+Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+https://arxiv.org/abs/2011.13256; weight 50 for features as published.
+Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
+Expected: EXPECTED
+Status: unrun
+"""
+
+_base_ = './base_fpn-r18-w32_fpn-r18-w8.py'
+feature = dict(type='ModuleInputs', source='decode_head.dropout')
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_cwd=dict(
+                loss=dict(type='mmkd_ext.CWDLoss', tau=1.0, loss_weight=50.0),
+                preds_S=dict(of='student', at=feature),
+                preds_T=dict(of='teacher', at=feature),
+            ),
+        ),
+    )
+)

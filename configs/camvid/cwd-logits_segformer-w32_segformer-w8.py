@@ -1,0 +1,23 @@
+"""CWD on the logits: SegFormer on CamVid.
+
+Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+https://arxiv.org/abs/2011.13256; tau 4 and weight 3 as published.
+Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Expected: EXPECTED
+Status: unrun
+"""
+
+_base_ = './base_segformer-w32_segformer-w8.py'
+logits = 'decode_head.conv_seg'
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_cwd=dict(
+                loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=3.0),
+                preds_S=dict(of='student', at=logits),
+                preds_T=dict(of='teacher', at=logits),
+            ),
+        ),
+    )
+)

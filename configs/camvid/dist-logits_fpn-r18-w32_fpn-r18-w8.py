@@ -1,0 +1,24 @@
+"""DIST on the logits: FPN on ResNet-18 on CamVid.
+
+Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
+https://arxiv.org/abs/2205.10536; tau 1 and weight 1 as published for segmentation. There
+is no auxiliary head here.
+Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
+Expected: EXPECTED
+Status: unrun
+"""
+
+_base_ = './base_fpn-r18-w32_fpn-r18-w8.py'
+logits = 'decode_head.conv_seg'
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_dist=dict(
+                loss=dict(type='mmkd_ext.DISTLoss', tau=1.0, loss_weight=1.0),
+                preds_S=dict(of='student', at=logits),
+                preds_T=dict(of='teacher', at=logits),
+            ),
+        ),
+    )
+)

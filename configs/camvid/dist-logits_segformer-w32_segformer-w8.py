@@ -1,0 +1,24 @@
+"""DIST on the logits: SegFormer on CamVid.
+
+Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
+https://arxiv.org/abs/2205.10536; tau 1 and weight 1 as published for segmentation. There
+is no auxiliary head here.
+Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Expected: EXPECTED
+Status: unrun
+"""
+
+_base_ = './base_segformer-w32_segformer-w8.py'
+logits = 'decode_head.conv_seg'
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_dist=dict(
+                loss=dict(type='mmkd_ext.DISTLoss', tau=1.0, loss_weight=1.0),
+                preds_S=dict(of='student', at=logits),
+                preds_T=dict(of='teacher', at=logits),
+            ),
+        ),
+    )
+)

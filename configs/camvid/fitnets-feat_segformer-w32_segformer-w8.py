@@ -1,0 +1,23 @@
+"""FitNets on the last features: SegFormer on CamVid.
+
+Paper: FitNets: Hints for Thin Deep Nets, ICLR 2015, https://arxiv.org/abs/1412.6550;
+joint training, weight 10 as in CIRKD.
+Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Expected: EXPECTED
+Status: unrun
+"""
+
+_base_ = './base_segformer-w32_segformer-w8.py'
+feature = dict(type='ModuleInputs', source='decode_head.dropout')
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_fitnets=dict(
+                loss=dict(type='mmkd_ext.FitNetsLoss', loss_weight=10.0),
+                preds_S=dict(of='student', at=feature),
+                preds_T=dict(of='teacher', at=feature),
+            ),
+        ),
+    )
+)

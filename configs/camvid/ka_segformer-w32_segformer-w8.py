@@ -1,0 +1,47 @@
+"""KA, stage two: SegFormer on CamVid.
+
+Paper: Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019,
+https://arxiv.org/abs/1903.04688; weights 50 and 1 as published. Stage one comes first:
+python tools/train.py configs/camvid/ka-autoencoder_segformer-w32_segformer-w8.py
+Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Expected: EXPECTED
+Status: unrun
+"""
+
+_base_ = './base_segformer-w32_segformer-w8.py'
+feature = dict(type='ModuleInputs', source='decode_head.dropout')
+adapter = dict(
+    type='mmkd_ext.ConvAdapter',
+    in_channels=32,
+    out_channels=64,
+    kernel_size=3,
+    norm=True,
+    act=True,
+)
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        connectors=dict(
+            encoder=dict(
+                type='mmkd_ext.KAEncoder',
+                channels=128,
+                widths=(128, 64, 64),
+                strides=(2, 2, 2),
+                teacher=_base_.model.teacher_ckpt,
+                stage_one='configs/camvid/ka-autoencoder_segformer-w32_segformer-w8.py',
+            )
+        ),
+        links=dict(
+            loss_adapt=dict(
+                loss=dict(type='mmkd_ext.KAAdaptLoss', p=1.0, q=2.0, loss_weight=50.0),
+                preds_S=dict(of='student', at=feature, connector=adapter),
+                preds_T=dict(of='teacher', at=feature, connector='encoder'),
+            ),
+            loss_affinity=dict(
+                loss=dict(type='mmkd_ext.KAAffinityLoss', loss_weight=1.0),
+                preds_S=dict(of='student', at=feature, connector=adapter),
+                preds_T=dict(of='teacher', at=feature, connector='encoder'),
+            ),
+        ),
+    )
+)

@@ -1,0 +1,23 @@
+"""KD of pixels: SegFormer on CamVid.
+
+Paper: Distilling the Knowledge in a Neural Network, 2015,
+https://arxiv.org/abs/1503.02531; tau 1 and weight 1 as CIRKD's pixel term.
+Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Expected: EXPECTED
+Status: unrun
+"""
+
+_base_ = './base_segformer-w32_segformer-w8.py'
+logits = 'decode_head.conv_seg'
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_kd=dict(
+                loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=1.0),
+                preds_S=dict(of='student', at=logits),
+                preds_T=dict(of='teacher', at=logits),
+            ),
+        ),
+    )
+)

@@ -1,0 +1,29 @@
+"""SKDS, all three terms: FPN on ResNet-18 on CamVid.
+
+Paper: Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019,
+https://arxiv.org/abs/1903.04197; weight 0.1 and a learning rate of 4e-4 for the
+discriminator as published, hinge instead of WGAN-GP.
+Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
+Expected: EXPECTED
+Status: unrun
+"""
+
+_base_ = './skds_fpn-r18-w32_fpn-r18-w8.py'
+model = dict(
+    distiller=dict(
+        links=dict(
+            loss_holistic=dict(
+                loss=dict(
+                    type='mmkd_ext.SKDSHolisticLoss', channels=11, loss_weight=0.1
+                ),
+                preds_S=dict(of='student', at=_base_.logits),
+                preds_T=dict(of='teacher', at=_base_.logits),
+                inputs=dict(of='batch', at='inputs'),
+            ),
+        ),
+    ),
+)
+optim_wrapper = dict(
+    constructor='mmkd_ext.AdversarialOptimWrapperConstructor',
+    discriminator=dict(optimizer=dict(type='Adam', lr=4e-4, betas=(0.9, 0.99))),
+)

@@ -1,0 +1,15 @@
+"""CIRKD: DeepLabV3-R101 -> DeepLabV3-R18, Cityscapes.
+
+Paper: Cross-Image Relational Knowledge Distillation for Semantic Segmentation, CVPR
+2022, https://arxiv.org/abs/2204.06986; weights, sizes and schedule of the authors'
+first version, their mistake in what the pixel memory keeps left out.
+Command: bash tools/dist_train.sh CONFIG 4
+Expected: the authors report 74.21 -> 76.38 mIoU (val) from a teacher of 78.07. Not
+measured by us.
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
+    '../../../_base_/links/mmseg/cirkd_deeplabv3-r101_deeplabv3-r18.py',
+]

@@ -1,0 +1,17 @@
+"""CWD on the logits: DeepLabV3-R101 -> DeepLabV3-MobileNetV2, Cityscapes.
+
+Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+https://arxiv.org/abs/2011.13256; tau 4, weight 3 and schedule as CIRKD compares it.
+Command: bash tools/dist_train.sh CONFIG 4
+Expected: no figure of CWD for this student is known to us. CIRKD's authors report 73.12
+mIoU (val) for the student alone.
+Status: unrun
+"""
+
+_base_ = './cwd-logits_deeplabv3-r101_deeplabv3-r18_4xb4-40k_cityscapes-512x1024.py'
+model = dict(
+    architecture=dict(
+        cfg_path='mmseg::mobilenet_v2/'
+        'mobilenet-v2-d8_deeplabv3_4xb2-80k_cityscapes-512x1024.py'
+    )
+)

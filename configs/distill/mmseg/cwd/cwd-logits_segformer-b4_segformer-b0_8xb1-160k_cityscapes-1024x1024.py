@@ -1,0 +1,28 @@
+"""CWD on the logits: SegFormer-B4 -> SegFormer-B0, Cityscapes.
+
+Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+https://arxiv.org/abs/2011.13256; tau 4 and weight 3 from the authors' scripts, whose
+logits have stride 8; here it is 4. Schedule of mmseg's SegFormer.
+Command: bash tools/dist_train.sh CONFIG 8
+Expected: no published figure for this pair is known to us; mmseg reports 76.54 mIoU for
+the student alone.
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/cityscapes-1024x1024_160k-segformer.py',
+    '../../../_base_/pairs/mmseg/segformer-b4_segformer-b0.py',
+]
+logits = 'decode_head.conv_seg'
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_cwd=dict(
+                loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=3.0),
+                preds_S=dict(of='student', at=logits),
+                preds_T=dict(of='teacher', at=logits),
+            )
+        ),
+    )
+)

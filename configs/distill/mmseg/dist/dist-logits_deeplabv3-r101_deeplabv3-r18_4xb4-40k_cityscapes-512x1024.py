@@ -1,0 +1,28 @@
+"""DIST on the logits: DeepLabV3-R101 -> DeepLabV3-R18, Cityscapes.
+
+Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
+https://arxiv.org/abs/2205.10536; tau 1, weight 1. The authors have the auxiliary head
+too, which is the child `dist-logits+aux`. Schedule of CIRKD, whose students alone reach
+the same figures as theirs.
+Command: bash tools/dist_train.sh CONFIG 4
+Expected: no figure for the main logits alone is known to us.
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+]
+logits = 'decode_head.conv_seg'
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_dist=dict(
+                loss=dict(type='mmkd_ext.DISTLoss', tau=1.0, loss_weight=1.0),
+                preds_S=dict(of='student', at=logits),
+                preds_T=dict(of='teacher', at=logits),
+            )
+        ),
+    )
+)

@@ -1,0 +1,399 @@
+"""The model of a stream: student, source, method and guard, and what one step does."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Callable
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+
+from mmkd_ext.adaptation.batch import Batch, StepResult, Tally, Update
+from mmkd_ext.adaptation.distillers._base import AdaptDistiller
+from mmkd_ext.adaptation.segment import check_segmentor
+from mmkd_ext.adaptation.source import SourceCopy
+from mmkd_ext.adaptation.watch import AdaptGuard, Verdict
+from mmkd_ext.algorithms.sources import build_model
+from mmkd_ext.checkpoint import load_weights
+from mmkd_ext.connectors.build import build_module
+from mmkd_ext.errors import CheckpointError, ConfigError
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from mmengine.optim import OptimWrapper
+
+__all__ = ['ContinualAdaptation']
+
+
+@MODELS.register_module()
+class ContinualAdaptation(BaseModel):
+    """A segmentor that adapts itself to a stream of images.
+
+    It owns the student (`architecture`), the frozen source, the method (`distiller`)
+    and the guard. One state dict holds everything but the source, which is whatever
+    the student was when the stream started; the stream itself is the loop's
+    (`mmkd_ext.ContinualAdaptLoop`).
+
+    Testing it is pure prediction: ``test_step`` changes nothing. Only `adapt_step`
+    adapts.
+
+    Args:
+        architecture: The segmentor: a model dict, a dict with `cfg_path`, the path of a
+            config file (``'mmseg::...'`` too), or a built model.
+        distiller: Config of an `AdaptDistiller`.
+        guard: Config of an `AdaptGuard`, or None.
+        source_ckpt: File or URL of the source's weights; the checkpoint on the command
+            line of ``tools/test.py`` comes after it and wins.
+        min_matched: Least share of the parameters that `source_ckpt` must fill.
+        data_preprocessor: Replaces the segmentor's own.
+        init_cfg: See mmengine's ``BaseModule``.
+
+    Raises:
+        ConfigError: A part cannot be built, the model is no segmentor of mmseg, or the
+            method does not fit it.
+    """
+
+    def __init__(
+        self,
+        architecture: Any,
+        distiller: Any,
+        *,
+        guard: Any = None,
+        source_ckpt: str | None = None,
+        min_matched: float = 0.9,
+        data_preprocessor: Any = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        student = build_model(architecture, 'model.architecture')
+        check_segmentor(student, 'model.architecture')
+        if data_preprocessor is not None:
+            student.data_preprocessor = _preprocessor(data_preprocessor)
+        super().__init__(student.data_preprocessor, init_cfg)
+        self.architecture = student
+        self.distiller = _part(distiller, AdaptDistiller, 'model.distiller')
+        self.guard = None if guard is None else _part(guard, AdaptGuard, 'model.guard')
+        if source_ckpt is not None:
+            load_weights(
+                student,
+                source_ckpt,
+                role='student',
+                min_matched=min_matched,
+                logger='current',
+            )
+            # a later init_weights() must not undo this
+            vars(student)['_is_init'] = True
+        self.source = SourceCopy(student)
+        self.distiller.prepare(student, self.source.module)
+        self._remembered: dict[str, Any] | None = None
+        self.started = False
+        self.train(False)
+
+    # ---- life ---------------------------------------------------------------------
+
+    @property
+    def student(self) -> nn.Module:
+        """The student, an alias of `architecture`."""
+        return self.architecture
+
+    def start(self, seed: int = 0) -> None:
+        """Starts a stream: the weights that are in now are the source's.
+
+        Args:
+            seed: Of everything that draws random numbers in the method.
+        """
+        if not self.started:
+            self.source.take(self.architecture)
+        self.started = True
+        self.distiller.reseed(seed)
+        self.architecture.requires_grad_(False)
+        for parameter in self.distiller.trained().values():
+            parameter.requires_grad_(True)
+        self.reset()
+
+    def reset(self) -> None:
+        """Goes back to the source: weights, statistics, and all that was learned.
+
+        Random generators go on, and the optimizer is whose it is: the caller's.
+        """
+        self.source.give(self.architecture)
+        self.distiller.reset()
+        if self.guard is not None:
+            self.guard.reset()
+        self._remembered = None
+
+    def train(self, mode: bool = True) -> ContinualAdaptation:
+        """Stays in eval mode: see `AdaptDistiller`."""
+        del mode
+        super().train(False)
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> ContinualAdaptation:
+        super()._apply(fn, *args)
+        self.source.module._apply(fn)
+        return self
+
+    # ---- prediction ---------------------------------------------------------------
+
+    def forward(
+        self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor'
+    ) -> Any:
+        """Predicts with the model that answers; changes nothing.
+
+        Args:
+            inputs: Normalised images ``(n c h w)``.
+            data_samples: Their samples.
+            mode: ``'tensor'`` for scores ``(n k h w)``, ``'predict'`` for samples.
+
+        Raises:
+            ConfigError: ``mode`` is ``'loss'``: there are no labels to learn from.
+        """
+        if mode not in ('tensor', 'predict'):
+            raise ConfigError(
+                f'`ContinualAdaptation` has no mode {mode!r}: it learns from a stream '
+                'without labels. Run it with `tools/test.py` and '
+                "`test_cfg=dict(type='mmkd_ext.ContinualAdaptLoop', ...)`."
+            )
+        scores = self.distiller.predict(inputs)
+        return scores if mode == 'tensor' else self._samples(scores, data_samples)
+
+    def _samples(self, scores: Tensor, data_samples: Any) -> list[Any]:
+        """Lets the segmentor bring scores to the original size, into new samples."""
+        if data_samples is not None:
+            data_samples = [sample.clone() for sample in data_samples]
+        segmentor: Any = self.architecture
+        return list(segmentor.postprocess_result(scores.detach(), data_samples))
+
+    # ---- adaptation ---------------------------------------------------------------
+
+    def adapt_step(
+        self,
+        data: Mapping[str, Any],
+        optim_wrapper: OptimWrapper | None = None,
+        *,
+        domain: str | None = None,
+        step: int = 0,
+    ) -> StepResult:
+        """Predicts one batch of the stream, and adapts to it.
+
+        Args:
+            data: A batch as the dataloader gives it, without ground truth.
+            optim_wrapper: Updates what the method trains; None for a method that
+                trains nothing.
+            domain: Name of the domain.
+            step: Number of steps before this one.
+        """
+        began = time.perf_counter()
+        # not as in training, which pads to another size
+        data = self.data_preprocessor(data, False)
+        batch = Batch(data['inputs'], data['data_samples'], domain, step)
+        distiller = self.distiller
+        distiller.tally = Tally(native=batch.inputs.numel())
+        events: list[dict[str, Any]] = []
+        counts: dict[str, float] = {
+            'updates': 0,
+            'skipped': 0,
+            'rolled_back': 0,
+            'resets': 0,
+        }
+        verdict = Verdict()
+        late = distiller.order == 'adapt_then_predict'
+        if not late or self.guard is not None:
+            self._answer(batch, optim_wrapper)
+            verdict = self._watch(batch, optim_wrapper)
+        update = self._adapt(batch, optim_wrapper, verdict)
+        if late and update.steps:
+            batch.scores = None
+        if batch.scores is None:
+            with torch.no_grad():
+                batch.scores = distiller.answer(batch)
+        distiller.after_image(batch, update)
+        _count(counts, events, verdict, update)
+        samples = self._samples(batch.scores, batch.samples)
+        if batch.inputs.is_cuda:
+            torch.cuda.synchronize()
+        counts.update(
+            forwards=distiller.tally.forwards / len(batch.inputs),
+            backwards=distiller.tally.backwards / len(batch.inputs),
+        )
+        return StepResult(
+            samples,
+            update.losses,
+            counts,
+            events,
+            dict(verdict.signals),
+            time.perf_counter() - began,
+        )
+
+    def _answer(self, batch: Batch, optim_wrapper: OptimWrapper | None) -> None:
+        """Makes the prediction of a batch, with its graph where the loss needs it."""
+        if optim_wrapper is None or not self.distiller.can_share(optim_wrapper):
+            with torch.no_grad():
+                batch.scores = self.distiller.answer(batch)
+            return
+        with torch.enable_grad(), optim_wrapper.optim_context(self.architecture):
+            batch.live = self.distiller.answer(batch)
+        batch.scores = batch.live.detach()
+
+    def _watch(self, batch: Batch, optim_wrapper: OptimWrapper | None) -> Verdict:
+        """Asks the guard, and does what it says about the state."""
+        if self.guard is None or batch.scores is None:
+            return Verdict()
+        theirs = None
+        with torch.no_grad():
+            if self.guard.needs_source:
+                theirs = self.distiller.run(self.source.module, batch.inputs)
+            verdict = self.guard.watch(batch, batch.scores, theirs)
+        if verdict.action == 'roll_back':
+            self._roll_back(optim_wrapper)
+        elif verdict.action == 'reset':
+            self._reset_weights(optim_wrapper)
+        elif verdict.remember:
+            self._remember(optim_wrapper)
+        return verdict
+
+    def _adapt(
+        self, batch: Batch, optim_wrapper: OptimWrapper | None, verdict: Verdict
+    ) -> Update:
+        """Updates the student, unless the guard says otherwise."""
+        if not self.distiller.trains:
+            return Update()
+        if optim_wrapper is None:
+            raise ConfigError(
+                f'`{type(self.distiller).__name__}` trains, but there is no optimizer: '
+                'set `test_cfg.optim_wrapper=dict(optimizer=dict(...))`.'
+            )
+        if verdict.action not in ('go', 'restore'):
+            batch.live = None
+            return Update(skipped=verdict.reason or verdict.action)
+        with torch.enable_grad():
+            update = self.distiller.update(batch, optim_wrapper)
+        if verdict.action == 'restore':
+            self.distiller.restore_weights(verdict.restore)
+        return update
+
+    # ---- going back ---------------------------------------------------------------
+
+    def _reset_weights(self, optim_wrapper: OptimWrapper | None) -> None:
+        """Resets all but the guard, which goes on counting its cool-down."""
+        self.source.give(self.architecture)
+        self.distiller.reset()
+        self._remembered = None
+        forget_optimizer(optim_wrapper)
+
+    def _remember(self, optim_wrapper: OptimWrapper | None) -> None:
+        """Keeps a copy of student, method and optimizer to roll back to."""
+        self._remembered = copy.deepcopy(
+            {
+                'architecture': self.architecture.state_dict(),
+                'distiller': self.distiller.state_dict(),
+                'optimizer': optim_wrapper and optim_wrapper.state_dict(),
+            }
+        )
+
+    def _roll_back(self, optim_wrapper: OptimWrapper | None) -> None:
+        """Goes back to what was remembered, or to the source."""
+        if self._remembered is None:
+            self._reset_weights(optim_wrapper)
+            return
+        self.architecture.load_state_dict(self._remembered['architecture'])
+        self.distiller.load_state_dict(self._remembered['distiller'])
+        if optim_wrapper is not None:
+            forget_optimizer(optim_wrapper)
+            # a copy: the optimizer would go on working on the remembered tensors
+            optim_wrapper.load_state_dict(copy.deepcopy(self._remembered['optimizer']))
+
+    # ---- saving -------------------------------------------------------------------
+
+    def adapt_state(self) -> dict[str, Any]:
+        """Returns all that a resumed stream needs of the model."""
+        return {
+            'state_dict': self.state_dict(),
+            'remembered': self._remembered,
+            'source': self.source.fingerprint,
+        }
+
+    def load_adapt_state(self, state: Mapping[str, Any]) -> None:
+        """Goes on where `adapt_state` was called; after `start`.
+
+        Raises:
+            CheckpointError: The source is another one, or the model is.
+        """
+        if state['source'] != self.source.fingerprint:
+            raise CheckpointError(
+                f'The stream was started from the source `{state["source"]}`, but the '
+                f'source is now `{self.source.fingerprint}`. Give the checkpoint that '
+                'it was started with.'
+            )
+        try:
+            self.load_state_dict(state['state_dict'])
+        except RuntimeError as error:
+            raise CheckpointError(
+                f'The saved stream is of another model: {error}'
+            ) from error
+        self._remembered = state['remembered']
+
+    def student_state_dict(self) -> dict[str, Tensor]:
+        """Returns the weights of the student, as mmseg loads them strictly."""
+        return dict(self.architecture.state_dict())
+
+
+def forget_optimizer(optim_wrapper: OptimWrapper | None) -> None:
+    """Brings an optimizer to where it began: no moments, no gradients.
+
+    The learning rate stays as it is.
+    """
+    if optim_wrapper is None:
+        return
+    optim_wrapper.optimizer.state.clear()
+    optim_wrapper.zero_grad()
+    optim_wrapper._inner_count = 0
+
+
+def _count(
+    counts: dict[str, float],
+    events: list[dict[str, Any]],
+    verdict: Verdict,
+    update: Update,
+) -> None:
+    """Counts what happened, and notes what was out of the ordinary."""
+    counts['updates'] = update.steps
+    counts['skipped'] = int(bool(update.skipped))
+    counts['rolled_back'] = int(verdict.action == 'roll_back')
+    counts['resets'] = int(verdict.action == 'reset')
+    if verdict.action != 'go':
+        events.append(
+            {
+                'action': verdict.action,
+                'reason': verdict.reason,
+                'signals': dict(verdict.signals),
+            }
+        )
+    elif update.skipped:
+        events.append({'action': 'skip', 'reason': update.skipped, 'signals': {}})
+
+
+def _preprocessor(config: Any) -> nn.Module:
+    if isinstance(config, nn.Module):
+        return config
+    module: nn.Module = MODELS.build(config)
+    return module
+
+
+def _part(config: Any, kind: type, path: str) -> Any:
+    """Builds distiller or guard."""
+    if isinstance(config, kind):
+        return config
+    if not isinstance(config, Mapping) or 'type' not in config:
+        raise ConfigError(
+            f"`{path}`: must be dict(type='mmkd_ext....', ...), but is {config!r}."
+        )
+    module = build_module(config, path)
+    if not isinstance(module, kind):
+        raise ConfigError(
+            f'`{path}.type`: must be an `{kind.__name__}`, but '
+            f'`{type(module).__name__}` is none.'
+        )
+    return module

@@ -1,0 +1,115 @@
+"""What one image brings into a step of adaptation, and what the step gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ['Batch', 'Skip', 'StepResult', 'Tally', 'Update']
+
+
+@dataclass
+class Batch:
+    """The images of one step, usually one; never with ground truth.
+
+    Args:
+        inputs: Normalised images ``(n c h w)``.
+        samples: Their data samples, with meta information alone.
+        domain: Name of the domain, which only methods with known domains may read.
+        step: Number of steps before this one.
+        scores: Prediction ``(n k h w)`` at the size of `inputs`, once it is made.
+        live: The same logits with their graph, where prediction and loss share one
+            forward pass (`AdaptDistiller.shares_forward`); else None.
+        memo: What a method keeps from its prediction for its losses.
+    """
+
+    inputs: Tensor
+    samples: list[Any]
+    domain: str | None = None
+    step: int = 0
+    scores: Tensor | None = None
+    live: Tensor | None = None
+    memo: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Instead of losses: this image updates nothing.
+
+    Args:
+        reason: Why, for the log.
+    """
+
+    reason: str
+
+
+@dataclass
+class Update:
+    """What became of the updates on one image.
+
+    Args:
+        steps: Updates made.
+        losses: Last values of the terms.
+        skipped: Why an update was left out, or nothing.
+    """
+
+    steps: int = 0
+    losses: dict[str, float] = field(default_factory=dict)
+    skipped: str = ''
+
+
+@dataclass
+class Tally:
+    """Counts passes over the network, in passes over the image at its own size.
+
+    A view of half the height and width counts a quarter.
+
+    Args:
+        native: Numbers in the input of one step.
+        forwards: Forward passes.
+        backwards: Backward passes.
+        live: Forward passes with a graph that no backward pass has used yet.
+    """
+
+    native: int = 1
+    forwards: float = 0.0
+    backwards: float = 0.0
+    live: float = 0.0
+
+    def forward(self, inputs: Tensor, *, live: bool) -> None:
+        """Counts a forward pass."""
+        share = inputs.numel() / self.native
+        self.forwards += share
+        if live:
+            self.live += share
+
+    def backward(self) -> None:
+        """Counts the backward pass through everything that is live."""
+        self.backwards += self.live
+        self.live = 0.0
+
+
+@dataclass
+class StepResult:
+    """What `ContinualAdaptation.adapt_step` returns.
+
+    Args:
+        data_samples: The predictions.
+        losses: Terms of the loss, none where nothing was updated.
+        counts: ``updates``, ``skipped``, ``rolled_back``, ``resets``, and the passes
+            ``forwards`` and ``backwards``.
+        events: What the guard and the checks did: dicts of ``action``, ``reason`` and
+            ``signals``.
+        signals: What the guard saw, for the timeline.
+        seconds: Time of the step.
+    """
+
+    data_samples: list[Any]
+    losses: dict[str, float] = field(default_factory=dict)
+    counts: dict[str, float] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    signals: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0

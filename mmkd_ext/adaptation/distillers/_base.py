@@ -1,0 +1,299 @@
+"""The base of all methods of adaptation."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.optim import AmpOptimWrapper
+from torch import Tensor, nn
+
+from mmkd_ext.adaptation.batch import Skip, Tally, Update
+from mmkd_ext.adaptation.randomness import SeededGenerator
+from mmkd_ext.adaptation.restore import StochasticRestore
+from mmkd_ext.adaptation.segment import image_logits, uses_slide
+from mmkd_ext.adaptation.trainable import select_parameters
+from mmkd_ext.adaptation.views import build_views
+from mmkd_ext.errors import check_choice, check_range
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmengine.optim import OptimWrapper
+    from torch.nn import Parameter
+
+    from mmkd_ext.adaptation.batch import Batch
+    from mmkd_ext.adaptation.trainable import Trainable
+    from mmkd_ext.adaptation.views import ViewConfig
+
+__all__ = ['ORDERS', 'AdaptDistiller']
+
+ORDERS = ('predict_then_adapt', 'adapt_then_predict')
+
+
+class AdaptDistiller(BaseModule):
+    """Adapts a student to one image after another, without labels.
+
+    A method fills in `compute_losses`, and where it needs to `prepare`, `reset`,
+    `predict` or `answer`, `after_update` and `after_image`. Everything that it
+    remembers is a module, a buffer, or extra state of one, so that a state dict holds
+    all of it; `student` and `source` are there from `prepare` on and are in no state
+    dict of this class.
+
+    The student is in eval mode throughout: no dropout, no drop path, running
+    statistics. A method with other statistics says so by
+    :func:`mmkd_ext.adaptation.norms.use_stream_norms` in `prepare`.
+
+    Args:
+        trainable: What is adapted: ``'norm'``, ``'all'``, or patterns of names.
+        steps: Updates on each image.
+        order: ``'predict_then_adapt'``, or ``'adapt_then_predict'``, which looks at
+            each image before it answers.
+        views: Augmented views, see `build_views`.
+        filter: Config of a module that tells from logits ``(n k h w)`` which pixels
+            count: a mask or weights ``(n h w)``.
+        restore: Probability with which a trained weight goes back to the source after
+            each update.
+        init_cfg: See mmengine's ``BaseModule``.
+    """
+
+    #: Whether the method updates weights, and so needs an optimizer.
+    trains: ClassVar[bool] = True
+    #: Whether its losses need the logits of the prediction, with their graph.
+    shares_forward: ClassVar[bool] = False
+
+    student: nn.Module
+    source: nn.Module
+
+    def __init__(
+        self,
+        *,
+        trainable: Trainable = 'norm',
+        steps: int = 1,
+        order: str = 'predict_then_adapt',
+        views: ViewConfig = None,
+        filter: Mapping[str, Any] | None = None,
+        restore: float = 0.0,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        check_range('steps', steps, low=1)
+        check_choice('order', order, ORDERS)
+        self.trainable = trainable
+        self.steps = steps
+        self.order = order
+        self.views = build_views(views)
+        self.filter = None if filter is None else MODELS.build(dict(filter))
+        self.restore = StochasticRestore(restore)
+        self.view_generator = SeededGenerator()
+        self.tally = Tally()
+
+    # ---- to be filled in ----------------------------------------------------------
+
+    def prepare(self, student: nn.Module, source: nn.Module) -> None:
+        """Builds what depends on the network; called once, before weights are loaded.
+
+        Call ``super().prepare(student, source)`` first.
+
+        Args:
+            student: The model to adapt.
+            source: Its frozen twin, whose weights are the source's from `reset` on.
+        """
+        # past `nn.Module.__setattr__`: they are the algorithm's, not this module's
+        self.__dict__.update(student=student, source=source)
+
+    def reset(self) -> None:
+        """Forgets what was learned; student and source hold the source's weights.
+
+        Called when a stream starts, and at each reset within it. Random generators
+        go on.
+        """
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Returns scores ``(n k h w)`` at the size of the images, changing nothing.
+
+        Logits, or anything else whose resized maximum is the class (log-probabilities
+        of several views).
+        """
+        return self.run(self.answering, inputs)
+
+    def answer(self, batch: Batch) -> Tensor:
+        """Returns the scores that are reported for a batch of the stream.
+
+        Unlike `predict` it may remember things, in ``batch.memo`` for the losses or in
+        buffers. Gradients are on only where `shares_forward` holds.
+        """
+        return self.predict(batch.inputs)
+
+    def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:
+        """Returns the terms of the loss, or why there is none; gradients are on.
+
+        Names contain ``loss``. `first_logits` gives the student's logits.
+        """
+        del batch
+        raise NotImplementedError(
+            f'`{type(self).__name__}` trains and so must have `compute_losses`.'
+        )
+
+    def after_update(self, batch: Batch) -> None:
+        """Follows each update, before the restore: averages, restarts."""
+
+    def after_image(self, batch: Batch, update: Update) -> None:
+        """Follows each image once, updated or not: prototypes, buffers, replay."""
+
+    def describe(self) -> dict[str, Any]:
+        """Returns its settings for the result file."""
+        return {
+            'trainable': self.trainable if self.trains else None,
+            'steps': self.steps,
+            'protocol': self.order,
+            'views': [view.describe() for view in self.views],
+            'filter': None if self.filter is None else type(self.filter).__name__,
+            'restore': self.restore.p,
+        }
+
+    def report(self) -> dict[str, Any]:
+        """Returns ``prototypes`` and ``buffer`` for the result file, if there are."""
+        return {}
+
+    # ---- what methods use ---------------------------------------------------------
+
+    @property
+    def answering(self) -> nn.Module:
+        """The model whose predictions are reported; a teacher overrides this."""
+        return self.student
+
+    def run(self, model: nn.Module, inputs: Tensor, *, whole: bool = False) -> Tensor:
+        """Returns logits ``(n k h w)`` of one of the models, and counts the pass.
+
+        Args:
+            model: Student, teacher or source.
+            inputs: Images ``(n c h w)``, also several views of one size.
+            whole: See `image_logits`; training passes are whole.
+        """
+        logits = image_logits(model, inputs, whole=whole)
+        self.tally.forward(inputs, live=logits.requires_grad)
+        return logits
+
+    def first_logits(self, batch: Batch) -> Tensor:
+        """Returns the student's logits of the image itself, with gradients.
+
+        The first update of an image takes those of the prediction where they are
+        shared.
+        """
+        if batch.live is not None:
+            live, batch.live = batch.live, None
+            return live
+        return self.run(self.student, batch.inputs, whole=True)
+
+    def selected(self, logits: Tensor) -> Tensor | None:
+        """Returns which pixels the filter lets count ``(n h w)``; None for all."""
+        if self.filter is None:
+            return None
+        weights: Tensor = self.filter(logits.detach())
+        return weights
+
+    def trained(self) -> dict[str, Parameter]:
+        """Returns the parameters of the student that are adapted, by name."""
+        return select_parameters(self.student, self.trainable) if self.trains else {}
+
+    def restore_weights(self, p: float | None = None) -> None:
+        """Restores source weights among those that are adapted.
+
+        Args:
+            p: Probability, by default that of the setting `restore`.
+        """
+        if (self.restore.p if p is None else p) > 0:
+            self.restore(self.trained(), dict(self.source.named_parameters()), p)
+
+    # ---- what the algorithm calls -------------------------------------------------
+
+    def reseed(self, seed: int) -> None:
+        """Seeds every `SeededGenerator` in here, each differently."""
+        generators = [m for m in self.modules() if isinstance(m, SeededGenerator)]
+        for number, generator in enumerate(generators):
+            generator.reseed(seed + 7919 * number)
+
+    def can_share(self, optim_wrapper: OptimWrapper | None) -> bool:
+        """Whether prediction and first loss are to share one forward pass."""
+        return (
+            self.shares_forward
+            and self.trains
+            and optim_wrapper is not None
+            and self.answering is self.student
+            and not uses_slide(self.student)
+        )
+
+    def update(self, batch: Batch, optim_wrapper: OptimWrapper) -> Update:
+        """Updates the student on one batch, `steps` times.
+
+        A loss or gradient that is not finite leaves the weights as they are. Methods
+        with two passes a step (SAR) override `take_step`.
+        """
+        done = Update()
+        for _ in range(self.steps):
+            with optim_wrapper.optim_context(self.student):
+                losses = self.compute_losses(batch)
+            if isinstance(losses, Skip):
+                done.skipped = losses.reason
+                break
+            done.losses = values_of(losses)
+            done.skipped = self.take_step(batch, losses, optim_wrapper)
+            if done.skipped:
+                break
+            done.steps += 1
+            self.after_update(batch)
+            self.restore_weights()
+        batch.live = None
+        self.tally.live = 0.0
+        return done
+
+    def take_step(
+        self, batch: Batch, losses: dict[str, Tensor], optim_wrapper: OptimWrapper
+    ) -> str:
+        """Makes one update; returns why it was left out, or nothing."""
+        del batch
+        problem = self.backward(losses, optim_wrapper)
+        if problem:
+            return problem
+        if optim_wrapper.should_update():
+            optim_wrapper.step()
+            optim_wrapper.zero_grad()
+        return ''
+
+    def backward(self, losses: dict[str, Tensor], optim_wrapper: OptimWrapper) -> str:
+        """Computes gradients; returns what is not finite, or nothing.
+
+        Then the gradients are gone, with those that were accumulated before.
+        """
+        terms = {name: value for name, value in losses.items() if 'loss' in name}
+        bad = {k: v for k, v in values_of(terms).items() if not math.isfinite(v)}
+        if bad:
+            return 'not finite: ' + ', '.join(f'`{k}` is {v}' for k, v in bad.items())
+        total = torch.stack([value.float().mean() for value in terms.values()]).sum()
+        optim_wrapper.backward(optim_wrapper.scale_loss(total))
+        self.tally.backward()
+        # a gradient scaler looks for infinities itself, and learns from them
+        if isinstance(optim_wrapper, AmpOptimWrapper):
+            return ''
+        gradients = [p.grad for p in self.trained().values() if p.grad is not None]
+        if gradients and not _all_finite(gradients):
+            optim_wrapper.zero_grad()
+            return 'a gradient is not finite'
+        return ''
+
+
+def values_of(losses: Mapping[str, Tensor]) -> dict[str, float]:
+    """Returns the values of the terms; waits for the device once."""
+    if not losses:
+        return {}
+    stacked = torch.stack([value.detach().float().mean() for value in losses.values()])
+    return dict(zip(losses, stacked.tolist()))
+
+
+def _all_finite(tensors: list[Tensor]) -> bool:
+    norms = torch._foreach_norm(tensors)
+    return bool(torch.stack([norm.float() for norm in norms]).isfinite().all())

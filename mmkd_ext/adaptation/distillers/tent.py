@@ -1,0 +1,99 @@
+"""TENT: minimise the entropy of the prediction."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mmkd_ext.adaptation.batch import Skip
+from mmkd_ext.adaptation.distillers._base import AdaptDistiller
+from mmkd_ext.adaptation.distillers.bn_stats import mixing_of
+from mmkd_ext.adaptation.norms import learning, require_batch_norm, use_stream_norms
+from mmkd_ext.adaptation.pseudo_labels import (
+    entropy,
+    hard_cross_entropy,
+    weighted_mean,
+)
+from mmkd_ext.errors import check_choice
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from mmkd_ext.adaptation.batch import Batch
+
+__all__ = ['TentDistiller']
+
+
+@MODELS.register_module()
+class TentDistiller(AdaptDistiller):
+    """Makes the student more certain, by its normalisation layers.
+
+    `Tent: Fully Test-Time Adaptation by Entropy Minimization, ICLR 2021
+    <https://arxiv.org/abs/2006.10726>`_: batch statistics, scale and shift of the
+    normalisation trained on the entropy of the prediction, which is reported as it was
+    before the update.
+
+    The "TENT-continual" row of the tables on ACDC (CoTTA) is another thing:
+    ``loss='hard', statistics='source'``, Adam at 6e-5 / 8. It takes the student's own
+    classes for labels, and needs no batch normalisation.
+
+    Args:
+        loss: ``'entropy'``, or ``'hard'`` for the cross entropy with the student's own
+            classes.
+        statistics: ``'batch'``, ``'mixed'``, ``'ema'`` or ``'source'``, see
+            `BNStatsDistiller`.
+        mixing: Likewise.
+        **common: See `AdaptDistiller`.
+
+    Raises:
+        ConfigError: Statistics other than the source's are asked for, and the network
+            has no batch normalisation.
+    """
+
+    shares_forward: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        loss: str = 'entropy',
+        statistics: str = 'batch',
+        mixing: float | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        check_choice('loss', loss, ('entropy', 'hard'))
+        self.loss_name = loss
+        self.statistics, self.mixing = statistics, mixing_of(statistics, mixing)
+
+    def prepare(self, student: nn.Module, source: nn.Module) -> None:
+        """Takes over the batch normalisation of the student, unless it stays."""
+        super().prepare(student, source)
+        if self.statistics != 'source':
+            require_batch_norm(student, type(self).__name__)
+            use_stream_norms(student, self.mixing, keep=self.statistics == 'ema')
+
+    def answer(self, batch: Batch) -> Tensor:
+        """Predicts, and with ``'ema'`` keeps the statistics."""
+        keeping = self.statistics == 'ema'
+        with learning(self.student) if keeping else nullcontext():
+            return self.predict(batch.inputs)
+
+    def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:
+        """Returns the entropy, or the cross entropy with the student's own classes."""
+        logits = self.first_logits(batch)
+        weights = self.selected(logits)
+        if weights is not None and not weights.any():
+            return Skip('no pixel passed the filter')
+        if self.loss_name == 'entropy':
+            return {'loss_entropy': weighted_mean(entropy(logits), weights)}
+        each = hard_cross_entropy(logits, logits.detach().argmax(1))
+        return {'loss_ce': weighted_mean(each, weights)}
+
+    def describe(self) -> dict[str, Any]:
+        """Returns its settings for the result file."""
+        own = {
+            'loss': self.loss_name,
+            'statistics': self.statistics,
+            'mixing': self.mixing,
+        }
+        return {**super().describe(), **own}

@@ -1,0 +1,245 @@
+"""Batch normalisation on a stream: whose statistics are used, and recording them."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmkd_ext.adaptation.trainable import NORMS
+from mmkd_ext.errors import ConfigError, check_choice, check_range
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = [
+    'NormRecorder',
+    'Statistics',
+    'StreamNorm',
+    'batch_norms',
+    'moments',
+    'require_batch_norm',
+    'use_stream_norms',
+]
+
+_FEATURES = ('input', 'output')
+
+
+class Statistics(NamedTuple):
+    """Mean and (biased) variance of each channel, both ``(c)``."""
+
+    mean: Tensor
+    var: Tensor
+
+
+def moments(x: Tensor) -> Statistics:
+    """Returns mean and biased variance of the channels of ``(n c ...)``.
+
+    Raises:
+        ValueError: There is a single value a channel, which has no variance.
+    """
+    dims = [0, *range(2, x.dim())]
+    x = x.to(torch.promote_types(x.dtype, torch.float32))
+    var, mean = torch.var_mean(x, dims, unbiased=False)
+    return Statistics(mean, var)
+
+
+def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
+    """Returns the batch normalisation layers with statistics, SyncBN too, by name."""
+    return {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None
+    }
+
+
+def require_batch_norm(model: nn.Module, method: str) -> int:
+    """Returns the number of batch normalisation layers; warns where they are few.
+
+    Args:
+        model: The student.
+        method: Who needs them, for messages.
+
+    Raises:
+        ConfigError: There are none.
+    """
+    found = len(batch_norms(model))
+    others = sum(isinstance(module, NORMS) for module in model.modules()) - found
+    if not found:
+        raise ConfigError(
+            f'`{method}` works on batch normalisation, but the network has none '
+            f'({others} normalisation layers of other kinds). Use a network with '
+            'batch normalisation, or a method that needs none, such as '
+            "`TentDistiller(statistics='source')` or `CoTTADistiller`."
+        )
+    if found < others:
+        text = (
+            f'`{method}` acts on batch normalisation, of which the network has '
+            f'{found} layer(s) beside {others} of other kinds: it changes little.'
+        )
+        warnings.warn(text, stacklevel=2)
+        print_log(text, logger='current', level=30)
+    return found
+
+
+class StreamNorm(_BatchNorm):
+    r"""Batch normalisation whose statistics are mixed with those of the batch.
+
+    .. math::
+        \mu = (1 - m)\, \mu_{run} + m\, \mu_{batch}, \qquad
+        \sigma^2 = (1 - m)\, \sigma^2_{run} + m\, \sigma^2_{batch}
+
+    It has the names of the layer that it replaces, so state dicts fit both ways.
+    Variances are biased, as batch normalisation uses them in training. Where a map
+    has one value a channel (a pooled 1 x 1 map of one image) the batch has no
+    variance, and the running statistics are used.
+
+    Args:
+        norm: The layer to replace; weights and buffers are shared with it.
+        mixing: Weight `m` of the batch's statistics: 0 is the source, 1 uses the batch
+            alone.
+        keep: Whether the mixture becomes the running statistics, while `learning`.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, norm: _BatchNorm, mixing: float, *, keep: bool = False) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum, affine=False)
+        self.affine = norm.affine
+        self.weight, self.bias = norm.weight, norm.bias
+        for name in ('running_mean', 'running_var', 'num_batches_tracked'):
+            setattr(self, name, getattr(norm, name))
+        self.mixing, self.keep = mixing, keep
+        self.learning = False
+        self.training = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalises ``(n c ...)``."""
+        keeps = self.keep and self.learning
+        if self.mixing == 1 and not keeps and x.numel() > x.size(1):
+            # the same by one fused call
+            return F.batch_norm(
+                x, None, None, self.weight, self.bias, True, 0.0, self.eps
+            )
+        mean, var = self.statistics(x)
+        if keeps:
+            with torch.no_grad():
+                self.running_mean.copy_(mean)
+                self.running_var.copy_(var)
+        if mean.requires_grad:
+            # `F.batch_norm` treats given statistics as constants
+            scale = (var + self.eps).rsqrt()
+            if self.affine:
+                scale = scale * self.weight
+            shift = -mean * scale
+            if self.affine:
+                shift = shift + self.bias
+            shape = (1, -1, *[1] * (x.dim() - 2))
+            return (x * scale.view(shape) + shift.view(shape)).to(x.dtype)
+        # buffers that will be overwritten must not be what backward remembers
+        if mean is self.running_mean and self.keep:
+            mean, var = mean.clone(), var.clone()
+        return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
+
+    def statistics(self, x: Tensor) -> Statistics:
+        """Returns the statistics with which a batch is normalised."""
+        running = Statistics(self.running_mean, self.running_var)
+        if self.mixing == 0 or x.numel() == x.size(1):
+            return running
+        batch = moments(x)
+        if self.mixing == 1:
+            return batch
+        return Statistics(
+            running.mean.lerp(batch.mean, self.mixing),
+            running.var.lerp(batch.var, self.mixing),
+        )
+
+    def extra_repr(self) -> str:
+        """Says whose statistics are used."""
+        return f'{self.num_features}, mixing={self.mixing}, keep={self.keep}'
+
+    def _check_input_dim(self, x: Tensor) -> None:
+        del x
+
+
+def use_stream_norms(
+    model: nn.Module, mixing: float, *, keep: bool = False
+) -> dict[str, StreamNorm]:
+    """Replaces the batch normalisation of a model, in place; returns the new layers.
+
+    Args:
+        model: The student.
+        mixing: See `StreamNorm`.
+        keep: Likewise.
+    """
+    check_range('mixing', mixing, low=0, high=1)
+    replaced = {}
+    for name, norm in batch_norms(model).items():
+        parent, _, own = name.rpartition('.')
+        replaced[name] = StreamNorm(norm, mixing, keep=keep)
+        setattr(model.get_submodule(parent), own, replaced[name])
+    return replaced
+
+
+@contextmanager
+def learning(model: nn.Module) -> Iterator[None]:
+    """Lets `StreamNorm` layers keep the mixed statistics during the block."""
+    norms = [m for m in model.modules() if isinstance(m, StreamNorm)]
+    for norm in norms:
+        norm.learning = True
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.learning = False
+
+
+class NormRecorder:
+    """Records the statistics at each batch normalisation layer of a model.
+
+    Gradients reach what was recorded. Hooks are in place during `recording` only.
+
+    Args:
+        feature: ``'input'`` of the layer, or its ``'output'``.
+
+    Examples:
+        >>> net = nn.Sequential(nn.BatchNorm2d(2))
+        >>> recorder = NormRecorder()
+        >>> with recorder.recording(net):
+        ...     _ = net(torch.ones(1, 2, 4, 4))
+        >>> recorder.found['0'].mean
+        tensor([1., 1.])
+    """
+
+    def __init__(self, feature: str = 'input') -> None:
+        check_choice('feature', feature, _FEATURES)
+        self.feature = feature
+        self.found: dict[str, Statistics] = {}
+
+    @contextmanager
+    def recording(self, model: nn.Module) -> Iterator[NormRecorder]:
+        """Records what happens in the block; layers called twice keep the last."""
+        self.found = {}
+        handles = [
+            norm.register_forward_hook(self._hook(name))
+            for name, norm in batch_norms(model).items()
+        ]
+        try:
+            yield self
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _hook(self, name: str) -> Callable[..., None]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            del module
+            self.found[name] = moments(inputs[0] if self.feature == 'input' else output)
+
+        return hook

@@ -1,0 +1,63 @@
+"""The source model: frozen, never in a checkpoint, known by its fingerprint."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ['SourceCopy', 'fingerprint']
+
+
+class SourceCopy:
+    """A frozen copy of the student as it was before the stream.
+
+    It is no `nn.Module`, so the weights are not in the checkpoint a second time; the
+    fingerprint is, and tells when a stream is resumed with another source.
+
+    Args:
+        student: The model to copy; its weights are taken by `take`.
+    """
+
+    def __init__(self, student: nn.Module) -> None:
+        self.module = copy.deepcopy(student).eval().requires_grad_(False)
+        self.fingerprint = ''
+
+    @torch.no_grad()
+    def take(self, student: nn.Module) -> None:
+        """Takes the weights and running statistics of the student."""
+        _copy(self._tensors(student), self._tensors(self.module))
+        self.fingerprint = fingerprint(self.module)
+
+    @torch.no_grad()
+    def give(self, student: nn.Module) -> None:
+        """Brings the student back to the source, in place."""
+        _copy(self._tensors(self.module), self._tensors(student))
+
+    @staticmethod
+    def _tensors(model: nn.Module) -> dict[str, Tensor]:
+        state = model.state_dict(keep_vars=True)
+        # a module may have put a state of another kind beside its tensors
+        return {k: v for k, v in state.items() if isinstance(v, torch.Tensor)}
+
+
+def _copy(source: dict[str, Tensor], target: dict[str, Tensor]) -> None:
+    for name, value in source.items():
+        target[name].copy_(value)
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Returns 16 hexadecimal digits that depend on each bit of a model's state."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name, value in sorted(model.state_dict().items()):
+        if not isinstance(value, torch.Tensor):
+            continue
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(f'{name}{tuple(value.shape)}{value.dtype}'.encode())
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,77 @@
+"""What a guard is asked, and what it may answer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from mmengine.model import BaseModule
+
+from mmkd_ext.errors import check_choice
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mmkd_ext.adaptation.batch import Batch
+
+__all__ = ['ACTIONS', 'AdaptGuard', 'Verdict']
+
+#: What a verdict may ask for, from mild to strong.
+ACTIONS = ('go', 'restore', 'skip', 'roll_back', 'reset')
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be done with one image.
+
+    Args:
+        action: ``'go'`` updates; ``'restore'`` updates and restores source weights with
+            probability `restore`; ``'skip'`` does not update; ``'roll_back'`` goes back
+            to the remembered state and does not update; ``'reset'`` goes back to the
+            source with everything and does not update.
+        reason: Why, for the log.
+        signals: What the guard saw; goes into the event and the timeline.
+        restore: Probability for ``'restore'``.
+        remember: Whether the state before this update is the one to roll back to.
+    """
+
+    action: str = 'go'
+    reason: str = ''
+    signals: dict[str, float] = field(default_factory=dict)
+    restore: float = 0.0
+    remember: bool = False
+
+    def __post_init__(self) -> None:
+        check_choice('action', self.action, ACTIONS)
+
+
+class AdaptGuard(BaseModule):
+    """Base of guards: looks at each prediction before the student is updated.
+
+    Everything it remembers is in buffers or extra state, so that a resumed stream is
+    guarded as if it had never stopped.
+    """
+
+    #: Whether `watch` wants the source model's prediction: one more forward pass.
+    needs_source = False
+
+    @abstractmethod
+    def watch(
+        self, batch: Batch, scores: Tensor, source_scores: Tensor | None
+    ) -> Verdict:
+        """Judges one image.
+
+        Args:
+            batch: The images.
+            scores: The prediction ``(n k h w)``, without gradients.
+            source_scores: The source model's logits, if `needs_source`.
+        """
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forgets everything, at the start of a stream."""
+
+    def describe(self) -> dict[str, Any]:
+        """Returns its settings for the result file."""
+        return {'type': type(self).__name__}

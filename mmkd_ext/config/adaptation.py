@@ -1,0 +1,153 @@
+"""The check of a model that adapts itself, and of the stream it is for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+from mmengine.registry import LOOPS
+
+from mmkd_ext.adaptation.domains import Reset, parse_domains, parse_streams
+from mmkd_ext.adaptation.samples import without_truth
+from mmkd_ext.algorithms.dry_run import blank_batch
+from mmkd_ext.config import models
+from mmkd_ext.config.context import Context, TermFacts, checks
+from mmkd_ext.config.findings import Findings
+from mmkd_ext.config.parts import check_parts, find_type
+from mmkd_ext.connectors.build import argument_problems
+
+if TYPE_CHECKING:
+    from mmkd_ext.adaptation import ContinualAdaptation
+
+__all__ = ['check_adaptation']
+
+_LOOP = 'ContinualAdaptLoop'
+
+
+@checks('ContinualAdaptation')
+def check_adaptation(context: Context) -> None:
+    """Builds student, method and guard, checks the stream, and adapts to one image."""
+    model = _build(context)
+    loop = context.cfg.get('test_cfg')
+    if not isinstance(loop, Mapping) or not str(loop.get('type')).endswith(_LOOP):
+        context.findings.problem(
+            'test_cfg',
+            f'must be dict(type=`mmkd_ext.{_LOOP}`, domains=[...]), but is {loop!r}.',
+        )
+        return
+    _check_loop(context, loop)
+    if model is None:
+        return
+    trains = model.distiller.trains
+    if trains and not isinstance(loop.get('optim_wrapper'), Mapping):
+        context.findings.problem(
+            'test_cfg.optim_wrapper',
+            f'is missing, but `{type(model.distiller).__name__}` trains.',
+            "Give dict(optimizer=dict(type='Adam', lr=...)).",
+        )
+    if loop.get('reset') == 'guarded' and model.guard is None:
+        context.findings.problem(
+            'test_cfg.reset', "is 'guarded', but there is no guard.", 'Set model.guard.'
+        )
+    _adapt_once(context, model)
+
+
+def _build(context: Context) -> ContinualAdaptation | None:
+    """Builds the model; what is wrong with the segmentor is told on its own."""
+    config = context.cfg.model.to_dict()
+    checkpoint = config.pop('source_ckpt', None)
+    findings = context.findings
+    student = models.build(
+        config.get('architecture'), 'model.architecture', findings, trained=True
+    )
+    if student is None:
+        return None
+    models.initialize(student, 'model.architecture', findings)
+    facts = models.facts_of('student', student)
+    models.load_checkpoint(student, checkpoint, 'model.source_ckpt', facts, findings)
+    context.report.models.append(facts)
+    before = len(findings.problems)
+    with findings.collecting('model'):
+        from mmkd_ext.adaptation import ContinualAdaptation
+
+        arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+        model = ContinualAdaptation(**{**arguments, 'architecture': student})
+    return model if len(findings.problems) == before else None
+
+
+def _check_loop(context: Context, loop: Mapping[str, Any]) -> None:
+    """Checks domains, order, resets and optimizer."""
+    findings = context.findings
+    cls = find_type(loop['type'], LOOPS)
+    if cls is not None:
+        arguments = {k: v for k, v in loop.items() if k != 'type'}
+        findings.add(argument_problems(cls, arguments, 'test_cfg', complete=False))
+    template = context.cfg.get('test_dataloader')
+    evaluator = context.cfg.get('test_evaluator')
+    with findings.collecting('test_cfg'):
+        Reset.of(loop.get('reset', 'never'))
+    with findings.collecting('test_cfg.domains'):
+        domains = parse_domains(loop.get('domains'), template, evaluator)
+        names = [domain.name for domain in domains]
+        parse_streams(loop.get('streams'), names, 0, loop.get('order'))
+        for i, domain in enumerate(domains):
+            parts = {
+                'test_dataloader': domain.dataloader,
+                'test_evaluator': domain.evaluator,
+            }
+            renamed = {
+                'test_dataloader': f'test_cfg.domains[{i}].dataloader',
+                'test_evaluator': f'test_cfg.domains[{i}].evaluator',
+            }
+            _check_within(parts, renamed, findings)
+    _check_within(
+        {'optim_wrapper': loop.get('optim_wrapper')},
+        {'optim_wrapper': 'test_cfg.optim_wrapper'},
+        findings,
+    )
+
+
+def _check_within(
+    parts: dict[str, Any], renamed: Mapping[str, str], findings: Findings
+) -> None:
+    """Checks parts as if they stood at the top of a config."""
+    inner = Findings()
+    check_parts(Config(parts), inner)
+    for problem in inner.problems:
+        for name, path in renamed.items():
+            if problem.path.startswith(name):
+                where = path + problem.path[len(name) :]
+                findings.problem(where, problem.found, problem.hint)
+
+
+def _adapt_once(context: Context, model: ContinualAdaptation) -> None:
+    """Adapts to one image of noise, which finds what only shows when it runs."""
+    with context.findings.collecting('model.distiller'):
+        model.start()
+        batch = blank_batch(model.architecture)
+        size = batch['inputs'].shape[2:]
+        pixels = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
+        samples = without_truth(batch['data_samples'])
+        data = {'inputs': [pixels], 'data_samples': samples}
+        trained = list(model.distiller.trained().values())
+        wrapper = OptimWrapper(torch.optim.SGD(trained, lr=0.0)) if trained else None
+        result = model.adapt_step(data, wrapper, domain='noise')
+        values = {k: v for k, v in result.losses.items() if math.isfinite(v)}
+        total = sum(map(abs, values.values())) or 1.0
+        context.report.terms = [
+            TermFacts(name, value, abs(value) / total) for name, value in values.items()
+        ]
+        context.report.batch = (
+            f'one image of noise, {size[0]} x {size[1]}; '
+            f'{result.counts["forwards"]:.1f} forward and '
+            f'{result.counts["backwards"]:.1f} backward passes'
+        )
+        numbers = sum(parameter.numel() for parameter in trained)
+        whole = models.count_parameters(model.architecture)
+        context.findings.note(
+            'model.distiller', f'{numbers:,} of {whole:,} parameters are adapted.'
+        )

@@ -1,0 +1,1 @@
+"""Results of adaptation runs: recorded by the loop, read, compared and reported."""

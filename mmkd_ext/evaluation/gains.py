@@ -1,0 +1,60 @@
+"""What several seeds say together: mean, spread, and whether a gain is one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmkd_ext.evaluation.tables import spread
+
+__all__ = ['gain_text', 'summary', 'summary_text', 'verdict']
+
+
+def summary(values: Sequence[float]) -> dict[str, Any]:
+    """Returns mean, standard deviation (n - 1) and values, rounded, for a JSON file.
+
+    Args:
+        values: One a seed, at least one; the deviation of a single one is ``None``.
+
+    Examples:
+        >>> summary([1.0, 2.0, 3.0])
+        {'mean': 2.0, 'std': 1.0, 'values': [1.0, 2.0, 3.0]}
+    """
+    of = spread(values)
+    several = len(values) > 1
+    return {
+        'mean': round(of.mean, 2),
+        'std': round(of.std, 2) if several else None,
+        'values': [round(value, 2) for value in values],
+    }
+
+
+def verdict(gain: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
+    """Returns ``'gain'``, ``'loss'``, ``'none'``, or ``'unknown'`` with one seed.
+
+    A gain is called ``'none'`` unless it is larger than its spread, which is the larger
+    one of the deviation of the gains and that of the plain runs: three gains may lie
+    close to each other by chance, but a difference that another seed makes as well is
+    no gain.
+
+    Args:
+        gain: :func:`summary` of the differences, seed by seed.
+        plain: :func:`summary` of what the gain is over.
+    """
+    if gain['std'] is None:
+        return 'unknown'
+    if abs(gain['mean']) <= max(gain['std'], plain['std'] or 0.0):
+        return 'none'
+    return 'gain' if gain['mean'] > 0 else 'loss'
+
+
+def summary_text(of: Mapping[str, Any], *, sign: bool = False, digits: int = 2) -> str:
+    """Returns a :func:`summary` as tables show it."""
+    mean = format(of['mean'], f'{"+" if sign else ""}.{digits}f')
+    return mean if of['std'] is None else f'{mean} ± {of["std"]:.{digits}f}'
+
+
+def gain_text(gain: Mapping[str, Any]) -> str:
+    """Returns a gain with its ``verdict`` as tables show it."""
+    text = summary_text(gain, sign=True)
+    return f'none ({text})' if gain.get('verdict') == 'none' else text

@@ -1,0 +1,6 @@
+"""What is not a test here."""
+
+from __future__ import annotations
+
+# imported by name, also by subprocesses; a second import would register twice
+collect_ignore = ['adapt_toys.py', 'adapt_runs.py']

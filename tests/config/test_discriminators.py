@@ -1,0 +1,107 @@
+"""What the check says of links with a discriminator, and of its optimizer."""
+
+from __future__ import annotations
+
+import pytest
+
+from mmkd_ext.config.check import check_config
+
+CONSTRUCTOR = 'mmkd_ext.AdversarialOptimWrapperConstructor'
+LINK = {
+    'loss': {
+        'type': 'mmkd_ext.SKDSHolisticLoss',
+        'channels': 4,
+        'widths': (4,),
+        'attention': 1,
+        'loss_weight': 0.1,
+    },
+    'preds_S': {'of': 'student', 'at': 'head.conv_seg'},
+    'preds_T': {'of': 'teacher', 'at': 'head.conv_seg'},
+    'inputs': {'of': 'batch', 'at': 'inputs'},
+}
+SGD = {'type': 'OptimWrapper', 'optimizer': {'type': 'SGD', 'lr': 0.1}}
+
+
+@pytest.fixture
+def adversarial(distillation):
+    """A distillation with a discriminator, with keys changed by dotted name."""
+
+    def make(changes=None, constructor=CONSTRUCTOR):
+        wrapper = {**SGD, 'constructor': constructor} if constructor else SGD
+        cfg = {'model.distiller.links.loss_holistic': LINK, 'optim_wrapper': wrapper}
+        return distillation({**cfg, **(changes or {})})
+
+    return make
+
+
+def paths(found):
+    return [one.path for one in found]
+
+
+def test_a_discriminator_with_its_optimizer_is_fine(adversarial):
+    report = check_config(adversarial())
+    assert not report.findings.problems
+    # what it minimises is none of the student's, and nobody is warned of that
+    assert 'distill.loss_holistic_discriminator' not in paths(report.findings.warnings)
+    terms = {term.name: term for term in report.terms}
+    assert terms['distill.loss_holistic'].gradient > 0
+    assert terms['distill.loss_holistic_discriminator'].gradient == 0
+
+
+@pytest.mark.parametrize('constructor', [None, 'DefaultOptimWrapperConstructor'])
+def test_forgetting_its_optimizer_is_a_problem_that_says_what_to_write(
+    adversarial, constructor
+):
+    (problem,) = check_config(adversarial(constructor=constructor)).findings.problems
+    assert problem.path == 'optim_wrapper.constructor'
+    assert 'needs an optimizer of its own' in problem.found
+    assert f"constructor='{CONSTRUCTOR}'" in problem.hint
+
+
+def test_without_a_training_nothing_is_asked(distillation):
+    assert check_config(distillation({'model.distiller.links.loss_holistic': LINK})).ok
+
+
+def test_an_optimizer_for_no_discriminator_is_a_problem(distillation):
+    cfg = distillation({'optim_wrapper': {**SGD, 'constructor': CONSTRUCTOR}})
+    (problem,) = check_config(cfg).findings.problems
+    assert problem.path == 'optim_wrapper.constructor'
+    assert 'none has one' in problem.found
+
+
+@pytest.mark.parametrize(
+    ('optimizer', 'path'),
+    [({'type': 'Adm'}, 'type'), ({'type': 'Adam', 'beta': 1}, 'beta')],
+)
+def test_mistakes_in_its_optimizer_are_named(adversarial, optimizer, path):
+    cfg = adversarial({'optim_wrapper.discriminator': {'optimizer': optimizer}})
+    found = paths(check_config(cfg).findings.problems)
+    assert found == [f'optim_wrapper.discriminator.optimizer.{path}']
+
+
+def test_its_schedule_is_looked_at_as_any_other(adversarial):
+    schedule = {'type': 'mmkd_ext.DiscriminatorScheduler', 'by_epoch': False}
+    train = {'type': 'IterBasedTrainLoop', 'max_iters': 10}
+    late = {**schedule, 'scheduler': 'PolyLR', 'end': 20}
+    cfg = adversarial({'param_scheduler': [late], 'train_cfg': train})
+    report = check_config(cfg)
+    assert report.ok
+    assert 'param_scheduler[0].end' in paths(report.findings.warnings)
+    cfg = adversarial({'param_scheduler': [{**schedule, 'scheduler': 'PolyLRR'}]})
+    (problem,) = check_config(cfg).findings.problems
+    assert problem.path == 'param_scheduler[0].scheduler'
+    assert 'PolyLR' in problem.hint
+
+
+def test_another_number_of_classes_is_named(adversarial):
+    key = 'model.distiller.links.loss_holistic.loss.channels'
+    (problem,) = check_config(adversarial({key: 19})).findings.problems
+    assert problem.path == 'model.distiller.links.loss_holistic'
+    assert '`channels=4`' in str(problem)
+
+
+def test_a_forgotten_picture_is_named(adversarial):
+    key = 'model.distiller.links.loss_holistic.inputs'
+    (problem,) = check_config(adversarial({key: None})).findings.problems
+    assert problem.path.startswith('model.distiller.links.loss_holistic')
+    assert "inputs=dict(of='batch', at='inputs')" in str(problem)

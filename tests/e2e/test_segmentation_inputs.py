@@ -1,0 +1,429 @@
+"""Segmentors trained on strange batches, and KA's two stages by one command each."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper
+
+from mmkd_ext.algorithms.sources import build_model
+from mmkd_ext.datasets.streets import StreetSettings, make_streets
+from mmkd_ext.engine.hooks.finite import FiniteLossHook
+from mmkd_ext.errors import ConfigError, NonFiniteError
+from mmkd_ext.registry import MODELS
+
+pytestmark = pytest.mark.mmseg
+REPOSITORY = Path(__file__).parents[2]
+CLASSES = 5
+
+
+# ---- one model with every method ----------------------------------------------------
+
+
+def segmentor(width, head='FCNHead', strides=(1, 2, 2, 2), **more):
+    norm = dict(type='BN', requires_grad=True)
+    loss = dict(type='mmseg.CrossEntropyLoss')
+    common = dict(num_classes=CLASSES, norm_cfg=norm, align_corners=False)
+    return dict(
+        type='mmseg.EncoderDecoder',
+        data_preprocessor=dict(type='mmseg.SegDataPreProcessor', size=(64, 64)),
+        backbone=dict(
+            type='mmseg.ResNetV1c',
+            depth=18,
+            stem_channels=width,
+            base_channels=width,
+            strides=strides,
+            norm_cfg=norm,
+        ),
+        decode_head=dict(
+            type=f'mmseg.{head}',
+            in_channels=8 * width,
+            in_index=3,
+            channels=width,
+            loss_decode=loss,
+            **common,
+            **more,
+        ),
+        auxiliary_head=dict(
+            type='mmseg.FCNHead',
+            in_channels=4 * width,
+            in_index=2,
+            channels=width,
+            loss_decode=dict(loss, loss_weight=0.4),
+            **common,
+        ),
+        train_cfg={},
+        test_cfg=dict(mode='whole'),
+    )
+
+
+def link(loss, at, connector=None, code=None, samples=False, **settings):
+    taps = dict(preds_S=dict(of='student', at=at), preds_T=dict(of='teacher', at=at))
+    if at == 'backbone':
+        for tap in taps.values():
+            tap['item'] = [2, 3]
+    if connector:
+        taps['preds_S']['connector'] = connector
+    if code:
+        taps['preds_T']['connector'] = code
+    if samples:
+        taps['data_samples'] = dict(of='batch', at='data_samples')
+    return dict(loss=dict(type=f'mmkd_ext.{loss}', **settings), **taps)
+
+
+def every_method():
+    logits, feature, wide = 'decode_head.conv_seg', 'backbone.layer3', 'auxiliary_head'
+    project = dict(type='mmkd_ext.CIRKDProjection', in_channels=8, out_channels=16)
+    memory = dict(num_classes=CLASSES, channels=16, size=8, samples=4)
+    adapter = dict(
+        type='mmkd_ext.ConvAdapter',
+        in_channels=8,
+        out_channels=6,
+        kernel_size=3,
+        norm=True,
+        act=True,
+    )
+    code = dict(type='mmkd_ext.KAEncoder', channels=16, widths=(6,), strides=(2,))
+
+    def remembering(loss):
+        made = link(loss, feature, project)
+        made['loss'].update(memory)
+        made['data_samples'] = dict(of='batch', at='data_samples')
+        return made
+
+    return dict(
+        loss_kd=link('KDLoss', logits),
+        loss_cwd=link('CWDLoss', logits),
+        loss_cwd_feature=link('CWDLoss', feature),
+        loss_dist=link('DISTLoss', logits),
+        loss_dist_aux=link('DISTLoss', f'{wide}.conv_seg'),
+        loss_dkd=link('DKDPixelLoss', logits, samples=True),
+        loss_skds=link('SKDSPairwiseLoss', feature),
+        loss_ifvd=link('IFVDLoss', feature, samples=True, num_classes=CLASSES),
+        loss_cirkd=link('CIRKDMiniBatchLoss', feature, pool=1),
+        loss_pixels=remembering('CIRKDPixelMemoryLoss'),
+        loss_regions=remembering('CIRKDRegionMemoryLoss'),
+        loss_channels=link('CIRKDChannelLoss', feature, project),
+        loss_ka=link('KAAdaptLoss', feature, adapter, code),
+        loss_affinity=link('KAAffinityLoss', feature, adapter, code),
+        loss_mgd=link(
+            'MGDLoss',
+            feature,
+            dict(type='mmkd_ext.MGDConnector', channels=16, in_channels=8),
+        ),
+        loss_at=link('ATLoss', feature),
+        loss_fitnets=link('FitNetsLoss', feature),
+        loss_review=link(
+            'ReviewKDLoss',
+            'backbone',
+            dict(
+                type='mmkd_ext.ReviewKDFusion',
+                levels=2,
+                channels=(16, 32),
+                in_channels=(8, 16),
+                mid_channels=4,
+            ),
+        ),
+    )
+
+
+def build(links=None, **student):
+    torch.manual_seed(0)
+    return MODELS.build(
+        dict(
+            type='mmkd_ext.TeacherDistill',
+            architecture=segmentor(2, **student),
+            teacher=segmentor(4),
+            distiller=dict(
+                type='mmkd_ext.LinkDistiller', links=links or every_method()
+            ),
+        )
+    )
+
+
+def batch(truth, seed=0):
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    inputs = torch.randn(
+        len(truth), 3, *truth.shape[1:], generator=torch.Generator().manual_seed(seed)
+    )
+    samples = []
+    for one in truth:
+        shape = tuple(one.shape)
+        sample = SegDataSample(
+            metainfo=dict(img_shape=shape, ori_shape=shape, pad_shape=shape)
+        )
+        sample.gt_sem_seg = PixelData(data=one[None])
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def labels(count=2, height=64, width=64, highest=CLASSES):
+    drawn = torch.Generator().manual_seed(7)
+    return torch.randint(0, highest, (count, height, width), generator=drawn)
+
+
+def step(model, optimizer, data):
+    losses = model(**data, mode='loss')
+    total, log = model.parse_losses(losses)
+    optimizer.update_params(total)
+    return log
+
+
+BATCHES = {
+    'all pixels ignored': torch.full((2, 64, 64), 255),
+    'one of two images ignored': torch.stack([labels()[0], torch.full((64, 64), 255)]),
+    'a class absent': labels().where(labels() != 2, 1),
+    'one image': labels(1),
+    'a crop that does not divide': labels(2, 65, 95),
+    'a wide crop': labels(2, 32, 128),
+}
+
+
+@pytest.fixture(scope='module')
+def trained():
+    model = build()
+    model.train()
+    sgd = OptimWrapper(torch.optim.SGD(model.parameters(), 1e-3))
+    return model, sgd, step(model, sgd, batch(labels()))
+
+
+def test_every_method_is_at_work(trained):
+    _, _, log = trained
+    values = {k: v.item() for k, v in log.items() if k.startswith('distill.')}
+    assert set(values) == {f'distill.{name}' for name in every_method()}
+    assert all(value > 0 for value in values.values()), values
+
+
+@pytest.mark.parametrize('name', BATCHES)
+def test_two_steps_leave_every_number_finite(trained, name):
+    model, sgd, _ = trained
+    for seed in range(2):
+        log = step(model, sgd, batch(BATCHES[name], seed))
+        terms = {k: v for k, v in log.items() if 'loss' in k}
+        assert all(torch.as_tensor(v).isfinite() for v in terms.values()), terms
+    for key, value in model.state_dict().items():
+        assert value.float().isfinite().all(), key
+
+
+def test_models_of_other_strides_are_compared_at_the_teachers():
+    model = build(
+        strides=(1, 2, 1, 2),
+        links={k: v for k, v in every_method().items() if k != 'loss_review'},
+    )
+    sgd = OptimWrapper(torch.optim.SGD(model.parameters(), 1e-3))
+    log = step(model.train(), sgd, batch(labels()))
+    assert all(torch.as_tensor(v).isfinite() for k, v in log.items() if 'loss' in k)
+
+
+def test_a_picture_that_is_no_number_stops_the_run_and_names_the_terms(trained):
+    model, sgd, _ = trained
+    data = batch(labels())
+    data['inputs'][0] = float('nan')
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    hook = FiniteLossHook(action='stop')
+    hook.before_train(
+        SimpleNamespace(
+            model=model, iter=6, logger=logging.getLogger('x'), optim_wrapper=sgd
+        )
+    )
+    try:
+        with pytest.raises(
+            NonFiniteError,
+            match=r'Iteration 7: .*`distill.loss_cwd` is'
+            ' nan',
+        ):
+            step(model, sgd, data)
+    finally:
+        hook.after_train(None)
+        model.load_state_dict(before)
+
+
+def test_one_bad_picture_that_is_skipped_leaves_no_trace_in_memories(trained):
+    model, sgd, _ = trained
+    hub = SimpleNamespace(runtime_info={}, update_info=lambda *_: None)
+    runner = SimpleNamespace(
+        model=model,
+        iter=6,
+        logger=logging.getLogger('x'),
+        optim_wrapper=sgd,
+        message_hub=hub,
+    )
+    data = batch(labels())
+    data['inputs'][0] = float('nan')
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    hook = FiniteLossHook(action='skip')
+    hook.before_train(runner)
+    try:
+        hook.before_train_iter(runner, 0)
+        step(model, sgd, data)
+    finally:
+        hook.after_train(None)
+    changed = [
+        k for k, v in model.state_dict().items() if not torch.equal(v, before[k])
+    ]
+    assert changed == []
+
+
+def test_labels_beyond_the_classes_end_in_the_segmentors_own_loss(trained):
+    # the check of the config compares the classes of data and heads before
+    model, sgd, _ = trained
+    with pytest.raises((IndexError, ConfigError), match=r'200|out of bounds'):
+        step(model, sgd, batch(torch.full((2, 64, 64), 200)))
+
+
+def test_logits_of_other_classes_are_refused_with_both_numbers():
+    student = segmentor(2)
+    student['decode_head']['num_classes'] = 11
+    with pytest.raises(ConfigError, match='differ in classes') as error:
+        MODELS.build(
+            dict(
+                type='mmkd_ext.TeacherDistill',
+                architecture=student,
+                teacher=segmentor(4),
+                distiller=dict(
+                    type='mmkd_ext.LinkDistiller',
+                    links=dict(loss_cwd=link('CWDLoss', 'decode_head.conv_seg')),
+                ),
+            )
+        )
+    assert '(1, 11, ' in str(error.value)
+    assert f'(1, {CLASSES}, ' in str(error.value)
+
+
+# ---- KA: two configs, one command each ----------------------------------------------
+
+CONFIG = """
+_base_ = [{task!r}, {pair!r}]
+feature = dict(type='ModuleInputs', source='decode_head.dropout')
+code = dict(channels=32, widths=(8, 4), strides=(2, 2), teacher='streets')
+model = dict(
+    architecture=dict(data_preprocessor=dict(size=(64, 64))),
+    teacher_ckpt='teacher.pth',
+    {model})
+train_dataloader = dict(batch_size=2)
+train_pipeline = _base_.train_pipeline
+train_pipeline[3]['crop_size'] = (64, 64)
+train_dataloader['dataset'] = dict(data_root={root!r}, pipeline=train_pipeline)
+train_cfg = dict(max_iters={length})
+val_cfg = val_dataloader = val_evaluator = None
+test_cfg = test_dataloader = test_evaluator = None
+param_scheduler = []
+log_level = 'WARNING'
+default_hooks = dict(checkpoint=dict(interval=2))
+"""
+STAGE_ONE = """student_trainable=False, calculate_student_loss=False,
+    distiller=dict(type='mmkd_ext.LinkDistiller', links=dict(loss_ka=dict(
+        loss=dict(type='mmkd_ext.KAReconstructionLoss', alpha=1e-7, **code),
+        preds_S=dict(of='teacher', item=0, at=feature),
+        preds_T=dict(of='teacher', item=0, at=feature))))"""
+STAGE_TWO = """distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        connectors=dict(encoder=dict(
+            type='mmkd_ext.KAEncoder', stage_one='ka-autoencoder.py', **code)),
+        links={
+            f'loss_{name}': dict(
+                loss=dict(type=f'mmkd_ext.KA{kind}Loss', **norms),
+                preds_S=dict(of='student', item=0, at=feature, connector=dict(
+                    type='mmkd_ext.ConvAdapter', in_channels=8, out_channels=4,
+                    kernel_size=3, norm=True, act=True)),
+                preds_T=dict(of='teacher', item=0, at=feature, connector='encoder'))
+            for name, kind, norms in [
+                ('adapt', 'Adapt', dict(p=2.0, q=1.0)), ('affinity', 'Affinity', {})]})
+"""
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+    """A folder with streets, a teacher's weights, and the two configs."""
+    root = tmp_path_factory.mktemp('ka')
+    settings = StreetSettings(
+        height=64, train=4, val=1, drives=0, val_drives=0, frames=1
+    )
+    streets = str(make_streets(root / 'streets', settings, workers=1).root)
+    pair = REPOSITORY / 'configs/_base_/pairs/mmseg/fpn-r18-w32_fpn-r18-w8.py'
+    task = REPOSITORY / 'configs/_base_/tasks/streets_demo.py'
+    torch.manual_seed(3)
+    config = dict(Config.fromfile(pair).model.teacher, _scope_='mmseg')
+    teacher = build_model(config, 'teacher')
+    torch.save({'state_dict': teacher.state_dict()}, root / 'teacher.pth')
+    for name, model, length in [('ka-autoencoder', STAGE_ONE, 4), ('ka', STAGE_TWO, 2)]:
+        (root / f'{name}.py').write_text(
+            CONFIG.format(
+                task=str(task), pair=str(pair), model=model, root=streets, length=length
+            )
+        )
+    return root
+
+
+@pytest.fixture
+def train(place, monkeypatch):
+    """`python tools/train.py CONFIG`, in that folder; returns the exit code."""
+    monkeypatch.chdir(place)
+    # configs are dumped without yapf, which takes longer than the training
+    monkeypatch.setattr(
+        Config, 'pretty_text', property(lambda config: repr(config._cfg_dict))
+    )
+    spec = importlib.util.spec_from_file_location(
+        'train_tool', REPOSITORY / 'tools' / 'train.py'
+    )
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    return lambda *arguments: tool.main(list(arguments))
+
+
+def weights(path):
+    return torch.load(path, weights_only=True)['state_dict']
+
+
+def test_stage_two_says_which_command_comes_first(train, capsys):
+    assert train('ka.py', '--work-dir', 'nowhere')
+    said = capsys.readouterr()
+    said = said.out + said.err
+    assert "'work_dirs/ka-autoencoder/last_checkpoint' is missing" in said
+    assert (
+        'Train the auto-encoder first: `python tools/train.py ka-autoencoder.py`'
+        in said
+    )
+
+
+@pytest.fixture(scope='module')
+def stage_one(place):
+    return place / 'work_dirs' / 'ka-autoencoder'
+
+
+def test_one_command_each(train, place, stage_one):
+    assert not train('ka-autoencoder.py')
+    first = weights(stage_one / 'iter_4.pth')
+    assert first['distiller.distill_losses.loss_ka.autoencoder.teacher_mark'].any()
+    assert not train('ka.py')
+    second = weights(place / 'work_dirs' / 'ka' / 'iter_2.pth')
+    part = 'distiller.distill_losses.loss_ka.autoencoder.encoder.'
+    encoder = {k[len(part) :]: v for k, v in first.items() if k.startswith(part)}
+    assert encoder
+    for key, value in encoder.items():
+        assert torch.equal(second[f'distiller.connectors.encoder.encoder.{key}'], value)
+    plain = weights(place / 'work_dirs' / 'ka' / 'iter_2_student.pth')
+    assert not any('distiller' in key for key in plain)
+
+
+def test_stage_two_refuses_another_teacher_of_the_same_name(
+    train, place, stage_one, capsys
+):
+    assert (stage_one / 'last_checkpoint').is_file(), 'stage one did not run'
+    other = weights(place / 'teacher.pth')
+    key = 'decode_head.conv_seg.weight'
+    torch.save({'state_dict': other | {key: other[key] + 1}}, place / 'other.pth')
+    # no weights of the tapped Dropout itself: those of the head around it count
+    assert train(
+        'ka.py', '--work-dir', 'other', '--cfg-options', 'model.teacher_ckpt=other.pth'
+    )
+    said = capsys.readouterr()
+    assert 'but of other weights' in said.out + said.err

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from made_results import make_results, write_results
+
+from mmkd_ext.errors import DataError
+from mmkd_ext.evaluation.adaptation.results import read_results
+
+
+def cell(round_, domain, miou, images=100, **figures):
+    return {'round': round_, 'domain': domain, 'mIoU': miou, 'images': images,
+            **figures}
+
+
+def content(cells, rounds=2, **more):
+    return {
+        'schema': 1,
+        'settings': {'method': 'mmkd_ext.TentDistiller', 'order': ['fog', 'night'],
+                     'rounds': rounds, 'seed': 0,
+                     'optimizer': {'optimizer': {'type': 'SGD', 'lr': 0.01}}},
+        'classes': ['road', 'car'], 'cells': cells, **more,
+    }
+
+
+FULL = [
+    cell(1, 'fog', 60.0, 100, updates=90, skipped=10, forwards=2.0,
+         images_per_second=10.0, peak_memory_mb=500, IoU={'road': 80.0, 'car': 40.0}),
+    cell(1, 'night', 30.0, 300, updates=300, skipped=0, forwards=6.0,
+         images_per_second=5.0, peak_memory_mb=700, IoU={'road': 30.0, 'car': None}),
+    cell(2, 'fog', 62.0, 100, IoU={'road': 84.0, 'car': 40.0}),
+    cell(2, 'night', 24.0, 300, IoU={'road': 24.0, 'car': None}),
+]
+
+
+@pytest.fixture
+def read(tmp_path):
+    return lambda value: read_results(write_results(tmp_path, value))
+
+
+def test_summary_figures_by_hand(read):
+    run = read(content(FULL, source_eval=[
+        {'round': 0, 'mIoU': 75.0}, {'round': 1, 'mIoU': 74.0},
+        {'round': 2, 'mIoU': 72.5}]))
+    assert run.method == 'Tent'
+    assert run.learning_rate == 0.01
+    assert run.mean == 44.0  # (60 + 30 + 62 + 24) / 4
+    assert [run.round_mean(r) for r in (1, 2)] == [45.0, 43.0]
+    assert run.domain_mean('night') == 27.0
+    assert (run.worst.round, run.worst.domain) == (2, 'night')
+    assert run.drift == -2.0
+    assert run.forgetting == -2.5
+    assert run.missing == []
+
+
+def test_counts_are_summed_and_figures_of_an_image_are_weighed_by_images(read):
+    run = read(content(FULL))
+    assert run.total('updates') == 390
+    assert run.total('skipped', 1) == 10
+    assert run.total('updates', 2) is None  # not measured there
+    assert run.per_image('forwards') == 5.0  # (2 * 100 + 6 * 300) / 400
+    # 100 images at 10/s are 10 s, 300 at 5/s are 60 s
+    assert run.images_per_second() == pytest.approx(400 / 70)
+    assert run.peak('peak_memory_mb') == 700
+
+
+def test_a_class_that_does_not_occur_is_in_no_mean(read):
+    run = read(content(FULL))
+    assert run.iou('car', run.places) == 40.0
+    assert run.iou('car', [(1, 'night')]) is None
+    assert run.iou('road', run.places) == 54.5
+
+
+def test_an_interrupted_run_has_missing_cells_that_are_never_zero(read):
+    run = read(content(FULL[:3], rounds=3))
+    assert run.missing == [(2, 'night'), (3, 'fog'), (3, 'night')]
+    assert run.miou(2, 'night') is None
+    assert run.round_mean(2) is None
+    assert run.mean == pytest.approx((60 + 30 + 62) / 3)
+    assert run.worst['mIoU'] == 30.0
+    assert run.drift is None  # only the first round is whole
+    assert run.forgetting is None
+
+
+def test_a_run_without_a_cell_yet_can_be_read(read):
+    run = read(content([]))
+    assert run.mean is None
+    assert run.worst is None
+    assert len(run.missing) == 4
+
+
+def test_a_cell_without_a_finite_miou_is_no_value(read):
+    run = read(content([cell(1, 'fog', float('nan')), cell(1, 'night', 30.0)], 1))
+    assert run.miou(1, 'fog') is None
+    assert run.mean == 30.0
+    assert run.round_mean(1) is None
+    assert run.missing == []
+
+
+def test_a_work_directory_stands_for_its_result_file(tmp_path):
+    write_results(tmp_path, make_results())
+    assert read_results(tmp_path).method == 'DoSe'
+
+
+@pytest.mark.parametrize(('change', 'message'), [
+    ({'schema': 2}, 'has schema 2, this version reads 1'),
+    ({'schema': None, 'settings': {}}, 'has schema None'),
+    ({'settings': None}, '`settings` of .* is missing'),
+    ({'cells': {}}, '`cells` of .* must be a list, but is dict'),
+    ({'cells': [3]}, r'`cells\[0\]` of .* must be a dict, but is 3'),
+    ({'cells': [{'round': 1}]}, r'`cells\[0\]` .* `domain`, but has 1 and None'),
+    ({'cells': [cell(0, 'fog', 1.0)]}, 'from 1 on'),
+    ({'cells': [cell(1, 'fog', 160.0)]}, 'in percent, 0 to 100, but is 160.0'),
+    ({'cells': [cell(1, 'fog', 1.0)] * 2}, r'`cells\[1\]` .* repeats round 1, `fog`'),
+    ({'prototypes': {'names': ['a', 'b'], 'distances': [[0]]}}, '`prototypes`'),
+    ({'prototypes': {'names': ['a'], 'distances': [['x']]}}, '`prototypes`'),
+])
+def test_damage_is_named(read, change, message):
+    with pytest.raises(DataError, match=message):
+        read({**content([]), **change})
+
+
+def test_what_is_no_result_file_is_told(tmp_path):
+    with pytest.raises(DataError, match='No result file'):
+        read_results(tmp_path / 'results.json')
+    path = write_results(tmp_path, make_results())
+    path.write_text(path.read_text()[:1000])
+    with pytest.raises(DataError, match=r'is not JSON.*--resume'):
+        read_results(path)
+    path.write_bytes(b'\xff\xfe\x00')
+    with pytest.raises(DataError, match='is not JSON'):
+        read_results(path)
+    path.write_text(json.dumps({'mIoU': 3}))
+    with pytest.raises(DataError, match='has no `schema`'):
+        read_results(path)

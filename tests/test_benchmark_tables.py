@@ -1,0 +1,116 @@
+"""Tables of time and memory say what was measured, and on what machine."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def load(path):
+    """Imports a file that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+load(ROOT / 'tools' / 'method_table.py')  # which `expand` imports
+expand = load(ROOT / 'docs' / 'expand.py')
+
+MACHINE = dict(commit='abc', versions=dict(torch='2.1'), processor='x86', threads=1)
+RATIO = dict(median=1.034, q1=1.0, q3=1.1)
+METHODS = dict(
+    environment=MACHINE,
+    results=[
+        dict(
+            method='fgd',
+            family='retinanet',
+            input=[2, 3, 8, 8],
+            to_floor=RATIO,
+            to_student=dict(median=1.5),
+            own_parameters=1234,
+            peak_mib=dict(step=20.4, student=10.2),
+        )
+    ],
+)
+RELATIONS = dict(
+    environment=MACHINE,
+    results=[
+        dict(
+            loss='CIRKD mini-batch, 16 MB',
+            shape=[1, 128, 64, 128],
+            time=dict(mmkd_ext=dict(median_ms=10.0), dense=dict(median_ms=20.0)),
+            time_ratio=dict(median=0.5),
+            peak_mib=dict(mmkd_ext=30.0, dense=1000.0),
+        )
+    ],
+    limits=[
+        dict(
+            shape=[1, 128, 64, 128],
+            max_memory=16,
+            peak_mib=30.2,
+            features_mib=4.0,
+            matrix_mib=256.0,
+        )
+    ],
+)
+
+
+def text_of(content, folder):
+    (folder / 'x.json').write_text(json.dumps(content))
+    return expand.benchmarks_text(folder)
+
+
+@pytest.mark.parametrize(
+    ('task', 'what', 'roi'),
+    [
+        (None, 'detection', True),
+        ('mmdet', 'detection', True),
+        ('mmseg', 'segmentation', False),
+    ],
+)
+def test_steps_of_methods_say_of_which_package_they_are(tmp_path, task, what, roi):
+    content = METHODS if task is None else {**METHODS, 'task': task}
+    text = text_of(content, tmp_path)
+    assert f'## What each {what} method adds to a step' in text
+    assert ('RoI' in text) is roi
+    assert '| fgd | retinanet | 1.034 | 1.50 | 1,234 | 20 | 10 |' in text
+
+
+def test_parts_are_shown_where_they_were_measured(tmp_path):
+    content = copy.deepcopy(METHODS)
+    content['results'][0]['parts_to_floor'] = dict(median=1.021)
+    text = text_of(content, tmp_path)
+    assert '| fgd | retinanet | 1.034 | 1.021 | 1.50 | 1,234 | 20 | 10 |' in text
+    assert 'The parts are student' in text
+
+
+def test_relations_show_that_memory_follows_the_setting(tmp_path):
+    text = text_of(RELATIONS, tmp_path)
+    assert '## Relations between the pixels of a batch, beside whole matrices' in text
+    assert '| 1 x 128 x 64 x 128 | 16 | 30 | 4 | 256 |' in text
+
+
+@pytest.mark.parametrize(('busy', 'said'), [(None, False), (0.4, False), (6.5, True)])
+def test_a_shared_machine_is_said(tmp_path, busy, said):
+    content = copy.deepcopy(RELATIONS)
+    if busy is not None:
+        content['environment']['load_per_core'] = busy
+    assert ('a shared machine (load 6.5 a core)' in text_of(content, tmp_path)) is said
+
+
+@pytest.mark.parametrize(
+    'path',
+    sorted((ROOT / 'benchmarks' / 'results').glob('*.json')),
+    ids=lambda path: path.stem,
+)
+def test_every_committed_result_becomes_a_table(path):
+    assert 'See `benchmarks' not in expand._result_text(path)
