@@ -2,7 +2,7 @@
 
 The dense form makes the whole matrices of a pair of images as the paper writes them,
 and lets autograd keep what it needs. It goes backward after each pair, so that it holds
-one pair and not all of them; of all, 64 x 128 pixels and 4 images would take 20 GB.
+one pair and not all of them: each keeps two matrices, of 256 MiB at 64 x 128 pixels.
 
 python benchmarks/bench_relations.py [--rounds 5]
 """

@@ -253,12 +253,10 @@ def _check_loss(model: TeacherDistill, link: Any, loss: Tensor) -> None:
         raise ValueError(f'`{link.name}` is {float(loss)}')
     asks_student = any(tap.of == STUDENT for _, tap in link.all_taps())
     learner = model.student if asks_student else model.distiller
-    grads = torch.autograd.grad(
-        loss,
-        [p for p in learner.parameters() if p.requires_grad],
-        retain_graph=True,
-        allow_unused=True,
-    )
+    learns = [p for p in learner.parameters() if p.requires_grad]
+    grads: Sequence[Tensor | None] = ()
+    if learns and loss.requires_grad:
+        grads = torch.autograd.grad(loss, learns, retain_graph=True, allow_unused=True)
     if not any(grad is not None and grad.any() for grad in grads):
         who = 'student' if asks_student else "method's own part"
         raise ValueError(f'`{link.name}` gives the {who} no gradient')

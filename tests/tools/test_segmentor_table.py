@@ -130,7 +130,7 @@ def test_a_student_is_tapped_as_it_is_in_training(tool):
     assert 'student.decode.loss_bd' in losses
 
 
-def test_nobody_learns_where_both_sides_are_the_teachers(tool):
+def test_a_link_from_which_nobody_learns_does_not_work(tool):
     family = tool.FAMILIES['PSPNet']
     tap = dict(of='teacher', at='decode_head.conv_seg')
     link = dict(loss=dict(type='mmkd_ext.KDLoss'), preds_S=tap, preds_T=tap)

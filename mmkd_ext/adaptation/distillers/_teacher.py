@@ -1,0 +1,93 @@
+"""The base of methods in which a moving average of the student answers."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from mmkd_ext.adaptation.distillers._base import AdaptDistiller
+from mmkd_ext.adaptation.ema import EMATeacher
+from mmkd_ext.adaptation.views import mean_probabilities
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from mmkd_ext.adaptation.batch import Batch
+    from mmkd_ext.adaptation.randomness import SeededGenerator
+
+__all__ = ['TeacherDistiller', 'log_probabilities']
+
+
+class TeacherDistiller(AdaptDistiller):
+    """Lets a teacher answer, which follows the student after each update.
+
+    What is reported are the teacher's logits of the image, or the logarithm of the mean
+    of its probabilities over several views; methods override `teach`.
+
+    Args:
+        decay: What the teacher keeps of itself in an update.
+        buffers: What becomes of its running statistics, see `EMATeacher`.
+        **common: See `AdaptDistiller`.
+    """
+
+    def __init__(self, decay: float, buffers: str, **common: Any) -> None:
+        super().__init__(**common)
+        self.decay, self.buffers_are = decay, buffers
+
+    def prepare(self, student: nn.Module, source: nn.Module) -> None:
+        """Makes the teacher, a copy of the student."""
+        super().prepare(student, source)
+        self.teacher = EMATeacher(student, decay=self.decay, buffers=self.buffers_are)
+
+    def reset(self) -> None:
+        """Makes the teacher the source."""
+        self.teacher.reset(self.source)
+
+    @property
+    def answering(self) -> nn.Module:
+        """The teacher."""
+        return self.teacher.module
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Returns the teacher's scores ``(n k h w)``, changing nothing."""
+        # random views are drawn, but the stream does not notice
+        return self.teach(inputs, copy.deepcopy(self.view_generator))
+
+    def answer(self, batch: Batch) -> Tensor:
+        """Returns the teacher's scores for a batch of the stream."""
+        return self.teach(batch.inputs, self.view_generator)
+
+    def teach(self, inputs: Tensor, generator: SeededGenerator) -> Tensor:
+        """Returns the teacher's scores ``(n k h w)``; random views use `generator`."""
+        if all(view.is_identity for view in self.views):
+            return self.run(self.answering, inputs)
+
+        def ask(view: Tensor) -> Tensor:
+            return self.run(self.answering, view)
+
+        mean = mean_probabilities(ask, inputs, self.views, generator)
+        return log_probabilities(mean)
+
+    def reported(self, batch: Batch) -> Tensor:
+        """Returns the reported scores, which ``adapt_then_predict`` has not made yet."""
+        if batch.scores is None:
+            with torch.no_grad():
+                batch.scores = self.answer(batch)
+        return batch.scores
+
+    def after_update(self, batch: Batch) -> None:
+        """Lets the teacher follow."""
+        del batch
+        self.teacher.update(self.student)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns its settings for the result file."""
+        own = {'decay': self.decay, 'buffers': self.buffers_are}
+        return {**super().describe(), **own}
+
+
+def log_probabilities(probabilities: Tensor) -> Tensor:
+    """Returns logarithms: their resized maximum is that of logits of one view."""
+    return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()

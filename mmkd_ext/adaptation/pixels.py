@@ -1,0 +1,70 @@
+"""Normalised images as bytes and back, and small pictures of them for a report."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+__all__ = ['as_bytes', 'as_inputs', 'thumbnail']
+
+
+def as_bytes(inputs: Tensor, preprocessor: nn.Module) -> Tensor:
+    """Returns normalised images as bytes, of the same shape, on the CPU.
+
+    Exact for images that were bytes before they were normalised; all else is rounded.
+
+    Args:
+        inputs: Images as the network takes them, channels first.
+        preprocessor: The segmentor's, whose mean and deviation they were given.
+    """
+    mean, std = _scale(inputs, preprocessor)
+    return (inputs * std + mean).round().clamp(0, 255).to(torch.uint8).cpu()
+
+
+def as_inputs(image: Tensor, preprocessor: nn.Module, like: Tensor) -> Tensor:
+    """Returns an image of bytes as the network takes it, by the same operations.
+
+    Args:
+        image: What `as_bytes` returned.
+        preprocessor: As there.
+        like: Gives device and type.
+    """
+    values = image.to(like.device, torch.float32)
+    mean, std = _scale(values, preprocessor)
+    return ((values - mean) / std).to(like.dtype)
+
+
+def thumbnail(image: Tensor, preprocessor: nn.Module, width: int = 96) -> str:
+    """Returns a small PNG as a data URI.
+
+    Args:
+        image: Bytes ``(c h w)`` in the order of channels that the network takes.
+        preprocessor: Tells whether it turned the channels round.
+        width: In pixels; the image is not enlarged.
+    """
+    if image.size(0) == 1:
+        image = image.expand(3, -1, -1)
+    elif getattr(preprocessor, 'channel_conversion', False):
+        # back to blue, green, red: how images are read, and written
+        image = image.flip(0)
+    picture: Any = image[:3].permute(1, 2, 0).contiguous().numpy()
+    height, full = picture.shape[:2]
+    if full > width:
+        size = (width, max(1, round(height * width / full)))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode('.png', picture)
+    return 'data:image/png;base64,' + base64.b64encode(data.tobytes()).decode()
+
+
+def _scale(like: Tensor, preprocessor: nn.Module) -> tuple[Tensor, Tensor]:
+    mean = getattr(preprocessor, 'mean', None)
+    std = getattr(preprocessor, 'std', None)
+    if mean is None or std is None:
+        return like.new_zeros(()), like.new_ones(())
+    return mean.to(like), std.to(like)
