@@ -11,9 +11,9 @@ Status: unrun
 
 _base_ = './base_segformer-w32_segformer-w8.py'
 logits = 'decode_head.conv_seg'
-feature = dict(type='ModuleInputs', source='decode_head.dropout')
-projected = dict(of='student', at=feature, connector='projection')
-taught = dict(of='teacher', at=feature)
+feature = dict(at=dict(type='ModuleInputs', source='decode_head.dropout'), item=0)
+projected = dict(of='student', **feature, connector='projection')
+taught = dict(of='teacher', **feature)
 memory = dict(num_classes=11, channels=128, tau=0.1, loss_weight=0.1)
 model = dict(
     distiller=dict(
@@ -31,8 +31,8 @@ model = dict(
             ),
             loss_batch=dict(
                 loss=dict(type='mmkd_ext.CIRKDMiniBatchLoss', tau=0.1, pool=2),
-                preds_S=dict(of='student', at=feature),
-                preds_T=dict(of='teacher', at=feature),
+                preds_S=dict(of='student', **feature),
+                preds_T=dict(of='teacher', **feature),
             ),
             loss_pixel=dict(
                 loss=dict(type='mmkd_ext.CIRKDPixelMemoryLoss', size=500, **memory),

@@ -10,7 +10,7 @@ Status: unrun
 
 _base_ = './base_fpn-r18-w32_fpn-r18-w8.py'
 logits = 'decode_head.conv_seg'
-feature = dict(type='ModuleInputs', source='decode_head.dropout')
+feature = dict(at=dict(type='ModuleInputs', source='decode_head.dropout'), item=0)
 model = dict(
     distiller=dict(
         type='mmkd_ext.LinkDistiller',
@@ -22,8 +22,8 @@ model = dict(
             ),
             loss_ifvd=dict(
                 loss=dict(type='mmkd_ext.IFVDLoss', num_classes=11, loss_weight=200.0),
-                preds_S=dict(of='student', at=feature),
-                preds_T=dict(of='teacher', at=feature),
+                preds_S=dict(of='student', **feature),
+                preds_T=dict(of='teacher', **feature),
                 data_samples=dict(of='batch', at='data_samples'),
             ),
         ),

@@ -9,7 +9,7 @@ Status: unrun
 """
 
 _base_ = './base_fpn-r18-w32_fpn-r18-w8.py'
-feature = dict(type='ModuleInputs', source='decode_head.dropout')
+feature = dict(at=dict(type='ModuleInputs', source='decode_head.dropout'), item=0)
 adapter = dict(
     type='mmkd_ext.ConvAdapter',
     in_channels=8,
@@ -34,13 +34,13 @@ model = dict(
         links=dict(
             loss_adapt=dict(
                 loss=dict(type='mmkd_ext.KAAdaptLoss', p=1.0, q=2.0, loss_weight=50.0),
-                preds_S=dict(of='student', at=feature, connector=adapter),
-                preds_T=dict(of='teacher', at=feature, connector='encoder'),
+                preds_S=dict(of='student', **feature, connector=adapter),
+                preds_T=dict(of='teacher', **feature, connector='encoder'),
             ),
             loss_affinity=dict(
                 loss=dict(type='mmkd_ext.KAAffinityLoss', loss_weight=1.0),
-                preds_S=dict(of='student', at=feature, connector=adapter),
-                preds_T=dict(of='teacher', at=feature, connector='encoder'),
+                preds_S=dict(of='student', **feature, connector=adapter),
+                preds_T=dict(of='teacher', **feature, connector='encoder'),
             ),
         ),
     )

@@ -8,7 +8,7 @@ Status: unrun
 """
 
 _base_ = './base_segformer-w32_segformer-w8.py'
-feature = dict(type='ModuleInputs', source='decode_head.dropout')
+feature = dict(at=dict(type='ModuleInputs', source='decode_head.dropout'), item=0)
 model = dict(
     distiller=dict(
         type='mmkd_ext.LinkDistiller',
@@ -17,12 +17,15 @@ model = dict(
                 loss=dict(type='mmkd_ext.MGDLoss', loss_weight=2e-5),
                 preds_S=dict(
                     of='student',
-                    at=feature,
+                    **feature,
                     connector=dict(
-                        type='mmkd_ext.MGDConnector', channels=128, mask_ratio=0.75
+                        type='mmkd_ext.MGDConnector',
+                        in_channels=32,
+                        channels=128,
+                        mask_ratio=0.75,
                     ),
                 ),
-                preds_T=dict(of='teacher', at=feature),
+                preds_T=dict(of='teacher', **feature),
             ),
         ),
     )

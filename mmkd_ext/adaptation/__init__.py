@@ -7,9 +7,18 @@ from mmkd_ext.adaptation.batch import Batch, Skip, StepResult, Update
 from mmkd_ext.adaptation.distillers import (
     AdaptDistiller,
     BNStatsDistiller,
+    CoTTADistiller,
+    DIGADistiller,
+    DoSeDistiller,
+    EATADistiller,
+    EMATeacherDistiller,
+    RoTTADistiller,
+    SARDistiller,
     SourceDistiller,
     TentDistiller,
 )
+from mmkd_ext.adaptation.filters import EntropyFilter, RedundancyFilter
+from mmkd_ext.adaptation.guard import CollapseGuard
 from mmkd_ext.adaptation.watch import AdaptGuard, Verdict
 
 __all__ = [
@@ -17,7 +26,17 @@ __all__ = [
     'AdaptGuard',
     'BNStatsDistiller',
     'Batch',
+    'CoTTADistiller',
+    'CollapseGuard',
     'ContinualAdaptation',
+    'DIGADistiller',
+    'DoSeDistiller',
+    'EATADistiller',
+    'EMATeacherDistiller',
+    'EntropyFilter',
+    'RedundancyFilter',
+    'RoTTADistiller',
+    'SARDistiller',
     'Skip',
     'SourceDistiller',
     'StepResult',

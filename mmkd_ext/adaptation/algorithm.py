@@ -119,7 +119,7 @@ class ContinualAdaptation(BaseModel):
         Random generators go on, and the optimizer is whose it is: the caller's.
         """
         self.source.give(self.architecture)
-        self.distiller.reset()
+        self.distiller.forget()
         if self.guard is not None:
             self.guard.reset()
         self._remembered = None
@@ -244,7 +244,8 @@ class ContinualAdaptation(BaseModel):
         theirs = None
         with torch.no_grad():
             if self.guard.needs_source:
-                theirs = self.distiller.run(self.source.module, batch.inputs)
+                inputs = self.guard.source_inputs(batch.inputs)
+                theirs = self.distiller.run(self.source.module, inputs)
             verdict = self.guard.watch(batch, batch.scores, theirs)
         if verdict.action == 'roll_back':
             self._roll_back(optim_wrapper)
@@ -279,7 +280,7 @@ class ContinualAdaptation(BaseModel):
     def _reset_weights(self, optim_wrapper: OptimWrapper | None) -> None:
         """Resets all but the guard, which goes on counting its cool-down."""
         self.source.give(self.architecture)
-        self.distiller.reset()
+        self.distiller.forget()
         self._remembered = None
         forget_optimizer(optim_wrapper)
 

@@ -23,6 +23,7 @@ __all__ = [
     'Statistics',
     'StreamNorm',
     'batch_norms',
+    'learning',
     'moments',
     'require_batch_norm',
     'use_stream_norms',

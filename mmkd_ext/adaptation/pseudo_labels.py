@@ -8,8 +8,16 @@ from torch import Tensor
 
 from mmkd_ext.errors import check_shapes
 
-__all__ = ['IGNORE', 'entropy', 'hard_labels', 'soft_cross_entropy', 'weighted_mean']
+__all__ = [
+    'IGNORE',
+    'entropy',
+    'hard_cross_entropy',
+    'hard_labels',
+    'soft_cross_entropy',
+    'weighted_mean',
+]
 
+#: Label of pixels that count for nothing.
 IGNORE = 255
 
 

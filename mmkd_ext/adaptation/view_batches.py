@@ -1,4 +1,4 @@
-"""The views of an image as batches: those of one size go through the network together."""
+"""The views of an image as batches: one for each size."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mmkd_ext.adaptation.views import View
 
@@ -53,17 +53,15 @@ def each_view(
     batches: Sequence[ViewBatch],
     run: Callable[[Tensor], Tensor],
     size: Sequence[int],
-) -> list[tuple[View, Tensor]]:
-    """Returns each view with its scores ``(n k h w)``, brought back to the image.
+) -> Iterator[tuple[View, Tensor]]:
+    """Yields each view with its scores ``(n k h w)``, brought back to the image.
 
     Args:
         batches: What `view_batches` returned.
         run: Gives scores ``(v*n k h w)`` of images ``(v*n c h w)``.
         size: Height and width of the image.
     """
-    found = []
     for batch in batches:
         parts = run(batch.inputs).chunk(len(batch.views))
         for view, part in zip(batch.views, parts):
-            found.append((view, view.undo(part, size)))
-    return found
+            yield view, view.undo(part, size)

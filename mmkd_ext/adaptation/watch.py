@@ -53,8 +53,13 @@ class AdaptGuard(BaseModule):
     guarded as if it had never stopped.
     """
 
-    #: Whether `watch` wants the source model's prediction: one more forward pass.
+    #: Whether the next `watch` wants the source model's prediction: one more forward
+    #: pass. A guard may change it from image to image.
     needs_source = False
+
+    def source_inputs(self, inputs: Tensor) -> Tensor:
+        """Returns the images as the source is to see them, possibly smaller."""
+        return inputs
 
     @abstractmethod
     def watch(
@@ -65,7 +70,8 @@ class AdaptGuard(BaseModule):
         Args:
             batch: The images.
             scores: The prediction ``(n k h w)``, without gradients.
-            source_scores: The source model's logits, if `needs_source`.
+            source_scores: The source model's logits for `source_inputs`, if
+                `needs_source`.
         """
 
     @abstractmethod

@@ -77,7 +77,7 @@ def test_a_killed_stream_is_resumed_bit_for_bit(place, tmp_path):
         command, cwd=tmp_path, env=runs.environment(), capture_output=True, check=False
     )
     assert done.returncode == -9, done.stderr.decode()[-2000:]
-    assert len(predictions(tmp_path)) == 3
+    assert len(predictions(tmp_path)) == 4
     assert not (tmp_path / 'work' / 'adapted.pth').exists()
 
     config(place, tmp_path).dump(str(tmp_path / 'again.py'))
@@ -122,6 +122,30 @@ def test_the_adapted_student_exports_and_tests_as_a_plain_model(
     ]
     assert found
     assert len(set(found)) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_run_a_stream_each(place, tmp_path):
+    cfg = config(place, tmp_path, streams=[3, dict(seed=4, order='reversed')])
+    cfg.dump(str(tmp_path / 'two.py'))
+    checkpoint = str(place / 'source.pth')
+    command = ['bash', str(TOOLS / 'dist_test.sh'), 'two.py', checkpoint, '2']
+    environment = {**runs.environment(), 'PYTHON': sys.executable, 'PORT': '29643'}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    found = [
+        json.loads((tmp_path / 'work' / name / 'results.json').read_text())
+        for name in ('seed3', 'seed4_reversed')
+    ]
+    assert all(one['complete'] for one in found)
+    # each is what it is alone
+    alone = cells(place / 'straight')
+    for cell in found[0]['cells']:
+        del cell['images_per_second']
+    assert found[0]['cells'] == alone
+    assert found[1]['settings']['order'] == ['night', 'fog']
 
 
 def test_streets_in_weather_with_the_shipped_stream(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from mmengine.optim import AmpOptimWrapper
 from torch import Tensor, nn
 
 from mmkd_ext.adaptation.batch import Skip, Tally, Update
+from mmkd_ext.adaptation.filters import PixelFilter
 from mmkd_ext.adaptation.randomness import SeededGenerator
 from mmkd_ext.adaptation.restore import StochasticRestore
 from mmkd_ext.adaptation.segment import image_logits, uses_slide
@@ -210,6 +211,12 @@ class AdaptDistiller(BaseModule):
             self.restore(self.trained(), dict(self.source.named_parameters()), p)
 
     # ---- what the algorithm calls -------------------------------------------------
+
+    def forget(self) -> None:
+        """Resets the method, and its filter."""
+        if isinstance(self.filter, PixelFilter):
+            self.filter.reset()
+        self.reset()
 
     def reseed(self, seed: int) -> None:
         """Seeds every `SeededGenerator` in here, each differently."""

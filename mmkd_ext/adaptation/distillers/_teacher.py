@@ -32,7 +32,9 @@ class TeacherDistiller(AdaptDistiller):
         **common: See `AdaptDistiller`.
     """
 
-    def __init__(self, decay: float, buffers: str, **common: Any) -> None:
+    def __init__(
+        self, decay: float = 0.999, buffers: str = 'copy', **common: Any
+    ) -> None:
         super().__init__(**common)
         self.decay, self.buffers_are = decay, buffers
 
@@ -71,7 +73,7 @@ class TeacherDistiller(AdaptDistiller):
         return log_probabilities(mean)
 
     def reported(self, batch: Batch) -> Tensor:
-        """Returns the reported scores, which ``adapt_then_predict`` has not made yet."""
+        """Returns the reported scores; makes them if adaptation comes first."""
         if batch.scores is None:
             with torch.no_grad():
                 batch.scores = self.answer(batch)

@@ -37,10 +37,8 @@ class CoTTADistiller(TeacherDistiller):
     that the student learns; then the teacher follows, and each weight goes back to the
     source's with a small probability.
 
-    The authors' code differs from the paper, and this from the code:
+    Where this differs from the authors' code:
 
-    - The paper chooses by the source's mean confidence over a batch; the code, and
-      this, by that of each pixel.
     - The code asks the anchor for all 14 views and uses one; ``anchor_views='all'``
       spends that time too, for the same result.
     - The code restores parameters called `weight` and `bias`, which leaves out the
@@ -48,8 +46,8 @@ class CoTTADistiller(TeacherDistiller):
       that is trained is restored. ``restore_names='published'`` is their filter.
     - The code makes a new optimizer for each domain, and so knows the domains; here
       that is the loop's ``reset``.
-    - The code chooses between classes at the size of the labels; here scores are
-      chosen at the size of the network's input, and resized as others are.
+    - Between single view and mean is chosen at the size of the network's input, and the
+      result resized as other scores are.
 
     Args:
         decay: What the teacher keeps of itself in an update.
@@ -105,9 +103,7 @@ class CoTTADistiller(TeacherDistiller):
             for view in self.views:
                 if not view.is_identity and not view.is_random:
                     self.run(self.source, view.apply(inputs))
-        return log_probabilities(
-            choose_labels(single[0], mean, anchor, self.threshold)
-        )
+        return log_probabilities(choose_labels(single[0], mean, anchor, self.threshold))
 
     def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:
         """Returns the cross entropy with the reported class."""

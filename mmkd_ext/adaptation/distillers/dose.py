@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import inspect
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
 from mmkd_ext.adaptation.batch import Skip
 from mmkd_ext.adaptation.bn_distance import PoolingRecorder, RelativeDistance
-from mmkd_ext.adaptation.distillers._base import AdaptDistiller
-from mmkd_ext.adaptation.ema import EMATeacher
+from mmkd_ext.adaptation.distillers._teacher import (
+    TeacherDistiller,
+    log_probabilities,
+)
+from mmkd_ext.adaptation.distillers.cotta import choose_labels
 from mmkd_ext.adaptation.norms import require_batch_norm, use_stream_norms
 from mmkd_ext.adaptation.pixels import as_bytes, as_inputs
 from mmkd_ext.adaptation.prototypes import DomainPrototypes
@@ -39,16 +45,37 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from mmkd_ext.adaptation.batch import Batch, Update
+    from mmkd_ext.adaptation.randomness import SeededGenerator
+    from mmkd_ext.adaptation.view_batches import ViewBatch
     from mmkd_ext.adaptation.views import ViewConfig
 
 __all__ = ['DOSE_VIEWS', 'DoSeDistiller']
 
 #: Ours: of one size, so that they are one batch.
 DOSE_VIEWS = (View(), View(flip=True), View(brightness=0.2, contrast=0.2))
+_DEFAULTS: Mapping[str, Any] = MappingProxyType({})
+_Part = TypeVar('_Part')
+
+
+@dataclass
+class Look:
+    """What the teacher makes of images.
+
+    Args:
+        batches: The views that it saw.
+        probabilities: Its label, as a distribution ``(n k h w)``.
+        statistics: Those of its batch norms ``(2 c)``, where they are needed.
+        domain: The domain of the images.
+    """
+
+    batches: list[ViewBatch]
+    probabilities: Tensor
+    statistics: Tensor | None = None
+    domain: str = ''
 
 
 @MODELS.register_module()
-class DoSeDistiller(AdaptDistiller):
+class DoSeDistiller(TeacherDistiller):
     r"""Learns from the model of the iteration before, layer by layer and by domain.
 
     .. math::
@@ -56,11 +83,10 @@ class DoSeDistiller(AdaptDistiller):
         + \lambda_1 D(b_{\theta_k}(x), b_{\theta_{k-1}}(A(x)))
         + \lambda_2 D(b_{\theta_k}(x), P_d)
 
-    After `Towards Domain-Aware Knowledge Distillation for Continual Model
-    Generalization`, N. Reddy, M. Baktashmotlagh, C. Arora, WACV 2024, p. 696-707. The
-    teacher :math:`\theta_{k-1}` sees a batch `A(x)` of the image and augmented views
-    of it; the mean of its predictions, each brought back to the image, is the label
-    and the prediction that is reported. `b` are the statistics at the batch norms,
+    After N. Reddy, M. Baktashmotlagh and C. Arora, WACV 2024, p. 696-707. The teacher
+    :math:`\theta_{k-1}` sees a batch `A(x)` of the image and augmented views of it;
+    the mean of its predictions, each brought back to the image, is the label and the
+    prediction that is reported. `b` are the statistics at the batch norms,
     :math:`P_d` those of the domain (`DomainPrototypes`), `D` is `RelativeDistance`.
     After each update weights go back to the source with probability 0.1, from which
     the next iteration starts; the teacher keeps the weights from before that:
@@ -91,6 +117,7 @@ class DoSeDistiller(AdaptDistiller):
         student_batch: What the student sees: ``'image'`` or the teacher's ``'views'``.
         feature: Statistics of the batch norms' ``'input'`` or ``'output'``.
         decay: Of the teacher, 0 for the iteration before, 0.999 for CoTTA's.
+        buffers: What becomes of its running statistics, see `EMATeacher`.
         mixing: Share of the batch's statistics in what both normalise with, see
             `StreamNorm`; 0 leaves the source's.
         prototypes: Settings of `DomainPrototypes`.
@@ -115,14 +142,15 @@ class DoSeDistiller(AdaptDistiller):
         student_batch: str = 'image',
         feature: str = 'input',
         decay: float = 0.0,
+        buffers: str = 'copy',
         mixing: float = 0.0,
-        prototypes: Mapping[str, Any] | None = None,
-        replay: Mapping[str, Any] | None = (),  # type: ignore[assignment]
+        prototypes: Mapping[str, Any] = _DEFAULTS,
+        replay: Mapping[str, Any] | None = _DEFAULTS,
         views: ViewConfig = DOSE_VIEWS,
         restore: float = 0.1,
         **common: Any,
     ) -> None:
-        super().__init__(views=views, restore=restore, **common)
+        super().__init__(decay, buffers, views=views, restore=restore, **common)
         check_range('lambda_layer', lambda_layer, low=0)
         check_range('lambda_domain', lambda_domain, low=0)
         check_choice('labels', labels, ('hard', 'soft'))
@@ -131,9 +159,248 @@ class DoSeDistiller(AdaptDistiller):
             check_range('anchor', anchor, low=0, high=1)
         check_choice('student_batch', student_batch, ('image', 'views'))
         check_choice('feature', feature, ('input', 'output'))
-        check_range('decay', decay, low=0, high=1)
         check_range('mixing', mixing, low=0, high=1)
         self.lambda_layer, self.lambda_domain = lambda_layer, lambda_domain
         self.labels, self.threshold, self.anchor = labels, threshold, anchor
         self.student_batch, self.feature = student_batch, feature
-        self.decay, self.mixing = decay, mixing
+        self.mixing = mixing
+        self.prototypes = _part(DomainPrototypes, prototypes, 'prototypes')
+        self.replay = None if replay is None else _part(ReplayBuffer, replay, 'replay')
+        self._distance: RelativeDistance | None = None
+        self._stepped = False
+
+    # ---- life ---------------------------------------------------------------------
+
+    @property
+    def pulls(self) -> bool:
+        """Whether a term needs the student's statistics."""
+        return self.lambda_layer > 0 or self.lambda_domain > 0
+
+    @property
+    def records(self) -> bool:
+        """Whether the teacher's statistics are needed."""
+        return self.pulls or self.prototypes.domains == 'detected'
+
+    def prepare(self, student: nn.Module, source: nn.Module) -> None:
+        """Builds the teacher; looks for batch norms, if anything needs them."""
+        if self.records or self.mixing:
+            require_batch_norm(student, type(self).__name__)
+        if self.mixing:
+            use_stream_norms(student, self.mixing)
+        super().prepare(student, source)
+
+    def reset(self) -> None:
+        """Forgets teacher, prototypes and buffer."""
+        super().reset()
+        self.prototypes.reset()
+        if self.replay is not None:
+            self.replay.reset()
+        self._distance = None
+
+    # ---- the teacher --------------------------------------------------------------
+
+    def teach(self, inputs: Tensor, generator: SeededGenerator) -> Tensor:
+        """Returns log-probabilities of the label ``(n k h w)``."""
+        return log_probabilities(self._look(inputs, generator).probabilities)
+
+    def answer(self, batch: Batch) -> Tensor:
+        """Returns log-probabilities of the label, and keeps what the losses need."""
+        recorder = PoolingRecorder(self.feature)
+        with recorder.recording(self.teacher.module) if self.records else nullcontext():
+            look = self._look(batch.inputs, self.view_generator)
+        if self.records:
+            # the auxiliary heads of a segmentor are asked in training only
+            self.prototypes.layers = self.prototypes.layers or list(recorder.found)
+            look.statistics = self.distance.stack(recorder.found)
+        look.domain = self.prototypes.name_of(
+            batch.domain, look.statistics, self._distance
+        )
+        batch.memo['look'] = look
+        return log_probabilities(look.probabilities)
+
+    def _look(self, inputs: Tensor, generator: SeededGenerator) -> Look:
+        """Asks the teacher for the mean over the views."""
+        batches = view_batches(inputs, self.views, generator.on(inputs.device))
+        total: Tensor | None = None
+        single: Tensor | None = None
+        for view, scores in each_view(batches, self._teach, inputs.shape[2:]):
+            single = scores if view.is_identity else single
+            total = scores if total is None else total + scores
+        mean = cast('Tensor', total) / len(self.views)
+        if self.anchor is not None:
+            single = self._teach(inputs) if single is None else single
+            anchor = self.run(self.source, inputs).softmax(1).amax(1)
+            mean = choose_labels(single, mean, anchor, self.anchor)
+        return Look(batches, mean)
+
+    def _teach(self, inputs: Tensor) -> Tensor:
+        return self.run(self.teacher.module, inputs).softmax(1)
+
+    @property
+    def distance(self) -> RelativeDistance:
+        """The measure of statistics, over the layers that a pass has reached."""
+        if self._distance is None:
+            layers = self.prototypes.layers
+            self._distance = RelativeDistance(self.source, layers, self.feature)
+        return self._distance
+
+    # ---- the losses ---------------------------------------------------------------
+
+    def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:
+        """Returns cross entropy, layer and domain term, and every so often a replay."""
+        self.reported(batch)
+        look: Look = batch.memo['look']
+        weights = self._weights(look.probabilities)
+        if weights is not None and not weights.any():
+            return Skip('no pixel is certain enough, or none passed the filter')
+        recorder = PoolingRecorder(self.feature)
+        with recorder.recording(self.student) if self.pulls else nullcontext():
+            each = self._student_cross_entropy(batch.inputs, look)
+        losses = {'loss_ce': weighted_mean(each, weights)}
+        if self.pulls:
+            losses |= self._pull(self.distance.stack(recorder.found), look)
+        # also with several updates, an image brings one replay
+        replay = None if 'replayed' in batch.memo else self.replay
+        if replay is not None and replay.is_due:
+            again = self._replayed(replay, batch.inputs)
+            losses['loss_replay'] = replay.bounded(again, losses['loss_ce'])
+            batch.memo['replayed'] = True
+        return losses
+
+    def _pull(self, ours: Tensor, look: Look) -> dict[str, Tensor]:
+        """Returns layer and domain term of the student's statistics ``(2 c)``."""
+        found = {}
+        theirs = cast('Tensor', look.statistics)
+        if self.lambda_layer:
+            found['loss_layer'] = self.lambda_layer * self.distance(ours, theirs)
+        if self.lambda_domain:
+            prototype = self.prototypes.of(look.domain, theirs)
+            found['loss_domain'] = self.lambda_domain * self.distance(ours, prototype)
+        return found
+
+    def _weights(self, probabilities: Tensor) -> Tensor | None:
+        """Returns which pixels count ``(n h w)``; None for all."""
+        weights = self.selected(log_probabilities(probabilities))
+        if self.threshold == 0:
+            return weights
+        sure = hard_labels(probabilities, self.threshold) != IGNORE
+        return sure if weights is None else weights * sure
+
+    def _student_cross_entropy(self, inputs: Tensor, look: Look) -> Tensor:
+        """Returns the cross entropy of each pixel, the mean over what it sees."""
+        if self.student_batch == 'image':
+            logits = self.run(self.student, inputs, whole=True)
+            return self._cross_entropy(logits, look.probabilities)
+        found = each_view(
+            look.batches,
+            lambda images: self.run(self.student, images, whole=True),
+            inputs.shape[2:],
+        )
+        each = [self._cross_entropy(z, look.probabilities) for _, z in found]
+        return torch.stack(each).mean(0)
+
+    def _cross_entropy(self, logits: Tensor, probabilities: Tensor) -> Tensor:
+        if self.labels == 'soft':
+            return soft_cross_entropy(logits, probabilities)
+        return hard_cross_entropy(logits, hard_labels(probabilities))
+
+    def _replayed(self, replay: ReplayBuffer, like: Tensor) -> Tensor:
+        """Returns the cross entropy of kept images with what the teacher says now."""
+        losses = []
+        for image in replay.draw():
+            inputs = as_inputs(image, self._preprocessor, like).unsqueeze(0)
+            with torch.no_grad():
+                look = self._look(inputs, self.view_generator)
+            each = self._student_cross_entropy(inputs, look)
+            losses.append(weighted_mean(each, self._weights(look.probabilities)))
+        return torch.stack(losses).mean()
+
+    # ---- after the losses ---------------------------------------------------------
+
+    def take_step(
+        self, batch: Batch, losses: dict[str, Tensor], optim_wrapper: OptimWrapper
+    ) -> str:
+        """Makes one update, and notes whether the weights moved."""
+        problem = super().take_step(batch, losses, optim_wrapper)
+        # gradients may only have been accumulated
+        self._stepped = not problem and optim_wrapper.should_update()
+        return problem
+
+    def after_update(self, batch: Batch) -> None:
+        """Scores the image while student and teacher differ; then the teacher follows.
+
+        The restore comes after this and is not the teacher's.
+        """
+        replay = self.replay
+        if replay is not None and self._stepped and replay.wants_score:
+            self._score(batch, replay)
+        super().after_update(batch)
+
+    def _score(self, batch: Batch, replay: ReplayBuffer) -> None:
+        """Offers the images of a batch to the buffer, after the first update on it."""
+        if 'scored' in batch.memo:
+            return
+        batch.memo['scored'] = True
+        look: Look = batch.memo['look']
+        labels = look.probabilities.argmax(1)
+        gradients = [
+            input_gradient(partial(self.run, model, whole=True), batch.inputs, labels)
+            for model in (self.student, self.teacher.module)
+        ]
+        self.tally.backward()
+        images = as_bytes(batch.inputs, self._preprocessor)
+        for image, score in zip(images, variance_of_gradients(gradients).tolist()):
+            replay.offer(image, score, look.domain, batch.step)
+
+    def after_image(self, batch: Batch, update: Update) -> None:
+        """Takes an image that was learned from into its domain; counts all."""
+        look: Look | None = batch.memo.get('look')
+        if update.steps and look is not None and look.statistics is not None:
+            self.prototypes.update(look.domain, look.statistics)
+        if self.replay is not None:
+            replayed = bool(update.steps) and 'replayed' in batch.memo
+            self.replay.count(replayed=replayed)
+
+    # ---- for the result file ------------------------------------------------------
+
+    @property
+    def _preprocessor(self) -> nn.Module:
+        return cast('nn.Module', self.student.data_preprocessor)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns its settings for the result file."""
+        names = (
+            'lambda_layer',
+            'lambda_domain',
+            'labels',
+            'threshold',
+            'anchor',
+            'student_batch',
+            'feature',
+            'mixing',
+        )
+        own = {name: getattr(self, name) for name in names}
+        own['prototypes'] = self.prototypes.describe()
+        own['replay'] = None if self.replay is None else self.replay.describe()
+        return {**super().describe(), **own}
+
+    def report(self) -> dict[str, Any]:
+        """Returns the distances between the domains, and what the buffer holds."""
+        found: dict[str, Any] = {'prototypes': None, 'buffer': None}
+        if self.prototypes.found:
+            found['prototypes'] = self.prototypes.distances(self.distance)
+        if self.replay is not None:
+            found['buffer'] = self.replay.report(self._preprocessor)
+        return found
+
+
+def _part(kind: type[_Part], settings: Mapping[str, Any], name: str) -> _Part:
+    """Builds a part from its settings, and says which of them it does not know."""
+    known = list(inspect.signature(kind).parameters)
+    for key in settings:
+        if key not in known:
+            raise ConfigError(
+                f'`{name}.{key}`: there is no such setting; there are {known}.'
+                f'{did_you_mean(str(key), known)}'
+            )
+    return kind(**settings)

@@ -1,0 +1,244 @@
+"""DIGA: mixed statistics and prototypes of the classes, without a backward pass."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmkd_ext.adaptation.distillers._base import AdaptDistiller
+from mmkd_ext.adaptation.distillers._teacher import log_probabilities
+from mmkd_ext.adaptation.norms import require_batch_norm, use_stream_norms
+from mmkd_ext.errors import ConfigError, check_range
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mmkd_ext.adaptation.batch import Batch
+
+__all__ = ['DIGADistiller', 'class_means', 'prototype_probabilities']
+
+
+@MODELS.register_module()
+class DIGADistiller(AdaptDistiller):
+    r"""Classifies with prototypes that the stream brings, and statistics that it mixes.
+
+    `Dynamically Instance-Guided Adaptation, CVPR 2023
+    <https://github.com/Waybaba/DIGA>`_. One forward pass: batch normalisation
+    takes 0.8 of the source's statistics and 0.2 of the image's; the features before the
+    classifier, averaged over the pixels of each class that the classifier is sure of,
+    become prototypes `q`,
+
+    .. math::
+        q_k \leftarrow (1 - \rho)\, q_k + \rho\, \bar f_k, \qquad
+        p = \lambda\, p^{proto} + (1 - \lambda)\, p^{cls}
+
+    The prototypes that classify are the running ones, mixed with the image's own.
+
+    Where this differs from the authors' code:
+
+    - The code moves the running prototypes by the **ground truth** of the batch, and
+      they carry 0.8 x 0.8 of the output: its figures are not those of a method without
+      labels. Here the model's own sure classes move them.
+    - How a feature is compared with a prototype is ours: the softmax of the cosine over
+      `temperature`. Classes without a prototype yet keep the classifier's probability.
+    - Prototypes start with the first image that is sure of a class, not with the
+      source's data.
+
+    Args:
+        mixing: Weight of the image's own statistics; 0 leaves normalisation alone.
+        fusion: Weight :math:`\lambda` of the prototypes; 0 leaves the classifier alone.
+        rho: Weight of an image in the running prototypes.
+        history: Weight of the running prototypes against the image's own.
+        threshold: Probability above which a pixel moves its class's prototype.
+        temperature: Of the cosine.
+        classifier: Name of the last 1 x 1 convolution in the segmentor.
+        **common: See `AdaptDistiller`; nothing is trained.
+
+    Raises:
+        ConfigError: The segmentor has no such convolution, or no batch normalisation
+            though `mixing` is above 0.
+    """
+
+    trains: ClassVar[bool] = False
+    prototypes: Tensor
+    seen: Tensor
+
+    def __init__(
+        self,
+        mixing: float = 0.2,
+        fusion: float = 0.8,
+        rho: float = 0.1,
+        history: float = 0.8,
+        threshold: float = 0.9,
+        temperature: float = 0.1,
+        classifier: str = 'decode_head.conv_seg',
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        for name, value in (
+            ('mixing', mixing),
+            ('fusion', fusion),
+            ('rho', rho),
+            ('history', history),
+            ('threshold', threshold),
+        ):
+            check_range(name, value, low=0, high=1)
+        check_range('temperature', temperature, above=0)
+        self.mixing, self.fusion, self.rho, self.history = mixing, fusion, rho, history
+        self.threshold, self.temperature = threshold, temperature
+        self.classifier_name = classifier
+
+    def prepare(self, student: nn.Module, source: nn.Module) -> None:
+        """Takes over the batch normalisation, and makes room for the prototypes."""
+        super().prepare(student, source)
+        if self.mixing > 0:
+            require_batch_norm(student, type(self).__name__)
+            use_stream_norms(student, self.mixing)
+        classifier = self.classifier()
+        size = (classifier.out_channels, classifier.in_channels)
+        self.register_buffer('prototypes', torch.zeros(size))
+        self.register_buffer('seen', torch.zeros(size[0], dtype=torch.bool))
+
+    def reset(self) -> None:
+        """Forgets the prototypes."""
+        self.prototypes.zero_()
+        self.seen.zero_()
+
+    def classifier(self) -> nn.Conv2d:
+        """Returns the convolution that gives the logits."""
+        found = dict(self.student.named_modules()).get(self.classifier_name)
+        if not isinstance(found, nn.Conv2d):
+            raise ConfigError(
+                f'`classifier`: {self.classifier_name!r} must name the last '
+                f'convolution of the segmentor, but is {type(found).__name__}. Set it to '
+                'the one that gives the logits.'
+            )
+        return found
+
+    def predict(self, inputs: Tensor) -> Tensor:
+        """Returns scores ``(n k h w)``, changing nothing."""
+        with self.fusing(learn=False):
+            return self.run(self.student, inputs)
+
+    def answer(self, batch: Batch) -> Tensor:
+        """Returns scores, and learns the prototypes of the images."""
+        with self.fusing(learn=True):
+            return self.run(self.student, batch.inputs)
+
+    @contextmanager
+    def fusing(self, *, learn: bool) -> Iterator[None]:
+        """Replaces the classifier's logits by fused ones during the block.
+
+        At the size of the features, and so for each window of a sliding test.
+        """
+        if self.fusion == 0:
+            yield
+            return
+
+        def hook(module: nn.Module, inputs: tuple[Tensor], logits: Tensor) -> Tensor:
+            del module
+            images = zip(inputs[0], logits)
+            return torch.stack([self.fuse(f, z, learn=learn) for f, z in images])
+
+        handle = self.classifier().register_forward_hook(hook)
+        try:
+            yield
+        finally:
+            handle.remove()
+
+    @torch.no_grad()
+    def fuse(self, features: Tensor, logits: Tensor, *, learn: bool) -> Tensor:
+        """Returns fused log-probabilities ``(k h w)`` of one image.
+
+        Args:
+            features: What the classifier sees ``(c h w)``.
+            logits: What it says ``(k h w)``.
+            learn: Whether the image moves the running prototypes for good.
+        """
+        features, logits = features.to(self.prototypes), logits.to(self.prototypes)
+        classified = logits.softmax(0)
+        own, found = class_means(features, classified, self.threshold)
+        known = self.seen.unsqueeze(1)
+        moved = torch.where(known, self.prototypes.lerp(own, self.rho), own)
+        running = torch.where(found.unsqueeze(1), moved, self.prototypes)
+        if learn:
+            self.prototypes.copy_(running)
+            self.seen.logical_or_(found)
+        mixed = torch.where(
+            found.unsqueeze(1), own.lerp(running, self.history), running
+        )
+        by_prototype = prototype_probabilities(
+            features, classified, mixed, self.seen | found, self.temperature
+        )
+        return log_probabilities(classified.lerp(by_prototype, self.fusion))
+
+    def describe(self) -> dict[str, Any]:
+        """Returns its settings for the result file."""
+        own = {
+            'mixing': self.mixing,
+            'fusion': self.fusion,
+            'rho': self.rho,
+            'history': self.history,
+            'threshold': self.threshold,
+            'temperature': self.temperature,
+        }
+        return {**super().describe(), **own}
+
+
+def class_means(
+    features: Tensor, probabilities: Tensor, threshold: float
+) -> tuple[Tensor, Tensor]:
+    """Returns the mean feature of each class ``(k c)``, and which have one ``(k)``.
+
+    Args:
+        features: ``(c h w)``.
+        probabilities: ``(k h w)``.
+        threshold: Pixels whose class is not likelier are left out.
+
+    Examples:
+        >>> features = torch.tensor([[[1.0, 3.0, 9.0]]])
+        >>> sure = torch.tensor([[[0.95, 0.95, 0.6]], [[0.05, 0.05, 0.4]]])
+        >>> class_means(features, sure, 0.9)
+        (tensor([[2.],
+                [0.]]), tensor([ True, False]))
+    """
+    confidence, labels = probabilities.max(0)
+    one_hot = F.one_hot(labels, len(probabilities)).permute(2, 0, 1)
+    counted = (one_hot * (confidence > threshold)).to(features.dtype)
+    count = counted.sum((1, 2))
+    total = torch.einsum('khw,chw->kc', counted, features)
+    return total / count.clamp_min(1).unsqueeze(1), count > 0
+
+
+def prototype_probabilities(
+    features: Tensor,
+    classified: Tensor,
+    prototypes: Tensor,
+    seen: Tensor,
+    temperature: float,
+) -> Tensor:
+    """Returns the probabilities ``(k h w)`` that prototypes give.
+
+    Classes without one keep the classifier's; the others share the rest.
+
+    Args:
+        features: ``(c h w)``.
+        classified: The classifier's probabilities ``(k h w)``.
+        prototypes: ``(k c)``.
+        seen: Which classes have one ``(k)``.
+        temperature: Of the softmax of the cosines.
+    """
+    if not seen.any():
+        return classified
+    cosine = torch.einsum(
+        'kc,chw->khw', F.normalize(prototypes, dim=1), F.normalize(features, dim=0)
+    )
+    has = seen.view(-1, 1, 1)
+    share = (classified * has).sum(0)
+    alike = (cosine / temperature).masked_fill(~has, float('-inf')).softmax(0)
+    return torch.where(has, share * alike, classified)

@@ -1,0 +1,281 @@
+"""A guard against collapse: compares the model with its source on the same images."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmkd_ext.adaptation.signals import (
+    SIGNALS,
+    compare,
+    lost,
+    textured,
+    valid_pixels,
+)
+from mmkd_ext.adaptation.watch import ACTIONS, AdaptGuard, Verdict
+from mmkd_ext.errors import ConfigError, check_choice, check_range
+from mmkd_ext.registry import MODELS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mmkd_ext.adaptation.batch import Batch
+
+__all__ = ['CollapseGuard']
+
+#: How much may be lost before the guard steps in; see `CollapseGuard`.
+LIMITS = {'entropy': 0.3, 'classes': 0.5, 'agreement': 0.7}
+_COUNTERS = ('seen', 'alarms', 'healthy', 'pause', 'strikes')
+
+
+@MODELS.register_module()
+class CollapseGuard(AdaptGuard):
+    """Notices that a model collapses, and answers step by step.
+
+    A model that adapts to its own predictions may drift to a few classes, while its
+    loss looks better and better. The guard therefore looks at no loss. It compares
+    the model with the frozen source, on the images of a sliding window: how much of
+    the source's entropy (of the mean prediction), of its number of classes, and of
+    the agreement with it is lost. 0 is the source itself, 1 one class everywhere, see
+    :func:`mmkd_ext.adaptation.signals.lost`. As it is the source that says what is
+    normal for these images, no number depends on a data set.
+
+    The *risk* is how far the worst signal is on its way from its limit (0) to a
+    complete loss (1). Each quarter of that way is one grade:
+
+    1. ``restore``: updates go on, and source weights come back with a probability that
+       grows with the risk;
+    2. ``skip``: no update;
+    3. ``roll_back``: back to the last state that had been healthy for a whole window;
+    4. ``reset``: back to the source, with optimizer, prototypes and buffers.
+
+    An alarm that outlasts a window gets one grade more: by then nothing is left in the
+    window of what was before, so the answer has not helped. After going back the window
+    is emptied and updates pause for `cool_down` images. If it is needed again before
+    the model was healthy for a whole window, it is a reset, and the pause doubles each
+    time. So a hopeless setting ends near the source, not in a loop of resets.
+
+    An image with too few valid pixels (blank, or not finite) updates nothing, and is in
+    no window. If the image is sound and the prediction is not finite, the weights are
+    broken: that is a step back at once.
+
+    A limit says what adaptation may rightly cost. The mean prediction hardly moves in a
+    healthy model, so its limit is the lowest. A source that is lost in the dark sees
+    classes that are not there, which an adapted model drops: up to half of them. And to
+    disagree with the source is what adaptation is for: only when most of what the two
+    share beyond chance is gone, it is an alarm. Where statistics of the batch alone
+    lose more than that, raise the limit; it shows in the signals of the events.
+
+    Args:
+        window: Images that are compared at a time. The guard judges from a quarter of
+            it on.
+        every: Compares every n-th image only: one forward pass of the source each. In
+            between, the answer stands.
+        source_scale: Size of the image that the source sees, as a share of its height
+            and width. 0.5 costs a quarter, and lets small classes count less.
+        limits: Limits by signal, ``'entropy'``, ``'classes'``, ``'agreement'``, each
+            above 0 and below 1, or None to leave the signal out. What is not named
+            stays at 0.3, 0.5 and 0.7.
+        restore: Probability of a restored weight at the end of the first grade.
+        cool_down: Images without updates after going back; None for `window`.
+        min_valid: Least share of valid pixels of an image.
+        min_share: Share of an image from which a class counts as predicted: a few stray
+            pixels are no class.
+        init_cfg: See mmengine's ``BaseModule``.
+
+    Raises:
+        ConfigError: A setting is out of its range, or no signal is left.
+    """
+
+    needs_source = True
+
+    def __init__(
+        self,
+        *,
+        window: int = 32,
+        every: int = 1,
+        source_scale: float = 1.0,
+        limits: Mapping[str, float | None] | None = None,
+        restore: float = 0.1,
+        cool_down: int | None = None,
+        min_valid: float = 0.05,
+        min_share: float = 0.001,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        cool_down = window if cool_down is None else cool_down
+        for name, count in (('window', window), ('every', every)):
+            check_range(name, count, low=1)
+        check_range('cool_down', cool_down, low=0)
+        check_range('source_scale', source_scale, above=0, high=1)
+        for name, share in (('restore', restore), ('min_valid', min_valid)):
+            check_range(name, share, low=0, high=1)
+        check_range('min_share', min_share, low=0, high=1)
+        self.window, self.every = window, every
+        self.source_scale = source_scale
+        self.limits = _limits(limits)
+        self.restore, self.cool_down = restore, cool_down
+        self.min_valid, self.min_share = min_valid, min_share
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets everything, at the start of a stream."""
+        self._restart()
+        self.seen = self.pause = self.strikes = 0
+        self.needs_source = True
+
+    def _restart(self) -> None:
+        """Forgets what the model did before it went back."""
+        self.rows: deque[Tensor] = deque(maxlen=self.window)
+        self.alarms = self.healthy = 0
+        self.standing = Verdict()
+
+    # ---- looking ------------------------------------------------------------------
+
+    def source_inputs(self, inputs: Tensor) -> Tensor:
+        """Returns the images as the source is to see them."""
+        if self.source_scale == 1:
+            return inputs
+        size = [max(1, round(side * self.source_scale)) for side in inputs.shape[2:]]
+        return F.interpolate(inputs, size, mode='bilinear', antialias=True)
+
+    def watch(
+        self, batch: Batch, scores: Tensor, source_scores: Tensor | None
+    ) -> Verdict:
+        """Judges one image."""
+        self.seen += 1
+        self.needs_source = self.seen % self.every == 0
+        paused, self.pause = self.pause > 0, max(0, self.pause - 1)
+        valid = valid_pixels(scores, batch.samples)
+        there = textured(batch.inputs)
+        signals = {'valid': _mean(valid & there)}
+        if signals['valid'] < self.min_valid:
+            if _mean(there) < self.min_valid or (paused and self.strikes != 1):
+                reason = f'{signals["valid"]:.1%} of the pixels are valid'
+                return Verdict('skip', reason, signals)
+            # the image is sound, so it is the weights that are not, and stay so
+            return self._go_back('roll_back', 'the prediction is not finite', signals)
+        if source_scores is not None:
+            row = compare(scores, source_scores, valid, self.min_share)
+            self.rows.append(row)
+            signals['source_classes'] = float(row[-1])
+        found = self._look(signals)
+        if paused:
+            self.standing = Verdict()
+            reason = f'cooling down, {self.pause} more image(s) to go'
+            return Verdict('skip', reason, signals)
+        if source_scores is None:
+            kept = self.standing
+            return Verdict(kept.action, kept.reason, signals, kept.restore)
+        verdict = self._judge(found, signals)
+        # going back is done once
+        self.standing = verdict if verdict.action in ('restore', 'skip') else Verdict()
+        return verdict
+
+    def _look(self, signals: dict[str, float]) -> dict[str, float]:
+        """Returns what is lost, and adds it to the signals."""
+        if not self.rows:
+            return {}
+        found, values = lost(self.rows)
+        signals.update(values)
+        signals.update({f'lost_{name}': value for name, value in found.items()})
+        return found
+
+    # ---- answering ----------------------------------------------------------------
+
+    def _judge(self, found: Mapping[str, float], signals: dict[str, float]) -> Verdict:
+        """Turns what is lost into an answer."""
+        if 4 * len(self.rows) < self.window:
+            return Verdict(signals=signals)
+        risks = {
+            name: (found[name] - limit) / (1 - limit)
+            for name, limit in self.limits.items()
+        }
+        worst = max(risks, key=lambda name: risks[name])
+        if risks[worst] <= 0:
+            return self._calm(signals)
+        self.healthy = 0
+        grade = 1 + int(4 * risks[worst]) + self.alarms // self.window
+        self.alarms += 1
+        action = ACTIONS[min(grade, 4)]
+        share, limit = found[worst], self.limits[worst]
+        reason = f"lost {share:.0%} of the source's {worst}, limit {limit:.0%}"
+        if action in ('roll_back', 'reset'):
+            return self._go_back(action, reason, signals)
+        probability = self.restore * min(1.0, 4 * risks[worst])
+        return Verdict(action, reason, signals, probability * (action == 'restore'))
+
+    def _calm(self, signals: dict[str, float]) -> Verdict:
+        """Counts healthy images; the state after a whole window of them is a good one."""
+        self.alarms = 0
+        self.healthy += 1
+        if self.healthy < self.window:
+            return Verdict(signals=signals)
+        self.healthy = self.strikes = 0
+        return Verdict(signals=signals, remember=True)
+
+    def _go_back(self, action: str, reason: str, signals: dict[str, float]) -> Verdict:
+        """Goes back, further and with a longer pause if that was not long ago."""
+        if self.strikes:
+            action, reason = 'reset', f'{reason}, again'
+        # 2 ** 20 images are for ever, and a number all the same
+        self.pause = self.cool_down * 2 ** min(self.strikes, 20)
+        self.strikes += 1
+        self._restart()
+        return Verdict(action, reason, signals)
+
+    # ---- saving -------------------------------------------------------------------
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Returns the window, the counters, and the answer that stands."""
+        kept = self.standing
+        return {
+            'rows': [row.clone() for row in self.rows],
+            'counters': {name: getattr(self, name) for name in _COUNTERS},
+            'standing': [kept.action, kept.reason, kept.restore],
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Goes on where another one was."""
+        self.rows = deque((row.cpu() for row in state['rows']), maxlen=self.window)
+        for name in _COUNTERS:
+            setattr(self, name, state['counters'][name])
+        action, reason, restore = state['standing']
+        self.standing = Verdict(action, reason, restore=restore)
+        self.needs_source = self.seen % self.every == 0
+
+    def describe(self) -> dict[str, Any]:
+        """Returns its settings for the result file."""
+        return {
+            **super().describe(),
+            'window': self.window,
+            'every': self.every,
+            'source_scale': self.source_scale,
+            'limits': dict(self.limits),
+            'restore': self.restore,
+            'cool_down': self.cool_down,
+            'min_valid': self.min_valid,
+            'min_share': self.min_share,
+        }
+
+
+def _mean(mask: Tensor) -> float:
+    return float(mask.float().mean())
+
+
+def _limits(given: Mapping[str, float | None] | None) -> dict[str, float]:
+    """Returns the limit of each signal that is watched."""
+    limits: dict[str, float] = {}
+    for name in given or {}:
+        check_choice('limits', name, SIGNALS)
+    for name, limit in {**LIMITS, **(given or {})}.items():
+        if limit is None:
+            continue
+        check_range(f'limits.{name}', limit, above=0, high=0.99)
+        limits[name] = float(limit)
+    if not limits:
+        raise ConfigError('`limits` leaves out every signal. Set `guard=None` instead.')
+    return limits
