@@ -1,6 +1,6 @@
 """The transformer teacher on CamVid: SegFormer of MiT-B0's size, from scratch.
 
-Five times as many iterations as its students.
+Seven and a half times as many iterations as its students.
 
 Command: python tools/train.py configs/camvid/teacher_segformer-w32.py
 Expected: ...

@@ -48,7 +48,8 @@ class PoolingRecorder(NormRecorder):
 
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             del module
-            x = inputs[0] if self.feature == 'input' else output
+            # activations that follow overwrite the output, which backward needs
+            x = inputs[0] if self.feature == 'input' else output.clone()
             new, count = moments(x), x.numel() // x.size(1)
             before = self._values.get(name, 0)
             if before:
