@@ -64,13 +64,7 @@ def _result_text(path: Path) -> str:
             f'{" x ".join(map(str, found["input"]))} input. ' + _environment(content)
         )
     if 'folders' in content:
-        total = content['total']
-        return (
-            '## Configs of mmdet that pass the check\n\n'
-            f'{total["pass"]} of {total["buildable"]} that mmdet itself builds pass '
-            'with CWD on the neck and no other edit, the others have no neck; see '
-            '[](methods/detectors.md).'
-        )
+        return _share(content)
     if 'sets' in content:
         return experiment_text(content, level=2)
     rows = content.get('results') or []
@@ -81,6 +75,26 @@ def _result_text(path: Path) -> str:
     if rows and all('method' in row for row in rows):
         return _methods(content)
     return f'## {path.stem}\n\nSee `benchmarks/results/{path.name}`.'
+
+
+def _share(content: Mapping[str, Any]) -> str:
+    """Returns how many configs of a package pass the check without an edit."""
+    total = content['total']
+    passing = f'{total["pass"]} of {total["buildable"]} that'
+    if 'with_neck' in total:
+        return (
+            '## Configs of mmdet that pass the check\n\n'
+            f'{passing} mmdet itself builds pass with CWD on the neck and no other '
+            'edit, the others have no neck; see [](methods/detectors.md).'
+        )
+    return (
+        '## Cityscapes configs of mmseg that pass the check\n\n'
+        f'{passing} mmseg itself builds pass as students with CWD on the logits, '
+        f'taught by Fast-SCNN, and {total["step_runs"]} step forward and backward, on '
+        f'noise. They are {total["models"]} different models: configs that differ in '
+        'crop, test settings or first weights were run once. See '
+        '[](methods/segmentors.md).'
+    )
 
 
 def _steps(content: Mapping[str, Any]) -> str:

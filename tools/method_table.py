@@ -28,7 +28,8 @@ HEADER = ('Paper', 'Command', 'Expected', 'Status')
 STATUSES = ('unrun', 'smoke', 'measured')
 MEASURED = ('demo', 'camvid_fpn')
 NOTE = '<!-- Written by tools/method_table.py. -->'
-OTHERS = ('detectors',)  # pages there that tools/detector_table.py writes
+# pages there that tools/detector_table.py and segmentor_table.py write
+OTHERS = ('detectors', 'segmentors')
 
 
 @dataclass
@@ -231,7 +232,8 @@ def methods_index(methods: Sequence[Method]) -> str:
             '`configs/distill/<mmseg or mmdet>/<method>/`; *measured here* counts '
             'those that were trained to the end by this project.',
             methods_table(methods, '{}.md'),
-            '[](detectors.md) says which method runs on which detector.',
+            '[](detectors.md) says which method runs on which detector, '
+            '[](segmentors.md) on which segmentor.',
             f'```{{toctree}}\n:hidden:\n\n{names}\n```',
         ]
     ) + '\n'

@@ -28,7 +28,9 @@ __all__ = ['CollapseGuard']
 
 #: How much may be lost before the guard steps in; see `CollapseGuard`.
 LIMITS = {'entropy': 0.3, 'classes': 0.5, 'agreement': 0.7}
-_COUNTERS = ('seen', 'alarms', 'healthy', 'pause', 'strikes')
+#: The strongest answer to a signal alone.
+STRONGEST = {'entropy': 'reset', 'classes': 'reset', 'agreement': 'restore'}
+_COUNTERS = ('seen', 'healthy', 'pause', 'strikes')
 
 
 @MODELS.register_module()
@@ -43,8 +45,8 @@ class CollapseGuard(AdaptGuard):
     :func:`mmkd_ext.adaptation.signals.lost`. As it is the source that says what is
     normal for these images, no number depends on a data set.
 
-    The *risk* is how far the worst signal is on its way from its limit (0) to a
-    complete loss (1). Each quarter of that way is one grade:
+    The *risk* is how far a signal is on its way from its limit (0) to a complete loss
+    (1). Each quarter of that way is one grade, and the highest grade of all counts:
 
     1. ``restore``: updates go on, and source weights come back with a probability that
        grows with the risk;
@@ -52,11 +54,12 @@ class CollapseGuard(AdaptGuard):
     3. ``roll_back``: back to the last state that had been healthy for a whole window;
     4. ``reset``: back to the source, with optimizer, prototypes and buffers.
 
-    An alarm that outlasts a window gets one grade more: by then nothing is left in the
-    window of what was before, so the answer has not helped. After going back the window
-    is emptied and updates pause for `cool_down` images. If it is needed again before
-    the model was healthy for a whole window, it is a reset, and the pause doubles each
-    time. So a hopeless setting ends near the source, not in a loop of resets.
+    A signal whose alarm outlasts a window gets one grade more: by then nothing is left
+    in the window of what was before, so the answer has not helped. After going back the
+    window is emptied and updates pause for `cool_down` images. If it is needed again
+    before the model was healthy for a whole window, it is a reset, and the pause
+    doubles each time. So a hopeless setting ends near the source, not in a loop of
+    resets.
 
     An image with too few valid pixels (blank, or not finite) updates nothing, and is in
     no window. If the image is sound and the prediction is not finite, the weights are
@@ -65,9 +68,9 @@ class CollapseGuard(AdaptGuard):
     A limit says what adaptation may rightly cost. The mean prediction hardly moves in a
     healthy model, so its limit is the lowest. A source that is lost in the dark sees
     classes that are not there, which an adapted model drops: up to half of them. And to
-    disagree with the source is what adaptation is for: only when most of what the two
-    share beyond chance is gone, it is an alarm. Where statistics of the batch alone
-    lose more than that, raise the limit; it shows in the signals of the events.
+    disagree with the source is what adaptation is for, most of all where the source is
+    useless: agreement has the highest limit, and alone it never asks for more than
+    ``restore``, see `strongest`.
 
     Args:
         window: Images that are compared at a time. The guard judges from a quarter of
@@ -79,6 +82,8 @@ class CollapseGuard(AdaptGuard):
         limits: Limits by signal, ``'entropy'``, ``'classes'``, ``'agreement'``, each
             above 0 and below 1, or None to leave the signal out. What is not named
             stays at 0.3, 0.5 and 0.7.
+        strongest: Strongest answer to a signal alone, by signal; ``'reset'`` for
+            entropy and classes, ``'restore'`` for agreement.
         restore: Probability of a restored weight at the end of the first grade.
         cool_down: Images without updates after going back; None for `window`.
         min_valid: Least share of valid pixels of an image.
@@ -99,6 +104,7 @@ class CollapseGuard(AdaptGuard):
         every: int = 1,
         source_scale: float = 1.0,
         limits: Mapping[str, float | None] | None = None,
+        strongest: Mapping[str, str] | None = None,
         restore: float = 0.1,
         cool_down: int | None = None,
         min_valid: float = 0.05,
@@ -117,6 +123,7 @@ class CollapseGuard(AdaptGuard):
         self.window, self.every = window, every
         self.source_scale = source_scale
         self.limits = _limits(limits)
+        self.strongest = _strongest(strongest)
         self.restore, self.cool_down = restore, cool_down
         self.min_valid, self.min_share = min_valid, min_share
         self.reset()
@@ -130,7 +137,8 @@ class CollapseGuard(AdaptGuard):
     def _restart(self) -> None:
         """Forgets what the model did before it went back."""
         self.rows: deque[Tensor] = deque(maxlen=self.window)
-        self.alarms = self.healthy = 0
+        self.alarms = dict.fromkeys(SIGNALS, 0)
+        self.healthy = 0
         self.standing = Verdict()
 
     # ---- looking ------------------------------------------------------------------
@@ -194,13 +202,12 @@ class CollapseGuard(AdaptGuard):
             name: (found[name] - limit) / (1 - limit)
             for name, limit in self.limits.items()
         }
-        worst = max(risks, key=lambda name: risks[name])
-        if risks[worst] <= 0:
+        grades = {name: self._grade(name, risk) for name, risk in risks.items()}
+        worst = max(grades, key=lambda name: (grades[name], risks[name]))
+        if grades[worst] == 0:
             return self._calm(signals)
         self.healthy = 0
-        grade = 1 + int(4 * risks[worst]) + self.alarms // self.window
-        self.alarms += 1
-        action = ACTIONS[min(grade, 4)]
+        action = ACTIONS[grades[worst]]
         share, limit = found[worst], self.limits[worst]
         reason = f"lost {share:.0%} of the source's {worst}, limit {limit:.0%}"
         if action in ('roll_back', 'reset'):
@@ -208,9 +215,17 @@ class CollapseGuard(AdaptGuard):
         probability = self.restore * min(1.0, 4 * risks[worst])
         return Verdict(action, reason, signals, probability * (action == 'restore'))
 
+    def _grade(self, name: str, risk: float) -> int:
+        """Returns the grade of one signal, and counts how long it has been an alarm."""
+        if risk <= 0:
+            self.alarms[name] = 0
+            return 0
+        grade = 1 + int(4 * risk) + self.alarms[name] // self.window
+        self.alarms[name] += 1
+        return min(grade, ACTIONS.index(self.strongest[name]))
+
     def _calm(self, signals: dict[str, float]) -> Verdict:
-        """Counts healthy images; the state after a whole window of them is a good one."""
-        self.alarms = 0
+        """Counts healthy images: a whole window of them makes the state a good one."""
         self.healthy += 1
         if self.healthy < self.window:
             return Verdict(signals=signals)
@@ -235,6 +250,7 @@ class CollapseGuard(AdaptGuard):
         return {
             'rows': [row.clone() for row in self.rows],
             'counters': {name: getattr(self, name) for name in _COUNTERS},
+            'alarms': dict(self.alarms),
             'standing': [kept.action, kept.reason, kept.restore],
         }
 
@@ -243,6 +259,7 @@ class CollapseGuard(AdaptGuard):
         self.rows = deque((row.cpu() for row in state['rows']), maxlen=self.window)
         for name in _COUNTERS:
             setattr(self, name, state['counters'][name])
+        self.alarms = dict(state['alarms'])
         action, reason, restore = state['standing']
         self.standing = Verdict(action, reason, restore=restore)
         self.needs_source = self.seen % self.every == 0
@@ -255,11 +272,20 @@ class CollapseGuard(AdaptGuard):
             'every': self.every,
             'source_scale': self.source_scale,
             'limits': dict(self.limits),
+            'strongest': dict(self.strongest),
             'restore': self.restore,
             'cool_down': self.cool_down,
             'min_valid': self.min_valid,
             'min_share': self.min_share,
         }
+
+
+def _strongest(given: Mapping[str, str] | None) -> dict[str, str]:
+    """Returns the strongest answer to each signal."""
+    for name, action in (given or {}).items():
+        check_choice('strongest', name, SIGNALS)
+        check_choice(f'strongest.{name}', action, ACTIONS[1:])
+    return {**STRONGEST, **(given or {})}
 
 
 def _mean(mask: Tensor) -> float:

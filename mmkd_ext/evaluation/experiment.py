@@ -103,6 +103,7 @@ class Experiment:
         seeds: Of the repetition.
         options: Config options that every step gets.
         source: The file it was read from.
+        rare: Classes that the results leave out of a second mean.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Experiment:
     seeds: tuple[int, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     source: str = ''
+    rare: tuple[str, ...] = ()
 
 
 def load_experiment(path: str | os.PathLike[str]) -> Experiment:
@@ -129,7 +131,7 @@ def load_experiment(path: str | os.PathLike[str]) -> Experiment:
         )
     raw = Config.fromfile(path).to_dict()
     problems: list[Problem] = []
-    known = {'name', 'title', 'runs', 'tests', 'seeds', 'options'}
+    known = {'name', 'title', 'runs', 'tests', 'seeds', 'options', 'rare'}
     problems += [
         Problem(key, 'unknown key.', did_you_mean(key, known).strip())
         for key in sorted(set(raw) - known)
@@ -167,6 +169,7 @@ def load_experiment(path: str | os.PathLike[str]) -> Experiment:
         tests=raw.get('tests', {'val': {}}),
         seeds=tuple(raw.get('seeds', (0, 1, 2))),
         options=raw.get('options', {}),
+        rare=tuple(raw.get('rare', ())),
         source=str(path),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from mmkd_ext.errors import DataError
@@ -23,6 +24,7 @@ from mmkd_ext.evaluation.tables import Table
 __all__ = ['cost_table', 'results', 'summary_table']
 
 BySeed = Mapping[int, Outcome]
+COMMON = 'without rare classes'  # mean of the other classes
 
 
 def results(
@@ -89,8 +91,11 @@ def results(
             name: {
                 'options': dict(options),
                 'lead': _lead(by_run, name),
+                **({'rare': list(experiment.rare)} if experiment.rare else {}),
                 'runs': {
-                    run.name: _figures(_distinct(by_run[run.name]), name)
+                    run.name: _figures(
+                        _distinct(by_run[run.name]), name, experiment.rare
+                    )
                     for run in there
                 },
                 'gain': {
@@ -107,11 +112,13 @@ def results(
 def summary_table(content: Mapping[str, Any], name: str) -> Table:
     """Returns every run's figures on set ``name``, mean and spread, and the gain.
 
-    The figure that leads stands first; a detection shows AP50 and each class as well.
+    The figure that leads stands first; a detection shows AP50 and each class as well,
+    an experiment that names rare classes the mean of the others.
     """
     part = content['sets'][name]
     lead = part.get('lead', 'mIoU')
     shown = [lead, *(['AP50'] if lead == 'AP' else [])]
+    shown += [COMMON] if any(COMMON in found for found in part['runs'].values()) else []
     by_class = [found.get('class AP', {}) for found in part['runs'].values()]
     classes = list(dict.fromkeys(label for found in by_class for label in found))
     rows = []
@@ -180,16 +187,25 @@ def _lead(by_run: Mapping[str, BySeed], name: str) -> str:
     return ''
 
 
-def _figures(outcomes: Sequence[Outcome], name: str) -> dict[str, Any]:
+def _figures(
+    outcomes: Sequence[Outcome], name: str, rare: Sequence[str] = ()
+) -> dict[str, Any]:
     found = [_read(outcome, name) for outcome in outcomes]
     keys = [k for k in found[0].values if all(k in one.values for one in found)]
     labels = [k for k in found[0].classes if all(k in one.classes for one in found)]
+    common = [label for label in labels if label not in rare]
     return {
         **{key: summary([one.values[key] for one in found]) for key in keys},
+        **({COMMON: _mean_of(found, common)} if rare and common else {}),
         found[0].of_classes: {
             label: summary([one.classes[label] for one in found]) for label in labels
         },
     }
+
+
+def _mean_of(found: Sequence[Figures], labels: Sequence[str]) -> dict[str, Any]:
+    """Returns the mean over some classes of each training, summed up."""
+    return summary([fmean([one.classes[label] for label in labels]) for one in found])
 
 
 def _gain(mine: BySeed, others: BySeed, over: str, name: str) -> dict[str, Any]:
@@ -237,7 +253,7 @@ def _training(mine: BySeed, plain: BySeed) -> dict[str, Any]:
     if all(shares):
         found['kd_share'] = {
             link: {
-                when: round(statistics.fmean(one[link][when] for one in shares), 2)
+                when: round(fmean(one[link][when] for one in shares), 2)
                 for when in shares[0][link]
             }
             for link in shares[0]

@@ -65,19 +65,26 @@ def same(ours, theirs):
     return all(torch.equal(a, b) for a, b in zip(ours, theirs))
 
 
-def as_bytes(state):
-    file = io.BytesIO()
-    torch.save(state, file)
-    return file.getvalue()
+def alike(ours, theirs):
+    """Whether two nested states hold the same bits."""
+    if isinstance(ours, torch.Tensor):
+        return ours.dtype == theirs.dtype and torch.equal(ours, theirs)
+    if isinstance(ours, dict):
+        return list(ours) == list(theirs) and alike(
+            [*ours.values()], [*theirs.values()]
+        )
+    if isinstance(ours, (list, tuple)):
+        return len(ours) == len(theirs) and all(map(alike, ours, theirs))
+    return ours == theirs
 
 
 @pytest.mark.parametrize('name', METHODS)
 def test_a_prediction_has_no_side_effect(name):
     built, optim = build(name)
     stream(built, optim)
-    before = as_bytes(built.adapt_state())
+    before = copy.deepcopy(built.adapt_state())
     first = built.test_step(toys.batch(7, SIZE))[0].seg_logits.data
-    assert as_bytes(built.adapt_state()) == before
+    assert alike(built.adapt_state(), before)
     assert torch.equal(built.test_step(toys.batch(7, SIZE))[0].seg_logits.data, first)
 
 
@@ -141,7 +148,7 @@ def test_saved_and_loaded_it_goes_on_bit_for_bit(name):
     if again is not None:
         again.load_state_dict(saved['optim'])
     assert same(stream(resumed, again), expected)
-    assert as_bytes(resumed.adapt_state()) == as_bytes(built.adapt_state())
+    assert alike(resumed.adapt_state(), built.adapt_state())
 
 
 @pytest.mark.parametrize('name', METHODS)

@@ -159,7 +159,9 @@ def test_the_cross_entropy_and_its_step_by_independent_means(labels, student_bat
     settings = dict(labels=labels, student_batch=student_batch, views=FLIPPED)
     built = toys.model(dict(BARE, **settings))
     twin = copy.deepcopy(built.architecture)
-    losses = run(built, toys.wrapper(built, 0.1), 1)[0].losses
+    # the gradient of soft labels of the model itself is small
+    lr = 10 if labels == 'hard' else 1e3
+    losses = run(built, toys.wrapper(built, lr), 1)[0].losses
     x = image(built)
     plain, turned = logits_of(twin, x), logits_of(twin, x.flip(-1)).flip(-1)
     label = ((plain.softmax(1) + turned.softmax(1)) / 2).detach()
@@ -178,21 +180,20 @@ def test_the_cross_entropy_and_its_step_by_independent_means(labels, student_bat
     gradient = torch.autograd.grad(value, parameter)[0]
     torch.testing.assert_close(
         built.student.get_parameter(name),
-        parameter - 0.1 * gradient,
-        atol=1e-5,
-        rtol=1e-4,
+        parameter - lr * gradient,
+        atol=1e-4,
+        rtol=1e-3,
     )
+    assert lr * gradient.abs().max() > 5e-3
 
 
 def test_pixels_that_are_not_certain_do_not_count():
-    built = toys.model(dict(BARE, threshold=0.3, labels='soft'))
-    twin = copy.deepcopy(built.architecture)
-    losses = run(built, toys.wrapper(built), 1)[0].losses
+    built = toys.model(dict(BARE, labels='soft'))
     with torch.no_grad():
-        logits = logits_of(twin, image(built))
-    p = logits.softmax(1)
-    sure = p.amax(1) >= 0.3
-    assert 0 < sure.sum() < sure.numel()
+        p = logits_of(built.architecture, image(built)).softmax(1)
+    built.distiller.threshold = p.amax(1).quantile(0.7).item()
+    losses = run(built, toys.wrapper(built), 1)[0].losses
+    sure = p.amax(1) >= built.distiller.threshold
     expected = -(p * p.log()).sum(1)[sure].mean().item()
     assert losses['loss_ce'] == pytest.approx(expected, rel=1e-4)
 
@@ -291,7 +292,7 @@ def test_statistics_of_sliding_windows_are_pooled():
 
 
 def test_bright_and_dark_are_found_to_be_two_domains():
-    settings = dict(prototypes=dict(domains='detected', threshold=0.5))
+    settings = dict(prototypes=dict(domains='detected'))
     built = toys.model(dict(BARE, **settings))
     optim = toys.wrapper(built, 1e-4)
     for step in range(8):
@@ -302,7 +303,7 @@ def test_bright_and_dark_are_found_to_be_two_domains():
         built.adapt_step(data, optim, domain='same', step=step)
     report = built.distiller.report()['prototypes']
     assert report['names'] == ['domain 1', 'domain 2']
-    assert report['distances'][0][1] > 0.5
+    assert report['distances'][0][1] > 0.1
 
 
 # ---- replay -----------------------------------------------------------------------

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,20 @@ def test_the_gain_is_taken_seed_by_seed(content):
 def test_classes_have_mean_and_spread_too(content):
     figures = content['sets']['val']['runs']['student']['IoU']['car']
     assert figures['mean'] == 33.0
+
+
+def test_a_second_mean_leaves_rare_classes_out(content):
+    rare = replace(EXPERIMENT, rare=('bicyclist', 'pole'))
+    values = {'IoU.car': 60.0, 'IoU.road': 90.0, 'IoU.pole': 3.0, 'IoU.bicyclist': 0.0}
+    outcomes = {0: [outcome(RUNS[1], 0, 38.25)]}
+    outcomes[0][0].metrics['val'].update(values)
+    found = results(rare, outcomes)
+    assert found['sets']['val']['rare'] == ['bicyclist', 'pole']
+    figures = found['sets']['val']['runs']['student']['without rare classes']
+    assert figures['mean'] == 75.0  # of 60 and 90
+    assert 'without rare classes' in summary_table(found, 'val').markdown()
+    assert 'without rare classes' not in content['sets']['val']['runs']['student']
+    assert 'without rare classes' not in summary_table(content, 'val').markdown()
 
 
 def test_can_be_repeated_and_names_no_machine(content):

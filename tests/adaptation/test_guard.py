@@ -1,0 +1,415 @@
+"""The guard: what it measures, what it answers, and that it stops a collapse."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mmkd_ext.adaptation.batch import Batch
+from mmkd_ext.adaptation.guard import CollapseGuard
+from mmkd_ext.adaptation.signals import compare, lost, textured, valid_pixels
+from mmkd_ext.errors import ConfigError, ShapeError
+
+sys.path.insert(0, str(Path(__file__).parent))
+import adapt_toys as toys
+
+pytestmark = pytest.mark.mmseg
+FAIR = [0, 0, 1, 1, 2, 2, 3, 3]  # the source: four classes, equally often
+HALF = [0, 0, 0, 0, 1, 1, 1, 1]
+ONE = [0] * 8
+SWAPPED = [1, 1, 2, 2, 3, 3, 0, 0]
+
+
+def scores(labels, sure=100.0):
+    """Logits (1 4 2 n/2) of these labels; `sure=1e-3` is almost undecided."""
+    hot = torch.nn.functional.one_hot(torch.tensor(labels), 4) * sure
+    return hot.T.reshape(1, 4, 2, -1).float()
+
+
+def image(labels=FAIR, blank=False):
+    """A batch whose pixels all differ, or none."""
+    inputs = torch.arange(3.0 * len(labels)).reshape(1, 3, 2, -1)
+    return Batch(inputs * (not blank), [SimpleNamespace(metainfo={})])
+
+
+def measured(ours, theirs, **settings):
+    valid = torch.ones(1, *ours.shape[2:], dtype=torch.bool)
+    return lost([compare(ours, theirs, valid, **settings)])
+
+
+def tell(guard, labels, source=FAIR, sure=100.0, blank=False):
+    """Lets a guard judge one image, as the algorithm does."""
+    theirs = scores(source) if guard.needs_source else None
+    return guard.watch(image(labels, blank), scores(labels, sure), theirs)
+
+
+def told(guard, labels, images):
+    return [tell(guard, labels).action for _ in range(images)]
+
+
+# ---- signals ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('labels', 'entropy', 'classes', 'agreement'),
+    [
+        (FAIR, 0, 0, 0),
+        (ONE, 1, 1, 1),  # 6 of 8 differ, as two that know nothing would
+        (HALF, 1 - math.log(2) / math.log(4), 2 / 3, 1),
+        (SWAPPED, 0, 0, 1 / 0.75),
+        ([0, 0, 1, 1, 2, 2, 3, 0], 1 - 1.3209 / 1.3863, 0, (1 / 8) / 0.75),
+    ],
+)
+def test_what_is_lost_by_hand(labels, entropy, classes, agreement):
+    found, values = measured(scores(labels), scores(FAIR))
+    expected = {'entropy': entropy, 'classes': classes, 'agreement': agreement}
+    assert found == pytest.approx(expected, abs=1e-4)
+    assert values['source_entropy'] == pytest.approx(math.log(4))
+    assert values['chance_disagreement'] == pytest.approx(0.75)
+
+
+def test_a_window_is_compared_as_a_whole():
+    valid = torch.ones(1, 2, 4, dtype=torch.bool)
+    rows = [compare(scores([c] * 8), scores([c] * 8), valid) for c in range(4)]
+    found, values = lost(rows)
+    # each image has one class, the window has four
+    assert values['entropy'] == pytest.approx(math.log(4))
+    assert found == pytest.approx({'entropy': 0, 'classes': 0, 'agreement': 0})
+
+
+def test_log_probabilities_are_as_good_as_logits():
+    ours = torch.randn(1, 4, 2, 4, generator=torch.Generator().manual_seed(0))
+    valid = torch.ones(1, 2, 4, dtype=torch.bool)
+    one = compare(ours, scores(FAIR), valid)
+    other = compare(ours.log_softmax(1), scores(FAIR), valid)
+    torch.testing.assert_close(one, other)
+
+
+def test_stray_pixels_are_no_class():
+    stray = [0, 0, 0, 0, 0, 0, 1, 2]
+    assert measured(scores(stray), scores(FAIR))[0]['classes'] == pytest.approx(1 / 3)
+    found, _ = measured(scores(stray), scores(FAIR), min_share=0.2)
+    assert found['classes'] == 1
+
+
+def test_a_source_of_one_class_has_nothing_to_lose():
+    found, _ = measured(scores(ONE), scores(ONE))
+    assert found == {'entropy': 0, 'classes': 0, 'agreement': 0}
+
+
+def test_the_source_may_be_smaller():
+    big = scores([0, 0, 1, 1] * 4).repeat_interleave(2, 2)  # 4 x 8
+    valid = torch.ones(1, 4, 8, dtype=torch.bool)
+    found, _ = lost([compare(big, scores([0, 1] * 4), valid)])
+    assert found == pytest.approx({'entropy': 0, 'classes': 0, 'agreement': 0})
+
+
+def test_another_number_of_classes_is_an_error():
+    valid = torch.ones(1, 2, 4, dtype=torch.bool)
+    with pytest.raises(ShapeError):
+        compare(scores(FAIR)[:, :3], scores(FAIR), valid)
+
+
+def test_pixels_that_do_not_count_change_nothing():
+    ours, theirs = scores(FAIR), scores(FAIR)
+    ours[0, :, 0, 0] = float('nan')
+    sample = SimpleNamespace(metainfo=dict(img_padding_size=(0, 1, 0, 0)))
+    valid = valid_pixels(ours, [sample])
+    assert valid.int().tolist() == [[[0, 1, 1, 0], [1, 1, 1, 0]]]
+    found, values = lost([compare(ours, theirs, valid)])
+    assert found['agreement'] == 0
+    # 0, 1 and 2, 2, 3
+    shares = torch.tensor([1, 1, 2, 1]) / 5
+    assert values['entropy'] == pytest.approx(-(shares * shares.log()).sum().item())
+
+
+def test_a_frame_that_failed_is_blank():
+    inputs = torch.rand(1, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    assert textured(inputs).all()
+    inputs[:, :, 2:] = 0.5  # the lower rows
+    assert textured(inputs)[0].int().sum(1).tolist() == [6, 6, 6, 0, 0, 0]
+    inputs[0, 1, 0, 0] = float('nan')
+    assert not textured(inputs)[0, 0, 0]
+
+
+# ---- answers ----------------------------------------------------------------------
+
+
+def test_a_healthy_stream_is_let_alone_and_remembered_each_window():
+    guard = CollapseGuard(window=4)
+    almost = [0, 0, 1, 1, 2, 2, 3, 0]
+    verdicts = [tell(guard, almost) for _ in range(9)]
+    assert {verdict.action for verdict in verdicts} == {'go'}
+    assert [i for i, v in enumerate(verdicts) if v.remember] == [3, 7]
+
+
+@pytest.mark.parametrize(
+    ('signal', 'labels', 'source', 'sure', 'action'),
+    [
+        # same labels; the source's are nearly undecided, so only the mean differs
+        ('entropy', [0] * 13 + [1, 2, 3], 1e-3, 100.0, 'skip'),
+        # undecided, and yet one class everywhere
+        ('classes', ONE, 100.0, 1e-3, 'reset'),
+        ('agreement', SWAPPED, 100.0, 100.0, 'restore'),
+    ],
+)
+def test_each_signal_alone_is_enough(signal, labels, source, sure, action):
+    theirs = scores(labels if signal == 'entropy' else FAIR, source)
+    off = {'limits': {'agreement': None}} if signal == 'classes' else {}
+    guard = CollapseGuard(window=1, **off)
+    verdict = guard.watch(image(labels), scores(labels, sure), theirs)
+    assert verdict.action == action
+    assert signal in verdict.reason
+    others = {'entropy', 'classes', 'agreement'} - {signal, *off.get('limits', {})}
+    assert all(verdict.signals[f'lost_{name}'] < 0.01 for name in others)
+    quiet = CollapseGuard(window=1, limits={**off.get('limits', {}), signal: None})
+    verdict = quiet.watch(image(labels), scores(labels, sure), theirs)
+    assert verdict.action == 'go'
+
+
+def test_more_is_restored_the_more_is_lost():
+    found = []
+    for limit in (0.49, 0.45, 0.4):
+        off = dict(classes=None, agreement=None, entropy=limit)
+        found.append(tell(CollapseGuard(window=1, limits=off, restore=0.2), HALF))
+    assert {verdict.action for verdict in found} == {'restore'}
+    # half is lost; four quarters of the way from the limit to 1
+    by_hand = [0.2 * 4 * (0.5 - limit) / (1 - limit) for limit in (0.49, 0.45, 0.4)]
+    assert [verdict.restore for verdict in found] == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize(
+    ('limit', 'action'),
+    [(0.51, 'go'), (0.4, 'restore'), (0.3, 'skip'), (0.2, 'skip'), (0.01, 'skip')],
+)
+def test_the_grade_is_the_quarter_of_the_way_to_a_complete_loss(limit, action):
+    limits = dict(classes=None, agreement=None, entropy=limit)
+    assert tell(CollapseGuard(window=1, limits=limits), HALF).action == action
+    # classes: two thirds lost
+    limits = dict(entropy=None, agreement=None, classes=0.2)
+    assert tell(CollapseGuard(window=1, limits=limits), HALF).action == 'roll_back'
+
+
+MILD = dict(window=4, limits=dict(classes=None, agreement=None, entropy=0.45))
+
+
+def test_an_alarm_that_lasts_is_answered_in_grades():
+    guard = CollapseGuard(**MILD)
+    first = ['restore'] * 4 + ['skip'] * 4 + ['roll_back']
+    assert told(guard, HALF, 9) == first
+    pause = ['skip'] * 4
+    again = ['restore'] * 4 + ['skip'] * 4 + ['reset']
+    assert told(guard, HALF, 13) == pause + again
+    # and the next pause is twice as long
+    assert told(guard, HALF, 9) == ['skip'] * 8 + ['restore']
+
+
+def test_an_answer_that_helps_ends_the_alarm():
+    guard = CollapseGuard(**MILD)
+    assert told(guard, HALF, 3) == ['restore'] * 3
+    assert told(guard, FAIR, 2)[-1] == 'go'
+    assert told(guard, FAIR, 4)[-1] == 'go'
+    assert told(guard, HALF, 8)[-1] == 'restore'
+
+
+def test_resets_do_not_loop():
+    guard = CollapseGuard(window=4)
+    found = told(guard, ONE, 40)
+    assert [i for i, action in enumerate(found) if action == 'reset'] == [0, 5, 14, 31]
+    assert set(found) == {'reset', 'skip'}
+    free = CollapseGuard(window=4, cool_down=0)
+    assert told(free, ONE, 3) == ['reset'] * 3
+
+
+def test_health_for_a_window_makes_up_for_the_past():
+    guard = CollapseGuard(window=4)
+    told(guard, ONE, 6)
+    assert guard.strikes == 2
+    told(guard, FAIR, guard.pause)
+    assert [tell(guard, FAIR).remember for _ in range(4)] == [False, False, False, True]
+    assert guard.strikes == 0
+    guard.limits['classes'] = 0.99
+    assert 'roll_back' in told(guard, ONE, 3)
+    assert guard.pause <= 4
+
+
+def test_it_waits_for_a_quarter_of_its_window():
+    guard = CollapseGuard(window=12)
+    assert told(guard, ONE, 3) == ['go', 'go', 'reset']
+
+
+def test_disagreement_alone_never_goes_back():
+    guard = CollapseGuard(window=2)
+    assert set(told(guard, SWAPPED, 12)) == {'restore'}
+    strict = CollapseGuard(window=2, strongest=dict(agreement='reset'))
+    assert tell(strict, SWAPPED).action == 'reset'
+
+
+def test_it_asks_the_source_for_every_nth_image_and_its_answer_stands():
+    guard = CollapseGuard(every=3, **MILD)
+    asked, found = [], []
+    for _ in range(7):
+        asked.append(guard.needs_source)
+        found.append(tell(guard, HALF))
+    assert asked == [True, False, False, True, False, False, True]
+    assert {verdict.action for verdict in found} == {'restore'}
+    assert len({verdict.restore for verdict in found}) == 1
+    assert ['source_classes' in verdict.signals for verdict in found] == asked
+    assert len(guard.rows) == 3
+
+
+def test_going_back_does_not_stand():
+    guard = CollapseGuard(window=1, every=4, cool_down=0)
+    assert told(guard, ONE, 5) == ['reset', 'go', 'go', 'go', 'reset']
+
+
+def test_a_blank_image_is_skipped_and_forgotten():
+    guard = CollapseGuard(window=4)
+    verdict = tell(guard, ONE, blank=True)
+    assert (verdict.action, verdict.signals) == ('skip', {'valid': 0.0})
+    assert len(guard.rows) == 0
+    assert tell(guard, FAIR).action == 'go'
+
+
+def test_weights_that_predict_nothing_finite_are_left_at_once():
+    guard = CollapseGuard(window=4)
+    told(guard, FAIR, 2)
+    broken = scores(FAIR) * float('nan')
+    found = [guard.watch(image(), broken, None).action for _ in range(4)]
+    # the remembered ones too: to the source; if that does not help, nothing does
+    assert found == ['roll_back', 'reset', 'skip', 'skip']
+
+
+def test_its_memory_does_not_grow():
+    guard = CollapseGuard(window=3)
+    for _ in range(10):
+        tell(guard, FAIR)
+    assert len(guard.rows) == 3
+    assert len(guard.get_extra_state()['rows']) == 3
+
+
+@pytest.mark.parametrize('stop', [1, 6, 11, 15, 21])
+def test_resumed_it_answers_as_if_it_had_never_stopped(stop):
+    stream = [FAIR, HALF, ONE, SWAPPED] * 2 + [HALF] * 9 + [FAIR] * 9 + [ONE] * 2
+    settings = dict(window=3, every=2, cool_down=2)
+    straight = CollapseGuard(**settings)
+    expected = [tell(straight, labels) for labels in stream]
+    assert len({verdict.action for verdict in expected}) > 3
+    first, second = CollapseGuard(**settings), CollapseGuard(**settings)
+    found = [tell(first, labels) for labels in stream[:stop]]
+    file = io.BytesIO()
+    torch.save(first.state_dict(), file)
+    file.seek(0)
+    second.load_state_dict(torch.load(file, weights_only=True))
+    found += [tell(second, labels) for labels in stream[stop:]]
+    assert found == expected
+
+
+def test_a_new_stream_starts_from_nothing():
+    guard = CollapseGuard(window=2)
+    fresh = copy.deepcopy(guard.get_extra_state())
+    told(guard, ONE, 5)
+    guard.reset()
+    assert guard.get_extra_state() == fresh
+    assert guard.needs_source
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        (dict(window=0), '`window` must be a number >= 1'),
+        (dict(source_scale=0), '`source_scale` must be a number > 0'),
+        (dict(limits=dict(entopy=0.3)), 'Did you mean `entropy`'),
+        (dict(limits=dict(entropy=1.0)), r'`limits\.entropy` must be'),
+        (dict(limits=dict.fromkeys(['entropy', 'classes', 'agreement'])), 'every signal'),
+        (dict(strongest=dict(entropy='resett')), 'Did you mean `reset`'),
+    ],
+)
+def test_wrong_settings_say_what_is_wrong(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        CollapseGuard(**settings)
+
+
+# ---- in a stream ------------------------------------------------------------------
+
+TENT = dict(type='mmkd_ext.TentDistiller', statistics='source')
+GUARD = dict(type='mmkd_ext.CollapseGuard', window=4)
+
+
+def lively(guard=None, **distiller):
+    """A random network whose classes are made equally likely, by one pass."""
+    built = toys.model(dict(TENT, **distiller), guard=guard, width=4)
+    head = built.architecture.decode_head.conv_seg
+    kept = []
+    handle = head.register_forward_pre_hook(lambda _, x: kept.append(x[0]))
+    with torch.no_grad():
+        for i in range(3):
+            built.test_step(toys.batch(i))
+        handle.remove()
+        features = torch.cat(kept).transpose(0, 1).flatten(1)
+        weight = torch.randn(
+            head.weight.shape[:2], generator=torch.Generator().manual_seed(0)
+        )
+        weight /= (weight @ features).std(1, keepdim=True)
+        head.weight.copy_(2 * weight[:, :, None, None])
+        head.bias.copy_(-2 * (weight @ features).mean(1))
+    built.started = False
+    built.start()
+    return built
+
+
+def classes_of(built, lr, images=16):
+    """Number of classes of each image of a stream, and the events."""
+    optim = toys.wrapper(built, lr, torch.optim.Adam)
+    counts, events = [], []
+    for i in range(images):
+        result = built.adapt_step(toys.batch(i), optim, step=i)
+        counts.append(result.data_samples[0].pred_sem_seg.data.unique().numel())
+        events += [event['action'] for event in result.events]
+    return counts, events
+
+
+@pytest.fixture(scope='module')
+def source_classes():
+    return classes_of(lively(), 0.0)[0]
+
+
+def test_a_forced_collapse_is_stopped(source_classes):
+    assert min(source_classes) >= 3
+    free, _ = classes_of(lively(), 0.2)
+    assert max(free[-4:]) == 1
+    built = lively(GUARD)
+    guarded, events = classes_of(built, 0.2)
+    assert {'roll_back', 'reset'} & set(events)
+    # back on the source, by which time it makes no updates that harm
+    assert guarded[-4:] == source_classes[-4:]
+    # and all of it is in the state that a stream saves
+    assert built.state_dict()['guard._extra_state']['counters']['seen'] == 16
+
+
+def test_a_careful_stream_is_not_disturbed(source_classes):
+    del source_classes
+    _, events = classes_of(lively(GUARD), 1e-4, images=6)
+    assert events == []
+
+
+def test_a_smaller_source_costs_less():
+    built = lively(dict(GUARD, source_scale=0.5, every=2))
+    optim = toys.wrapper(built, 0.0)
+    costs = [
+        built.adapt_step(toys.batch(i), optim, step=i).counts['forwards']
+        for i in range(3)
+    ]
+    assert costs == [1.25, 1, 1.25]
+
+
+def test_a_misspelt_setting_is_told():
+    with pytest.raises(ConfigError, match='Did you mean `window`'):
+        toys.model(TENT, guard=dict(GUARD, windw=3))
