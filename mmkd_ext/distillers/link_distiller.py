@@ -252,6 +252,16 @@ class LinkDistiller(BaseDistiller):
                 values[key] = self._value(tap, batch, {})
             except ShapeError as error:
                 raise ConfigError(f'`{link.path}.{key}.connector`: {error}') from error
+            except (AttributeError, TypeError) as error:
+                found = self._recorded(tap, batch)
+                if isinstance(found, torch.Tensor):
+                    raise
+                raise ConfigError(
+                    f'`{link.path}.{key}.connector`: `{tap.connector}` takes one map, '
+                    f'but the tap gives a {type(found).__name__} of {len(found)}. '
+                    'Pick one with `item=0`, or put the connector into '
+                    '`mmkd_ext.PerLevel`.'
+                ) from error
         aligner = None
         if 'preds_S' in values and 'preds_T' in values:
             classes = all(

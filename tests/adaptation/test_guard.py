@@ -216,7 +216,8 @@ def test_an_answer_that_helps_ends_the_alarm():
     assert told(guard, HALF, 3) == ['restore'] * 3
     assert told(guard, FAIR, 2)[-1] == 'go'
     assert told(guard, FAIR, 4)[-1] == 'go'
-    assert told(guard, HALF, 8)[-1] == 'restore'
+    # it counts from the first again, which is when the window is full of them
+    assert told(guard, HALF, 7) == ['go'] * 3 + ['restore'] * 4
 
 
 def test_resets_do_not_loop():
@@ -235,9 +236,10 @@ def test_health_for_a_window_makes_up_for_the_past():
     told(guard, FAIR, guard.pause)
     assert [tell(guard, FAIR).remember for _ in range(4)] == [False, False, False, True]
     assert guard.strikes == 0
-    guard.limits['classes'] = 0.99
-    assert 'roll_back' in told(guard, ONE, 3)
-    assert guard.pause <= 4
+    found = [tell(guard, HALF) for _ in range(4)]
+    (back,) = [verdict for verdict in found if verdict.action == 'roll_back']
+    assert 'again' not in back.reason
+    assert guard.strikes == 1
 
 
 def test_it_waits_for_a_quarter_of_its_window():

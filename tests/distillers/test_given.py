@@ -218,6 +218,15 @@ def test_a_connector_of_several_inputs_without_given_is_named():
     assert 'needs `inputs`' not in text
 
 
+def test_a_connector_of_one_map_that_gets_a_tuple_says_how_to_pick():
+    inputs = dict(of='teacher', at=dict(type='ModuleInputs', source='head.conv_seg'),
+                  connector=dict(type='mmkd_ext.ConvAdapter', in_channels=8,
+                                 out_channels=8))
+    text = problem(inputs)
+    assert '`model.distiller.links.loss_x.preds_T.connector`' in text
+    assert 'the tap gives a tuple of 1. Pick one with `item=0`' in text
+
+
 def test_a_connector_of_one_input_takes_no_more():
     text = problem(tap(connector=dict(type='Passing')))
     assert '`Passing` takes no `head`. It takes the tap alone.' in text
