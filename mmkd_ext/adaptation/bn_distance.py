@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from mmkd_ext.adaptation.norms import NormRecorder, Statistics, batch_norms, moments
+from mmkd_ext.adaptation.channel_moments import channel_moments
+from mmkd_ext.adaptation.norms import NormRecorder, Statistics, batch_norms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +32,7 @@ class PoolingRecorder(NormRecorder):
         feature: ``'input'`` of the layer, or its ``'output'``.
 
     Examples:
-        >>> net = nn.Sequential(nn.BatchNorm2d(1))
+        >>> net = nn.Sequential(nn.BatchNorm2d(1)).eval()
         >>> recorder = PoolingRecorder()
         >>> with recorder.recording(net):
         ...     _ = net(torch.zeros(1, 1, 1, 3)), net(torch.ones(1, 1, 1, 1))
@@ -50,7 +51,7 @@ class PoolingRecorder(NormRecorder):
             del module
             # activations that follow overwrite the output, which backward needs
             x = inputs[0] if self.feature == 'input' else output.clone()
-            new, count = moments(x), x.numel() // x.size(1)
+            new, count = channel_moments(x), x.numel() // x.size(1)
             before = self._values.get(name, 0)
             if before:
                 new = _pooled(self.found[name], new, count / (before + count))

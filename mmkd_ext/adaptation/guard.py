@@ -51,7 +51,8 @@ class CollapseGuard(AdaptGuard):
     1. ``restore``: updates go on, and source weights come back with a probability that
        grows with the risk;
     2. ``skip``: no update;
-    3. ``roll_back``: back to the last state that had been healthy for a whole window;
+    3. ``roll_back``: back to the last state after a window of healthy images, in which
+       no signal was more than halfway to its limit;
     4. ``reset``: back to the source, with optimizer, prototypes and buffers.
 
     A signal whose alarm outlasts a window gets one grade more: by then nothing is left
@@ -173,8 +174,8 @@ class CollapseGuard(AdaptGuard):
         found = self._look(signals)
         if paused:
             self.standing = Verdict()
-            reason = f'cooling down, {self.pause} more image(s) to go'
-            return Verdict('skip', reason, signals)
+            signals['pause'] = float(self.pause)
+            return Verdict('skip', 'updates rest after going back', signals)
         if source_scores is None:
             kept = self.standing
             return Verdict(kept.action, kept.reason, signals, kept.restore)
@@ -205,7 +206,7 @@ class CollapseGuard(AdaptGuard):
         grades = {name: self._grade(name, risk) for name, risk in risks.items()}
         worst = max(grades, key=lambda name: (grades[name], risks[name]))
         if grades[worst] == 0:
-            return self._calm(signals)
+            return self._calm(found, signals)
         self.healthy = 0
         action = ACTIONS[grades[worst]]
         share, limit = found[worst], self.limits[worst]
@@ -224,13 +225,17 @@ class CollapseGuard(AdaptGuard):
         self.alarms[name] += 1
         return min(grade, ACTIONS.index(self.strongest[name]))
 
-    def _calm(self, signals: dict[str, float]) -> Verdict:
-        """Counts healthy images: a whole window of them makes the state a good one."""
+    def _calm(self, found: Mapping[str, float], signals: dict[str, float]) -> Verdict:
+        """Counts healthy images; a state far from any alarm is one to go back to."""
         self.healthy += 1
         if self.healthy < self.window:
             return Verdict(signals=signals)
-        self.healthy = self.strikes = 0
-        return Verdict(signals=signals, remember=True)
+        self.strikes = 0
+        # a window that is only just healthy may hold the start of a collapse
+        far = all(2 * found[name] <= limit for name, limit in self.limits.items())
+        if far:
+            self.healthy = 0
+        return Verdict(signals=signals, remember=far)
 
     def _go_back(self, action: str, reason: str, signals: dict[str, float]) -> Verdict:
         """Goes back, further and with a longer pause if that was not long ago."""

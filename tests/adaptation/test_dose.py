@@ -466,6 +466,21 @@ def test_testing_changes_nothing():
     assert file.getvalue() == after.getvalue()
 
 
+def test_the_shipped_configs_build_their_method():
+    from mmkd_ext.engine.launch import load_config
+    from mmkd_ext.registry import MODELS
+
+    folder = Path(__file__).parents[2] / 'configs' / 'adapt' / 'mmseg' / 'dose'
+    files = sorted(folder.glob('dose_*.py'))
+    assert files
+    for file in files:
+        config = load_config(str(file))
+        distiller = MODELS.build(config.model.distiller)
+        assert type(distiller).__name__ == 'DoSeDistiller'
+        assert config.test_cfg.optim_wrapper.optimizer.lr > 0
+        assert len(config.test_cfg.domains) == 4
+
+
 # ---- what does not fit ------------------------------------------------------------
 
 
@@ -502,7 +517,7 @@ def test_domains_that_the_stream_does_not_name_cannot_be_known():
         (dict(lambda_layer=-1), '`lambda_layer` must be a number >= 0'),
         (dict(anchor=2), '`anchor` must be a number'),
         (dict(student_batch='view'), 'Did you mean `views`'),
-        (dict(replay=dict(evry=5)), r'`replay\.evry`.*Did you mean `every`'),
+        (dict(replay=dict(quotas=5)), r'`replay\.quotas`.*Did you mean `quota`'),
         (dict(prototypes=dict(domain='known')), 'Did you mean `domains`'),
     ],
 )

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from mmkd_ext.adaptation.bn_distance import FLOOR, PoolingRecorder, RelativeDistance
+from mmkd_ext.adaptation.channel_moments import channel_moments
+from mmkd_ext.adaptation.norms import moments
 from mmkd_ext.adaptation.prototypes import DomainPrototypes
 from mmkd_ext.errors import ConfigError
 
@@ -28,6 +30,24 @@ def norms(*variances, eps=0.0):
 def distance(*variances, **settings):
     names = [str(i) for i in range(len(variances))]
     return RelativeDistance(norms(*variances, **settings), names)
+
+
+# ---- moments ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('shape', [(2, 3, 4, 5), (1, 3, 1, 1), (4, 3), (2, 3, 7)])
+def test_moments_and_their_gradients_are_those_of_torch(shape):
+    x = (5 + torch.randn(shape, dtype=torch.float64)).requires_grad_()
+    for ours, theirs in zip(channel_moments(x), moments(x)):
+        torch.testing.assert_close(ours, theirs)
+    assert torch.autograd.gradcheck(channel_moments, x)
+
+
+def test_moments_of_half_inputs_are_in_float():
+    x = (300 + torch.randn(1, 2, 8, 8)).to(torch.bfloat16)
+    mean, var = channel_moments(x.to(memory_format=torch.channels_last))
+    assert mean.dtype == var.dtype == torch.float32
+    torch.testing.assert_close(mean, x.float().mean((0, 2, 3)))
 
 
 # ---- distance ---------------------------------------------------------------------

@@ -114,9 +114,8 @@ class DIGADistiller(AdaptDistiller):
         found = dict(self.student.named_modules()).get(self.classifier_name)
         if not isinstance(found, nn.Conv2d):
             raise ConfigError(
-                f'`classifier`: {self.classifier_name!r} must name the last '
-                f'convolution of the segmentor, but is {type(found).__name__}. Set it to '
-                'the one that gives the logits.'
+                f'`classifier`: {self.classifier_name!r} must name the convolution of the '
+                f'segmentor that gives the logits, but is {type(found).__name__}.'
             )
         return found
 

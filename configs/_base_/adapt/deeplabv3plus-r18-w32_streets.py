@@ -1,0 +1,17 @@
+"""Adaptation: DeepLabV3+ on half a ResNet-18, on toy streets in bad weather, 10 rounds.
+
+The source is trained by configs/adapt/mmseg/source/deeplabv3plus-r18-w32_streets.py,
+and is the checkpoint on the command line. The learning rate is a start, to be chosen
+for each method from the same grid on a stream that is not reported.
+"""
+
+_base_ = [
+    '../models/mmseg/deeplabv3plus-r18-w32.py',
+    '../streams/streets-fog-night-rain-snow.py',
+    '../runtime.py',
+    'mmseg::_base_/default_runtime.py',
+]
+model = dict(
+    _delete_=True, type='mmkd_ext.ContinualAdaptation', architecture=_base_.model
+)
+test_cfg = dict(optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-4)))

@@ -1,0 +1,11 @@
+"""BN statistics: DeepLabV3+ R18, toy streets, 10 rounds.
+
+Paper: Evaluating Prediction-Time Batch Normalization for Robustness under Covariate
+Shift, 2020, https://arxiv.org/abs/2006.10963
+Command: python tools/test.py CONFIG work_dirs/deeplabv3plus-r18-w32_streets/iter_1600.pth
+Expected: a toy of ours. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r18-w32_streets.py']
+model = dict(distiller=dict(type='mmkd_ext.BNStatsDistiller', statistics='batch'))

@@ -1,0 +1,11 @@
+"""DIGA: DeepLabV3+ R18, toy streets, 10 rounds.
+
+Paper: Dynamically Instance-Guided Adaptation, CVPR 2023,
+https://github.com/Waybaba/DIGA
+Command: python tools/test.py CONFIG work_dirs/deeplabv3plus-r18-w32_streets/iter_1600.pth
+Expected: a toy of ours. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r18-w32_streets.py']
+model = dict(distiller=dict(type='mmkd_ext.DIGADistiller'))

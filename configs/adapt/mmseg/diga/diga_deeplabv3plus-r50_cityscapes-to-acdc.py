@@ -1,0 +1,11 @@
+"""DIGA: DeepLabV3+ R50, Cityscapes to ACDC, 10 rounds.
+
+Paper: Dynamically Instance-Guided Adaptation, CVPR 2023,
+https://github.com/Waybaba/DIGA
+Command: python tools/test.py CONFIG
+Expected: no published figure is known to us. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r50_cityscapes-to-acdc.py']
+model = dict(distiller=dict(type='mmkd_ext.DIGADistiller'))

@@ -1,0 +1,11 @@
+"""EMA self-training: DeepLabV3+ R18, toy streets, 10 rounds.
+
+Paper: Mean teachers are better role models, NeurIPS 2017,
+https://arxiv.org/abs/1703.01780
+Command: python tools/test.py CONFIG work_dirs/deeplabv3plus-r18-w32_streets/iter_1600.pth
+Expected: a toy of ours. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r18-w32_streets.py']
+model = dict(distiller=dict(type='mmkd_ext.EMATeacherDistiller'))

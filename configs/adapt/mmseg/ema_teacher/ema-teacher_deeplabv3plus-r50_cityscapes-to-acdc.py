@@ -1,0 +1,11 @@
+"""EMA self-training: DeepLabV3+ R50, Cityscapes to ACDC, 10 rounds.
+
+Paper: Mean teachers are better role models, NeurIPS 2017,
+https://arxiv.org/abs/1703.01780
+Command: python tools/test.py CONFIG
+Expected: no published figure is known to us. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r50_cityscapes-to-acdc.py']
+model = dict(distiller=dict(type='mmkd_ext.EMATeacherDistiller'))

@@ -1,0 +1,11 @@
+"""RoTTA: DeepLabV3+ R50, Cityscapes to ACDC, 10 rounds.
+
+Paper: Robust Test-Time Adaptation in Dynamic Scenarios, CVPR 2023,
+https://arxiv.org/abs/2303.13899
+Command: python tools/test.py CONFIG
+Expected: no published figure is known to us. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r50_cityscapes-to-acdc.py']
+model = dict(distiller=dict(type='mmkd_ext.RoTTADistiller'))
