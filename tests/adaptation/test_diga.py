@@ -66,6 +66,19 @@ def test_prototypes_move_by_rho_and_are_mixed_with_the_images_own():
     torch.testing.assert_close(method.prototypes[2], expected)
 
 
+def test_the_images_own_prototype_has_what_history_leaves():
+    built = toys.model(dict(DIGA, rho=0.0, history=0.6, fusion=1.0, temperature=1.0))
+    method = built.distiller
+    axes = torch.eye(method.classifier().in_channels)
+    method.prototypes[:2] = axes[:2]
+    method.seen[:2] = True
+    sure = torch.full((toys.CLASSES, 1, 1), -9.0)
+    sure[0] = 9.0
+    scores = method.fuse(axes[2].view(-1, 1, 1), sure, learn=False).flatten()
+    # q_0 = 0.6 e_0 + 0.4 e_2, so the cosine is 0.4 / sqrt(0.52); with e_1 it is 0
+    assert (scores[0] - scores[1]).item() == pytest.approx(0.4 / 0.52**0.5, rel=1e-4)
+
+
 def test_the_answer_is_what_a_test_before_it_would_be():
     """The image's own sure classes are in both; only the answer keeps them."""
     built = toys.model(DIGA)

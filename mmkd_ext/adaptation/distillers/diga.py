@@ -114,8 +114,8 @@ class DIGADistiller(AdaptDistiller):
         found = dict(self.student.named_modules()).get(self.classifier_name)
         if not isinstance(found, nn.Conv2d):
             raise ConfigError(
-                f'`classifier`: {self.classifier_name!r} must name the convolution of the '
-                f'segmentor that gives the logits, but is {type(found).__name__}.'
+                f'`classifier`: {self.classifier_name!r} must name the convolution of '
+                f'the segmentor that gives the logits, but is {type(found).__name__}.'
             )
         return found
 

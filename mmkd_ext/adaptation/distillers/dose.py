@@ -311,7 +311,6 @@ class DoSeDistiller(TeacherDistiller):
             inputs = as_inputs(image, self._preprocessor, like).unsqueeze(0)
             with torch.no_grad():
                 look = self._look(inputs, self.view_generator)
-                look.probabilities = self.run(self.source, inputs).softmax(1)
             each = self._student_cross_entropy(inputs, look)
             losses.append(weighted_mean(each, self._weights(look.probabilities)))
         return torch.stack(losses).mean()
