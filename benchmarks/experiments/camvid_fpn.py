@@ -20,6 +20,7 @@ runs = dict(
         for name, (file, title) in dict(
             kd=('kd', 'KD of pixels'),
             cwd_logits=('cwd-logits', 'CWD, logits'),
+            cwd_logits_tau1=('cwd-logits-tau1', 'CWD, logits, tau 1'),
             cwd_feat=('cwd-feat', 'CWD, features'),
             fitnets=('fitnets-feat', 'FitNets'),
             at=('at-feat', 'AT'),
