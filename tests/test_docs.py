@@ -367,10 +367,29 @@ def test_an_output_may_differ_in_digits_only():
     assert not outputs.alike('loss 0.1', 'lost 0.1')
 
 
-def test_the_example_of_the_readme_is_the_file_that_is_tested():
-    example = (ROOT / 'docs/examples/pspnet.py').read_text()
+@pytest.mark.parametrize('name', ['pspnet.py', 'adapt.py'])
+def test_the_example_of_the_readme_is_the_file_that_is_tested(name):
+    example = (ROOT / 'docs/examples' / name).read_text()
     assert f'```python\n{example}```' in (ROOT / 'README.md').read_text()
     assert len(example.splitlines()) <= 25
+
+
+@pytest.mark.mmseg
+def test_the_adaptation_of_the_readme_loads_and_has_no_problem():
+    from mmengine.config import Config
+
+    from mmkd_ext.config.check import check_config
+
+    config = Config.fromfile(ROOT / 'docs/examples/adapt.py')
+    assert [one.name for one in config.test_cfg.domains] == [
+        'fog', 'night', 'rain', 'snow']
+    # a small head in place of a ResNet-50's
+    config.model.architecture = dict(
+        cfg_path=config.model.architecture,
+        backbone=dict(depth=18, stem_channels=8, base_channels=8),
+        decode_head=dict(in_channels=64, channels=8),
+        auxiliary_head=dict(in_channels=32, channels=8), pretrained=None)
+    assert check_config(config).findings.problems == []
 
 
 @pytest.mark.slow

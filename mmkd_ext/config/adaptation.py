@@ -84,7 +84,7 @@ def _check_loop(context: Context, loop: Mapping[str, Any]) -> None:
     findings = context.findings
     cls = find_type(loop['type'], LOOPS)
     if cls is not None:
-        arguments = {k: v for k, v in loop.items() if k != 'type'}
+        arguments = {k: v for k, v in loop.items() if k not in ('type', '_scope_')}
         findings.add(argument_problems(cls, arguments, 'test_cfg', complete=False))
     template = context.cfg.get('test_dataloader')
     evaluator = context.cfg.get('test_evaluator')

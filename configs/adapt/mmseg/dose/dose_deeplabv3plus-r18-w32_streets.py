@@ -7,19 +7,5 @@ Expected: not measured yet; the learning rate is not chosen yet.
 Status: unrun
 """
 
-_base_ = [
-    '../../../_base_/models/mmseg/deeplabv3plus-r18-w32.py',
-    '../../../_base_/streams/streets-fog-night-rain-snow.py',
-    'mmseg::_base_/default_runtime.py',
-]
-model = dict(
-    _delete_=True,
-    type='mmkd_ext.ContinualAdaptation',
-    architecture=_base_.model,
-    distiller=dict(type='mmkd_ext.DoSeDistiller'),
-)
-test_cfg = dict(
-    optim_wrapper=dict(
-        optimizer=dict(type='Adam', lr=1e-4), clip_grad=dict(max_norm=1.0)
-    )
-)
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r18-w32_streets.py']
+model = dict(distiller=dict(type='mmkd_ext.DoSeDistiller'))

@@ -9,19 +9,5 @@ Cityscapes val (mmsegmentation's model zoo). Not measured by us.
 Status: unrun
 """
 
-_base_ = [
-    '../../../_base_/streams/cityscapes-to-acdc.py',
-    'mmseg::_base_/default_runtime.py',
-]
-model = dict(
-    type='mmkd_ext.ContinualAdaptation',
-    architecture=dict(
-        cfg_path='mmseg::deeplabv3plus/'
-        'deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py'
-    ),
-    source_ckpt='https://download.openmmlab.com/mmsegmentation/v0.5/deeplabv3plus/'
-    'deeplabv3plus_r50-d8_512x1024_80k_cityscapes/'
-    'deeplabv3plus_r50-d8_512x1024_80k_cityscapes_20200606_114049-f9fb496d.pth',
-    distiller=dict(type='mmkd_ext.DoSeDistiller'),
-)
-test_cfg = dict(optim_wrapper=dict(optimizer=dict(type='Adam', lr=6e-5 / 8)))
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r50_cityscapes-to-acdc.py']
+model = dict(distiller=dict(type='mmkd_ext.DoSeDistiller'))
