@@ -106,6 +106,20 @@ def test_the_running_figure_looks_at_the_last_images_only():
     assert record.running() == 100.0
 
 
+def test_the_same_event_image_after_image_is_one_with_a_count():
+    record = StreamRecord(NAMES, 10, {})
+    record.begin(1, 'fog')
+    for step in (3, 4, 5, 7):
+        record.note(step, step, 'skip', 'updates rest', {'pause': 10 - step})
+    record.note(8, 8, 'reset', 'updates rest')
+    found = [(e['step'], e['action'], e['times']) for e in record.events]
+    assert found == [(3, 'skip', 3), (7, 'skip', 1), (8, 'reset', 1)]
+    assert record.events[0]['signals'] == {'pause': 7}
+    record.cell.domain = 'night'
+    record.note(9, 0, 'reset', 'updates rest')
+    assert len(record.events) == 4
+
+
 def test_the_timeline_is_thinned():
     record = StreamRecord(NAMES, 3 * POINTS, {})
     record.begin(1, 'fog')

@@ -150,7 +150,12 @@ def _draw_actions(
 ) -> None:
     titles = []
     for row, action in enumerate(actions):
-        steps = [e['step'] for e in events if str(e.get('action')) == action]
+        steps = [
+            event['step'] + i
+            for event in events
+            if str(event.get('action')) == action
+            for i in range(int(event.get('times', 1)))
+        ]
         colour = ACTIONS.get(action, COLOURS[-1])
         axis.scatter(steps, [row] * len(steps), s=42, marker='|', color=colour, lw=1.6)
         titles.append(f'{action.replace("_", " ")} ({len(steps)})')

@@ -103,12 +103,20 @@ def _event_parts(results: AdaptResults) -> list[Part]:
             f'{event.get("round", "-")}, {event.get("domain", "-")}, '
             f'{event.get("index", "-")}',
             str(event.get('action', '-')).replace('_', ' '),
+            str(event.get('times', 1)),
             str(event.get('reason', '')),
             _signals_text(event.get('signals')),
         ]
         for event in events[:_MOST_EVENTS]
     ]
-    header = ['step', 'round, domain, image', 'action', 'reason', 'signals']
+    header = [
+        'step',
+        'round, domain, image',
+        'action',
+        'images',
+        'reason',
+        'signals',
+    ]
     parts: list[Part] = [Table(header, rows)]
     if len(events) > _MOST_EVENTS:
         left = len(events) - _MOST_EVENTS

@@ -202,15 +202,28 @@ class StreamRecord:
         reason: str,
         signals: Mapping[str, float] | None = None,
     ) -> None:
-        """Notes an event in the cell."""
+        """Notes an event in the cell.
+
+        The same one image after image, such as a pause, is one event with a count:
+        ``times``, from ``step`` on, with the signals of the first.
+        """
+        event = {
+            'round': self._open.round,
+            'domain': self._open.domain,
+            'action': action,
+            'reason': reason,
+        }
+        last = self.events[-1] if self.events else {}
+        goes_on = last.get('step', step) + last.get('times', 0) == step
+        if goes_on and event == {key: last.get(key) for key in event}:
+            last['times'] += 1
+            return
         self.events.append(
             {
+                **event,
                 'step': step,
-                'round': self._open.round,
-                'domain': self._open.domain,
                 'index': index,
-                'action': action,
-                'reason': reason,
+                'times': 1,
                 'signals': {k: _number(v) for k, v in (signals or {}).items()},
             }
         )

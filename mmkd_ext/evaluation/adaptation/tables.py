@@ -121,8 +121,11 @@ def _named_cell(cell: Cell) -> dict[str, Any]:
 
 def _tally(results: AdaptResults) -> dict[str, int]:
     """Returns how often the guard and the loop did what."""
-    actions = [str(event.get('action')) for event in results.events]
-    return {action: actions.count(action) for action in dict.fromkeys(actions)}
+    found: dict[str, int] = {}
+    for event in results.events:
+        action = str(event.get('action'))
+        found[action] = found.get(action, 0) + int(event.get('times', 1))
+    return found
 
 
 def summary_table(results: AdaptResults) -> Table:
