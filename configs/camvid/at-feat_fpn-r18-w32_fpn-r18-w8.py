@@ -3,7 +3,7 @@
 Paper: Paying More Attention to Attention, ICLR 2017, https://arxiv.org/abs/1612.03928;
 weight 10000 as in CIRKD.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: EXPECTED
+Expected: not measured yet.
 Status: unrun
 """
 

@@ -3,7 +3,7 @@
 Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
 https://arxiv.org/abs/2011.13256; weight 3 as published, but tau 1 as in configs/demo.
 Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
-Expected: EXPECTED
+Expected: not measured yet.
 Status: unrun
 """
 

@@ -3,7 +3,7 @@
 Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
 https://arxiv.org/abs/2011.13256; tau 4 and weight 3 as published.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: EXPECTED
+Expected: not measured yet.
 Status: unrun
 """
 

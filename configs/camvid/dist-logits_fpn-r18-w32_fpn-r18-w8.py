@@ -4,7 +4,7 @@ Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
 https://arxiv.org/abs/2205.10536; tau 1 and weight 1 as published for segmentation. There
 is no auxiliary head here.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: EXPECTED
+Expected: not measured yet.
 Status: unrun
 """
 

@@ -4,7 +4,7 @@ Paper: Intra-class Feature Variation Distillation for Semantic Segmentation, ECC
 https://www.ecva.net/papers/eccv_2020/papers_ECCV/papers/123520341.pdf; weights 200 and,
 as a mean over pixels and 11 classes, 10 from the authors' code.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: EXPECTED
+Expected: not measured yet.
 Status: unrun
 """
 

@@ -4,7 +4,7 @@ Paper: Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04688; one epoch, lr 0.1, alpha 1e-7 as published. The student
 takes no part.
 Command: python tools/train.py configs/camvid/ka-autoencoder_fpn-r18-w32_fpn-r18-w8.py
-Expected: EXPECTED
+Expected: not measured yet.
 Status: unrun
 """
 

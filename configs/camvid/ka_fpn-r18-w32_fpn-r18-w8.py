@@ -4,7 +4,7 @@ Paper: Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04688; weights 50 and 1 as published. Stage one comes first:
 python tools/train.py configs/camvid/ka-autoencoder_fpn-r18-w32_fpn-r18-w8.py
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: EXPECTED
+Expected: not measured yet.
 Status: unrun
 """
 

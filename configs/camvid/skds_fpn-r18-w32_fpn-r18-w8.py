@@ -4,7 +4,7 @@ Paper: Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04197; weights 10 and 0.5 as published, the pixel term a mean
 over images.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: EXPECTED
+Expected: not measured yet.
 Status: unrun
 """
 

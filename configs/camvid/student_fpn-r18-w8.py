@@ -1,7 +1,7 @@
 """The student alone on CamVid: what distillation has to beat.
 
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: EXPECTED
+Expected: not measured yet.
 Status: unrun
 """
 

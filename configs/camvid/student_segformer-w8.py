@@ -1,7 +1,7 @@
 """The transformer student alone on CamVid: what distillation has to beat.
 
 Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
-Expected: ...
+Expected: not measured yet.
 Status: unrun
 """
 

@@ -3,7 +3,7 @@
 Seven and a half times as many iterations as its students.
 
 Command: python tools/train.py configs/camvid/teacher_segformer-w32.py
-Expected: ...
+Expected: not measured yet.
 Status: unrun
 """
 

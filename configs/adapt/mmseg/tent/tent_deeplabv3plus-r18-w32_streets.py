@@ -7,5 +7,5 @@ Expected: a toy of ours. Not measured by us.
 Status: unrun
 """
 
-_base_ = ['../../../_base_/adapt/deeplabv3plus-r18-w32_streets.py']
+_base_ = ['../../../_base_/adapt/streets_deeplabv3plus-r18-w32.py']
 model = dict(distiller=dict(type='mmkd_ext.TentDistiller'))

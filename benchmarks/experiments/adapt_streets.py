@@ -1,0 +1,32 @@
+"""Which methods adapt a segmentor to toy streets in fog, night, rain and snow?
+
+python tools/adapt_grid.py benchmarks/experiments/adapt_streets.py
+
+Ten rounds, in two orders. Each run is a call of tools/test.py in a folder of its own
+below work_dirs/grid/adapt_streets; what is done is kept.
+"""
+
+name = 'adapt_streets'
+title = 'Toy streets in changing weather, 10 rounds'
+source = 'configs/adapt/mmseg/source/deeplabv3plus-r18-w32_streets.py'
+methods = {
+    key: dict(
+        config=f'configs/adapt/mmseg/{folder}/{file}_deeplabv3plus-r18-w32_streets.py',
+        title=title,
+        **more,
+    )
+    for key, folder, file, title, more in (
+        ('source', 'source_only', 'source-only', 'Source', dict(once=True)),
+        ('bn_stats', 'bn_stats', 'bn-stats', 'BN statistics', dict(once=True)),
+        ('tent', 'tent', 'tent', 'TENT', {}),
+        ('cotta', 'cotta', 'cotta', 'CoTTA', {}),
+        ('ema_teacher', 'ema_teacher', 'ema-teacher', 'EMA teacher', {}),
+        ('eata', 'eata', 'eata', 'EATA', {}),
+        ('sar', 'sar', 'sar', 'SAR', {}),
+        ('rotta', 'rotta', 'rotta', 'RoTTA', {}),
+        ('diga', 'diga', 'diga', 'DIGA', dict(once=True)),
+        ('dose', 'dose', 'dose', 'DoSe', {}),
+    )
+}
+orders = dict(forward=None, reverse='reversed')
+seeds = (0, 1, 2)
