@@ -3,8 +3,7 @@
 Paper: Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04197; a learning rate of 4e-4 for the
 discriminator as published, hinge instead of WGAN-GP, and weight 0.001 as CIRKD, CWD and
-IFVD have it. On the FPN pair both weights diverged with one seed each, and so nearly did
-the parent: its pixel term of weight 10 is much for SGD with a learning rate of 0.1.
+IFVD have it.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
 Expected: not measured yet.
 Status: unrun

@@ -15,6 +15,7 @@ iterations = 1500
 model = dict(_delete_=True, **_base_.model.teacher)
 model['data_preprocessor']['size'] = _base_.crop_size
 model['decode_head']['num_classes'] = 11
+optim_wrapper = dict(clip_grad=None)
 param_scheduler = [
     _base_.param_scheduler[0],
     dict(_base_.param_scheduler[1], end=iterations),

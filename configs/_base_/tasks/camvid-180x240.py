@@ -54,6 +54,8 @@ test_evaluator = dict(type='mmkd_ext.ClassIoUMetric')
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4),
+    # published weights of 10 to 200 diverge without it at this learning rate
+    clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=50, by_epoch=False),
