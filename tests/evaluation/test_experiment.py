@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mmkd_ext.errors import ConfigError
+from mmkd_ext.evaluation.adaptation.grid import load_grid
 from mmkd_ext.evaluation.experiment import (
     StepError,
     Workshop,
@@ -273,7 +274,9 @@ def test_all_problems_of_a_file_are_told_together(place):
                          ids=lambda path: path.stem)
 def test_the_configs_of_a_shipped_experiment_are_there(path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    experiment = load_experiment(path)
+    # a grid of adaptations, or trainings
+    is_grid = 'methods = ' in path.read_text()
+    experiment = (load_grid if is_grid else load_experiment)(path)
     assert experiment.name == path.stem
 
 
