@@ -7,17 +7,5 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_fpn-r18-w32_fpn-r18-w8.py'
-logits = 'decode_head.conv_seg'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_cwd=dict(
-                loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=3.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            ),
-        ),
-    )
-)
+_base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py', './links/cwd-logits.py']
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=_base_.links))

@@ -8,17 +8,5 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_fpn-r18-w32_fpn-r18-w8.py'
-logits = 'decode_head.conv_seg'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_dist=dict(
-                loss=dict(type='mmkd_ext.DISTLoss', tau=1.0, loss_weight=1.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            ),
-        ),
-    )
-)
+_base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py', './links/dist-logits.py']
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=_base_.links))

@@ -7,18 +7,5 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_fpn-r18-w32_fpn-r18-w8.py'
-logits = 'decode_head.conv_seg'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_dkd=dict(
-                loss=dict(type='mmkd_ext.DKDPixelLoss', alpha=1.0, beta=0.25, tau=1.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-                data_samples=dict(of='batch', at='data_samples'),
-            ),
-        ),
-    )
-)
+_base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py', './links/dkd-logits.py']
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=_base_.links))

@@ -7,17 +7,5 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_segformer-w32_segformer-w8.py'
-feature = dict(at=dict(type='ModuleInputs', source='decode_head.dropout'), item=0)
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_fitnets=dict(
-                loss=dict(type='mmkd_ext.FitNetsLoss', loss_weight=10.0),
-                preds_S=dict(of='student', **feature),
-                preds_T=dict(of='teacher', **feature),
-            ),
-        ),
-    )
-)
+_base_ = ['./base_segformer-w32_segformer-w8.py', './links/fitnets-feat.py']
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=_base_.links))

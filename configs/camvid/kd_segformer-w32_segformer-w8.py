@@ -7,17 +7,5 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_segformer-w32_segformer-w8.py'
-logits = 'decode_head.conv_seg'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_kd=dict(
-                loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=1.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            ),
-        ),
-    )
-)
+_base_ = ['./base_segformer-w32_segformer-w8.py', './links/kd.py']
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=_base_.links))

@@ -1,28 +1,19 @@
 """SKDS, all three terms: FPN on ResNet-18 on CamVid.
 
 Paper: Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019,
-https://arxiv.org/abs/1903.04197; a learning rate of 4e-4 for the
-discriminator as published, hinge instead of WGAN-GP, and weight 0.001 as CIRKD, CWD and
-IFVD have it.
+https://arxiv.org/abs/1903.04197; a learning rate of 4e-4 for the discriminator as
+published, hinge instead of WGAN-GP, and weight 0.001 as CIRKD, CWD and IFVD have it.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
 Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './skds_fpn-r18-w32_fpn-r18-w8.py'
+_base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py', './links/skds.py', './links/adversary.py']
 model = dict(
     distiller=dict(
-        links=dict(
-            loss_holistic=dict(
-                loss=dict(
-                    type='mmkd_ext.SKDSHolisticLoss', channels=11, loss_weight=0.001
-                ),
-                preds_S=dict(of='student', at=_base_.logits),
-                preds_T=dict(of='teacher', at=_base_.logits),
-                inputs=dict(of='batch', at='inputs'),
-            ),
-        ),
-    ),
+        type='mmkd_ext.LinkDistiller',
+        links=dict(**_base_.links, loss_holistic=_base_.adversary),
+    )
 )
 optim_wrapper = dict(
     constructor='mmkd_ext.AdversarialOptimWrapperConstructor',

@@ -8,23 +8,5 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_segformer-w32_segformer-w8.py'
-logits = 'decode_head.conv_seg'
-feature = dict(at=dict(type='ModuleInputs', source='decode_head.dropout'), item=0)
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_pixel=dict(
-                loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=10.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            ),
-            loss_pair=dict(
-                loss=dict(type='mmkd_ext.SKDSPairwiseLoss', scale=0.5, loss_weight=0.5),
-                preds_S=dict(of='student', **feature),
-                preds_T=dict(of='teacher', **feature),
-            ),
-        ),
-    )
-)
+_base_ = ['./base_segformer-w32_segformer-w8.py', './links/skds.py']
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=_base_.links))
