@@ -241,6 +241,8 @@ class NormRecorder:
     def _hook(self, name: str) -> Callable[..., None]:
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             del module
-            self.found[name] = moments(inputs[0] if self.feature == 'input' else output)
+            # activations that follow overwrite the output, which backward needs
+            x = inputs[0] if self.feature == 'input' else output.clone()
+            self.found[name] = moments(x)
 
         return hook

@@ -132,5 +132,15 @@ def test_the_recorder_sees_the_statistics_with_their_graph(feature):
     assert recorder.found['0'].mean is mean  # the hook is gone
 
 
+def test_an_output_that_an_activation_overwrites_can_be_recorded():
+    net = nn.Sequential(norm(), nn.ReLU(inplace=True))
+    recorder = NormRecorder('output')
+    x = torch.randn(2, 3, 4, 4, requires_grad=True)
+    with recorder.recording(net):
+        net(x)
+    recorder.found['0'].var.sum().backward()
+    assert x.grad.isfinite().all()
+
+
 def test_moments_of_half_inputs_are_of_float32():
     assert moments(torch.ones(1, 2, 3, dtype=torch.bfloat16)).var.dtype == torch.float32

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mmkd_ext.adaptation.batch import Skip
-from mmkd_ext.adaptation.distillers._base import AdaptDistiller
-from mmkd_ext.adaptation.distillers.bn_stats import mixing_of
-from mmkd_ext.adaptation.norms import learning, require_batch_norm, use_stream_norms
+from mmkd_ext.adaptation.distillers._statistics import StatisticsDistiller
 from mmkd_ext.adaptation.pseudo_labels import (
     entropy,
     hard_cross_entropy,
@@ -18,7 +15,7 @@ from mmkd_ext.errors import check_choice
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from mmkd_ext.adaptation.batch import Batch
 
@@ -26,7 +23,7 @@ __all__ = ['TentDistiller']
 
 
 @MODELS.register_module()
-class TentDistiller(AdaptDistiller):
+class TentDistiller(StatisticsDistiller):
     """Makes the student more certain, by its normalisation layers.
 
     `Tent: Fully Test-Time Adaptation by Entropy Minimization, ICLR 2021
@@ -41,10 +38,8 @@ class TentDistiller(AdaptDistiller):
     Args:
         loss: ``'entropy'``, or ``'hard'`` for the cross entropy with the student's own
             classes.
-        statistics: ``'batch'``, ``'mixed'``, ``'ema'`` or ``'source'``, see
-            `BNStatsDistiller`.
-        mixing: Likewise.
-        **common: See `AdaptDistiller`.
+        **common: `statistics` and `mixing` of `BNStatsDistiller`, and all of
+            `AdaptDistiller`.
 
     Raises:
         ConfigError: Statistics other than the source's are asked for, and the network
@@ -53,30 +48,10 @@ class TentDistiller(AdaptDistiller):
 
     shares_forward: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        loss: str = 'entropy',
-        statistics: str = 'batch',
-        mixing: float | None = None,
-        **common: Any,
-    ) -> None:
+    def __init__(self, loss: str = 'entropy', **common: Any) -> None:
         super().__init__(**common)
         check_choice('loss', loss, ('entropy', 'hard'))
         self.loss_name = loss
-        self.statistics, self.mixing = statistics, mixing_of(statistics, mixing)
-
-    def prepare(self, student: nn.Module, source: nn.Module) -> None:
-        """Takes over the batch normalisation of the student, unless it stays."""
-        super().prepare(student, source)
-        if self.statistics != 'source':
-            require_batch_norm(student, type(self).__name__)
-            use_stream_norms(student, self.mixing, keep=self.statistics == 'ema')
-
-    def answer(self, batch: Batch) -> Tensor:
-        """Predicts, and with ``'ema'`` keeps the statistics."""
-        keeping = self.statistics == 'ema'
-        with learning(self.student) if keeping else nullcontext():
-            return self.predict(batch.inputs)
 
     def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:
         """Returns the entropy, or the cross entropy with the student's own classes."""
@@ -91,9 +66,4 @@ class TentDistiller(AdaptDistiller):
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""
-        own = {
-            'loss': self.loss_name,
-            'statistics': self.statistics,
-            'mixing': self.mixing,
-        }
-        return {**super().describe(), **own}
+        return {**super().describe(), 'loss': self.loss_name}

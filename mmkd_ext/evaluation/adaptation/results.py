@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mmkd_ext.errors import DataError
+from mmkd_ext.evaluation.adaptation.record import SCHEMA
 
 __all__ = ['SCHEMA', 'AdaptResults', 'Cell', 'Place', 'read_results']
 
-SCHEMA = 1
 Place = tuple[int, str]
 
 _LISTS = ('classes', 'cells', 'source_eval', 'events', 'timeline', 'pictures')
