@@ -8,14 +8,23 @@ The folder holds CamVid as 480 x 360 pictures with 11 classes: `images/`, `label
 
 name = 'camvid_fpn'
 title = 'semantic FPN on CamVid at half resolution'
+stage_one = {'model.distiller.connectors.encoder.checkpoint': 'ka_stage_one'}
 runs = dict(
     teacher=dict(config='configs/camvid/teacher_fpn-r18-w32.py', once=True),
     student=dict(config='configs/camvid/student_fpn-r18-w8.py', title='student alone'),
+    ka_stage_one=dict(
+        config='configs/camvid/ka-autoencoder_fpn-r18-w32_fpn-r18-w8.py',
+        teacher='teacher',
+        once=True,
+        tested=False,
+        title='KA, stage one',
+    ),
     **{
         name: dict(
             config=f'configs/camvid/{file}_fpn-r18-w32_fpn-r18-w8.py',
             teacher='teacher',
             title=title,
+            takes=stage_one if name == 'ka' else {},
         )
         for name, (file, title) in dict(
             kd=('kd', 'KD of pixels'),
@@ -41,3 +50,4 @@ tests = dict(val={})
 seeds = (0, 1, 2)
 # each below 1.5 % of the labelled pixels of the training pictures
 rare = ('pole', 'sign', 'fence', 'pedestrian', 'bicyclist')
+del stage_one

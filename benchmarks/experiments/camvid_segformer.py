@@ -8,16 +8,25 @@ The folder holds CamVid as 480 x 360 pictures with 11 classes: `images/`, `label
 
 name = 'camvid_segformer'
 title = 'SegFormer on CamVid at half resolution'
+stage_one = {'model.distiller.connectors.encoder.checkpoint': 'ka_stage_one'}
 runs = dict(
     teacher=dict(config='configs/camvid/teacher_segformer-w32.py', once=True),
     student=dict(
         config='configs/camvid/student_segformer-w8.py', title='student alone'
+    ),
+    ka_stage_one=dict(
+        config='configs/camvid/ka-autoencoder_segformer-w32_segformer-w8.py',
+        teacher='teacher',
+        once=True,
+        tested=False,
+        title='KA, stage one',
     ),
     **{
         name: dict(
             config=f'configs/camvid/{file}_segformer-w32_segformer-w8.py',
             teacher='teacher',
             title=title,
+            takes=stage_one if name == 'ka' else {},
         )
         for name, (file, title) in dict(
             kd=('kd', 'KD of pixels'),
@@ -43,3 +52,4 @@ tests = dict(val={})
 seeds = (0, 1, 2)
 # each below 1.5 % of the labelled pixels of the training pictures
 rare = ('pole', 'sign', 'fence', 'pedestrian', 'bicyclist')
+del stage_one

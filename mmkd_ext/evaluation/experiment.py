@@ -78,6 +78,9 @@ class Run:
         once: It is trained with the first seed only and serves every seed.
         teacher: Name of the run whose checkpoint is its teacher, if it has one.
         title: What tables call it; the name by default.
+        takes: Config option to the name of the run whose checkpoint it gets, such as
+            that of a first stage.
+        tested: Whether it is tested and stands in tables; a first stage is not.
     """
 
     name: str
@@ -85,9 +88,17 @@ class Run:
     once: bool = False
     teacher: str | None = None
     title: str = ''
+    takes: Mapping[str, str] = field(default_factory=dict)
+    tested: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'title', self.title or self.name)
+
+    @property
+    def needs(self) -> dict[str, str]:
+        """Config option to the run whose checkpoint it gets, the teacher's as well."""
+        teacher = {'model.teacher_ckpt': self.teacher} if self.teacher else {}
+        return {**teacher, **self.takes}
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,8 @@ class Experiment:
     Args:
         name: Names the results file.
         title: A line for tables.
-        runs: In the order of training; a teacher stands before its student.
+        runs: In the order of training; a teacher stands before its student, a first
+            stage before the second.
         tests: Set name to the config options that choose it; the first one is the
             one that tables lead with.
         seeds: Of the repetition.
@@ -142,24 +154,9 @@ def load_experiment(path: str | os.PathLike[str]) -> Experiment:
     ]
     runs: list[Run] = []
     for name, fields in dict(raw.get('runs', {})).items():
-        wrong = set(fields) - {'config', 'once', 'teacher', 'title'}
-        for key in sorted(wrong):
-            hint = 'Known: config, once, teacher, title.'
-            problems.append(Problem(f'runs.{name}.{key}', 'unknown key.', hint))
-        config = fields.get('config', '')
-        if not Path(config).is_file():
-            where = f'no such file: {config!r}.'
-            hint = 'Paths start at the folder you run from, the repository.'
-            problems.append(Problem(f'runs.{name}.config', where, hint))
-        teacher = fields.get('teacher')
-        before = [run.name for run in runs]
-        if teacher is not None and teacher not in before:
-            hint = f'Runs before it: {before}.{did_you_mean(teacher, before)}'
-            problems.append(
-                Problem(f'runs.{name}.teacher', f'no run {teacher!r} before it.', hint)
-            )
-        if not wrong:
-            runs.append(Run(name, **fields))
+        found = _problems_of_run(f'runs.{name}', fields, [run.name for run in runs])
+        problems += found
+        runs.append(Run(name, **({'config': ''} if found else fields)))
     if problems:
         raise ConfigError.of(problems)
     return Experiment(
@@ -172,6 +169,29 @@ def load_experiment(path: str | os.PathLike[str]) -> Experiment:
         rare=tuple(raw.get('rare', ())),
         source=str(path),
     )
+
+
+def _problems_of_run(
+    place: str, fields: Mapping[str, Any], before: Sequence[str]
+) -> list[Problem]:
+    known = ['config', 'once', 'teacher', 'title', 'takes', 'tested']
+    problems = [
+        Problem(f'{place}.{key}', 'unknown key.', f'Known: {", ".join(known)}.')
+        for key in sorted(set(fields) - set(known))
+    ]
+    config = fields.get('config', '')
+    if not Path(config).is_file():
+        hint = 'Paths start at the folder you run from, the repository.'
+        problems.append(Problem(f'{place}.config', f'no such file: {config!r}.', hint))
+    asked = {f'takes.{option}': run for option, run in fields.get('takes', {}).items()}
+    if fields.get('teacher') is not None:
+        asked['teacher'] = fields['teacher']
+    for key, run in asked.items():
+        if run not in before:
+            hint = f'Runs before it: {list(before)}.{did_you_mean(run, before)}'
+            what = f'no run {run!r} before it.'
+            problems.append(Problem(f'{place}.{key}', what, hint))
+    return problems
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -497,10 +517,10 @@ class Workshop(Bench):
             for run in experiment.runs:
                 own = self.root if run.once else self.root / folder
                 chosen = experiment.seeds[0] if run.once and folder else seed
-                # a teacher was begun before its student, so waiting for it must end
-                teacher = begun[run.teacher] if run.teacher else None
+                # they were begun before, so waiting for them must end
+                needs = {option: begun[name] for option, name in run.needs.items()}
                 begun[run.name] = begin(
-                    self._make, experiment, run, chosen, own / run.name, teacher
+                    self._make, experiment, run, chosen, own / run.name, needs
                 )
             self._wait_for(list(begun.values()))
             return self._gather(experiment, begun, seed)
@@ -525,20 +545,22 @@ class Workshop(Bench):
         run: Run,
         seed: int,
         folder: Path,
-        waits_for: Future[Outcome] | None,
+        waits_for: Mapping[str, Future[Outcome]],
     ) -> Outcome:
         options: dict[str, Any] = {'randomness.seed': seed, **experiment.options}
-        teacher = ''
-        if waits_for is not None:
-            outcome = waits_for.result()
-            options['model.teacher_ckpt'] = str(outcome.student)
-            teacher = self._stamp_of(outcome.folder)
-        mark = self._fingerprint(run.config, options, teacher)
+        taken = ''
+        for option, begun in waits_for.items():
+            outcome = begun.result()
+            options[option] = str(
+                outcome.checkpoint if option in run.takes else outcome.student
+            )
+            taken += self._stamp_of(outcome.folder)
+        mark = self._fingerprint(run.config, options, taken)
         label = f'{run.title} (seed {seed})'
         checkpoint, seconds = self._train(run, folder, options, mark, label)
         metrics = {
             name: self._test(run, folder, checkpoint, name, chosen, experiment, label)
-            for name, chosen in experiment.tests.items()
+            for name, chosen in (experiment.tests.items() if run.tested else ())
         }
         return Outcome(run, seed, folder, checkpoint, seconds, metrics)
 

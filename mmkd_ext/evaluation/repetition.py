@@ -56,7 +56,7 @@ def results(
     for seed in seeds:
         for outcome in outcomes[seed]:
             by_run.setdefault(outcome.run.name, {})[seed] = outcome
-    there = [run for run in experiment.runs if run.name in by_run]
+    there = [run for run in experiment.runs if run.tested and run.name in by_run]
     plain = _plain(experiment, by_run)
     return {
         'experiment': experiment.name,

@@ -23,6 +23,7 @@ from mmkd_ext.evaluation.experiment import (
     run_command,
     stop_on_signals,
 )
+from mmkd_ext.evaluation.repetition import results
 
 ROOT = Path(__file__).parents[2]
 TRAIN = """
@@ -97,6 +98,25 @@ def test_trains_and_tests_every_run_in_order_and_hands_on_the_teacher(place):
     assert teachers[0].startswith('train distilled.py')
     assert 'model.teacher_ckpt=work/teacher/iter_10.pth' in teachers[0]
     assert len([line for line in calls('test') if 'dusk.txt' in line]) == 3
+
+
+def test_a_second_stage_takes_the_first_ones_checkpoint(place):
+    Path('toy.py').write_text(textwrap.dedent(EXPERIMENT).replace(
+        'student=dict', "one=dict(config='one.py', once=True, tested=False),\n    "
+        'student=dict',
+    ).replace("teacher='teacher'", "teacher='teacher', takes={'model.x': 'one'}"))
+    Path('one.py').write_text('x = 1\n')
+    experiment = load_experiment('toy.py')
+    outcomes = workshop(jobs=3).run(experiment, 7, folder='seed7')
+    last, = calls('train distilled.py')
+    assert 'model.x=work/one/iter_10.pth' in last
+    assert not calls('test one.py')
+    assert 'one' not in results(experiment, {7: outcomes})['runs']
+    # the second stage is done again when the first one changes
+    Path('one.py').write_text('x = 2\n')
+    workshop().run(experiment, 7, folder='seed7')
+    again = [line.split()[1] for line in calls('train')[4:]]
+    assert again == ['one.py', 'distilled.py']
 
 
 def test_what_is_done_is_not_done_again(place):
@@ -260,13 +280,14 @@ def test_all_problems_of_a_file_are_told_together(place):
         runs = dict(
             a=dict(config='gone.py', techer='b'),
             b=dict(config='student.py', teacher='c'),
+            d=dict(config='student.py', takes={'model.x': 'e'}),
         )
     """))
     with pytest.raises(ConfigError) as caught:
         load_experiment('bad.py')
     text = str(caught.value)
     for words in ('`nam`', 'Did you mean `name`', '`runs.a.config`', "'gone.py'",
-                  '`runs.a.techer`', '`runs.b.teacher`'):
+                  '`runs.a.techer`', '`runs.b.teacher`', '`runs.d.takes.model.x`'):
         assert words in text
 
 
