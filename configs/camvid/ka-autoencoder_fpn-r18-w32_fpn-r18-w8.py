@@ -8,8 +8,8 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_fpn-r18-w32_fpn-r18-w8.py'
-feature = dict(of='teacher', at=dict(type='ModuleInputs', source='decode_head.dropout'))
+_base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py', './links/ka.py']
+feature = dict(of='teacher', at=_base_.feature.at)
 model = dict(
     student_trainable=False,
     calculate_student_loss=False,
@@ -19,9 +19,7 @@ model = dict(
             loss_ka=dict(
                 loss=dict(
                     type='mmkd_ext.KAReconstructionLoss',
-                    channels=32,
-                    widths=(32, 16, 16),
-                    strides=(2, 2, 2),
+                    **_base_.code,
                     teacher=_base_.model.teacher_ckpt,
                     alpha=1e-7,
                 ),

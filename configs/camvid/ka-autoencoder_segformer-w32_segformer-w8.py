@@ -8,8 +8,9 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_segformer-w32_segformer-w8.py'
-feature = dict(of='teacher', at=dict(type='ModuleInputs', source='decode_head.dropout'))
+_base_ = ['./base_segformer-w32_segformer-w8.py', './links/ka.py']
+_base_.code.update(channels=128, widths=(128, 64, 64))
+feature = dict(of='teacher', at=_base_.feature.at)
 model = dict(
     student_trainable=False,
     calculate_student_loss=False,
@@ -19,9 +20,7 @@ model = dict(
             loss_ka=dict(
                 loss=dict(
                     type='mmkd_ext.KAReconstructionLoss',
-                    channels=128,
-                    widths=(128, 64, 64),
-                    strides=(2, 2, 2),
+                    **_base_.code,
                     teacher=_base_.model.teacher_ckpt,
                     alpha=1e-7,
                 ),

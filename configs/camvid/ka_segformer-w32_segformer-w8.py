@@ -8,40 +8,23 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_segformer-w32_segformer-w8.py'
-feature = dict(at=dict(type='ModuleInputs', source='decode_head.dropout'), item=0)
-adapter = dict(
-    type='mmkd_ext.ConvAdapter',
-    in_channels=32,
-    out_channels=64,
-    kernel_size=3,
-    norm=True,
-    act=True,
-)
+_base_ = ['./base_segformer-w32_segformer-w8.py', './links/ka.py']
+_base_.code.update(channels=128, widths=(128, 64, 64))
+_base_.sides.preds_S.connector.update(in_channels=32, out_channels=64)
 model = dict(
     distiller=dict(
         type='mmkd_ext.LinkDistiller',
         connectors=dict(
             encoder=dict(
                 type='mmkd_ext.KAEncoder',
-                channels=128,
-                widths=(128, 64, 64),
-                strides=(2, 2, 2),
+                **_base_.code,
                 teacher=_base_.model.teacher_ckpt,
                 stage_one='configs/camvid/ka-autoencoder_segformer-w32_segformer-w8.py',
             )
         ),
         links=dict(
-            loss_adapt=dict(
-                loss=dict(type='mmkd_ext.KAAdaptLoss', p=1.0, q=2.0, loss_weight=50.0),
-                preds_S=dict(of='student', **feature, connector=adapter),
-                preds_T=dict(of='teacher', **feature, connector='encoder'),
-            ),
-            loss_affinity=dict(
-                loss=dict(type='mmkd_ext.KAAffinityLoss', loss_weight=1.0),
-                preds_S=dict(of='student', **feature, connector=adapter),
-                preds_T=dict(of='teacher', **feature, connector='encoder'),
-            ),
+            loss_adapt=dict(loss=_base_.losses.loss_adapt, **_base_.sides),
+            loss_affinity=dict(loss=_base_.losses.loss_affinity, **_base_.sides),
         ),
     )
 )

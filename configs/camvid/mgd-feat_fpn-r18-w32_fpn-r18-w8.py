@@ -7,26 +7,5 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_fpn-r18-w32_fpn-r18-w8.py'
-feature = dict(at=dict(type='ModuleInputs', source='decode_head.dropout'), item=0)
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_mgd=dict(
-                loss=dict(type='mmkd_ext.MGDLoss', loss_weight=2e-5),
-                preds_S=dict(
-                    of='student',
-                    **feature,
-                    connector=dict(
-                        type='mmkd_ext.MGDConnector',
-                        in_channels=8,
-                        channels=32,
-                        mask_ratio=0.75,
-                    ),
-                ),
-                preds_T=dict(of='teacher', **feature),
-            ),
-        ),
-    )
-)
+_base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py', './links/mgd-feat.py']
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=_base_.links))

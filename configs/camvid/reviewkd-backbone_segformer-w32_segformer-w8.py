@@ -8,24 +8,8 @@ Expected: not measured yet.
 Status: unrun
 """
 
-_base_ = './base_segformer-w32_segformer-w8.py'
-fusion = dict(
-    type='mmkd_ext.ReviewKDFusion',
-    levels=4,
-    in_channels=(8, 16, 40, 64),
-    mid_channels=64,
-    channels=(32, 64, 160, 256),
+_base_ = ['./base_segformer-w32_segformer-w8.py', './links/reviewkd-backbone.py']
+_base_.links.loss_reviewkd.preds_S.connector.update(
+    in_channels=(8, 16, 40, 64), channels=(32, 64, 160, 256)
 )
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_reviewkd=dict(
-                loss=dict(type='mmkd_ext.ReviewKDLoss', loss_weight=1.0),
-                preds_S=dict(of='student', at='backbone', connector=fusion),
-                preds_T=dict(of='teacher', at='backbone'),
-                schedule=dict(type='linear', start=0.001, end=50),
-            ),
-        ),
-    )
-)
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=_base_.links))
