@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from mmkd_ext.errors import check_range, check_shapes
 
 if TYPE_CHECKING:
@@ -52,11 +54,10 @@ def attention_distance(student: Tensor, teacher: Tensor, *, p: float = 2.0) -> T
 def _attention(x: Tensor, p: float) -> Tensor:
     """Attention of each image, of length 1, ``(n h w)``."""
     # the length does not count, so powers of values of at most 1 cannot overflow
-    largest = x.detach().abs().amax((1, 2, 3), keepdim=True)
+    largest = torch.linalg.vector_norm(x.detach(), torch.inf, (1, 2, 3), keepdim=True)
     x = x / largest.masked_fill(largest == 0, 1)
-    # the square of a real number needs no absolute value, which costs a copy
-    power = x.square() if p == 2 else x.abs().pow(p)
-    attention = power.mean(1)
-    length = attention.flatten(1).norm(dim=1).clamp(min=_NO_LENGTH)
-    unit: Tensor = attention / length[:, None, None]
+    # a norm reads the channels once and keeps no copy of their powers
+    power = torch.linalg.vector_norm(x, p, dim=1).pow(p)
+    length = power.flatten(1).norm(dim=1).clamp(min=_NO_LENGTH)
+    unit: Tensor = power / length[:, None, None]
     return unit
