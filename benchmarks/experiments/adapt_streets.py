@@ -8,10 +8,10 @@ below work_dirs/grid/adapt_streets; what is done is kept.
 
 name = 'adapt_streets'
 title = 'Toy streets in changing weather, 10 rounds'
-source = 'configs/adapt/mmseg/source/deeplabv3plus-r18-w32_streets.py'
+source = 'configs/adapt/mmseg/source/deeplabv3plus-r18-w16_streets.py'
 methods = {
     key: dict(
-        config=f'configs/adapt/mmseg/{folder}/{file}_deeplabv3plus-r18-w32_streets.py',
+        config=f'configs/adapt/mmseg/{folder}/{file}_deeplabv3plus-r18-w16_streets.py',
         title=title,
         **more,
     )

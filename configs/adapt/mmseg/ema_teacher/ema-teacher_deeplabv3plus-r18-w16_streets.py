@@ -2,10 +2,10 @@
 
 Paper: Mean teachers are better role models, NeurIPS 2017,
 https://arxiv.org/abs/1703.01780
-Command: python tools/test.py CONFIG work_dirs/deeplabv3plus-r18-w32_streets/iter_1600.pth
+Command: python tools/test.py CONFIG work_dirs/deeplabv3plus-r18-w16_streets/iter_1600.pth
 Expected: a toy of ours. Not measured by us.
 Status: unrun
 """
 
-_base_ = ['../../../_base_/adapt/streets_deeplabv3plus-r18-w32.py']
+_base_ = ['../../../_base_/adapt/streets_deeplabv3plus-r18-w16.py']
 model = dict(distiller=dict(type='mmkd_ext.EMATeacherDistiller'))

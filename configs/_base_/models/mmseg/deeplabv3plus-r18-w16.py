@@ -1,12 +1,12 @@
-"""Model: DeepLabV3+ on half a ResNet-18, from scratch, all norms batch norms.
+"""Model: DeepLabV3+ on a quarter of ResNet-18, from scratch, all norms batch norms.
 
-Width 32 counts the channels of ResNet's first stage, where ResNet-18 has 64. The last
+Width 16 counts the channels of ResNet's first stage, where ResNet-18 has 64. The last
 stage is dilated, so features come at stride 16; 36 batch norms, one of them on the
 pooled 1 x 1 map of ASPP, which no statistics of a single picture can serve. No weights
 are downloaded.
 """
 
-width = 32
+width = 16
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     type='mmseg.EncoderDecoder',

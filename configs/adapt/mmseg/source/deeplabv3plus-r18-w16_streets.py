@@ -9,7 +9,7 @@ Status: smoke
 
 _base_ = [
     '../../../_base_/tasks/streets_demo.py',
-    '../../../_base_/models/mmseg/deeplabv3plus-r18-w32.py',
+    '../../../_base_/models/mmseg/deeplabv3plus-r18-w16.py',
 ]
 iterations = 1600
 model = dict(data_preprocessor=dict(size=_base_.crop_size))

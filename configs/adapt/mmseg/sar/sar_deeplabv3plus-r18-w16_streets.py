@@ -5,10 +5,10 @@ classifier's labels.
 
 Paper: Towards Stable Test-Time Adaptation in Dynamic Wild World, ICLR 2023,
 https://arxiv.org/abs/2302.12400
-Command: python tools/test.py CONFIG work_dirs/deeplabv3plus-r18-w32_streets/iter_1600.pth
+Command: python tools/test.py CONFIG work_dirs/deeplabv3plus-r18-w16_streets/iter_1600.pth
 Expected: a toy of ours. Not measured by us.
 Status: unrun
 """
 
-_base_ = ['../../../_base_/adapt/streets_deeplabv3plus-r18-w32.py']
+_base_ = ['../../../_base_/adapt/streets_deeplabv3plus-r18-w16.py']
 model = dict(distiller=dict(type='mmkd_ext.SARDistiller', recovery=0.02))

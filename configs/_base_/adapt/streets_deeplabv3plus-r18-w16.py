@@ -1,12 +1,12 @@
-"""Adaptation: DeepLabV3+ on half a ResNet-18, on toy streets in bad weather, 10 rounds.
+"""Adaptation: DeepLabV3+ on a quarter of ResNet-18, on toy streets in bad weather, 10 rounds.
 
-The source is trained by configs/adapt/mmseg/source/deeplabv3plus-r18-w32_streets.py,
+The source is trained by configs/adapt/mmseg/source/deeplabv3plus-r18-w16_streets.py,
 and is the checkpoint on the command line. The learning rate is a start, to be chosen
 for each method from the same grid on a stream that is not reported.
 """
 
 _base_ = [
-    '../models/mmseg/deeplabv3plus-r18-w32.py',
+    '../models/mmseg/deeplabv3plus-r18-w16.py',
     '../streams/streets-fog-night-rain-snow.py',
     '../runtime.py',
     'mmseg::_base_/default_runtime.py',
