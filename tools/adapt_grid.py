@@ -4,7 +4,8 @@
 
 A grid's file names methods, orders, learning rates and seeds; every run is one call of
 tools/test.py in a folder of its own. What is done is kept and what was stopped goes on,
-so a second call only does what is missing; ``--fresh`` starts anew. ``--shard 2/3``
+so a second call only does what is missing; ``--fresh`` starts anew. Source models are
+trained in ``sources`` beside that folder, once for all grids. ``--shard 2/3``
 does every third run, from the second on, for several processes or nodes with a common
 disk; each of them collects what all have finished.
 """
@@ -99,7 +100,8 @@ def work(grid: Grid, args: argparse.Namespace) -> dict[str, Any] | None:
     root = Path(args.work_dir or f'work_dirs/grid/{grid.name}')
     may_train = args.source_only or (count == 1 and not args.collect)
     fresh = args.fresh and may_train
-    workshop = Workshop(root, say=_say, fresh=fresh)
+    # grids of the same source share it
+    workshop = Workshop(root.parent / 'sources', say=_say, fresh=fresh)
     checkpoint = source_checkpoint(grid, workshop, train=may_train)
     _say(f'source model: {checkpoint}')
     if args.source_only:

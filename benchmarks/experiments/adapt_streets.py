@@ -2,8 +2,9 @@
 
 python tools/adapt_grid.py benchmarks/experiments/adapt_streets.py
 
-Ten rounds, in two orders. Each run is a call of tools/test.py in a folder of its own
-below work_dirs/grid/adapt_streets; what is done is kept.
+Ten rounds, in two orders. What draws nothing at random runs with one seed. Each run is
+a call of tools/test.py in a folder of its own below work_dirs/grid/adapt_streets; what
+is done is kept.
 """
 
 name = 'adapt_streets'
@@ -18,11 +19,11 @@ methods = {
     for key, folder, file, title, more in (
         ('source', 'source_only', 'source-only', 'Source', dict(once=True)),
         ('bn_stats', 'bn_stats', 'bn-stats', 'BN statistics', dict(once=True)),
-        ('tent', 'tent', 'tent', 'TENT', {}),
+        ('tent', 'tent', 'tent', 'TENT', dict(once=True)),
         ('cotta', 'cotta', 'cotta', 'CoTTA', {}),
-        ('ema_teacher', 'ema_teacher', 'ema-teacher', 'EMA teacher', {}),
-        ('eata', 'eata', 'eata', 'EATA', {}),
-        ('sar', 'sar', 'sar', 'SAR', {}),
+        ('ema_teacher', 'ema_teacher', 'ema-teacher', 'EMA teacher', dict(once=True)),
+        ('eata', 'eata', 'eata', 'EATA', dict(once=True)),
+        ('sar', 'sar', 'sar', 'SAR', dict(once=True)),
         ('rotta', 'rotta', 'rotta', 'RoTTA', {}),
         ('diga', 'diga', 'diga', 'DIGA', dict(once=True)),
         ('dose', 'dose', 'dose', 'DoSe', {}),

@@ -240,7 +240,7 @@ def source_checkpoint(grid: Grid, workshop: Workshop, *, train: bool = True) -> 
 
     Args:
         grid: Names the checkpoint, or the config that trains it.
-        workshop: Trains it below its folder, once for all seeds.
+        workshop: Trains it below its folder, once for all seeds and all grids.
         train: Whether to train, or only to take what was trained.
 
     Raises:
@@ -254,12 +254,12 @@ def source_checkpoint(grid: Grid, workshop: Workshop, *, train: bool = True) -> 
             f'`checkpoint`: no such file {grid.checkpoint!r}. Correct it in '
             f'{grid.file!r}, or give `--checkpoint`.'
         )
-    if not train and not (workshop.root / 'source' / 'trained.json').is_file():
+    run = Run(Path(grid.source).stem, grid.source, once=True)
+    if not train and not (workshop.root / run.name / 'trained.json').is_file():
         raise ConfigError(
             f'The source model {grid.source!r} is not trained yet, and two processes '
             'must not train it both. Call with `--source-only` once, then the shards.'
         )
-    run = Run('source', grid.source, once=True)
     training = Experiment(grid.name, grid.title, (run,), {}, grid.seeds[:1])
     return workshop.run(training, grid.seeds[0])[0].student
 

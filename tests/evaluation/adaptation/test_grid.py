@@ -263,6 +263,9 @@ def test_a_source_is_trained_once_and_not_by_shards(place, tool, capsys):
     assert calls() == []
     for shard in ('1/2', '2/2'):
         assert tool.main(['toy.py', '--shard', shard, '--json', 'o.json']) == 0
+    # another grid of the same source shares it
+    Path('toy2.py').write_text(Path('toy.py').read_text().replace("'toy'", "'toy2'"))
+    assert tool.main(['toy2.py', '--json', 'o2.json']) == 0
     assert Path('trained.txt').read_text() == 'x'
-    assert all('work_dirs/grid/toy/source/iter_1.pth' in call for call in calls())
+    assert all('work_dirs/grid/sources/dose/iter_1.pth' in call for call in calls())
     assert json.loads(Path('o.json').read_text())['missing'] == []

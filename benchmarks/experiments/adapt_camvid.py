@@ -1,0 +1,23 @@
+"""Which methods adapt a segmentor to a real drive at dusk, and to drawn weather?
+
+CAMVID_ROOT=<folder> python tools/adapt_grid.py benchmarks/experiments/adapt_camvid.py
+
+The source is the teacher of camvid_fpn.py, trained by day. Three rounds of every third
+picture. The learning rates are those of the toy streets: none was tried on CamVid.
+"""
+
+name = 'adapt_camvid'
+title = 'CamVid: day, dusk, and drawn weather, 3 rounds'
+source = 'configs/camvid/teacher_fpn-r18-w32.py'
+_base_ = './adapt_streets.py'
+orders = dict(_delete_=True, forward=None)
+methods = {
+    key: dict(config=method['config'].replace(
+        'deeplabv3plus-r18-w16_streets', 'fpn-r18-w32_camvid'))
+    for key, method in _base_.methods.items()
+}
+options = {'test_cfg.rounds': 3}
+for number, pictures in enumerate((101, 62, 101, 101, 101, 101)):
+    third = ','.join(str(n) for n in range(0, pictures, 3))
+    options[f'test_cfg.domains.{number}.dataset.indices'] = f'[{third}]'
+del number, pictures, third

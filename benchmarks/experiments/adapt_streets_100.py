@@ -1,0 +1,25 @@
+"""Do methods of adaptation last? A hundred rounds, with the guard and without.
+
+python tools/adapt_grid.py benchmarks/experiments/adapt_streets_100.py
+
+The streams of adapt_streets.py with 5 pictures a condition, and the clear streets after
+each tenth round. One seed: what is asked is whether a run falls apart, not by how much
+one is ahead of another.
+"""
+
+_base_ = './adapt_streets.py'
+name = 'adapt_streets_100'
+title = 'Toy streets in changing weather, 100 rounds'
+orders = dict(_delete_=True, forward=None)
+seeds = (0,)
+guard = {'model.guard.type': 'mmkd_ext.CollapseGuard'}
+methods = dict(_delete_=True, source=_base_.methods['source'])
+for kind in ('tent', 'cotta', 'dose'):
+    base = _base_.methods[kind]
+    methods[kind] = base
+    methods[f'{kind}_guarded'] = dict(base, title=f'{base["title"]}, guarded')
+    methods[f'{kind}_guarded']['options'] = guard
+options = {'test_cfg.rounds': 100}
+for number in range(4):
+    options[f'test_cfg.domains.{number}.dataset.indices'] = '[0,8,16,24,32]'
+del guard, kind, base, number
