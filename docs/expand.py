@@ -16,6 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from method_table import experiment_text, table
 
+from mmkd_ext.evaluation.adaptation.compare import (
+    comparison_table,
+    stability_table,
+    work_comparison,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -67,6 +73,10 @@ def _result_text(path: Path) -> str:
         return _share(content)
     if 'sets' in content:
         return experiment_text(content, level=2)
+    if 'orders' in content:
+        return _grid(content)
+    if 'methods' in content and 'dose_to_cotta' in content:
+        return _adaptation_speed(content)
     rows = content.get('results') or []
     if rows and all('pair' in row for row in rows):
         return _steps(content)
@@ -94,6 +104,63 @@ def _share(content: Mapping[str, Any]) -> str:
         f'noise. They are {total["models"]} different models: configs that differ in '
         'crop, test settings or first weights were run once. See '
         '[](methods/segmentors.md).'
+    )
+
+
+def _grid(content: Mapping[str, Any]) -> str:
+    """Returns the tables of a grid of adaptations."""
+    parts = [
+        f'## Adaptation: {content["title"][:1].lower()}{content["title"][1:]}',
+        comparison_table(content, cells=False).markdown(),
+        stability_table(content).markdown(),
+    ]
+    if content['best']:
+        rows = [
+            [content['methods'][row['method']]['title'], f'{row["learning_rate"]:g}',
+             f'{row["mIoU"]:.2f}', str(row['tried'])]
+            for row in content['best']
+        ]
+        header = ['method', 'learning rate with the highest mean', 'mIoU', 'of']
+        parts.append(table(header, rows, 'lrrr'))
+    else:
+        parts.append(work_comparison(content).markdown())
+    seeds = ', '.join(map(str, content['seeds']))
+    parts.append(
+        f'`{content["command"]}`; seeds {seeds}, commit `{content["commit"]}`, torch '
+        f'{content["versions"]["torch"]}. {content["note"]}'.rstrip()
+    )
+    return '\n\n'.join(parts)
+
+
+def _adaptation_speed(content: Mapping[str, Any]) -> str:
+    """Returns images a second of methods of adaptation beside their floors."""
+    rows = [
+        [
+            name,
+            f'{row["images_per_second"]:.2f}',
+            f'{row["forwards"]:.2f}',
+            f'{row["backwards"]:.2f}',
+            f'{row["to_floor"]["median"]:.2f}',
+            f'{row["to_floor"]["q1"]:.2f} to {row["to_floor"]["q3"]:.2f}',
+            f'{row["peak_mb"]:.0f}',
+            f'{row["floor_peak_mb"]:.0f}',
+        ]
+        for name, row in content['methods'].items()
+    ]
+    header = ['method', 'images/s', 'forwards', 'backwards', 'x floor', 'quartiles',
+              'peak, MiB', 'peak of the floor, MiB']
+    settings, ahead = content['settings'], content['dose_to_cotta']
+    size = ' x '.join(map(str, settings['size']))
+    return '\n\n'.join(
+        [
+            '## Images a second of adaptation',
+            table(header, rows, 'lrrrrrrr'),
+            f'DeepLabV3+ with a ResNet-18 of width {settings["width"]}, images {size}. '
+            'The floor are the passes that a method makes, alone, see '
+            '`benchmarks/bench_adapt.py`. DoSe has '
+            f'{ahead["median"]:.1f} ({ahead["q1"]:.1f} to {ahead["q3"]:.1f}) times the '
+            'images a second of CoTTA with 14 views. ' + _environment(content),
+        ]
     )
 
 

@@ -35,6 +35,7 @@ __all__ = [
     'extract_part',
     'extract_student',
     'is_distillation',
+    'latest_checkpoint',
     'load_weights',
     'read_checkpoint',
     'student_checkpoint',
@@ -206,6 +207,34 @@ def extract_part(
     raise CheckpointError(
         f'The checkpoint has no {part} in it; its top-level names are '
         f'{_some(tops)}.{hint}'
+    )
+
+
+def latest_checkpoint(work_dir: str | os.PathLike[str]) -> str | None:
+    """Returns the checkpoint that a run has written last.
+
+    It may have been moved together with the folder.
+
+    Args:
+        work_dir: Where the run wrote.
+
+    Returns:
+        Its path; None if nothing was written yet.
+
+    Raises:
+        CheckpointError: The file ``last_checkpoint`` names one that is gone.
+    """
+    pointer = os.path.join(work_dir, 'last_checkpoint')
+    if not os.path.isfile(pointer):
+        return None
+    with open(pointer) as file:
+        saved = file.read().strip()
+    for path in (saved, os.path.join(work_dir, os.path.basename(saved))):
+        if saved and os.path.isfile(path):
+            return path
+    raise CheckpointError(
+        f'{pointer!r} points to {saved!r}, which is not there. Name the '
+        'checkpoint itself, or remove the pointer and train again.'
     )
 
 

@@ -22,7 +22,13 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
-from mmkd_ext.checkpoint import LoadReport, load_weights, read_checkpoint, weights_of
+from mmkd_ext.checkpoint import (
+    LoadReport,
+    latest_checkpoint,
+    load_weights,
+    read_checkpoint,
+    weights_of,
+)
 from mmkd_ext.errors import CheckpointError, ConfigError, MMKDError, did_you_mean
 
 if TYPE_CHECKING:
@@ -233,7 +239,7 @@ def find_resume(work_dir: str, asked: str) -> str | None:
     Raises:
         CheckpointError: It is gone, cannot be read, or has only weights.
     """
-    path = _last_checkpoint(work_dir) if asked == 'auto' else asked
+    path = latest_checkpoint(work_dir) if asked == 'auto' else asked
     if path is None:
         return None
     content = read_checkpoint(path)
@@ -250,22 +256,6 @@ def find_resume(work_dir: str, asked: str) -> str | None:
             f'run (no {absent}).{hint}'
         )
     return path
-
-
-def _last_checkpoint(work_dir: str) -> str | None:
-    """Returns what the pointer in a work directory points to."""
-    pointer = Path(work_dir) / 'last_checkpoint'
-    if not pointer.is_file():
-        return None
-    saved = pointer.read_text().strip()
-    moved = Path(work_dir) / os.path.basename(saved)
-    for path in (saved, str(moved)):
-        if saved and os.path.isfile(path):
-            return path
-    raise CheckpointError(
-        f'{str(pointer)!r} points to {saved!r}, which is not there. Give the '
-        'checkpoint: `--resume PATH`, or remove the pointer to start again.'
-    )
 
 
 def load_for_test(model: nn.Module, filename: str) -> LoadReport:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmkd_ext.checkpoint import latest_checkpoint
 from mmkd_ext.errors import CheckpointError, DataError
 
 __all__ = [
@@ -247,20 +248,13 @@ def last_checkpoint(work_dir: str | Path) -> Path:
     Raises:
         CheckpointError: It wrote none, or the file is gone.
     """
-    note = Path(work_dir) / 'last_checkpoint'
-    if not note.is_file():
+    path = latest_checkpoint(work_dir)
+    if path is None:
         raise CheckpointError(
             f'No `last_checkpoint` in {str(work_dir)!r}: the run has not come to its '
             'first checkpoint.'
         )
-    path = Path(note.read_text().strip())
-    for candidate in (path, Path(work_dir) / path.name):
-        if candidate.is_file():
-            return candidate
-    raise CheckpointError(
-        f'{str(note)!r} names {str(path)!r}, which is not there. Train again, or '
-        'name a checkpoint.'
-    )
+    return Path(path)
 
 
 def student_file(checkpoint: Path) -> Path:

@@ -22,7 +22,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmkd_ext.checkpoint import read_checkpoint, weights_of
+from mmkd_ext.checkpoint import latest_checkpoint, read_checkpoint, weights_of
 from mmkd_ext.errors import (
     CheckpointError,
     ConfigError,
@@ -454,22 +454,16 @@ def _stage_one_file(checkpoint: str | None, stage_one: str | None) -> str:
     if place is None:
         name = os.path.splitext(os.path.basename(str(stage_one)))[0]
         place = os.path.join('work_dirs', name)
-    pointer = os.path.join(place, 'last_checkpoint')
     if '://' in place or os.path.isfile(place):
         return place
-    if os.path.isfile(pointer):
-        with open(pointer) as file:
-            saved = file.read().strip()
-        # the folder may have been moved since
-        for found in (os.path.join(place, os.path.basename(saved)), saved):
-            if os.path.isfile(found):
-                return found
+    found = latest_checkpoint(place)
+    if found is not None:
+        return found
     run = f': `python tools/train.py {stage_one}`' if stage_one else ''
-    looked_for = pointer if os.path.isdir(place) or checkpoint is None else place
     raise CheckpointError(
-        f'`KAEncoder` finds no checkpoint of stage one: {looked_for!r} is missing or '
-        f'points to nothing. Train the auto-encoder first{run}. If its result is '
-        'elsewhere, set `checkpoint` to the file or to the folder of the run.'
+        f'`KAEncoder` finds no checkpoint of stage one in {place!r}. Train the '
+        f'auto-encoder first{run}. If its result is elsewhere, set `checkpoint` to the '
+        'file or to the folder of the run.'
     )
 
 

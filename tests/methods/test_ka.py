@@ -255,7 +255,7 @@ def test_finds_the_last_checkpoint_of_stage_one_by_its_config(
 def test_says_which_command_stage_one_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = refusal(None, checkpoint=None, stage_one='configs/ka/ka-autoencoder_x.py')
-    assert "'work_dirs/ka-autoencoder_x/last_checkpoint' is missing" in found
+    assert "no checkpoint of stage one in 'work_dirs/ka-autoencoder_x'" in found
     assert '`python tools/train.py configs/ka/ka-autoencoder_x.py`' in found
 
 
@@ -263,7 +263,7 @@ def test_says_that_a_run_was_stopped_before_it_had_saved(tmp_path):
     (tmp_path / 'last_checkpoint').write_text('iter_7.pth')
     found = refusal(tmp_path)
     assert 'last_checkpoint' in found
-    assert 'points to nothing' in found
+    assert "points to 'iter_7.pth', which is not there" in found
 
 
 def test_refuses_a_file_without_an_auto_encoder(tmp_path):
