@@ -45,11 +45,15 @@ docs:  ## the pages, in docs/_build/html; warnings are errors
 	@$(PYTHON) tools/bootstrap.py --venv '$(VENV)' --docs
 	@$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html $(ARGS)
 
-bench: setup  ## time and memory of a training step, of each method and of the losses
+bench: setup  ## time and memory of a step, of each method, of losses and adaptation
 	@$(BIN)/python benchmarks/bench_step.py $(ARGS)
 	@$(BIN)/python benchmarks/bench_methods.py $(ARGS)
+	@$(BIN)/python benchmarks/bench_methods.py --task mmseg $(ARGS)
 	@$(BIN)/python benchmarks/bench_boxes.py $(ARGS)
 	@$(BIN)/python benchmarks/bench_losses.py $(ARGS)
+	@$(BIN)/python benchmarks/bench_affinity.py $(ARGS)
+	@$(BIN)/python benchmarks/bench_relations.py $(ARGS)
+	@$(BIN)/python benchmarks/bench_adapt.py $(ARGS)
 
 doctor: setup  ## every part of the stack: found, needed, verdict
 	@$(BIN)/python tools/doctor.py $(ARGS)

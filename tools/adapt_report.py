@@ -92,7 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from rich.console import Console
 
     args = parse_args(argv)
-    console = Console()
+    # a pipe has no width: rich would take 80 and cut the tables
+    console = Console(width=None if sys.stdout.isatty() else 160)
     try:
         runs = [read_results(path) for path in args.results]
         files = write(runs, args.out)
