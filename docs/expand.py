@@ -72,7 +72,7 @@ def _result_text(path: Path) -> str:
     if 'folders' in content:
         return _share(content)
     if 'sets' in content:
-        return experiment_text(content, level=2)
+        return experiment_text(content, level=2, classes=True)
     if 'orders' in content:
         return _grid(content)
     if 'methods' in content and 'dose_to_cotta' in content:

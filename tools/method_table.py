@@ -239,12 +239,15 @@ def methods_index(methods: Sequence[Method]) -> str:
     ) + '\n'
 
 
-def experiment_text(content: Mapping[str, Any], level: int = 3) -> str:
+def experiment_text(
+    content: Mapping[str, Any], level: int = 3, *, classes: bool = False
+) -> str:
     """Returns the results of an experiment as Markdown.
 
     Args:
         content: What ``tools/repeat.py`` wrote.
         level: Of the heading.
+        classes: Whether a table of the IoU of each class follows.
     """
     machine, seeds = content['machine'], ', '.join(map(str, content['seeds']))
     parts = ['#' * level + f' {content["title"]}']
@@ -261,6 +264,7 @@ def experiment_text(content: Mapping[str, Any], level: int = 3) -> str:
                          str(len(values[lead]['values'])), _gain(gain), each])
         header = ['', f'{lead} on {name}', *others, 'runs', 'gain', 'gain of each seed']
         parts.append(table(header, rows, 'l' + 'r' * (len(header) - 1)))
+        parts += _class_text(content, figures) if classes else []
     parts += _cost_text(content)
     parts.append(
         f'Mean ± standard deviation over seeds {seeds}; the gain compares runs of the '
@@ -272,12 +276,31 @@ def experiment_text(content: Mapping[str, Any], level: int = 3) -> str:
 
 
 def _other_figures(figures: Mapping[str, Any], lead: str) -> list[str]:
-    """Returns what else all runs of a detection have: AP50 and the AP of classes."""
+    """Returns what else all runs have.
+
+    Of a detection that is AP50 and the AP of classes, of a segmentation the mean
+    without the classes that the experiment calls rare.
+    """
     if lead != 'AP':
-        return []
+        name = 'without rare classes'
+        return [name] if all(name in run for run in figures['runs'].values()) else []
     runs = [{**run, **run.get('class AP', {})} for run in figures['runs'].values()]
     names = dict.fromkeys(['AP50', *runs[0].get('class AP', {})])
     return [name for name in names if all(name in run for run in runs)]
+
+
+def _class_text(content: Mapping[str, Any], figures: Mapping[str, Any]) -> list[str]:
+    """Returns the table of the mean IoU of each class."""
+    runs = figures['runs']
+    names = list(next(iter(runs.values())).get('IoU', {}))
+    rare = figures.get('rare', [])
+    rows = [
+        [about['title'], *(f'{runs[run]["IoU"][name]["mean"]:.1f}' for name in names)]
+        for run, about in content['runs'].items()
+        if all(name in runs[run].get('IoU', {}) for name in names)
+    ]
+    header = ['IoU', *(f'*{name}*' if name in rare else name for name in names)]
+    return [table(header, rows, 'l' + 'r' * len(names))] if names else []
 
 
 def _gain(gain: Mapping[str, Any] | None) -> str:
