@@ -1,0 +1,21 @@
+"""Adaptation: semantic FPN on half a ResNet-18, CamVid in changing light, 10 rounds.
+
+The source is the teacher of configs/camvid, and is the checkpoint on the command line;
+configs/adapt/mmseg/source/fpn-r18-w32_camvid.py trains it too. CamVid is looked for in
+``$CAMVID_ROOT``. The learning rate is a start, to be chosen for each method from the
+same grid on a stream that is not reported.
+"""
+
+_base_ = [
+    '../pairs/mmseg/fpn-r18-w32_fpn-r18-w8.py',
+    '../streams/camvid-day-dusk-weather.py',
+    '../runtime.py',
+    'mmseg::_base_/default_runtime.py',
+]
+model = dict(
+    _delete_=True,
+    type='mmkd_ext.ContinualAdaptation',
+    architecture=_base_.model.teacher,
+)
+model['architecture']['decode_head']['num_classes'] = 11
+test_cfg = dict(optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-4)))

@@ -1,0 +1,12 @@
+"""Adaptation: PSPNet R50 of mmseg's model zoo, from Cityscapes to ACDC, 10 rounds.
+
+Stream and optimizer are those of DeepLabV3+ R50.
+"""
+
+_base_ = ['./deeplabv3plus-r50_cityscapes-to-acdc.py']
+model = dict(
+    architecture='mmseg::pspnet/pspnet_r50-d8_4xb2-80k_cityscapes-512x1024.py',
+    source_ckpt='https://download.openmmlab.com/mmsegmentation/v0.5/pspnet/'
+    'pspnet_r50-d8_512x1024_80k_cityscapes/'
+    'pspnet_r50-d8_512x1024_80k_cityscapes_20200606_112131-2376f12b.pth',
+)

@@ -1,0 +1,12 @@
+"""BN statistics: semantic FPN R18, CamVid, 10 rounds.
+
+Paper: Evaluating Prediction-Time Batch Normalization for Robustness under Covariate
+Shift, 2020, https://arxiv.org/abs/2006.10963
+Command: CAMVID_ROOT=<folder> python tools/test.py CONFIG
+work_dirs/repeat/camvid_fpn/teacher/iter_1500.pth
+Expected: a stream of ours. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/camvid_fpn-r18-w32.py']
+model = dict(distiller=dict(type='mmkd_ext.BNStatsDistiller', statistics='batch'))

@@ -1,0 +1,12 @@
+"""CoTTA: semantic FPN R18, CamVid, 10 rounds.
+
+Paper: Continual Test-Time Domain Adaptation, CVPR 2022,
+https://arxiv.org/abs/2203.13591
+Command: CAMVID_ROOT=<folder> python tools/test.py CONFIG
+work_dirs/repeat/camvid_fpn/teacher/iter_1500.pth
+Expected: a stream of ours. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/camvid_fpn-r18-w32.py']
+model = dict(distiller=dict(type='mmkd_ext.CoTTADistiller'))

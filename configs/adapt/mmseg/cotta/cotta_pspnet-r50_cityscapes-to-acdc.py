@@ -1,0 +1,11 @@
+"""CoTTA: PSPNet R50, Cityscapes to ACDC, 10 rounds.
+
+Paper: Continual Test-Time Domain Adaptation, CVPR 2022,
+https://arxiv.org/abs/2203.13591
+Command: python tools/test.py CONFIG
+Expected: no published figure is known to us. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/pspnet-r50_cityscapes-to-acdc.py']
+model = dict(distiller=dict(type='mmkd_ext.CoTTADistiller'))

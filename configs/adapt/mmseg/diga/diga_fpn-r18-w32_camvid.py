@@ -1,0 +1,12 @@
+"""DIGA: semantic FPN R18, CamVid, 10 rounds.
+
+Paper: Dynamically Instance-Guided Adaptation, CVPR 2023,
+https://github.com/Waybaba/DIGA
+Command: CAMVID_ROOT=<folder> python tools/test.py CONFIG
+work_dirs/repeat/camvid_fpn/teacher/iter_1500.pth
+Expected: a stream of ours. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/camvid_fpn-r18-w32.py']
+model = dict(distiller=dict(type='mmkd_ext.DIGADistiller'))

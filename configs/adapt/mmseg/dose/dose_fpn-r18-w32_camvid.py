@@ -1,0 +1,12 @@
+"""DoSe on CamVid: day, dusk, fog, night, rain and snow, ten times; semantic FPN.
+
+Paper: N. Reddy, M. Baktashmotlagh, C. Arora, WACV 2024, p. 696-707; what is ours is
+listed in the README.
+Command: CAMVID_ROOT=<folder> python tools/test.py CONFIG
+work_dirs/repeat/camvid_fpn/teacher/iter_1500.pth
+Expected: not measured yet; the learning rate is not chosen yet.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/camvid_fpn-r18-w32.py']
+model = dict(distiller=dict(type='mmkd_ext.DoSeDistiller'))

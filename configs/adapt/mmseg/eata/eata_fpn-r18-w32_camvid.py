@@ -1,0 +1,12 @@
+"""EATA: semantic FPN R18, CamVid, 10 rounds.
+
+Paper: Efficient Test-Time Model Adaptation without Forgetting, ICML 2022,
+https://arxiv.org/abs/2204.02610
+Command: CAMVID_ROOT=<folder> python tools/test.py CONFIG
+work_dirs/repeat/camvid_fpn/teacher/iter_1500.pth
+Expected: a stream of ours. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/camvid_fpn-r18-w32.py']
+model = dict(distiller=dict(type='mmkd_ext.EATADistiller'))

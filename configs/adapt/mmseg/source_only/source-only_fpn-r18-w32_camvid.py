@@ -1,0 +1,11 @@
+"""Source only: semantic FPN R18, CamVid, 10 rounds.
+
+Paper: none; the model is not adapted.
+Command: CAMVID_ROOT=<folder> python tools/test.py CONFIG
+work_dirs/repeat/camvid_fpn/teacher/iter_1500.pth
+Expected: a stream of ours. Not measured by us.
+Status: unrun
+"""
+
+_base_ = ['../../../_base_/adapt/camvid_fpn-r18-w32.py']
+model = dict(distiller=dict(type='mmkd_ext.SourceDistiller'))
