@@ -19,7 +19,7 @@ for kind in ('tent', 'cotta', 'dose'):
     methods[kind] = base
     methods[f'{kind}_guarded'] = dict(base, title=f'{base["title"]}, guarded')
     methods[f'{kind}_guarded']['options'] = guard
-options = {'test_cfg.rounds': 100}
+options = {'test_cfg.rounds': 100, 'test_cfg.source_eval.interval': 10}
 for number in range(4):
     options[f'test_cfg.domains.{number}.dataset.indices'] = '[0,8,16,24,32]'
 del guard, kind, base, number

@@ -88,9 +88,10 @@ class ContinualAdaptLoop(BaseLoop):
             so.
         optim_wrapper: Config of the optimizer wrapper, with clipping, mixed precision
             or accumulation; its optimizer sees only what the method trains.
-        source_eval: ``dict(dataloader=..., interval='round')`` tests the model on the
-            source's own data before the first and after every round, which shows what
-            it forgets. None for not.
+        source_eval: ``dict(dataloader=..., interval=1)`` tests the model on the
+            source's own data before the first round, after every `interval`-th
+            (``'round'`` is 1) and after the last, which shows what it forgets. None
+            for not.
         save: ``dict(interval=n)`` saves every n batches.
         seed: Of everything random; None takes the runner's.
         streams: Several passes with one command: a list of seeds, or of
@@ -133,6 +134,7 @@ class ContinualAdaptLoop(BaseLoop):
         self.configs = parse_domains(domains, dataloader, evaluator)
         self.optim_config = optim_wrapper
         self.source_config = _source_config(source_eval)
+        self.source_interval = _source_interval(source_eval)
         self.save_interval = _interval(save)
         self.pictures, self.log_interval, self.resume = pictures, log_interval, resume
         self.streams = parse_streams(
@@ -368,6 +370,8 @@ class ContinualAdaptLoop(BaseLoop):
         done = any(row['round'] == rounds_done for row in run.record.source_eval)
         if domain is None or done or (at.domain, at.index) != (0, 0):
             return
+        if rounds_done % self.source_interval and rounds_done != self.rounds:
+            return
         total = torch.zeros(3, len(run.record.names), dtype=torch.int64)
         with undisturbed():
             for delivery in domain.read(run.stream.seed, 0):
@@ -593,14 +597,22 @@ def _build_optimizer(
 def _source_config(config: Mapping[str, Any] | None) -> Any:
     if config is None:
         return None
-    unknown = set(config) - {'dataloader', 'interval'}
-    if unknown or config.get('interval', 'round') != 'round':
+    if set(config) - {'dataloader', 'interval'}:
         raise ConfigError(
             "`test_cfg.source_eval` must be dict(dataloader=..., interval='round'), "
             f'but is {dict(config)!r}.'
         )
     source = {'name': _SOURCE, 'dataloader': config.get('dataloader')}
     return parse_domains([source], None, None)[0]
+
+
+def _source_interval(config: Mapping[str, Any] | None) -> int:
+    """Returns the rounds from one test on the source's data to the next."""
+    interval = (config or {}).get('interval', 'round')
+    if interval == 'round':
+        return 1
+    check_range('test_cfg.source_eval.interval', interval, low=1)
+    return int(interval)
 
 
 def _interval(config: Mapping[str, Any] | None) -> int:

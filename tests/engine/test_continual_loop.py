@@ -83,6 +83,15 @@ def test_the_source_is_constant_over_rounds(source_run):
     assert [row['round'] for row in found['source_eval']] == [0, 1, 2]
 
 
+def test_the_source_is_tested_every_few_rounds_and_after_the_last(data, tmp_path):
+    root, checkpoint = data
+    tested = dict(dataloader=runs.loader(root, 'fog'), interval=2)
+    runs.run(
+        runs.config(root, tmp_path, SOURCE, source_eval=tested, rounds=5), checkpoint
+    )
+    assert [row['round'] for row in results(tmp_path)['source_eval']] == [0, 2, 4, 5]
+
+
 def test_cells_say_what_mmseg_says(source_run):
     runner, found, _ = source_run
     assert [(c['round'], c['domain']) for c in found['cells']] == [
