@@ -133,8 +133,8 @@ class ContinualAdaptLoop(BaseLoop):
         self.reset = Reset.of(reset)
         self.configs = parse_domains(domains, dataloader, evaluator)
         self.optim_config = optim_wrapper
-        self.source_config = _source_config(source_eval)
         self.source_interval = _source_interval(source_eval)
+        self.source_config = _source_config(source_eval)
         self.save_interval = _interval(save)
         self.pictures, self.log_interval, self.resume = pictures, log_interval, resume
         self.streams = parse_streams(
