@@ -81,6 +81,7 @@ class Run:
         takes: Config option to the name of the run whose checkpoint it gets, such as
             that of a first stage.
         tested: Whether it is tested and stands in tables; a first stage is not.
+        options: Config options of its training, such as another weight.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Run:
     title: str = ''
     takes: Mapping[str, str] = field(default_factory=dict)
     tested: bool = True
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'title', self.title or self.name)
@@ -174,7 +176,7 @@ def load_experiment(path: str | os.PathLike[str]) -> Experiment:
 def _problems_of_run(
     place: str, fields: Mapping[str, Any], before: Sequence[str]
 ) -> list[Problem]:
-    known = ['config', 'once', 'teacher', 'title', 'takes', 'tested']
+    known = ['config', 'once', 'teacher', 'title', 'takes', 'tested', 'options']
     problems = [
         Problem(f'{place}.{key}', 'unknown key.', f'Known: {", ".join(known)}.')
         for key in sorted(set(fields) - set(known))
@@ -547,7 +549,8 @@ class Workshop(Bench):
         folder: Path,
         waits_for: Mapping[str, Future[Outcome]],
     ) -> Outcome:
-        options: dict[str, Any] = {'randomness.seed': seed, **experiment.options}
+        common: dict[str, Any] = {'randomness.seed': seed, **experiment.options}
+        options = {**common, **run.options}
         taken = ''
         for option, begun in waits_for.items():
             outcome = begun.result()

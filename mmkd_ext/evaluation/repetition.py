@@ -82,6 +82,7 @@ def results(
                 'config': run.config,
                 'teacher': run.teacher,
                 'once': run.once,
+                **({'options': dict(run.options)} if run.options else {}),
                 'train_seconds': [o.seconds for o in _distinct(by_run[run.name])],
                 **_training(by_run[run.name], by_run.get(plain, {})),
             }
