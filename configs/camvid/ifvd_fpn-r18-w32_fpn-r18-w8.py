@@ -4,8 +4,9 @@ Paper: Intra-class Feature Variation Distillation for Semantic Segmentation, ECC
 https://www.ecva.net/papers/eccv_2020/papers_ECCV/papers/123520341.pdf; weights 200 and,
 as a mean over pixels and 11 classes, 10 from the authors' code.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: not measured yet.
-Status: unrun
+Expected: 20.3 +- 1.1 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
+20.1 +- 1.5.
+Status: measured
 """
 
 _base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py', './links/ifvd.py']

