@@ -1,6 +1,7 @@
 """Does distillation help a small SegFormer on CamVid that trains five times as long?
 
-CAMVID_ROOT=<folder> python tools/repeat.py benchmarks/experiments/camvid_segformer_long.py
+CAMVID_ROOT=<folder> python tools/repeat.py
+benchmarks/experiments/camvid_segformer_long.py
 --work-dir work_dirs/repeat/camvid_segformer
 
 As camvid_segformer.py, with 1000 iterations instead of 200 and one seed. The folder is
