@@ -4,7 +4,8 @@ CAMVID_ROOT=<folder> python tools/repeat.py benchmarks/experiments/camvid_fpn_we
 --work-dir work_dirs/repeat/camvid_fpn
 
 Those of camvid_fpn.py that are not ahead of the student alone, with a tenth of their
-published weights. The folder is that experiment's, so teacher and student are kept.
+published weights and the seed at which they lost most. The folder is that
+experiment's, so teacher and student are kept.
 """
 
 name = 'camvid_fpn_weights'
@@ -54,6 +55,6 @@ runs = dict(
     },
 )
 tests = dict(val={})
-seeds = (0, 1, 2)
+seeds = (0,)
 rare = ('pole', 'sign', 'fence', 'pedestrian', 'bicyclist')
 del stage_one, pair

@@ -478,7 +478,7 @@ def test_the_shipped_configs_build_their_method():
         distiller = MODELS.build(config.model.distiller)
         assert type(distiller).__name__ == 'DoSeDistiller'
         assert config.test_cfg.optim_wrapper.optimizer.lr > 0
-        assert len(config.test_cfg.domains) == 4
+        assert len(config.test_cfg.domains) >= 4
 
 
 # ---- what does not fit ------------------------------------------------------------
