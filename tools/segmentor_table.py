@@ -485,15 +485,6 @@ def _link(
     return dict(loss=dict(type=f'mmkd_ext.{kind}', **loss), **taps, **samples)
 
 
-def _holistic(pair: Pair) -> Links:
-    tap = pair.family.logits or CONV_SEG
-    return {
-        'loss': dict(
-            _link('SKDSHolisticLoss', dict(channels=19), _taps(tap, tap)), **MAPS
-        )
-    }
-
-
 def _auxiliary(kind: str, **loss: Any) -> Template:
     """A link between the logits of the auxiliary heads."""
 
@@ -676,7 +667,6 @@ METHODS: dict[str, tuple[str, Template]] = {
     'DIST, auxiliary head': ('DISTLoss', _auxiliary('DISTLoss', loss_weight=0.4)),
     'CWD, features': ('CWDLoss', _feature('CWDLoss', loss_weight=50.0)),
     'SKDS, pair-wise': ('SKDSPairwiseLoss', _feature('SKDSPairwiseLoss')),
-    'SKDS, holistic': ('SKDSHolisticLoss', _holistic),
     'IFVD': ('IFVDLoss', _feature('IFVDLoss', truth=True)),
     'CIRKD': ('CIRKDMiniBatchLoss', _cirkd),
     'CIRKD, version 2': ('CIRKDChannelLoss', _cirkd_v2),
