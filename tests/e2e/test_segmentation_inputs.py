@@ -387,7 +387,7 @@ def test_stage_two_says_which_command_comes_first(train, capsys):
     assert train('ka.py', '--work-dir', 'nowhere')
     said = capsys.readouterr()
     said = said.out + said.err
-    assert "'work_dirs/ka-autoencoder/last_checkpoint' is missing" in said
+    assert "no checkpoint of stage one in 'work_dirs/ka-autoencoder'" in said
     assert (
         'Train the auto-encoder first: `python tools/train.py ka-autoencoder.py`'
         in said
