@@ -4,7 +4,7 @@ python tools/adapt_grid.py benchmarks/experiments/adapt_streets_rates.py
 
 Val drives of the toy streets, three rounds, one seed; the same rates for all methods.
 Normalisation of DoSe is chosen here too: none of the paper's text that we know says
-whose statistics normalise. The configs of streets and CamVid have what came out.
+whose statistics normalise. What comes out goes into the configs of streets and CamVid.
 """
 
 _base_ = './adapt_streets.py'
