@@ -29,5 +29,8 @@ methods = {
         ('dose', 'dose', 'dose', 'DoSe', {}),
     )
 }
+# what DoSe would do without learning
+methods['bn_half'] = dict(methods['bn_stats'], title='BN statistics, half')
+methods['bn_half']['options'] = {'model.distiller.mixing': 0.5}
 orders = dict(forward=None, reverse='reversed')
 seeds = (0, 1, 2)

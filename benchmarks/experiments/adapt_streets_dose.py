@@ -10,7 +10,12 @@ name = 'adapt_streets_dose'
 title = 'Parts of DoSe, toy streets in changing weather, 10 rounds'
 orders = dict(_delete_=True, forward=None)
 whole = _base_.methods['dose']
-methods = dict(_delete_=True, source=_base_.methods['source'], dose=whole)
+methods = dict(
+    _delete_=True,
+    source=_base_.methods['source'],
+    bn_half=_base_.methods['bn_half'],
+    dose=whole,
+)
 for key, title_, setting, value in (
     ('no_views', 'no views', 'views', None),
     ('views_seen', 'student sees the views', 'student_batch', 'views'),

@@ -10,16 +10,15 @@ whose statistics normalise. What comes out goes into the configs of streets and 
 _base_ = './adapt_streets.py'
 name = 'adapt_streets_rates'
 title = 'Toy streets, other drives: learning rates'
-learning_rates = (1e-5, 1e-4, 3e-4, 1e-3)
+learning_rates = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 orders = dict(_delete_=True, forward=None)
 seeds = (0,)
-methods = dict(
-    dose_half=dict(_base_.methods['dose'], title='DoSe, mixing 0.5'),
-    dose_batch=dict(_base_.methods['dose'], title='DoSe, mixing 1'),
-)
-methods['dose_half']['options'] = {'model.distiller.mixing': 0.5}
-methods['dose_batch']['options'] = {'model.distiller.mixing': 1.0}
-for untrained in ('source', 'bn_stats', 'diga'):
+methods = {
+    key: dict(_base_.methods['dose'], title=f'DoSe, mixing {mixing:g}',
+               options={'model.distiller.mixing': mixing})
+    for key, mixing in (('dose', 0.0), ('dose_half', 0.5), ('dose_batch', 1.0))
+}
+for untrained in ('source', 'bn_stats', 'bn_half', 'diga'):
     methods[untrained] = dict(learning_rates=())
 options = {'test_cfg.rounds': 3}
 for number in range(4):

@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import adapt_toys as toys
 
 pytestmark = pytest.mark.mmseg
-DOSE = dict(type='mmkd_ext.DoSeDistiller')
+#: The source's statistics normalise, as what the oracles here are written for.
+DOSE = dict(type='mmkd_ext.DoSeDistiller', mixing=0.0)
 #: Nothing but the cross entropy with the teacher's labels.
 BARE = dict(
     DOSE, lambda_layer=0.0, lambda_domain=0.0, replay=None, restore=0.0, views=None
@@ -99,6 +100,15 @@ def test_a_learning_rate_of_zero_predicts_like_the_source():
         torch.testing.assert_close(ours, theirs.log_softmax(0), atol=1e-5, rtol=1e-5)
     # and as nothing moved, nothing is hard
     assert not built.distiller.replay.items
+
+
+def test_by_default_it_normalises_with_half_the_image():
+    settings = {k: v for k, v in DOSE.items() if k != 'mixing'}
+    built = toys.model(dict(settings, views=None, replay=None))
+    found = toys.stream(built, toys.wrapper(built, 0.0))
+    statistics = dict(type='mmkd_ext.BNStatsDistiller', mixing=0.5)
+    for ours, theirs in zip(found, toys.stream(toys.model(statistics))):
+        torch.testing.assert_close(ours, theirs.log_softmax(0), atol=1e-5, rtol=1e-5)
 
 
 def test_restoring_everything_starts_each_image_at_the_source():
@@ -440,6 +450,7 @@ def test_the_report_is_what_the_result_file_takes():
         dict(order='adapt_then_predict'),
         dict(feature='output'),
         dict(mixing=0.5),
+        dict(mixing=1.0),
         dict(student_batch='views', views=[dict(scale=1.0), 0.5]),
         dict(prototypes=dict(domains='single')),
     ],

@@ -1,8 +1,8 @@
 """Adaptation: DeepLabV3+ on a quarter of ResNet-18, on toy streets in bad weather, 10 rounds.
 
 The source is trained by configs/adapt/mmseg/source/deeplabv3plus-r18-w16_streets.py,
-and is the checkpoint on the command line. The learning rate is a start, to be chosen
-for each method from the same grid on a stream that is not reported.
+and is the checkpoint on the command line. The learning rates of the methods were
+chosen from one grid on other drives, benchmarks/experiments/adapt_streets_rates.py.
 """
 
 _base_ = [

@@ -3,9 +3,10 @@
 Paper: N. Reddy, M. Baktashmotlagh, C. Arora, WACV 2024, p. 696-707; what is ours is
 listed in the README.
 Command: python tools/test.py CONFIG work_dirs/deeplabv3plus-r18-w16_streets/iter_1600.pth
-Expected: not measured yet; the learning rate is not chosen yet.
+Expected: a toy of ours. Not measured by us.
 Status: unrun
 """
 
 _base_ = ['../../../_base_/adapt/streets_deeplabv3plus-r18-w16.py']
 model = dict(distiller=dict(type='mmkd_ext.DoSeDistiller'))
+test_cfg = dict(optim_wrapper=dict(optimizer=dict(lr=3e-3)))

@@ -12,3 +12,4 @@ Status: unrun
 
 _base_ = ['../../../_base_/adapt/streets_deeplabv3plus-r18-w16.py']
 model = dict(distiller=dict(type='mmkd_ext.SARDistiller', recovery=0.02))
+test_cfg = dict(optim_wrapper=dict(optimizer=dict(lr=1e-3)))
