@@ -2,9 +2,9 @@
 
 python tools/adapt_grid.py benchmarks/experiments/adapt_streets.py
 
-Ten rounds, in two orders. What draws nothing at random runs with one seed. Each run is
-a call of tools/test.py in a folder of its own below work_dirs/grid/adapt_streets; what
-is done is kept.
+Ten rounds, with the first seed also in the reversed order. What draws nothing at random
+runs with that seed alone. Each run is a call of tools/test.py in a folder of its own
+below work_dirs/grid/adapt_streets; what is done is kept.
 """
 
 name = 'adapt_streets'
@@ -32,5 +32,5 @@ methods = {
 # what DoSe would do without learning
 methods['bn_half'] = dict(methods['bn_stats'], title='BN statistics, half')
 methods['bn_half']['options'] = {'model.distiller.mixing': 0.5}
-orders = dict(forward=None, reverse='reversed')
+orders = dict(forward=None, reverse=dict(order='reversed', once=True))
 seeds = (0, 1, 2)

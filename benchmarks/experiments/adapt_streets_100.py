@@ -2,7 +2,7 @@
 
 python tools/adapt_grid.py benchmarks/experiments/adapt_streets_100.py
 
-The streams of adapt_streets.py with 5 pictures a condition, and the clear streets after
+The streams of adapt_streets.py with 3 pictures a condition, and the clear streets after
 each tenth round. One seed: what is asked is whether a run falls apart, not by how much
 one is ahead of another.
 """
@@ -21,5 +21,5 @@ for kind in ('tent', 'cotta', 'dose'):
     methods[f'{kind}_guarded']['options'] = guard
 options = {'test_cfg.rounds': 100, 'test_cfg.source_eval.interval': 10}
 for number in range(4):
-    options[f'test_cfg.domains.{number}.dataset.indices'] = '[0,8,16,24,32]'
+    options[f'test_cfg.domains.{number}.dataset.indices'] = '[0,12,24]'
 del guard, kind, base, number

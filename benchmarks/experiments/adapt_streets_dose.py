@@ -2,7 +2,7 @@
 
 python tools/adapt_grid.py benchmarks/experiments/adapt_streets_dose.py
 
-The stream of adapt_streets.py with 10 pictures a condition.
+The stream of adapt_streets.py with 5 pictures a condition.
 """
 
 _base_ = './adapt_streets.py'
@@ -37,7 +37,5 @@ for key, title_, setting, value in (
 title = 'Parts of DoSe, toy streets in changing weather, 10 rounds'
 options = {}
 for number in range(4):
-    options[f'test_cfg.domains.{number}.dataset.indices'] = (
-        '[0,4,8,12,16,20,24,28,32,36]'
-    )
+    options[f'test_cfg.domains.{number}.dataset.indices'] = '[0,8,16,24,32]'
 del whole, key, title_, setting, value, number

@@ -44,6 +44,7 @@ _KEYS = (
     *('name', 'title', 'methods', 'orders', 'learning_rates', 'seeds', 'options'),
     *('checkpoint', 'source'),
 )
+_ORDER_KEYS = ('order', 'once')
 _METHOD_KEYS = ('config', 'title', 'once', 'options', 'learning_rates')
 _STATE = 'stream_state.pth'
 _STAMP = 'adapted.json'
@@ -106,6 +107,8 @@ class Grid:
         checkpoint: The source's, a path.
         source: Config that trains the source, where there is no checkpoint.
         file: What it was read from.
+        orders_once: Names of orders that run with the first seed alone; in the file
+            these are ``dict(order=..., once=True)``.
     """
 
     name: str
@@ -117,6 +120,7 @@ class Grid:
     checkpoint: str = ''
     source: str = ''
     file: str = ''
+    orders_once: tuple[str, ...] = ()
 
     @property
     def runs(self) -> list[GridRun]:
@@ -125,8 +129,9 @@ class Grid:
             GridRun(method, order, rate, seed)
             for seed in self.seeds
             for method in self.methods
-            if seed == self.seeds[0] or not method.once
             for order in self.orders
+            if seed == self.seeds[0]
+            or not (method.once or order in self.orders_once)
             for rate in method.learning_rates or (None,)
         ]
 
@@ -187,13 +192,20 @@ def load_grid(path: str | os.PathLike[str]) -> Grid:
             methods.append(Method(name, **{**fields, 'learning_rates': own}))
     if raw.get('source'):
         problems += _no_file('source', raw['source'])
+    orders, once = {}, []
+    for name, order in (raw.get('orders') or {'order': None}).items():
+        fields = dict(order) if isinstance(order, Mapping) else {'order': order}
+        problems += _unknown(fields, f'orders.{name}.', _ORDER_KEYS)
+        orders[name] = fields.get('order')
+        once += [name] if fields.get('once') else []
     if problems:
         raise ConfigError.of(problems)
     return Grid(
         name=raw['name'],
         title=raw.get('title', raw['name']),
         methods=tuple(methods),
-        orders=raw.get('orders') or {'order': None},
+        orders=orders,
+        orders_once=tuple(once),
         seeds=tuple(raw.get('seeds', (0, 1, 2))),
         options=raw.get('options', {}),
         checkpoint=raw.get('checkpoint', ''),
