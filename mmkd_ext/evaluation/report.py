@@ -28,7 +28,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Note:
-    """A paragraph; ``code`` in backticks is set as code."""
+    """A paragraph: Markdown's `code`, **bold**, and links to files beside the page."""
 
     text: str
 
@@ -158,7 +158,17 @@ def _pictures(parts: Sequence[Part]) -> list[Picture]:
 
 
 def _inline(text: str) -> str:
-    return re.sub(r'`([^`]+)`', r'<code>\1</code>', html.escape(text, quote=False))
+    found = []
+    for piece in re.split(r'(`[^`]+`)', text):
+        shown = html.escape(piece, quote=False)
+        if piece.startswith('`') and piece.endswith('`') and len(piece) > 2:
+            found.append(f'<code>{shown[1:-1]}</code>')
+            continue
+        shown = re.sub(r'\*\*([^*]+)\*\*', r'<strong>\1</strong>', shown)
+        found.append(
+            re.sub(r'\[([^\]]+)\]\(([^)\s":]+)\)', r'<a href="\2">\1</a>', shown)
+        )
+    return ''.join(found)
 
 
 def _figure(picture: Picture) -> str:

@@ -69,6 +69,13 @@ def test_text_is_escaped_and_code_is_set_as_code(written):
     assert '<code>a &lt; b</code>' in text
 
 
+def test_a_note_may_stress_and_link_to_files_beside_the_page(tmp_path):
+    note = Note('**Not** <b>, [run 1](run/a.html), `**x** [y](z)`, [out](http://a.b)')
+    text = write_report(tmp_path, 'A report', [note])[0].read_text()
+    assert '<p><strong>Not</strong> &lt;b&gt;, <a href="run/a.html">run 1</a>, ' in text
+    assert '<code>**x** [y](z)</code>, [out](http://a.b)</p>' in text
+
+
 def test_every_picture_of_the_markdown_lies_beside_it(written):
     page, markdown = written
     links = re.findall(r'\]\((.+?)\)', markdown.read_text())

@@ -140,18 +140,23 @@ def _buffer_parts(results: AdaptResults) -> list[Part]:
     by_domain: dict[str, list[Mapping[str, Any]]] = {}
     for entry in sorted(results.buffer, key=lambda one: -(one.get('score') or 0.0)):
         by_domain.setdefault(str(entry.get('domain', '-')), []).append(entry)
-    rows = []
+    shown: dict[str, list[Picture]] = {}
     for domain, entries in by_domain.items():
-        pictures = []
-        for place, entry in enumerate(entries[:_MOST_THUMBNAILS]):
-            caption = f'{number(entry.get("score"), 3)}, step {entry.get("step", "-")}'
-            name = f'buffer-{domain}-{place}'
-            picture = _decoded(name, entry.get('thumbnail'), caption)
-            pictures.append(picture)
-        shown = [picture for picture in pictures if picture is not None]
-        blank = [_blank(f'buffer-{domain}-none')] * (_MOST_THUMBNAILS - len(shown))
-        rows.append((f'{domain}: {len(entries)}', [*shown, *blank]))
-    columns = [''] * _MOST_THUMBNAILS
+        pictures = [
+            _decoded(
+                f'buffer-{domain}-{place}',
+                entry.get('thumbnail'),
+                f'{number(entry.get("score"), 3)}, step {entry.get("step", "-")}',
+            )
+            for place, entry in enumerate(entries[:_MOST_THUMBNAILS])
+        ]
+        shown[domain] = [picture for picture in pictures if picture is not None]
+    # as many columns as the longest row; a cell more would only make pictures smaller
+    columns = [''] * max(map(len, shown.values()), default=0)
+    rows = []
+    for domain, row in shown.items():
+        blank = [_blank(f'buffer-{domain}-none')] * (len(columns) - len(row))
+        rows.append((f'{domain}: {len(by_domain[domain])}', [*row, *blank]))
     note = Note(
         f'{len(results.buffer)} images at the end, by score; at most '
         f'{_MOST_THUMBNAILS} of a domain are shown.'
@@ -203,7 +208,7 @@ def _blank(name: str) -> Picture:
     from PIL import Image
 
     sink = io.BytesIO()
-    Image.new('RGBA', (1, 1)).save(sink, 'PNG')
+    Image.new('RGBA', (2, 1)).save(sink, 'PNG')
     return Picture(name, sink.getvalue(), '')
 
 

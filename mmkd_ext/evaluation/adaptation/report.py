@@ -65,12 +65,8 @@ def write_comparison(folder: str | Path, runs: Sequence[AdaptResults]) -> list[P
         for run in group.runs:
             name = _slug(f'{group.label}-seed{run.settings.get("seed")}')
             page, *_ = write_run(place / name, run)
-            parts.append(
-                Note(
-                    f'{group.label}, seed {run.settings.get("seed")}: '
-                    f'`{name}/{page.name}`'
-                )
-            )
+            label = f'{group.label}, seed {run.settings.get("seed")}'
+            parts.append(Note(f'[{label}]({name}/{page.name})'))
     title = 'Continual adaptation: a comparison'
     page, markdown = write_report(place, title, parts, name='comparison')
     content = {'runs': [summarise(run) for run in runs], 'comparison': compare(groups)}

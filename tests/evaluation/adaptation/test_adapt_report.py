@@ -145,7 +145,7 @@ def test_a_comparison_has_a_page_and_one_for_each_run(tmp_path):
     assert 'Gains are over <code>Source</code>' in page
     for name in ('source-seed0', 'dose-seed0', 'dose-seed1'):
         assert (tmp_path / 'out' / name / 'report.html').is_file()
-        assert name in page
+        assert f'href="{name}/report.html"' in page
     content = json.loads(found[3].read_text())
     assert content['comparison']['runs']['DoSe']['seeds'] == [0, 1]
     assert len(content['runs']) == 3
