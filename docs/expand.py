@@ -18,6 +18,7 @@ from method_table import experiment_text, table
 
 from mmkd_ext.evaluation.adaptation.compare import (
     comparison_table,
+    domain_table,
     stability_table,
     work_comparison,
 )
@@ -123,6 +124,7 @@ def _grid(content: Mapping[str, Any]) -> str:
         header = ['method', 'learning rate with the highest mean', 'mIoU', 'of']
         parts.append(table(header, rows, 'lrrr'))
     else:
+        parts[2:2] = [domain_table(content).markdown()]
         parts.append(work_comparison(content).markdown())
     seeds = ', '.join(map(str, content['seeds']))
     parts.append(

@@ -34,3 +34,5 @@ methods['bn_half'] = dict(methods['bn_stats'], title='BN statistics, half')
 methods['bn_half']['options'] = {'model.distiller.mixing': 0.5}
 orders = dict(forward=None, reverse=dict(order='reversed', once=True))
 seeds = (0, 1, 2)
+# clear streets before, in the middle and after
+options = {'test_cfg.source_eval.interval': 5}

@@ -20,7 +20,7 @@ methods = {
 }
 for untrained in ('source', 'bn_stats', 'bn_half', 'diga'):
     methods[untrained] = dict(learning_rates=())
-options = {'test_cfg.rounds': 3}
+options = {'_delete_': True, 'test_cfg.rounds': 3}
 for number in range(4):
     options[f'test_cfg.domains.{number}.dataset.split'] = 'val'
     options[f'test_cfg.domains.{number}.dataset.indices'] = '[0,2,4,6,8,10,12,14,16,18]'

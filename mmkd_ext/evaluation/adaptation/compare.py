@@ -22,6 +22,7 @@ __all__ = [
     'Group',
     'compare',
     'comparison_table',
+    'domain_table',
     'group_runs',
     'how_table',
     'shown_rounds',
@@ -300,6 +301,22 @@ def _best(content: Content) -> int | None:
     return next(
         i for i, r in enumerate(runs) if r['mIoU'] and r['mIoU']['mean'] == best
     )
+
+
+def domain_table(content: Content) -> Table:
+    """Returns the mIoU of each domain over all rounds, a row a group.
+
+    Args:
+        content: What :func:`compare` gave.
+    """
+    rows = [
+        [
+            label,
+            *(_text(found['domain_means'].get(name)) for name in content['domains']),
+        ]
+        for label, found in content['runs'].items()
+    ]
+    return Table(['method', *content['domains']], rows)
 
 
 def stability_table(content: Content) -> Table:
