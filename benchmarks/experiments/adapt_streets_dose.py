@@ -35,7 +35,7 @@ for key, title_, setting, value in (
     methods[key] = dict(whole, title=f'DoSe: {title_}')
     methods[key]['options'] = {f'model.distiller.{setting}': value}
 title = 'Parts of DoSe, toy streets in changing weather, 10 rounds'
-options = {}
+options = {'test_cfg.source_eval.interval': 10}
 for number in range(4):
     options[f'test_cfg.domains.{number}.dataset.indices'] = '[0,8,16,24,32]'
 del whole, key, title_, setting, value, number
