@@ -110,28 +110,49 @@ def _share(content: Mapping[str, Any]) -> str:
 
 def _grid(content: Mapping[str, Any]) -> str:
     """Returns the tables of a grid of adaptations."""
-    parts = [
-        f'## Adaptation: {content["title"][:1].lower()}{content["title"][1:]}',
-        comparison_table(content, cells=False).markdown(),
-        stability_table(content).markdown(),
-    ]
+    parts = [f'## Adaptation: {content["title"][:1].lower()}{content["title"][1:]}']
     if content['best']:
-        rows = [
-            [content['methods'][row['method']]['title'], f'{row["learning_rate"]:g}',
-             f'{row["mIoU"]:.2f}', str(row['tried'])]
-            for row in content['best']
-        ]
-        header = ['method', 'learning rate with the highest mean', 'mIoU', 'of']
-        parts.append(table(header, rows, 'lrrr'))
+        parts.append(_rates(content))
     else:
-        parts[2:2] = [domain_table(content).markdown()]
-        parts.append(work_comparison(content).markdown())
+        parts += [
+            comparison_table(content, cells=False).markdown(),
+            domain_table(content).markdown(),
+            stability_table(content).markdown(),
+            work_comparison(content).markdown(),
+        ]
     seeds = ', '.join(map(str, content['seeds']))
     parts.append(
         f'`{content["command"]}`; seeds {seeds}, commit `{content["commit"]}`, torch '
         f'{content["versions"]["torch"]}. {content["note"]}'.rstrip()
     )
     return '\n\n'.join(parts)
+
+
+def _rates(content: Mapping[str, Any]) -> str:
+    """Returns the mean of each method with each learning rate."""
+    methods = content['methods'].values()
+    rates = sorted({rate for one in methods for rate in one['learning_rates']})
+    rows = []
+    for order in content['orders']:
+        beside = f', {order}' if len(content['orders']) > 1 else ''
+        for method in methods:
+            label = f'{method["title"]}{beside}'
+            tried = method['learning_rates']
+            rows.append([
+                label,
+                '' if tried else _mean(content, label),
+                *(
+                    _mean(content, f'{label}, lr {rate:g}') if rate in tried else ''
+                    for rate in rates
+                ),
+            ])
+    header = ['mIoU', 'does not learn', *(f'{rate:g}' for rate in rates)]
+    return table(header, rows, 'l' + 'r' * (len(rates) + 1))
+
+
+def _mean(content: Mapping[str, Any], label: str) -> str:
+    found = (content['runs'].get(label) or {}).get('mIoU')
+    return format(found['mean'], '.2f') if found else '-'
 
 
 def _adaptation_speed(content: Mapping[str, Any]) -> str:

@@ -116,3 +116,38 @@ def test_a_shared_machine_is_said(tmp_path, busy, said):
 )
 def test_every_committed_result_becomes_a_table(path):
     assert 'See `benchmarks' not in expand._result_text(path)
+
+
+def grid(runs, **more):
+    methods = dict(
+        source=dict(title='Source', learning_rates=[]),
+        tent=dict(title='TENT', learning_rates=more.pop('rates', [])),
+    )
+    return dict(
+        title='A stream', methods=methods, orders=dict(order=None), seeds=[0],
+        command='python x', commit='abc', versions=dict(torch='2.1'), note='Toy.',
+        runs=runs, **more)
+
+
+def test_a_choice_of_rates_is_a_table_of_methods_by_rates():
+    means = {'Source': 11.174, 'TENT, lr 0.01': 13.0}  # 0.1 is not done yet
+    runs = {name: dict(mIoU=dict(mean=mean)) for name, mean in means.items()}
+    text = expand._grid(grid(runs, rates=[0.01, 0.1], best=[dict(method='tent')]))
+    assert '| mIoU | does not learn | 0.01 | 0.1 |' in text
+    assert '| Source | 11.17 |  |  |' in text
+    assert '| TENT |  | 13.00 | - |' in text
+    assert 'seeds 0, commit `abc`' in text
+    assert text.endswith('Toy.')
+
+
+def test_a_grid_says_what_each_domain_gives():
+    one = dict(mean=1.0, std=None, values=[1.0])
+    figures = dict.fromkeys(
+        ('worst', 'last_minus_first', 'forgetting', 'predicted_classes',
+         'source_predicted_classes', 'updates', 'skipped', 'rolled_back', 'resets',
+         'forwards', 'backwards', 'images_per_second', 'peak_memory_mb'))
+    run = dict(
+        figures, mIoU=one, finished=1, seeds=[0], cells={'1': {'fog': one}},
+        round_means={'1': one}, domain_means={'fog': one})
+    content = grid({'Source': run}, best=[], domains=['fog'], rounds=1)
+    assert '| method | fog |' in expand._grid(content)

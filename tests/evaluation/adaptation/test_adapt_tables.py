@@ -15,6 +15,7 @@ from mmkd_ext.evaluation.adaptation.compare import (
     Group,
     compare,
     comparison_table,
+    domain_table,
     group_runs,
     how_table,
     stability_table,
@@ -221,6 +222,9 @@ def test_what_the_mean_hides_stands_beside_it(runs):
     content = compare(group_runs(runs))
     # worst cells 42, 44, 43
     assert rows_of(stability_table(content))['DoSe']['worst cell'] == '43.0 ± 1.0'
+    by_domain = rows_of(domain_table(content))['DoSe']
+    assert by_domain['fog'] == '63.0 ± 1.0'
+    assert by_domain['night'] == '43.0 ± 1.0'
     assert rows_of(work_comparison(content))['Tent']['forwards'] == '1.00 ± 0.00'
     how = rows_of(how_table(content))
     assert how['DoSe']['seeds'] == '0, 1, 2'
