@@ -50,13 +50,13 @@ class Pass:
         model: Which one.
         inputs: What it got.
         whole: See `image_logits`.
-        live: Whether gradients flow.
+        live: Whether gradients came back.
     """
 
     model: nn.Module
     inputs: Tensor
     whole: bool
-    live: bool
+    live: bool = False
 
     def again(self) -> None:
         """Makes the pass, and its backward pass."""
@@ -86,7 +86,11 @@ class Method:
         def recorded(model: nn.Module, inputs: Tensor, whole: bool = False) -> Tensor:
             logits: Tensor = run(model, inputs, whole=whole)
             if self.records:
-                self.passes.append(Pass(model, inputs, whole, logits.requires_grad))
+                made = Pass(model, inputs, whole)
+                self.passes.append(made)
+                if logits.requires_grad:
+                    # a method that skips an image does not go backward
+                    logits.register_hook(lambda grad: setattr(made, 'live', True))
             return logits
 
         distiller.run = recorded

@@ -16,6 +16,7 @@ methods = {
         'deeplabv3plus-r18-w16_streets', 'fpn-r18-w32_camvid'))
     for key, method in _base_.methods.items()
 }
+methods['cotta']['once'] = True
 options = {'_delete_': True, 'test_cfg.rounds': 3}
 for number, pictures in enumerate((101, 62, 101, 101, 101, 101)):
     third = ','.join(str(n) for n in range(0, pictures, 3))

@@ -3,7 +3,7 @@
 python tools/adapt_grid.py benchmarks/experiments/adapt_streets_100.py
 
 The streams of adapt_streets.py with 3 pictures a condition, and the clear streets after
-each 25th round. One seed: what is asked is whether a run falls apart, not by how much
+each 50th round. One seed: what is asked is whether a run falls apart, not by how much
 one is ahead of another.
 """
 
@@ -19,7 +19,7 @@ for kind in ('tent', 'dose', 'cotta'):
     methods[kind] = base
     methods[f'{kind}_guarded'] = dict(base, title=f'{base["title"]}, guarded')
     methods[f'{kind}_guarded']['options'] = guard
-options = {'test_cfg.rounds': 100, 'test_cfg.source_eval.interval': 25}
+options = {'test_cfg.rounds': 100, 'test_cfg.source_eval.interval': 50}
 for number in range(4):
     options[f'test_cfg.domains.{number}.dataset.indices'] = '[0,12,24]'
 del guard, kind, base, number

@@ -2,13 +2,15 @@
 
 python tools/adapt_grid.py benchmarks/experiments/adapt_streets_dose.py
 
-The stream of adapt_streets.py with 5 pictures a condition.
+The stream of adapt_streets.py with 5 pictures a condition. Two seeds: they hardly
+differ.
 """
 
 _base_ = './adapt_streets.py'
 name = 'adapt_streets_dose'
 title = 'Parts of DoSe, toy streets in changing weather, 10 rounds'
 orders = dict(_delete_=True, forward=None)
+seeds = (0, 1)
 whole = _base_.methods['dose']
 methods = dict(
     _delete_=True,

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from mmkd_ext.adaptation.channel_moments import channel_moments
 from mmkd_ext.adaptation.norms import NormRecorder, Statistics, batch_norms
 
 if TYPE_CHECKING:
@@ -44,21 +43,19 @@ class PoolingRecorder(NormRecorder):
         super().__init__(feature)
         self._values: dict[str, int] = {}
 
-    def _hook(self, name: str) -> Callable[..., None]:
+    def _listen(self, name: str, norm: _BatchNorm) -> Callable[[], None]:
         self._values.pop(name, None)
+        return super()._listen(name, norm)
 
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            del module
-            # activations that follow overwrite the output, which backward needs
-            x = inputs[0] if self.feature == 'input' else output.clone()
-            new, count = channel_moments(x), x.numel() // x.size(1)
-            before = self._values.get(name, 0)
-            if before:
-                new = _pooled(self.found[name], new, count / (before + count))
-            self.found[name] = new
-            self._values[name] = before + count
-
-        return hook
+    def _take(self, name: str, x: Tensor, statistics: Statistics) -> None:
+        """Pools the statistics with those of the passes before."""
+        count = x.numel() // x.size(1)
+        before = self._values.get(name, 0)
+        if before:
+            share = count / (before + count)
+            statistics = _pooled(self.found[name], statistics, share)
+        self.found[name] = statistics
+        self._values[name] = before + count
 
 
 def _pooled(first: Statistics, second: Statistics, share: float) -> Statistics:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mmkd_ext.adaptation.norms import Statistics
+__all__ = ['Statistics', 'channel_moments']
 
-__all__ = ['channel_moments']
+
+class Statistics(NamedTuple):
+    """Mean and (biased) variance of each channel, both ``(c)``."""
+
+    mean: Tensor
+    var: Tensor
 
 
 def channel_moments(x: Tensor) -> Statistics:
     r"""Returns mean and biased variance of the channels of ``(n c ...)``.
 
-    The same as `moments`, for use at every layer: `torch.var_mean` over batch and
-    places is not vectorised on a CPU and takes some eight times as long. Backward needs
+    `torch.var_mean` over batch and places is not vectorised on a CPU and takes some
+    eight times as long, and every layer is asked. Backward needs
     the input alone, which the layer keeps anyway:
 
     .. math::

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmkd_ext.adaptation.channel_moments import Statistics, channel_moments
 from mmkd_ext.adaptation.trainable import NORMS
 from mmkd_ext.errors import ConfigError, check_choice, check_range
 
@@ -24,31 +26,11 @@ __all__ = [
     'StreamNorm',
     'batch_norms',
     'learning',
-    'moments',
     'require_batch_norm',
     'use_stream_norms',
 ]
 
 _FEATURES = ('input', 'output')
-
-
-class Statistics(NamedTuple):
-    """Mean and (biased) variance of each channel, both ``(c)``."""
-
-    mean: Tensor
-    var: Tensor
-
-
-def moments(x: Tensor) -> Statistics:
-    """Returns mean and biased variance of the channels of ``(n c ...)``.
-
-    Raises:
-        ValueError: There is a single value a channel, which has no variance.
-    """
-    dims = [0, *range(2, x.dim())]
-    x = x.to(torch.promote_types(x.dtype, torch.float32))
-    var, mean = torch.var_mean(x, dims, unbiased=False)
-    return Statistics(mean, var)
 
 
 def batch_norms(model: nn.Module) -> dict[str, _BatchNorm]:
@@ -118,6 +100,8 @@ class StreamNorm(_BatchNorm):
         for name in ('running_mean', 'running_var', 'num_batches_tracked'):
             setattr(self, name, getattr(norm, name))
         self.mixing, self.keep = mixing, keep
+        #: Told each input and its statistics, see `NormRecorder`.
+        self.listener: Callable[[Tensor, Statistics], None] | None = None
         self.learning = False
         self.training = False
 
@@ -126,6 +110,8 @@ class StreamNorm(_BatchNorm):
         keeps = self.keep and self.learning
         if self.mixing == 1 and not keeps and x.numel() > x.size(1):
             # the same by one fused call
+            if self.listener is not None:
+                self.listener(x, channel_moments(x))
             return F.batch_norm(
                 x, None, None, self.weight, self.bias, True, 0.0, self.eps
             )
@@ -143,7 +129,7 @@ class StreamNorm(_BatchNorm):
             if self.affine:
                 shift = shift + self.bias
             shape = (1, -1, *[1] * (x.dim() - 2))
-            return (x * scale.view(shape) + shift.view(shape)).to(x.dtype)
+            return torch.addcmul(shift.view(shape), x, scale.view(shape)).to(x.dtype)
         # buffers that will be overwritten must not be what backward remembers
         if mean is self.running_mean and self.keep:
             mean, var = mean.clone(), var.clone()
@@ -152,9 +138,14 @@ class StreamNorm(_BatchNorm):
     def statistics(self, x: Tensor) -> Statistics:
         """Returns the statistics with which a batch is normalised."""
         running = Statistics(self.running_mean, self.running_var)
-        if self.mixing == 0 or x.numel() == x.size(1):
+        alone = self.mixing == 0 or x.numel() == x.size(1)
+        if alone and self.listener is None:
             return running
-        batch = moments(x)
+        batch = channel_moments(x)
+        if self.listener is not None:
+            self.listener(x, batch)
+        if alone:
+            return running
         if self.mixing == 1:
             return batch
         return Statistics(
@@ -228,21 +219,27 @@ class NormRecorder:
     def recording(self, model: nn.Module) -> Iterator[NormRecorder]:
         """Records what happens in the block; layers called twice keep the last."""
         self.found = {}
-        handles = [
-            norm.register_forward_hook(self._hook(name))
-            for name, norm in batch_norms(model).items()
-        ]
-        try:
+        with ExitStack() as stack:
+            for name, norm in batch_norms(model).items():
+                stack.callback(self._listen(name, norm))
             yield self
-        finally:
-            for handle in handles:
-                handle.remove()
 
-    def _hook(self, name: str) -> Callable[..., None]:
+    def _listen(self, name: str, norm: _BatchNorm) -> Callable[[], None]:
+        """Begins to record a layer; returns what ends it."""
+        if isinstance(norm, StreamNorm) and self.feature == 'input':
+            # it has them anyway
+            norm.listener = partial(self._take, name)
+            return partial(setattr, norm, 'listener', None)
+
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             del module
             # activations that follow overwrite the output, which backward needs
             x = inputs[0] if self.feature == 'input' else output.clone()
-            self.found[name] = moments(x)
+            self._take(name, x, channel_moments(x))
 
-        return hook
+        return norm.register_forward_hook(hook).remove
+
+    def _take(self, name: str, x: Tensor, statistics: Statistics) -> None:
+        """Keeps the statistics of an input."""
+        del x
+        self.found[name] = statistics

@@ -11,7 +11,6 @@ from mmkd_ext.adaptation.norms import (
     StreamNorm,
     batch_norms,
     learning,
-    moments,
     require_batch_norm,
     use_stream_norms,
 )
@@ -142,5 +141,30 @@ def test_an_output_that_an_activation_overwrites_can_be_recorded():
     assert x.grad.isfinite().all()
 
 
-def test_moments_of_half_inputs_are_of_float32():
-    assert moments(torch.ones(1, 2, 3, dtype=torch.bfloat16)).var.dtype == torch.float32
+@pytest.mark.parametrize('size', [(4, 4), (1, 1)])
+@pytest.mark.parametrize('mixing', [0.0, 0.5, 1.0])
+def test_a_mixing_layer_tells_what_a_plain_one_shows(mixing, size):
+    layer = norm()
+    net = nn.Sequential(layer)
+    x = torch.randn(1, 3, *size, requires_grad=True)
+    plain, told = NormRecorder(), NormRecorder()
+    with plain.recording(net):
+        layer(x)
+    (stream,) = use_stream_norms(net, mixing).values()
+    alone = net(x)
+    with told.recording(net):
+        recorded = net(x)
+    assert torch.equal(recorded, alone)
+    torch.testing.assert_close(told.found['0'], plain.found['0'])
+    wanted, found = (
+        torch.autograd.grad(r.found['0'].mean.sum() + r.found['0'].var.sum(), x)
+        for r in (plain, told)
+    )
+    torch.testing.assert_close(found, wanted)
+    assert stream.listener is None
+
+
+def test_a_mixing_layer_keeps_the_type_of_half_inputs():
+    layer = StreamNorm(norm(), 0.5)
+    x = torch.randn(1, 3, 4, 4, dtype=torch.bfloat16, requires_grad=True)
+    assert layer(x).dtype == torch.bfloat16

@@ -105,6 +105,8 @@ class AdaptDistiller(BaseModule):
         """
         # past `nn.Module.__setattr__`: they are the algorithm's, not this module's
         self.__dict__.update(student=student, source=source)
+        self._trained: dict[str, Parameter] = {}
+        self._originals: dict[str, Parameter] = {}
 
     def reset(self) -> None:
         """Forgets what was learned; student and source hold the source's weights.
@@ -199,7 +201,10 @@ class AdaptDistiller(BaseModule):
 
     def trained(self) -> dict[str, Parameter]:
         """Returns the parameters of the student that are adapted, by name."""
-        return select_parameters(self.student, self.trainable) if self.trains else {}
+        if self.trains and not self._trained:
+            # each image asks, and to look through a network takes a while
+            self._trained = select_parameters(self.student, self.trainable)
+        return self._trained
 
     def restore_weights(self, p: float | None = None) -> None:
         """Restores source weights among those that are adapted.
@@ -208,7 +213,8 @@ class AdaptDistiller(BaseModule):
             p: Probability, by default that of the setting `restore`.
         """
         if (self.restore.p if p is None else p) > 0:
-            self.restore(self.trained(), dict(self.source.named_parameters()), p)
+            self._originals = self._originals or dict(self.source.named_parameters())
+            self.restore(self.trained(), self._originals, p)
 
     # ---- what the algorithm calls -------------------------------------------------
 
