@@ -99,6 +99,8 @@ def test_the_restore_covers_attention_unless_told_otherwise(names):
             net.decode_head.attention = nn.MultiheadAttention(8, 2)
             for parameter in net.decode_head.attention.parameters():
                 parameter.fill_(float(net is built.architecture))
+    # what is adapted is looked up once
+    built.distiller.prepare(built.architecture, built.source.module)
     built.distiller.restore_weights()
     attention = built.architecture.decode_head.attention
     left = {name for name, p in attention.named_parameters() if p.any()}
