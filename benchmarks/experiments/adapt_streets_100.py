@@ -19,7 +19,15 @@ for kind in ('tent', 'dose', 'cotta'):
     methods[kind] = base
     methods[f'{kind}_guarded'] = dict(base, title=f'{base["title"]}, guarded')
     methods[f'{kind}_guarded']['options'] = guard
+# and one that is too fast
+fast = {'test_cfg.optim_wrapper.optimizer.lr': 1e-2}
+methods['tent_fast'] = dict(_base_.methods['tent'], title='TENT, ten times the rate')
+methods['tent_fast']['options'] = fast
+methods['tent_fast_guarded'] = dict(
+    _base_.methods['tent'], title='TENT, ten times the rate, guarded'
+)
+methods['tent_fast_guarded']['options'] = dict(fast, **guard)
 options = {'test_cfg.rounds': 100, 'test_cfg.source_eval.interval': 50}
 for number in range(4):
     options[f'test_cfg.domains.{number}.dataset.indices'] = '[0,12,24]'
-del guard, kind, base, number
+del guard, fast, kind, base, number
