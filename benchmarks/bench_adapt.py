@@ -7,10 +7,10 @@ ResNet-18 of the given width and pictures of noise, sure enough of itself that f
 let pixels pass. The floor of a method are the passes over the network that it makes,
 forward and backward, at their sizes, with logits brought to the size of the image, and
 mmseg's own way from logits to a prediction, once an image. Nothing else is in it: no
-views, no loss, no optimizer. How many passes they are stands beside
-it, in passes over the image at its own size. RoTTA is measured over the 16 images from
-one update to the next, DoSe over the 5 from one score to the next. DoSe's replay comes
-every 100 images and is not in here, nor is EATA's start.
+views, no loss, no optimizer. How many passes they are stands beside it, in passes over
+the image at its own size. RoTTA is measured over the 16 images from one update to the
+next, DoSe over the 5 from one score to the next. DoSe's replay comes every 100 images
+and is not in here, nor is EATA's start.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ def channel_moments(x: Tensor) -> Statistics:
     r"""Returns mean and biased variance of the channels of ``(n c ...)``.
 
     `torch.var_mean` over batch and places is not vectorised on a CPU and takes some
-    eight times as long, and every layer is asked. Backward needs
-    the input alone, which the layer keeps anyway:
+    eight times as long, and every layer is asked. Backward needs the input alone,
+    which the layer keeps anyway:
 
     .. math::
         \frac{\partial \mu_c}{\partial x_i} = \frac{1}{N}, \qquad

@@ -206,6 +206,12 @@ class AdaptDistiller(BaseModule):
             self._trained = select_parameters(self.student, self.trainable)
         return self._trained
 
+    @property
+    def originals(self) -> dict[str, Parameter]:
+        """The source's weights, by name."""
+        self._originals = self._originals or dict(self.source.named_parameters())
+        return self._originals
+
     def restore_weights(self, p: float | None = None) -> None:
         """Restores source weights among those that are adapted.
 
@@ -213,8 +219,7 @@ class AdaptDistiller(BaseModule):
             p: Probability, by default that of the setting `restore`.
         """
         if (self.restore.p if p is None else p) > 0:
-            self._originals = self._originals or dict(self.source.named_parameters())
-            self.restore(self.trained(), self._originals, p)
+            self.restore(self.trained(), self.originals, p)
 
     # ---- what the algorithm calls -------------------------------------------------
 

@@ -117,7 +117,7 @@ class CoTTADistiller(TeacherDistiller):
         if self.restore_names == 'published':
             names = ('weight', 'bias')
             chosen = {k: v for k, v in chosen.items() if k.split('.')[-1] in names}
-        self.restore(chosen, dict(self.source.named_parameters()), p)
+        self.restore(chosen, self.originals, p)
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""

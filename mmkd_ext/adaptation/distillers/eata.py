@@ -129,7 +129,7 @@ class EATADistiller(StatisticsDistiller):
 
     def pull(self) -> Tensor:
         """Returns the squared distance to the source, weighted by the information."""
-        source = dict(self.source.named_parameters())
+        source = self.originals
         away = [(p - source[k]).reshape(-1) for k, p in self.trained().items()]
         return (self.fisher * torch.cat(away).square()).sum()
 
@@ -161,7 +161,7 @@ class EATADistiller(StatisticsDistiller):
     @contextmanager
     def at_source(self, trained: dict[str, nn.Parameter]) -> Iterator[None]:
         """Gives the student the source's weights during the block."""
-        source = dict(self.source.named_parameters())
+        source = self.originals
         mine = {name: weight.detach().clone() for name, weight in trained.items()}
         try:
             with torch.no_grad():

@@ -192,26 +192,31 @@ def load_grid(path: str | os.PathLike[str]) -> Grid:
             methods.append(Method(name, **{**fields, 'learning_rates': own}))
     if raw.get('source'):
         problems += _no_file('source', raw['source'])
-    orders, once = {}, []
-    for name, order in (raw.get('orders') or {'order': None}).items():
-        fields = dict(order) if isinstance(order, Mapping) else {'order': order}
+    orders = _orders(raw)
+    for name, fields in orders.items():
         problems += _unknown(fields, f'orders.{name}.', _ORDER_KEYS)
-        orders[name] = fields.get('order')
-        once += [name] if fields.get('once') else []
     if problems:
         raise ConfigError.of(problems)
     return Grid(
         name=raw['name'],
         title=raw.get('title', raw['name']),
         methods=tuple(methods),
-        orders=orders,
-        orders_once=tuple(once),
+        orders={name: fields.get('order') for name, fields in orders.items()},
+        orders_once=tuple(name for name in orders if orders[name].get('once')),
         seeds=tuple(raw.get('seeds', (0, 1, 2))),
         options=raw.get('options', {}),
         checkpoint=raw.get('checkpoint', ''),
         source=raw.get('source', ''),
         file=str(path),
     )
+
+
+def _orders(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Returns the orders of a grid's file, each with its settings."""
+    return {
+        name: dict(order) if isinstance(order, Mapping) else {'order': order}
+        for name, order in (raw.get('orders') or {'order': None}).items()
+    }
 
 
 def _unknown(raw: Mapping[str, Any], path: str, known: Sequence[str]) -> list[Problem]:
