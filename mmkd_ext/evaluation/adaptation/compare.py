@@ -14,7 +14,12 @@ from typing import Any
 
 from mmkd_ext.errors import DataError
 from mmkd_ext.evaluation.adaptation.results import AdaptResults
-from mmkd_ext.evaluation.adaptation.tables import MISSING, run_settings, setting_text
+from mmkd_ext.evaluation.adaptation.tables import (
+    MISSING,
+    run_settings,
+    setting_text,
+    shown_rounds,
+)
 from mmkd_ext.evaluation.gains import gain_text, summary, summary_text, verdict
 from mmkd_ext.evaluation.tables import Table
 
@@ -25,7 +30,6 @@ __all__ = [
     'domain_table',
     'group_runs',
     'how_table',
-    'shown_rounds',
     'stability_table',
     'work_comparison',
 ]
@@ -228,18 +232,6 @@ def _gain(group: Group, over: Group) -> dict[str, Any] | None:
     return {'over': over.label, **gain, 'verdict': verdict(gain, spread)}
 
 
-def shown_rounds(rounds: int) -> list[int]:
-    """Returns the rounds that a wide table shows: at most four, first and last.
-
-    Examples:
-        >>> shown_rounds(10), shown_rounds(3), shown_rounds(100)
-        ([1, 4, 7, 10], [1, 2, 3], [1, 34, 67, 100])
-    """
-    if rounds <= 4:
-        return list(range(1, rounds + 1))
-    return [1 + step * (rounds - 1) // 3 for step in range(4)]
-
-
 def comparison_table(content: Content, *, cells: bool = True) -> Table:
     """Returns a row a group: mIoU by round and domain, mean, and gain over the source.
 
@@ -247,7 +239,7 @@ def comparison_table(content: Content, *, cells: bool = True) -> Table:
         content: What :func:`compare` gave.
         cells: Whether every domain has a column in a round; else the round's mean.
     """
-    rounds, domains = shown_rounds(content['rounds']), content['domains']
+    rounds, domains = shown_rounds(content['rounds'], 4), content['domains']
     rows = []
     for label, found in content['runs'].items():
         row = [label]

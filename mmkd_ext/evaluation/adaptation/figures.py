@@ -42,6 +42,9 @@ ACTIONS = {
     'reset': '#d55e00',
     'undecodable': '#7f6bd0',
 }
+# more would be a comb: a line goes through one point a visit instead
+_MOST_STRETCHES = 80
+_MOST_MARKS = 30
 # taken by nothing else, so that it can be replaced in the SVG
 _INK = '#123456'
 _SIGNALS = {
@@ -62,7 +65,12 @@ def stream_figure(results: AdaptResults) -> Picture | None:
         return None
     figure, axis = _axes(10.5, 3.2)
     colours = _colours(results.domains)
-    for part in _stretches(points):
+    parts = _stretches(points)
+    at = 'of the last images at each point'
+    if len(parts) > _MOST_STRETCHES:
+        parts = _by_domain([part[-1] for part in parts])
+        at = 'at the end of each visit'
+    for part in parts:
         axis.plot(
             [point['step'] for point in part],
             [point['mIoU'] for point in part],
@@ -71,12 +79,13 @@ def stream_figure(results: AdaptResults) -> Picture | None:
             color=colours.get(str(part[0]['domain'])),
         )
     _mark_rounds(axis, results.timeline)
-    axis.set_xlabel('image of the stream; a line where a round begins', fontsize=9)
+    marks = '; a line where a round begins'
+    shown = marks if len(results.rounds) <= _MOST_MARKS else ''
+    axis.set_xlabel(f'image of the stream{shown}', fontsize=9)
     axis.set_ylabel('running mIoU, %', fontsize=9)
     axis.margins(x=0.01)
     _legend(figure, colours)
-    caption = 'mIoU over time: of the last images at each point, by domain.'
-    return _picture('stream', figure, caption)
+    return _picture('stream', figure, f'mIoU over time, {at}, by domain.')
 
 
 def round_figure(results: AdaptResults) -> Picture | None:
@@ -342,13 +351,21 @@ def _stretches(points: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, An
     return parts
 
 
+def _by_domain(points: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Gathers the points of each domain."""
+    parts: dict[Any, list[Mapping[str, Any]]] = {}
+    for point in points:
+        parts.setdefault(point.get('domain'), []).append(point)
+    return list(parts.values())
+
+
 def _mark_rounds(axis: Any, timeline: Sequence[Mapping[str, Any]]) -> None:
     """Draws a line where a round begins, unless they would cover the figure."""
     starts: dict[Any, float] = {}
     for point in timeline:
         starts.setdefault(point.get('round'), point['step'])
     axis.grid(visible=False, axis='x')
-    for start in starts.values() if len(starts) <= 30 else ():
+    for start in starts.values() if len(starts) <= _MOST_MARKS else ():
         axis.axvline(start, color=_INK, lw=0.6, alpha=0.35)
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from mmkd_ext.evaluation.adaptation.compare import (
     comparison_table,
     how_table,
-    shown_rounds,
     stability_table,
     work_comparison,
 )
@@ -29,10 +28,12 @@ from mmkd_ext.evaluation.adaptation.figures import (
 )
 from mmkd_ext.evaluation.adaptation.results import AdaptResults
 from mmkd_ext.evaluation.adaptation.tables import (
+    MOST_ROUNDS,
     class_table,
     number,
     round_table,
     settings_table,
+    shown_rounds,
     summary_table,
     work_table,
 )
@@ -53,7 +54,7 @@ def run_parts(results: AdaptResults) -> list[Part]:
         Heading('How it was run'),
         settings_table(results),
         Heading('Rounds and domains'),
-        Note('mIoU in percent; the means are unweighted means of the cells.'),
+        Note(_rounds_note(results)),
         round_table(results),
         *_there(stream_figure, round_figure, domain_figure, of=results),
         Heading('What was done, and what it cost'),
@@ -67,6 +68,14 @@ def run_parts(results: AdaptResults) -> list[Part]:
         *_buffer_parts(results),
         *_picture_parts(results),
     ]
+
+
+def _rounds_note(results: AdaptResults) -> str:
+    text = 'mIoU in percent; the means are unweighted means of the cells.'
+    rounds, most = len(results.rounds), MOST_ROUNDS
+    if rounds > most:
+        text += f' {most} of {rounds} rounds are shown; `report.csv` has all.'
+    return text
 
 
 def _lead(results: AdaptResults) -> list[Part]:
@@ -218,7 +227,7 @@ def comparison_parts(content: Mapping[str, Any]) -> list[Part]:
     Args:
         content: What :func:`mmkd_ext.evaluation.adaptation.compare.compare` gave.
     """
-    rounds = ', '.join(map(str, shown_rounds(content['rounds'])))
+    rounds = ', '.join(map(str, shown_rounds(content['rounds'], 4)))
     figures = [comparison_figure(content), means_figure(content)]
     return [
         Note(_explanation(content)),

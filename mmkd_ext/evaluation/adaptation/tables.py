@@ -13,6 +13,7 @@ from mmkd_ext.evaluation.tables import Table
 
 __all__ = [
     'MISSING',
+    'MOST_ROUNDS',
     'cells_csv',
     'class_table',
     'csv_text',
@@ -21,12 +22,15 @@ __all__ = [
     'run_settings',
     'setting_text',
     'settings_table',
+    'shown_rounds',
     'summarise',
     'summary_table',
     'work_table',
 ]
 
 MISSING = 'missing'
+#: Rounds that a table shows.
+MOST_ROUNDS = 20
 _COUNTS = ('updates', 'skipped', 'rolled_back', 'resets')
 _WORK = ('predicted_classes', 'source_predicted_classes', 'forwards', 'backwards')
 
@@ -169,14 +173,28 @@ def _signed(value: float | None) -> str:
     return number(value, sign=True)
 
 
+def shown_rounds(rounds: int, most: int = MOST_ROUNDS) -> list[int]:
+    """Returns the rounds that a table shows: evenly spaced, first and last.
+
+    Examples:
+        >>> shown_rounds(10, 4), shown_rounds(3, 4), shown_rounds(100, 4)
+        ([1, 4, 7, 10], [1, 2, 3], [1, 34, 67, 100])
+    """
+    if rounds <= most:
+        return list(range(1, rounds + 1))
+    return [1 + step * (rounds - 1) // (most - 1) for step in range(most)]
+
+
 def round_table(results: AdaptResults) -> Table:
     """Returns the mIoU in percent, a row a round and a column a domain.
+
+    Of many rounds `MOST_ROUNDS` are shown; means are over all.
 
     The mean of a round stands only where all its cells are there; the last row has
     the mean of the cells that are there.
     """
     rows = []
-    for round_ in results.rounds:
+    for round_ in shown_rounds(len(results.rounds)):
         cells = [_cell_text(results, round_, domain) for domain in results.domains]
         rows.append([str(round_), *cells, number(results.round_mean(round_))])
     means = [number(results.domain_mean(domain)) for domain in results.domains]
@@ -193,10 +211,10 @@ def _cell_text(results: AdaptResults, round_: int, domain: str) -> str:
 
 
 def work_table(results: AdaptResults) -> Table:
-    """Returns what was done and what it cost, a row a round."""
+    """Returns what was done and what it cost, a row a round; see `round_table`."""
     before = {entry.get('round'): entry.get('mIoU') for entry in results.source_eval}
     rows = []
-    for round_ in [*results.rounds, None]:
+    for round_ in [*shown_rounds(len(results.rounds)), None]:
         source = before.get(round_) if round_ else None
         rows.append(
             [

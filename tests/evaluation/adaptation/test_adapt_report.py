@@ -198,7 +198,20 @@ def test_there_is_no_figure_of_nothing(tmp_path):
         assert draw(run) is None
 
 
-def test_a_hundred_rounds_can_be_drawn(tmp_path):
-    run = run_of(tmp_path, rounds=100, images=2)
-    for draw in (figures.stream_figure, figures.round_figure):
-        assert draw(run).data.startswith(b'\x89PNG')
+def test_of_a_hundred_rounds_there_is_a_line_a_domain(tmp_path):
+    few = figures.stream_figure(run_of(tmp_path / 'few', rounds=2, images=8))
+    many = figures.stream_figure(run_of(tmp_path / 'many', rounds=100, images=8))
+    assert 'at each point' in few.caption
+    assert 'end of each visit' in many.caption
+    # axes and legend are alike: 8 visits and 2 rounds, or 4 domains and not 400 visits
+    lines = [picture.svg.count('stroke-linecap: square') for picture in (few, many)]
+    assert lines[1] <= lines[0] - 2
+    assert many.data.startswith(b'\x89PNG')
+
+
+def test_the_page_of_a_hundred_rounds_says_where_the_others_are(tmp_path):
+    page, markdown, table, _ = write_run(tmp_path / 'out', run_of(
+        tmp_path, rounds=100, images=2))
+    assert '20 of 100 rounds are shown; `report.csv` has all' in markdown.read_text()
+    assert len(table.read_text().splitlines()) == 1 + 100 * len(ORDER)
+    assert page.stat().st_size > 0

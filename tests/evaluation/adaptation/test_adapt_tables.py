@@ -61,6 +61,14 @@ def test_rounds_and_domains_with_means_and_what_is_missing(read):
     assert ['mIoU, mean of 3 of 4 cells', '50.7'] in summary_table(run).rows
 
 
+def test_of_many_rounds_some_are_shown_and_all_are_in_the_means(read):
+    run = read(rounds=39, order=('fog',), mious=[float(i) for i in range(39)])
+    rounds = [row[0] for row in round_table(run).rows]
+    assert rounds == [*map(str, range(1, 40, 2)), 'mean']
+    assert round_table(run).rows[-1] == ['mean', '19.0', '19.0']
+    assert [row[0] for row in work_table(run).rows] == [*rounds[:-1], 'all']
+
+
 def test_the_summary_has_every_figure(read):
     run = read('Tent', rounds=2, order=('fog', 'night'), mious=[60., 30., 50., 20.])
     found = rows_of(summary_table(run))
