@@ -132,7 +132,7 @@ class ContinualAdaptation(BaseModel):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> ContinualAdaptation:
         super()._apply(fn, *args)
-        self.source.module._apply(fn)
+        self.source.move(fn)
         return self
 
     # ---- prediction ---------------------------------------------------------------
@@ -245,7 +245,7 @@ class ContinualAdaptation(BaseModel):
         with torch.no_grad():
             if self.guard.needs_source:
                 inputs = self.guard.source_inputs(batch.inputs)
-                theirs = self.distiller.run(self.source.module, inputs)
+                theirs = self.distiller.run(self._reference(self.guard), inputs)
             verdict = self.guard.watch(batch, batch.scores, theirs)
         if verdict.action == 'roll_back':
             self._roll_back(optim_wrapper)
@@ -254,6 +254,12 @@ class ContinualAdaptation(BaseModel):
         elif verdict.remember:
             self._remember(optim_wrapper)
         return verdict
+
+    def _reference(self, guard: AdaptGuard) -> nn.Module:
+        """Returns the source as a guard compares with it."""
+        if guard.source_norm == 'method':
+            return self.source.unlearned(self.architecture)
+        return self.source.module
 
     def _adapt(
         self, batch: Batch, optim_wrapper: OptimWrapper | None, verdict: Verdict

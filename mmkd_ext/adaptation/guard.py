@@ -30,6 +30,7 @@ __all__ = ['CollapseGuard']
 LIMITS = {'entropy': 0.3, 'classes': 0.5, 'agreement': 0.7}
 #: The strongest answer to a signal alone.
 STRONGEST = {'entropy': 'reset', 'classes': 'reset', 'agreement': 'restore'}
+SOURCE_NORMS = ('method', 'source')
 _COUNTERS = ('seen', 'healthy', 'pause', 'strikes')
 
 
@@ -80,6 +81,9 @@ class CollapseGuard(AdaptGuard):
             between, the answer stands.
         source_scale: Size of the image that the source sees, as a share of its height
             and width. 0.5 costs a quarter, and lets small classes count less.
+        source_norm: ``'method'`` normalises the source as the method does its student,
+            so what was learned is compared, not whose statistics are used. ``'source'``
+            leaves it its own, with which it may be lost in another domain.
         limits: Limits by signal, ``'entropy'``, ``'classes'``, ``'agreement'``, each
             above 0 and below 1, or None to leave the signal out. What is not named
             stays at 0.3, 0.5 and 0.7.
@@ -104,6 +108,7 @@ class CollapseGuard(AdaptGuard):
         window: int = 32,
         every: int = 1,
         source_scale: float = 1.0,
+        source_norm: str = 'method',
         limits: Mapping[str, float | None] | None = None,
         strongest: Mapping[str, str] | None = None,
         restore: float = 0.1,
@@ -121,8 +126,9 @@ class CollapseGuard(AdaptGuard):
         for name, share in (('restore', restore), ('min_valid', min_valid)):
             check_range(name, share, low=0, high=1)
         check_range('min_share', min_share, low=0, high=1)
+        check_choice('source_norm', source_norm, SOURCE_NORMS)
         self.window, self.every = window, every
-        self.source_scale = source_scale
+        self.source_scale, self.source_norm = source_scale, source_norm
         self.limits = _limits(limits)
         self.strongest = _strongest(strongest)
         self.restore, self.cool_down = restore, cool_down
@@ -276,6 +282,7 @@ class CollapseGuard(AdaptGuard):
             'window': self.window,
             'every': self.every,
             'source_scale': self.source_scale,
+            'source_norm': self.source_norm,
             'limits': dict(self.limits),
             'strongest': dict(self.strongest),
             'restore': self.restore,

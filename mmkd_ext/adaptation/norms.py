@@ -18,13 +18,14 @@ from mmkd_ext.adaptation.trainable import NORMS
 from mmkd_ext.errors import ConfigError, check_choice, check_range
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
     'NormRecorder',
     'Statistics',
     'StreamNorm',
     'batch_norms',
+    'copy_stream_norms',
     'learning',
     'require_batch_norm',
     'use_stream_norms',
@@ -172,12 +173,36 @@ def use_stream_norms(
         keep: Likewise.
     """
     check_range('mixing', mixing, low=0, high=1)
-    replaced = {}
-    for name, norm in batch_norms(model).items():
-        parent, _, own = name.rpartition('.')
-        replaced[name] = StreamNorm(norm, mixing, keep=keep)
-        setattr(model.get_submodule(parent), own, replaced[name])
+    replaced = {
+        name: StreamNorm(norm, mixing, keep=keep)
+        for name, norm in batch_norms(model).items()
+    }
+    _replace(model, replaced)
     return replaced
+
+
+def copy_stream_norms(student: nn.Module, model: nn.Module) -> None:
+    """Normalises a twin of the student as the student is, in place.
+
+    The twin has statistics of its own, and keeps none of a batch.
+
+    Args:
+        student: Some of its layers may be `StreamNorm`.
+        model: Of the same architecture, without them.
+    """
+    norms = batch_norms(model)
+    mixings = {
+        name: norm.mixing
+        for name, norm in student.named_modules()
+        if isinstance(norm, StreamNorm)
+    }
+    _replace(model, {name: StreamNorm(norms[name], m) for name, m in mixings.items()})
+
+
+def _replace(model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
+    for name, layer in layers.items():
+        parent, _, own = name.rpartition('.')
+        setattr(model.get_submodule(parent), own, layer)
 
 
 @contextmanager

@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mmkd_ext.adaptation.norms import copy_stream_norms
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
 __all__ = ['SourceCopy', 'fingerprint']
@@ -27,6 +31,28 @@ class SourceCopy:
     def __init__(self, student: nn.Module) -> None:
         self.module = copy.deepcopy(student).eval().requires_grad_(False)
         self.fingerprint = ''
+        self._unlearned: nn.Module | None = None
+
+    def unlearned(self, student: nn.Module) -> nn.Module:
+        """Returns the source, normalised as the student is: what it was at first.
+
+        It shares weights and statistics with `module`.
+
+        Args:
+            student: The model, with the normalisation that its method gave it.
+        """
+        if self._unlearned is None:
+            tensors = [*self.module.parameters(), *self.module.buffers()]
+            shared = {id(tensor): tensor for tensor in tensors}
+            self._unlearned = copy.deepcopy(self.module, shared)
+            copy_stream_norms(student, self._unlearned)
+        return self._unlearned
+
+    def move(self, fn: Callable[[Tensor], Tensor]) -> None:
+        """Applies what `nn.Module.to` and its kin do to tensors."""
+        self.module._apply(fn)
+        # moved statistics are other tensors
+        self._unlearned = None
 
     @torch.no_grad()
     def take(self, student: nn.Module) -> None:

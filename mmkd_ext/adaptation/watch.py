@@ -56,6 +56,9 @@ class AdaptGuard(BaseModule):
     #: Whether the next `watch` wants the source model's prediction: one more forward
     #: pass. A guard may change it from image to image.
     needs_source = False
+    #: How the source is normalised: as the ``'method'`` normalises its student, or with
+    #: its own statistics, ``'source'``.
+    source_norm = 'method'
 
     def source_inputs(self, inputs: Tensor) -> Tensor:
         """Returns the images as the source is to see them, possibly smaller."""

@@ -344,6 +344,7 @@ def test_a_new_stream_starts_from_nothing():
     ('settings', 'message'),
     [
         (dict(window=0), '`window` must be a number >= 1'),
+        (dict(source_norm='methd'), 'Did you mean `method`'),
         (dict(source_scale=0), '`source_scale` must be a number > 0'),
         (dict(limits=dict(entopy=0.3)), 'Did you mean `entropy`'),
         (dict(limits=dict(entropy=1.0)), r'`limits\.entropy` must be'),
@@ -454,6 +455,46 @@ def test_a_smaller_source_costs_less():
         for i in range(3)
     ]
     assert costs == [1.25, 1, 1.25]
+
+
+@pytest.mark.parametrize(
+    'method',
+    [
+        dict(type='mmkd_ext.TentDistiller'),
+        dict(type='mmkd_ext.TentDistiller', statistics='source'),
+        dict(type='mmkd_ext.BNStatsDistiller', mixing=0.5),
+        dict(type='mmkd_ext.DoSeDistiller', views=None),  # else it predicts with them
+        dict(type='mmkd_ext.RoTTADistiller'),
+    ],
+    ids=lambda method: method['type'],
+)
+def test_what_learned_nothing_has_lost_nothing_whoever_normalises_it(method):
+    built = toys.model(method, guard=GUARD)
+    optim = toys.wrapper(built, 0.0) if built.distiller.trains else None
+    for i in range(2):
+        step = built.adapt_step(toys.batch(i), optim, domain='fog', step=i)
+        signals = step.signals
+        assert signals['disagreement'] == 0
+        assert signals['lost_classes'] == 0
+        assert signals['lost_entropy'] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_source_may_keep_its_own_statistics():
+    method = dict(type='mmkd_ext.BNStatsDistiller')
+    built = toys.model(method, guard=dict(GUARD, source_norm='source'))
+    assert built.adapt_step(toys.batch(0)).signals['disagreement'] > 0
+
+
+def test_the_reference_has_no_weights_of_its_own_and_moves_with_the_model():
+    built = toys.model(dict(type='mmkd_ext.DoSeDistiller'), guard=GUARD)
+    for kind in (torch.float32, torch.float64):
+        built.to(kind)
+        unlearned = built.source.unlearned(built.architecture)
+        ours, theirs = unlearned.state_dict(), built.source.module.state_dict()
+        assert ours.keys() == theirs.keys()
+        for name, tensor in ours.items():
+            assert tensor.data_ptr() == theirs[name].data_ptr()
+        assert ours['decode_head.conv_seg.weight'].dtype == kind
 
 
 def test_a_misspelt_setting_is_told():

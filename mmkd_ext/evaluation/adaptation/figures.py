@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmkd_ext.evaluation.adaptation.record import LOST
 from mmkd_ext.evaluation.adaptation.results import AdaptResults
 from mmkd_ext.evaluation.report import Picture
 
@@ -47,10 +48,12 @@ _MOST_STRETCHES = 80
 _MOST_MARKS = 30
 # taken by nothing else, so that it can be replaced in the SVG
 _INK = '#123456'
-_SIGNALS = {
-    'entropy': 'entropy, nats',
-    'disagreement': 'disagreement',
-    'classes': 'predicted classes',
+# title of a row of the guard's figure: its lines, and where their values are
+_SIGNALS: dict[str, dict[str, str]] = {
+    'lost of the source': LOST,
+    'entropy, nats': {'': 'entropy'},
+    'disagreement': {'': 'disagreement'},
+    'predicted classes': {'': 'classes'},
 }
 
 
@@ -122,9 +125,9 @@ def domain_figure(results: AdaptResults) -> Picture | None:
 def guard_figure(results: AdaptResults) -> Picture | None:
     """Draws the signals along the stream and, below them, what was done when."""
     rows = {
-        title: points
-        for key, title in _SIGNALS.items()
-        if (points := _signal(results.timeline, key))
+        title: lines
+        for title, keys in _SIGNALS.items()
+        if (lines := _signals(results.timeline, keys))
     }
     found = {str(event.get('action')) for event in results.events}
     actions = [a for a in ACTIONS if a in found] + sorted(found - set(ACTIONS))
@@ -132,9 +135,12 @@ def guard_figure(results: AdaptResults) -> Picture | None:
         return None
     heights = [2.0] * len(rows) + ([0.6 + 0.42 * len(actions)] if actions else [])
     figure, axes = _rows(10.5, heights)
-    for axis, (title, (steps, values)) in zip(axes, rows.items()):
-        axis.plot(steps, values, lw=1.1, color=COLOURS[0])
+    for axis, (title, lines) in zip(axes, rows.items()):
+        for colour, (name, (steps, values)) in zip(COLOURS, lines.items()):
+            axis.plot(steps, values, lw=1.1, color=colour, label=name)
         axis.set_ylabel(title, fontsize=8.5)
+        if len(lines) > 1:
+            axis.legend(frameon=False, fontsize=8, labelcolor=_INK, ncols=len(lines))
     if actions:
         _draw_actions(axes[-1], results.events, actions)
     for axis in axes:
@@ -146,12 +152,16 @@ def guard_figure(results: AdaptResults) -> Picture | None:
     return _picture('guard', figure, caption)
 
 
-def _signal(
-    timeline: Sequence[Mapping[str, Any]], key: str
-) -> tuple[list[float], list[float]] | None:
-    """Returns steps and values of a signal, ``None`` when it was never measured."""
-    points = [(p['step'], p[key]) for p in timeline if p.get(key) is not None]
-    return ([s for s, _ in points], [v for _, v in points]) if points else None
+def _signals(
+    timeline: Sequence[Mapping[str, Any]], keys: Mapping[str, str]
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Returns steps and values of the signals that were measured, by their names."""
+    lines = {}
+    for name, key in keys.items():
+        points = [(p['step'], p[key]) for p in timeline if p.get(key) is not None]
+        if points:
+            lines[name] = ([s for s, _ in points], [v for _, v in points])
+    return lines
 
 
 def _draw_actions(

@@ -12,10 +12,20 @@ import cv2
 import numpy as np
 import torch
 
+from mmkd_ext.adaptation.signals import SIGNALS
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ['SCHEMA', 'CellRecord', 'StreamRecord', 'areas', 'figures', 'picture']
+__all__ = [
+    'LOST',
+    'SCHEMA',
+    'CellRecord',
+    'StreamRecord',
+    'areas',
+    'figures',
+    'picture',
+]
 
 SCHEMA = 1
 IGNORE = 255
@@ -23,6 +33,8 @@ IGNORE = 255
 POINTS = 2000
 #: Images whose areas make the running mIoU.
 WINDOW = 20
+#: What a guard calls the shares of the source that are lost, by signal.
+LOST = {name: f'lost_{name}' for name in SIGNALS}
 _COUNTS = ('updates', 'skipped', 'rolled_back', 'resets', 'undecodable')
 _PASSES = ('forwards', 'backwards')
 
@@ -290,6 +302,7 @@ class StreamRecord:
                 'entropy': _number(signals.get('entropy')),
                 'disagreement': _number(signals.get('disagreement')),
                 'classes': _number(classes),
+                **{name: _number(signals.get(name)) for name in LOST.values()},
             }
         )
 
