@@ -36,7 +36,13 @@ for key, title_, setting, value in (
 ):
     methods[key] = dict(whole, title=f'DoSe: {title_}')
     methods[key]['options'] = {f'model.distiller.{setting}': value}
-title = 'Parts of DoSe, toy streets in changing weather, 10 rounds'
+# do the terms hold what the restore holds?
+methods['no_restore_terms'] = dict(whole, title='DoSe: no restore, terms times 100')
+methods['no_restore_terms']['options'] = {
+    'model.distiller.restore': 0,
+    'model.distiller.lambda_layer': 100,
+    'model.distiller.lambda_domain': 100,
+}
 options = {'test_cfg.source_eval.interval': 10}
 for number in range(4):
     options[f'test_cfg.domains.{number}.dataset.indices'] = '[0,8,16,24,32]'

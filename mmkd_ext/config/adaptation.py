@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +11,12 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import LOOPS
 
-from mmkd_ext.adaptation.domains import Reset, parse_domains, parse_streams
+from mmkd_ext.adaptation.domains import (
+    DomainConfig,
+    Reset,
+    parse_domains,
+    parse_streams,
+)
 from mmkd_ext.adaptation.samples import without_truth
 from mmkd_ext.algorithms.dry_run import blank_batch
 from mmkd_ext.config import models
@@ -19,6 +24,7 @@ from mmkd_ext.config.context import Context, TermFacts, checks
 from mmkd_ext.config.findings import Findings
 from mmkd_ext.config.parts import check_parts, find_type
 from mmkd_ext.connectors.build import argument_problems
+from mmkd_ext.engine.stream import build_domain
 
 if TYPE_CHECKING:
     from mmkd_ext.adaptation import ContinualAdaptation
@@ -104,11 +110,23 @@ def _check_loop(context: Context, loop: Mapping[str, Any]) -> None:
                 'test_evaluator': f'test_cfg.domains[{i}].evaluator',
             }
             _check_within(parts, renamed, findings)
+        if context.data:
+            _check_pictures(domains, findings)
     _check_within(
         {'optim_wrapper': loop.get('optim_wrapper')},
         {'optim_wrapper': 'test_cfg.optim_wrapper'},
         findings,
     )
+
+
+def _check_pictures(domains: Sequence[DomainConfig], findings: Findings) -> None:
+    """Builds the datasets that are not wrong in themselves."""
+    told = [problem.path for problem in findings.problems]
+    for i, domain in enumerate(domains):
+        path = f'test_cfg.domains[{i}]'
+        if not any(where.startswith(path) for where in told):
+            with findings.collecting(path):
+                build_domain(domain)
 
 
 def _check_within(

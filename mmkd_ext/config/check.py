@@ -68,7 +68,7 @@ def check_config(
         report.training = check_training(cfg, findings, gpus)
         for problem in name_problems(report.config, cfg):
             findings.warn(problem.path, problem.found, problem.hint)
-        _check_model(Context(cfg, report, gradients))
+        _check_model(Context(cfg, report, gradients, data))
     return report
 
 

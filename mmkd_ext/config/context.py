@@ -176,11 +176,13 @@ class Context:
         cfg: The config; nobody changes it.
         report: To be filled.
         gradients: Whether gradients are asked for.
+        data: Whether the files of the data sets are to be there.
     """
 
     cfg: Config
     report: Report
     gradients: bool = True
+    data: bool = True
 
     @property
     def findings(self) -> Findings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.mmseg
 
 def checked(distiller=None, **settings):
     cfg = runs.config('nowhere', 'nowhere', distiller, **settings)
-    return check_config(cfg)
+    return check_config(cfg, data=False)
 
 
 def problems(report):
@@ -65,11 +66,21 @@ def test_problems_stand_at_their_place(settings, path, message):
 def test_a_domain_is_checked_like_any_data():
     cfg = runs.config('nowhere', 'nowhere')
     cfg.test_cfg.domains[1].dataloader.dataset.type = 'mmseg.CityscapeDataset'
-    found = problems(check_config(cfg))
+    found = problems(check_config(cfg, data=False))
     assert (
         'mmseg.CityscapesDataset'
         in found['test_cfg.domains[1].dataloader.dataset.type']
     )
+
+
+def test_each_domain_without_pictures_is_told(tmp_path):
+    cfg = runs.config(runs.draw(tmp_path), 'nowhere')
+    assert check_config(cfg).ok
+    shutil.rmtree(tmp_path / 'night')
+    found = problems(check_config(cfg))
+    assert list(found) == ['test_cfg.domains[1]']
+    assert 'Domain `night`' in found['test_cfg.domains[1]']
+    assert check_config(cfg, data=False).ok
 
 
 def test_another_loop_is_told():
