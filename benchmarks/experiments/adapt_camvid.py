@@ -3,7 +3,7 @@
 CAMVID_ROOT=<folder> python tools/adapt_grid.py benchmarks/experiments/adapt_camvid.py
 
 The source is the teacher of camvid_fpn.py, trained by day. Three rounds of every third
-picture. The learning rates are those of the toy streets: none was tried on CamVid.
+picture. The learning rates are those of adapt_camvid_rates.py.
 """
 
 name = 'adapt_camvid'
@@ -17,8 +17,14 @@ methods = {
     for key, method in _base_.methods.items()
 }
 methods['cotta']['once'] = True
+for key in ('tent', 'dose'):
+    title_ = f'{_base_.methods[key]["title"]}, guarded'
+    methods[f'{key}_guarded'] = dict(methods[key], title=title_, once=True)
+    methods[f'{key}_guarded']['options'] = {
+        'model.guard.type': 'mmkd_ext.CollapseGuard'
+    }
 options = {'_delete_': True, 'test_cfg.rounds': 3}
 for number, pictures in enumerate((101, 62, 101, 101, 101, 101)):
     third = ','.join(str(n) for n in range(0, pictures, 3))
     options[f'test_cfg.domains.{number}.dataset.indices'] = f'[{third}]'
-del number, pictures, third
+del key, title_, number, pictures, third

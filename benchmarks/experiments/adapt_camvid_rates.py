@@ -13,8 +13,11 @@ name = 'adapt_camvid_rates'
 title = 'CamVid, pictures of training: learning rates'
 learning_rates = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 seeds = (0,)
-methods = {key: dict(method) for key, method in _base_.methods.items()}
-del methods['cotta']
+methods = {
+    key: dict(method)
+    for key, method in _base_.methods.items()
+    if key != 'cotta' and not key.endswith('_guarded')
+}
 for untrained in ('source', 'bn_stats', 'bn_half', 'diga'):
     methods[untrained]['learning_rates'] = ()
 methods['_delete_'] = True
