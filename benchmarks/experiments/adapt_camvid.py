@@ -23,6 +23,9 @@ for key in ('tent', 'dose'):
     methods[f'{key}_guarded']['options'] = {
         'model.guard.type': 'mmkd_ext.CollapseGuard'
     }
+# its rate was the best of five on other pictures; is it too fast for these?
+methods['dose_slow'] = dict(methods['dose'], title='DoSe, rate 0.001', once=True)
+methods['dose_slow']['options'] = {'test_cfg.optim_wrapper.optimizer.lr': 1e-3}
 options = {'_delete_': True, 'test_cfg.rounds': 3}
 for number, pictures in enumerate((101, 62, 101, 101, 101, 101)):
     third = ','.join(str(n) for n in range(0, pictures, 3))

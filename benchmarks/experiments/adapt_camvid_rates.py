@@ -16,7 +16,7 @@ seeds = (0,)
 methods = {
     key: dict(method)
     for key, method in _base_.methods.items()
-    if key != 'cotta' and not key.endswith('_guarded')
+    if key != 'cotta' and not key.endswith(('_guarded', '_slow'))
 }
 for untrained in ('source', 'bn_stats', 'bn_half', 'diga'):
     methods[untrained]['learning_rates'] = ()

@@ -13,4 +13,4 @@ Status: unrun
 
 _base_ = ['../../../_base_/adapt/camvid_fpn-r18-w32.py']
 model = dict(distiller=dict(type='mmkd_ext.SARDistiller', recovery=0.02))
-test_cfg = dict(optim_wrapper=dict(optimizer=dict(lr=1e-3)))
+test_cfg = dict(optim_wrapper=dict(optimizer=dict(lr=3e-4)))
