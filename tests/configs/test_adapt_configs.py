@@ -129,6 +129,9 @@ def test_a_method_has_the_same_settings_on_camvid_as_on_the_streets(folder):
         for path in folder.glob(f'*_*{end}.py')
     )
     assert camvid.model.distiller == streets.model.distiller
+    # rates were chosen for each
+    rates = [one.test_cfg.optim_wrapper.optimizer.pop('lr') for one in (camvid, streets)]
+    assert all(0 < rate < 0.1 for rate in rates)
     assert camvid.test_cfg.optim_wrapper == streets.test_cfg.optim_wrapper
 
 
