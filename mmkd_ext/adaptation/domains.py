@@ -7,9 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmkd_ext.errors import ConfigError, Problem, did_you_mean
+from mmengine.registry import DATASETS
 
-__all__ = ['DomainConfig', 'Reset', 'StreamConfig', 'parse_domains', 'parse_streams']
+from mmkd_ext.errors import ConfigError, DataError, MMKDError, Problem, did_you_mean
+
+__all__ = [
+    'DomainConfig',
+    'Reset',
+    'StreamConfig',
+    'build_dataset',
+    'parse_domains',
+    'parse_streams',
+]
 
 _KEYS = ('name', 'dataloader', 'dataset', 'evaluator')
 _STREAM_KEYS = ('seed', 'order', 'name')
@@ -134,6 +143,40 @@ def parse_domains(
     if problems:
         raise ConfigError.of(problems)
     return found
+
+
+def build_dataset(config: DomainConfig) -> Any:
+    """Builds the dataset of a domain, and looks whether there are images.
+
+    Raises:
+        DataError: A folder is missing, or there is no image.
+        ConfigError: The config cannot be built.
+    """
+    where = f'Domain `{config.name}`'
+    dataset = config.dataloader['dataset']
+    if isinstance(dataset, dict):
+        try:
+            dataset = DATASETS.build(dataset)
+            if hasattr(dataset, 'full_init'):
+                dataset.full_init()
+        except MMKDError as error:
+            raise type(error)(f'{where}: {error}') from error
+        except OSError as error:
+            raise DataError(
+                f'{where}: its data cannot be read: {error}. Correct the paths of '
+                'its dataset.'
+            ) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(
+                f'{where}: its dataset cannot be built: {error}'
+            ) from error
+    if len(dataset) == 0:
+        root = getattr(dataset, 'data_prefix', None) or getattr(dataset, 'img_path', '')
+        raise DataError(f'{where} is empty: no image is found in {root!r}.')
+    if hasattr(dataset, 'test_mode'):
+        # else an image that does not load is silently replaced by another one
+        dataset.test_mode = True
+    return dataset
 
 
 def _problems(

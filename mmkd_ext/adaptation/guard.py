@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ['CollapseGuard']
 
-#: How much may be lost before the guard steps in, by `source_norm`: see `CollapseGuard`.
+#: How much may be lost before the guard steps in, by `source_norm`.
 LIMITS = {
     'method': {'entropy': 0.1, 'classes': 0.4, 'agreement': 0.4},
     'source': {'entropy': 0.3, 'classes': 0.5, 'agreement': 0.7},
@@ -71,12 +71,13 @@ class CollapseGuard(AdaptGuard):
     broken: that is a step back at once.
 
     A limit says what adaptation may rightly cost. The mean prediction hardly moves in a
-    healthy model, so its limit is the lowest. Small classes come and go. To disagree with
-    the source is what adaptation is for, most of all where the source is useless: alone
-    it never asks for more than ``restore``, see `strongest`. The limits were chosen on
-    toy streets that no table reports (benchmarks/experiments/adapt_streets_guard.py):
-    TENT was at its best with 0.04, 0.04 and 0.09 lost and behind where it began with
-    0.08, 0.16 and 0.17; methods that last stayed below 0.05, 0.18 and 0.18.
+    healthy model, so its limit is the lowest. Small classes come and go. To disagree
+    with the source is what adaptation is for, most of all where the source is useless:
+    alone it never asks for more than ``restore``, see `strongest`. The limits were
+    chosen on toy streets that no table reports
+    (benchmarks/experiments/adapt_streets_guard.py): TENT was at its best with 0.04,
+    0.04 and 0.09 lost and behind where it began with 0.08, 0.16 and 0.17; methods that
+    last stayed below 0.05, 0.18 and 0.18.
     With ``source_norm='source'`` they are 0.3, 0.5 and 0.7, from no measurement.
 
     Args:

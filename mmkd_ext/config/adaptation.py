@@ -14,6 +14,7 @@ from mmengine.registry import LOOPS
 from mmkd_ext.adaptation.domains import (
     DomainConfig,
     Reset,
+    build_dataset,
     parse_domains,
     parse_streams,
 )
@@ -24,7 +25,6 @@ from mmkd_ext.config.context import Context, TermFacts, checks
 from mmkd_ext.config.findings import Findings
 from mmkd_ext.config.parts import check_parts, find_type
 from mmkd_ext.connectors.build import argument_problems
-from mmkd_ext.engine.stream import build_domain
 
 if TYPE_CHECKING:
     from mmkd_ext.adaptation import ContinualAdaptation
@@ -126,7 +126,7 @@ def _check_pictures(domains: Sequence[DomainConfig], findings: Findings) -> None
         path = f'test_cfg.domains[{i}]'
         if not any(where.startswith(path) for where in told):
             with findings.collecting(path):
-                build_domain(domain)
+                build_dataset(domain)
 
 
 def _check_within(

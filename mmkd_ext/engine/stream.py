@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from mmengine.registry import DATASETS, FUNCTIONS
+from mmengine.registry import FUNCTIONS
 from torch.utils.data import DataLoader
 
+from mmkd_ext.adaptation.domains import build_dataset
 from mmkd_ext.engine.hooks.reproducible import derive_seed, seed_all
-from mmkd_ext.errors import ConfigError, DataError, MMKDError, did_you_mean
+from mmkd_ext.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -153,37 +154,8 @@ class Domain:
 
 
 def build_domain(config: DomainConfig) -> Domain:
-    """Builds the dataset of a domain, and looks whether there are images.
-
-    Raises:
-        DataError: A folder is missing, or there is no image.
-        ConfigError: The config cannot be built.
-    """
-    where = f'Domain `{config.name}`'
-    dataset = config.dataloader['dataset']
-    if isinstance(dataset, dict):
-        try:
-            dataset = DATASETS.build(dataset)
-            if hasattr(dataset, 'full_init'):
-                dataset.full_init()
-        except MMKDError as error:
-            raise type(error)(f'{where}: {error}') from error
-        except OSError as error:
-            raise DataError(
-                f'{where}: its data cannot be read: {error}. Correct the paths of '
-                'its dataset.'
-            ) from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(
-                f'{where}: its dataset cannot be built: {error}'
-            ) from error
-    if len(dataset) == 0:
-        root = getattr(dataset, 'data_prefix', None) or getattr(dataset, 'img_path', '')
-        raise DataError(f'{where} is empty: no image is found in {root!r}.')
-    if hasattr(dataset, 'test_mode'):
-        # else an image that does not load is silently replaced by another one
-        dataset.test_mode = True
-    return Domain(config, dataset)
+    """Builds a domain; see `build_dataset` for what may be wrong."""
+    return Domain(config, build_dataset(config))
 
 
 def _shuffle(sampler: Any, name: str) -> bool:
