@@ -4,8 +4,9 @@ Paper: Mean teachers are better role models, NeurIPS 2017,
 https://arxiv.org/abs/1703.01780
 Command: CAMVID_ROOT=<folder> python tools/test.py CONFIG
 work_dirs/repeat/camvid_fpn/teacher/iter_1500.pth
-Expected: a stream of ours. Not measured by us.
-Status: unrun
+Expected: 24.9 mIoU over 3 rounds of every third picture (seed 0, 2 CPU cores); the
+source 25.0.
+Status: measured
 """
 
 _base_ = ['../../../_base_/adapt/camvid_fpn-r18-w32.py']
