@@ -76,7 +76,7 @@ class CollapseGuard(AdaptGuard):
     alone it never asks for more than ``restore``, see `strongest`. The limits were
     chosen on toy streets that no table reports
     (benchmarks/experiments/adapt_streets_guard.py): TENT was at its best with 0.04,
-    0.04 and 0.09 lost and behind where it began with 0.08, 0.16 and 0.17; methods that
+    0.03 and 0.09 lost and behind where it began with 0.08, 0.16 and 0.17; methods that
     last stayed below 0.05, 0.18 and 0.18.
     With ``source_norm='source'`` they are 0.3, 0.5 and 0.7, from no measurement.
 
