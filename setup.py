@@ -97,6 +97,7 @@ setup(
     package_dir={'': '.'},  # makes `pip install -e` a plain path, no import hook
     include_package_data=False,
     zip_safe=False,
+    entry_points={'console_scripts': ['mmkd = mmkd_ext.cli:main']},
     # Never torch or mmcv: a machine's own build must survive `pip install`. Never
     # mmengine: it would bring the opencv-python that needs libGL.
     install_requires=read_requirements('runtime'),

@@ -495,7 +495,6 @@ def _show_plain(findings: Sequence[Finding]) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Examines and shows; returns 0 only when all is well."""
     parser = argparse.ArgumentParser(
-        prog='python -m mmkd_ext.doctor',
         description='Looks at every part of the stack and says how to mend it.')
     parser.parse_args(argv)
     live = sys.stdout.isatty()

@@ -26,6 +26,7 @@ COLUMNS = [
     ['algorithms', 'adaptation'],
     ['config', 'testing'],
     ['engine', 'evaluation', 'visualization', 'doctor'],
+    ['cli'],
 ]
 RANK = {name: i for i, column in enumerate(COLUMNS) for name in column}
 

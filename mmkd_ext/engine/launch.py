@@ -49,7 +49,7 @@ _ACCELERATORS = ('cuda', 'npu', 'mlu', 'musa')
 
 
 def tells_errors(
-    main: Callable[[Sequence[str] | None], None],
+    main: Callable[[Sequence[str] | None], int | None],
 ) -> Callable[[Sequence[str] | None], int]:
     """Turns errors that a person can mend into a message and exit status 2.
 
@@ -60,7 +60,7 @@ def tells_errors(
     def wrapped(argv: Sequence[str] | None = None) -> int:
         arguments = sys.argv[1:] if argv is None else argv
         try:
-            main(argv)
+            return main(argv) or 0
         except MMKDError as error:
             if '--debug' in arguments:
                 traceback.print_exc()
@@ -68,7 +68,6 @@ def tells_errors(
             where = f' on process {rank}' if rank else ''
             print(f'\nerror{where}: {error}', file=sys.stderr, flush=True)
             return 2
-        return 0
 
     return wrapped
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -20,22 +19,10 @@ sys.path.insert(0, str(ROOT / 'tests' / 'engine'))
 import engine_toys as toys  # noqa: E402
 
 from mmkd_ext.checkpoint import read_checkpoint  # noqa: E402
+from mmkd_ext.cli import export, test, train  # noqa: E402
 from mmkd_ext.engine import launch  # noqa: E402
 from mmkd_ext.engine.student import plain_config  # noqa: E402
 from mmkd_ext.errors import CheckpointError, ConfigError  # noqa: E402
-
-
-def tool(name):
-    """Imports a tool as the module that it is."""
-    spec = importlib.util.spec_from_file_location(
-        f'tool_{name}', ROOT / 'tools' / f'{name}.py'
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-train, test, export = tool('train'), tool('test'), tool('export_student')
 
 
 def call(module, *arguments):

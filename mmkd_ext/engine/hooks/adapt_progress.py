@@ -11,7 +11,6 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
 from mmkd_ext.errors import check_range
-from mmkd_ext.evaluation.adaptation.record import figures
 from mmkd_ext.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -79,6 +78,9 @@ class AdaptProgressHook(Hook):
             self._draw(loop, cell, done, length)
 
     def _tell(self, runner: Runner, cell: Any) -> None:
+        # here, so that `import mmkd_ext.engine` loads no adaptation
+        from mmkd_ext.evaluation.adaptation.record import figures
+
         loop = runner.test_loop
         names = [str(number) for number in range(cell.classes)]
         miou = figures(cell.total, names)['mIoU']

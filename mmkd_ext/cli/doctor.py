@@ -1,0 +1,7 @@
+"""Looks at the installed stack; see :mod:`mmkd_ext.doctor`."""
+
+from __future__ import annotations
+
+from mmkd_ext.doctor import main
+
+__all__ = ['main']

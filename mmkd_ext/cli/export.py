@@ -1,0 +1,105 @@
+"""Takes the student out of a distillation's checkpoint, as a plain model.
+
+Example: ``mmkd export work_dirs/x/iter_80000.pth --out s.pth``
+
+For checkpoints of this project and of mmrazor. mmdet and mmseg load the result
+strictly.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from mmkd_ext import compat
+
+compat.apply()
+
+from mmkd_ext.checkpoint import PARTS, read_checkpoint, student_checkpoint  # noqa: E402
+from mmkd_ext.engine.fileio import atomic_write  # noqa: E402
+from mmkd_ext.engine.launch import (  # noqa: E402
+    load_config,
+    set_default_scope,
+    tells_errors,
+)
+from mmkd_ext.engine.student import plain_config  # noqa: E402
+from mmkd_ext.errors import CheckpointError, ConfigError  # noqa: E402
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('checkpoint', help='checkpoint of a distillation')
+    parser.add_argument('--out', help='file to write; default: CHECKPOINT_student.pth')
+    parser.add_argument(
+        '--ema',
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help='the averaged weights of EMAHook, or those it averaged; '
+        'default: averaged if there are any',
+    )
+    parser.add_argument(
+        '--part',
+        choices=sorted(PARTS),
+        default='student',
+        help="what to take; mmrazor's files hold the teacher too",
+    )
+    parser.add_argument(
+        '--config',
+        help='config of the distillation or the student: '
+        'checks that every weight fits, and is put in',
+    )
+    parser.add_argument(
+        '--debug', action='store_true', help='show the traceback of an error'
+    )
+    return parser.parse_args(argv)
+
+
+def verify(config: str, weights: Mapping[str, Tensor]) -> str:
+    """Builds the plain model, loads strictly, and returns the text of its config."""
+    cfg = load_config(config)
+    set_default_scope(cfg)
+    plain = plain_config(cfg)
+    from mmengine.registry import MODELS, init_default_scope
+
+    init_default_scope(plain.default_scope)
+    if plain.get('data_preprocessor') is not None:
+        plain.model.setdefault('data_preprocessor', plain.data_preprocessor)
+    try:
+        MODELS.build(plain.model).load_state_dict(dict(weights), strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(
+            f'The weights do not fit the model of {config!r}: {error}'
+        ) from error
+    return plain.pretty_text
+
+
+@tells_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Exports."""
+    args = parse_args(argv)
+    stem, extension = os.path.splitext(args.checkpoint)
+    out = args.out or f'{stem}_{args.part}{extension}'
+    if os.path.abspath(out) == os.path.abspath(args.checkpoint):
+        raise ConfigError(
+            f'`--out {out}` is the checkpoint itself. Choose another name.'
+        )
+    content = read_checkpoint(args.checkpoint)
+    student = student_checkpoint(content, ema=args.ema, part=args.part)
+    if args.config:
+        student['meta']['cfg'] = verify(args.config, student['state_dict'])
+    with io.BytesIO() as buffer:
+        torch.save(student, buffer)
+        atomic_write(out, buffer.getvalue())
+    weights = student['state_dict']
+    million = sum(value.numel() for value in weights.values()) / 1e6
+    averaged = 'ema_state_dict' in content and args.ema is not False
+    print(
+        f'{args.part} of {args.checkpoint}: {len(weights)} tensors, {million:.2f} M '
+        f'numbers{", averaged" if averaged else ""} -> {out}'
+    )

@@ -1,0 +1,79 @@
+"""`mmkd distill`: a config from a student and a teacher."""
+
+from __future__ import annotations
+
+import pytest
+from mmengine.config import Config
+
+from mmkd_ext.cli import distill
+from mmkd_ext.errors import ConfigError
+
+pytest.importorskip('mmseg')
+pytest.importorskip('mmdet')
+
+SEG = 'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'
+SEG_TEACHER = 'mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py'
+DET = 'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py'
+DET_TEACHER = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+
+
+def written(tmp_path, student, teacher, **options):
+    _, text = distill.distillation_text(
+        student, teacher, folder=str(tmp_path), **options
+    )
+    path = tmp_path / 'written.py'
+    path.write_text(text)
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) <= 35, text
+    return Config.fromfile(path)
+
+
+def test_segmentors_compare_their_logits_and_the_zoo_brings_the_weights(tmp_path):
+    cfg = written(tmp_path, SEG, SEG_TEACHER)
+    link = cfg.model.distiller.links.loss_cwd
+    assert link.loss == dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=3.0)
+    assert link.preds_S == dict(of='student', at='decode_head.conv_seg')
+    assert cfg.model.teacher_ckpt.startswith('https://')
+    assert 'pspnet_r101' in cfg.model.teacher_ckpt
+    # what else the student's config says stays
+    assert cfg.model.architecture.type == 'EncoderDecoder'
+    assert cfg.train_cfg.max_iters == distill.load_config(SEG).train_cfg.max_iters
+
+
+def test_detectors_compare_their_necks(tmp_path):
+    link = written(tmp_path, DET, DET_TEACHER).model.distiller.links.loss_pkd
+    assert link.preds_S.at == link.preds_T.at == 'neck'
+
+
+def test_a_named_method_has_the_settings_for_this_kind_of_student(tmp_path):
+    links = written(tmp_path, DET, DET_TEACHER, method='fgd').model.distiller.links
+    assert links.loss_fgd.loss.weight_fg == 1e-3  # of one-stage detectors
+    faster = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
+    links = written(tmp_path, faster, faster, method='fgd').model.distiller.links
+    assert links.loss_fgd.loss.weight_fg == 5e-5  # of two-stage detectors
+
+
+def test_names_of_installed_configs_are_found():
+    assert distill.find_config('retinanet_r18_fpn_1x_coco') == DET
+    with pytest.raises(ConfigError, match='Did you mean `retinanet_r18_fpn_1x_coco`'):
+        distill.find_config('retinanet_r18_fpn_1x_coc')
+
+
+def test_other_methods_and_mixed_pairs_are_refused_with_a_hint(tmp_path):
+    with pytest.raises(ConfigError, match='Did you mean `fgd`'):
+        written(tmp_path, DET, DET_TEACHER, method='fdg')
+    with pytest.raises(ConfigError, match='no method suits both'):
+        written(tmp_path, DET, SEG_TEACHER)
+
+
+def test_a_config_that_differs_is_not_overwritten(tmp_path):
+    out = tmp_path / 'mine.py'
+    out.write_text('mine = 1\n')
+    args = distill.parse_args([DET, DET_TEACHER, '--out', str(out)])
+    with pytest.raises(ConfigError, match='--force'):
+        distill.write_config(args)
+    assert out.read_text() == 'mine = 1\n'
+    args.force = True
+    assert distill.write_config(args) == str(out)
+    args.force = False  # written again it is the same
+    assert distill.write_config(args) == str(out)
