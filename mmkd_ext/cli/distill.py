@@ -110,7 +110,9 @@ def find_config(name: str) -> str:
     known: set[str] = set()
     for package in PACKAGES:
         folder = config_folder(package)
-        for path in sorted(folder.rglob('*.py')) if folder else ():
+        if folder is None:
+            continue
+        for path in sorted(folder.rglob('*.py')):
             known.add(path.stem)
             if path.stem == name:
                 found.append(f'{package}::{path.relative_to(folder).as_posix()}')

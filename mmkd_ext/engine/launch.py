@@ -50,7 +50,7 @@ _ACCELERATORS = ('cuda', 'npu', 'mlu', 'musa')
 
 def tells_errors(
     main: Callable[[Sequence[str] | None], int | None],
-) -> Callable[[Sequence[str] | None], int]:
+) -> Callable[..., int]:
     """Turns errors that a person can mend into a message and exit status 2.
 
     ``--debug`` among the arguments shows the traceback as well.
