@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmkd_ext.datasets import _draw, _overlays
+from mmkd_ext.datasets.streets import draw, overlays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ def street_depth(h: int, w: int) -> Array:
 
 def clouds(h: int, w: int, rng: Generator, cells: float = 3.0) -> Array:
     """Returns soft noise ``(h w)`` around 0, spread about 1, ``cells`` clouds high."""
-    tile = _draw.patch(rng, 512, 512)
+    tile = draw.patch(rng, 512, 512)
     size = max(1, min(512, round(128 * cells)))
     part = np.ascontiguousarray(tile[:size, : min(512, max(1, size * w // h))])
     return cv2.resize(part, (w, h), interpolation=cv2.INTER_LINEAR)
@@ -97,7 +97,7 @@ def fog(image: Array, s: float, world: Generator, frame: Generator) -> Array:
     air = air_of(image, world)
     uneven = np.exp(0.22 * clouds(h, w, frame))
     depth = street_depth(h, w) * uneven
-    image = _overlays.veil(overcast(image, s), depth, air, 0.06 * s**1.3)
+    image = overlays.veil(overcast(image, s), depth, air, 0.06 * s**1.3)
     return image + (air - image) * (0.12 * s)
 
 
@@ -106,10 +106,10 @@ def rain(image: Array, s: float, world: Generator, frame: Generator) -> Array:
     h, w = image.shape[:2]
     air = 0.8 * air_of(image, world)
     image = mirror(overcast(image, s, dim=0.3 * s), 0.55 * s, frame)
-    image = _overlays.veil(image, street_depth(h, w), air, 0.02 * s)
+    image = overlays.veil(image, street_depth(h, w), air, 0.02 * s)
     count, thick = 2.4 * s / max(h, 128), max(1, round(h / 400))
-    image = _overlays.streaks(image, frame, count / thick, thick)
-    return _overlays.drops(image, frame, round(10 * s))
+    image = overlays.streaks(image, frame, count / thick, thick)
+    return overlays.drops(image, frame, round(10 * s))
 
 
 def mirror(image: Array, share: float, rng: Generator) -> Array:
@@ -133,8 +133,8 @@ def snow(image: Array, s: float, world: Generator, frame: Generator) -> Array:
     image = overcast(image, s)
     part = cover(image, s, frame)[..., None]
     image = image * (1 - part) + 1.04 * air * part
-    image = _overlays.veil(image, street_depth(h, w), air, 0.02 * s**1.3)
-    return _overlays.flakes(
+    image = overlays.veil(image, street_depth(h, w), air, 0.02 * s**1.3)
+    return overlays.flakes(
         image, frame, 0.024 * s * min(1.0, 128 / h) ** 1.5, scale=0.5
     )
 

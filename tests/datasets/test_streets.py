@@ -12,9 +12,17 @@ import cv2
 import numpy as np
 import pytest
 
-from mmkd_ext.datasets import _draw, _render, _weather, _world, streets
-from mmkd_ext.datasets._draw import BUILDING, BUS, CAR, ROAD, SIDEWALK, SKY
-from mmkd_ext.datasets.streets import CONDITIONS, StreetSettings, make_streets
+from mmkd_ext.datasets.streets import (
+    CONDITIONS,
+    StreetSettings,
+    draw,
+    generate,
+    make_streets,
+    render,
+    weather,
+    world,
+)
+from mmkd_ext.datasets.streets.draw import BUILDING, BUS, CAR, ROAD, SIDEWALK, SKY
 from mmkd_ext.errors import ConfigError, DataError
 
 TINY = StreetSettings(
@@ -58,11 +66,11 @@ def read(path: Path) -> np.ndarray:
 
 
 def views(condition: str, frames: int, number: int = 0, height: int = 64):
-    job = streets._Job(condition, 'train', number, frames)
-    street = _world.build(
-        streets._generator(TINY, job), scale=height / 128, frames=frames
+    job = generate._Job(condition, 'train', number, frames)
+    street = world.build(
+        generate._generator(TINY, job), scale=height / 128, frames=frames
     )
-    return street, [_render.render(street, t, height) for t in range(frames)]
+    return street, [render.render(street, t, height) for t in range(frames)]
 
 
 # -- the same seed, the same bytes ---------------------------------------------------
@@ -138,21 +146,21 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path, monkeypatch):
     def stop(*_args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(streets, '_write_coco', stop)
+    monkeypatch.setattr(generate, '_write_coco', stop)
     with pytest.raises(KeyboardInterrupt):
         make_streets(tmp_path / 's', TINY, workers=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_run_that_was_overtaken_keeps_what_the_other_drew(tmp_path, monkeypatch):
-    draw = streets._draw_all
+    before = generate._draw_all
 
     def overtaken(partial, settings, workers, *, show):
-        draw(partial, settings, workers, show=show)
-        monkeypatch.setattr(streets, '_draw_all', draw)
+        before(partial, settings, workers, show=show)
+        monkeypatch.setattr(generate, '_draw_all', before)
         assert make_streets(tmp_path / 's', TINY, workers=1).drawn
 
-    monkeypatch.setattr(streets, '_draw_all', overtaken)
+    monkeypatch.setattr(generate, '_draw_all', overtaken)
     assert not make_streets(tmp_path / 's', TINY, workers=1).drawn
     assert [p.name for p in tmp_path.iterdir()] == ['s']
 
@@ -292,15 +300,15 @@ def test_boxes_and_areas_are_those_of_the_masks_and_masks_those_of_the_labels(
 @pytest.mark.parametrize('order', [(0, 1), (1, 0)])
 def test_a_near_panel_hides_a_far_one_whichever_is_drawn_first(order):
     street, _ = views('clear', 0)
-    camera = _render.Camera(street, 0, 64)
-    canvas = _render.Canvas(camera)
+    camera = render.Camera(street, 0, 64)
+    canvas = render.Canvas(camera)
     panels = []
     for ahead, size, label in ((20.0, 8.0, BUILDING), (10.0, 1.0, CAR)):
         pixels = np.full((8, 8, 6), label, np.uint8)
         left, right = (
             tuple(map(float, camera.world(side * size, ahead))) for side in (-1, 1)
         )
-        panels.append(_world.Panel(left, right, 0.0, size, _draw.sprite(pixels)))
+        panels.append(world.Panel(left, right, 0.0, size, draw.sprite(pixels)))
     for index in order:
         canvas.panel(panels[index])
     near, far = canvas.paint[..., 3] == CAR, canvas.paint[..., 3] == BUILDING
@@ -335,10 +343,10 @@ def test_things_come_nearer_by_the_difference_of_their_steps():
     street, _ = views('clear', 0)
     street.panels, street.stands, street.things = [], [], []
     street.bend_size, street.camera_yaw, street.frames = 0.0, 0.0, 4
-    for d, along in ((-3.0, 0.0), (0.0, -1.0), (3.0, _world.STEP)):
-        _world._vehicle(street, street.camera_d + d, 16.0, along, 1, 'car')
-    seen = [_render.render(street, time, 64) for time in range(4)]
-    for number, step in ((1, -_world.STEP), (2, -_world.STEP - 1.0), (3, 0.0)):
+    for d, along in ((-3.0, 0.0), (0.0, -1.0), (3.0, world.STEP)):
+        world._vehicle(street, street.camera_d + d, 16.0, along, 1, 'car')
+    seen = [render.render(street, time, 64) for time in range(4)]
+    for number, step in ((1, -world.STEP), (2, -world.STEP - 1.0), (3, 0.0)):
         ahead = [view.depth[view.instance == number].min() for view in seen]
         np.testing.assert_allclose(np.diff(ahead), step, atol=0.02)
 
@@ -346,10 +354,10 @@ def test_things_come_nearer_by_the_difference_of_their_steps():
 def test_what_the_camera_would_run_into_is_taken_away():
     street, _ = views('clear', 0)
     street.things, street.frames = [], 8
-    _world._walker(street, street.camera_d, 9.0)  # reached in the last frames
-    _world._walker(street, street.camera_d + 3.0, 9.0)
-    _world._walker(street, street.camera_d, 30.0)
-    _world._settle(street)
+    world._walker(street, street.camera_d, 9.0)  # reached in the last frames
+    world._walker(street, street.camera_d + 3.0, 9.0)
+    world._walker(street, street.camera_d, 30.0)
+    world._settle(street)
     assert [thing.instance for thing in street.things] == [1, 2]
     assert [round(thing.z) for thing in street.things] == [9, 30]
     assert street.things[0].d == pytest.approx(street.camera_d + 3.0)
@@ -359,9 +367,9 @@ def test_of_two_things_in_one_place_the_longer_stays():
     street, _ = views('clear', 0)
     street.things = []
     for kind in ('car', 'bus', 'motorcycle'):
-        _world._vehicle(street, street.camera_d + 4.0, 20.0, 0.0, 1, kind)
-    _world._vehicle(street, street.camera_d + 7.0, 20.0, 0.0, 1, 'car')
-    _world._settle(street)
+        world._vehicle(street, street.camera_d + 4.0, 20.0, 0.0, 1, kind)
+    world._vehicle(street, street.camera_d + 7.0, 20.0, 0.0, 1, 'car')
+    world._settle(street)
     assert [thing.label for thing in street.things] == [BUS, CAR]
 
 
@@ -382,8 +390,8 @@ def test_weather_changes_the_picture_and_not_the_street():
     street, (view,) = views('clear', 1, 2)
     label = view.label.copy()
     pictures = {
-        weather: _weather.record(view, street, weather, np.random.default_rng(0))
-        for weather in _weather.WEATHERS
+        name: weather.record(view, street, name, np.random.default_rng(0))
+        for name in weather.WEATHERS
     }
     np.testing.assert_array_equal(view.label, label)
     mean = {k: v.mean() for k, v in pictures.items()}
@@ -399,8 +407,8 @@ def test_pavement_and_road_are_sometimes_of_one_stuff():
     gaps = []
     for number in range(60):
         rng = np.random.default_rng(number)
-        street = _world.Street(rng, 0.5, 1, _world._light(rng))
-        _world._shape(street)
+        street = world.Street(rng, 0.5, 1, world._light(rng))
+        world._shape(street)
         gaps.append(np.abs(street.colours['road'] - street.colours['sidewalk']).max())
     assert sum(gap < 24 for gap in gaps) >= 6
     assert sum(gap > 24 for gap in gaps) >= 20

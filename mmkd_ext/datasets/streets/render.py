@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmkd_ext.datasets import _draw
-from mmkd_ext.datasets._world import STEP, Panel, Stand
+from mmkd_ext.datasets.streets import draw
+from mmkd_ext.datasets.streets.world import STEP, Panel, Stand
 
 if TYPE_CHECKING:
-    from mmkd_ext.datasets._world import Street, Thing
+    from mmkd_ext.datasets.streets.world import Street, Thing
 
     Array = np.ndarray
 
@@ -235,7 +235,7 @@ class _Ground:
         ox, oz = self.street.offsets[slot], self.street.offsets[(slot + 3) % 8]
         x = (self.x * scale + ox).astype(np.int32) & 511
         z = (self.z * scale + oz).astype(np.int32) & 511
-        return _draw.noise(kind)[z, x]
+        return draw.noise(kind)[z, x]
 
     def lay(self, canvas: Canvas) -> None:
         """Writes colours and labels of road, pavement and terrain."""
@@ -246,19 +246,19 @@ class _Ground:
             np.where(right, pair[1], pair[0])
             for pair in (street.verge, street.pavement)
         )
-        label = np.full(d.shape, _draw.TERRAIN, np.uint8)
+        label = np.full(d.shape, draw.TERRAIN, np.uint8)
         reach = street.half + verge + pavement
         paved = np.where(right, *street.paved_strip[::-1])
         strip = np.where(right, *street.strip[::-1])
         walk = (off >= street.half + verge) & (off < reach + np.where(paved, strip, 0))
-        label[walk] = _draw.SIDEWALK
+        label[walk] = draw.SIDEWALK
         road = off < street.half
         for start, end in street.junctions:
             cross = (z >= start) & (z < end)
             border = (z >= start - 2.2) & (z < end + 2.2) & ~cross
-            label[border & ~road] = _draw.SIDEWALK
+            label[border & ~road] = draw.SIDEWALK
             road |= cross
-        label[road] = _draw.ROAD
+        label[road] = draw.ROAD
         colour = self._colours(label, off)
         window = canvas.paint[self.first :]
         window[..., :3] = np.clip(colour, 0, 255)
@@ -269,11 +269,11 @@ class _Ground:
         street, d, z = self.street, self.d, self.z
         names = street.colours
         table = np.zeros((40, 3), np.float32)
-        table[_draw.ROAD] = names['road']
-        table[_draw.SIDEWALK] = names['sidewalk']
-        table[_draw.TERRAIN] = names['terrain']
+        table[draw.ROAD] = names['road']
+        table[draw.SIDEWALK] = names['sidewalk']
+        table[draw.TERRAIN] = names['terrain']
         colour = table[label]
-        road, walk = label == _draw.ROAD, label == _draw.SIDEWALK
+        road, walk = label == draw.ROAD, label == draw.SIDEWALK
         blotch, grain = self._tile('fractal', 9.0, 0), self._tile('grain', 40.0, 1)
         mended = road & (self._tile('fractal', 5.0, 2) > 1.25)
         colour[mended] = names['patch']
@@ -286,7 +286,7 @@ class _Ground:
         colour[joints] *= 0.86
         kerb = walk & (off - street.half < 0.2) & (off >= street.half)
         colour[kerb] = names['kerb']
-        rough = np.where(label == _draw.TERRAIN, 0.15, 0.055)
+        rough = np.where(label == draw.TERRAIN, 0.15, 0.055)
         return colour * (1 + rough * blotch + 0.06 * grain)[..., None]
 
     def _markings(self, colour: Array, road: Array, off: Array) -> None:
@@ -408,7 +408,7 @@ def _sky(street: Street, camera: Camera) -> Array:
         np.int32
     )
     y = (9.0 / high + street.offsets[5]).astype(np.int32)
-    cloud = _draw.noise('fractal')[y[:, None] & 511, x & 511]
+    cloud = draw.noise('fractal')[y[:, None] & 511, x & 511]
     cover = np.clip((cloud + light.clouds - 0.6) * 0.7, 0, 1)[..., None]
     white = (
         np.array((240.0, 240.0, 242.0)) if light.sunny else np.array(light.haze) * 0.9
@@ -426,7 +426,7 @@ def _develop(
     lit = albedo * canvas.shade[..., None] * np.array(street.light.tint, np.float32)
     lit[is_sky] = sky[is_sky]
     albedo[is_sky] = sky[is_sky]
-    canvas.paint[is_sky, 3] = _draw.SKY
+    canvas.paint[is_sky, 3] = draw.SKY
     lit = np.clip(lit, 0, 255)
 
     def shrink(image: Array) -> Array:
@@ -473,7 +473,7 @@ def _bonnet(street: Street, view: View) -> None:
     colour = np.array((44.0, 46.0, 52.0)) + street.offsets[6] / 6
     for image in (view.colour, view.albedo):
         image[hides] = colour * street.light.ambient
-    view.label[hides] = _draw.EGO
+    view.label[hides] = draw.EGO
     view.instance[hides] = 0
     view.depth[hides] = 1.0
     view.emission[hides] = 0

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmkd_ext.datasets import _draw, _overlays
+from mmkd_ext.datasets.streets import draw, overlays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.random import Generator
 
-    from mmkd_ext.datasets._render import View
-    from mmkd_ext.datasets._world import Street
+    from mmkd_ext.datasets.streets.render import View
+    from mmkd_ext.datasets.streets.world import Street
 
     Array = np.ndarray
 
-GROUND = (_draw.ROAD, _draw.SIDEWALK, _draw.TERRAIN)
+GROUND = (draw.ROAD, draw.SIDEWALK, draw.TERRAIN)
 
 
 def record(view: View, street: Street, weather: str, rng: Generator) -> Array:
@@ -37,7 +37,7 @@ def record(view: View, street: Street, weather: str, rng: Generator) -> Array:
         rng: Chance of this frame.
     """
     image, gain, grain, blur = WEATHERS[weather](view, street, rng)
-    return _overlays.camera(image, rng, gain=gain, grain=grain, blur=blur)
+    return overlays.camera(image, rng, gain=gain, grain=grain, blur=blur)
 
 
 def strength(street: Street, slot: int) -> float:
@@ -52,7 +52,7 @@ def _tile(
     ox, oz = street.offsets[slot], street.offsets[(slot + 3) % 8]
     x = ((view.x + view.y * 0.7) * scale + ox).astype(np.int32) & 511
     z = ((view.z + view.y * 0.7) * scale + oz).astype(np.int32) & 511
-    return _draw.noise(kind)[z, x]
+    return draw.noise(kind)[z, x]
 
 
 def _overcast(view: View, street: Street, level: float) -> Array:
@@ -60,7 +60,7 @@ def _overcast(view: View, street: Street, level: float) -> Array:
     light = street.light
     flat = view.albedo * (0.55 + 0.25 * light.ambient)
     image = 0.25 * view.colour + 0.75 * flat
-    sky = view.label == _draw.SKY
+    sky = view.label == draw.SKY
     cloud = 0.12 * (image[sky] - image[sky].mean() if sky.any() else 0.0)
     image[sky] = np.array((level - 6, level - 2, level + 2)) + cloud
     return image
@@ -71,7 +71,7 @@ def clear(
 ) -> tuple[Array, float, float, float]:
     """Returns the picture by day, gain, grain and blur of the camera."""
     light = street.light
-    image = _overlays.veil(
+    image = overlays.veil(
         view.colour, view.depth, np.array(light.haze, np.float32), 0.0012
     )
     return image, light.gain, light.grain, light.blur
@@ -86,7 +86,7 @@ def fog(
     air = np.array((level - 4, level, level + 3), np.float32)
     beta = 0.022 + 0.045 * strength(street, 1) ** 1.5
     drift = 1 + 0.12 * _tile(view, street, 0.9, 2)
-    image = _overlays.veil(image, view.depth, air, beta)
+    image = overlays.veil(image, view.depth, air, beta)
     image = image + (air - image) * np.clip(0.05 * drift, 0, 0.3)[..., None]
     return image, float(rng.normal(0.95, 0.02)), 3.0, 0.7
 
@@ -95,7 +95,7 @@ def night(
     view: View, street: Street, rng: Generator
 ) -> tuple[Array, float, float, float]:
     """Returns the street by the light of lamps, windows and headlights."""
-    sky = view.label == _draw.SKY
+    sky = view.label == draw.SKY
     dim = 0.05 + 0.05 * strength(street, 0)
     light = np.ones((*view.label.shape, 3), np.float32) * np.array(
         (dim * 0.9, dim, dim * 1.35), np.float32
@@ -117,7 +117,7 @@ def night(
     glow = strength(street, 2)
     image[sky] = np.array((10 + 22 * glow, 11 + 14 * glow, 20 + 8 * glow))
     own = view.albedo * view.emission[..., None] * 1.25
-    house = view.label == _draw.BUILDING
+    house = view.label == draw.BUILDING
     own[house] = view.emission[house][:, None] * np.array((235.0, 190.0, 120.0))
     image = image + own
     h = view.label.shape[0]
@@ -137,15 +137,15 @@ def rain(
     road = np.isin(view.label, GROUND)
     image[road] *= 0.72
     image = _mirror(image, view, street, road)
-    image = _overlays.veil(
+    image = overlays.veil(
         image,
         view.depth,
         np.full(3, level * 0.9, np.float32),
         0.008 + 0.012 * strength(street, 1),
     )
-    image = _overlays.streaks(image, rng, count=0.008 + 0.012 * strength(street, 2))
+    image = overlays.streaks(image, rng, count=0.008 + 0.012 * strength(street, 2))
     drops = int(rng.integers(4, 10 + int(12 * strength(street, 6))))
-    image = _overlays.drops(image, rng, drops)
+    image = overlays.drops(image, rng, drops)
     return image, float(rng.normal(0.92, 0.02)), 4.5, 0.85
 
 
@@ -174,8 +174,8 @@ def snow(
     white = np.array((214.0, 220.0, 230.0)) * (0.72 + 0.28 * level / 220) * grain
     image = image * (1 - cover) + white * cover
     air = np.array((level - 2, level, level + 4), np.float32)
-    image = _overlays.veil(image, view.depth, air, 0.006 + 0.014 * strength(street, 1))
-    image = _overlays.flakes(image, rng, 0.004 + 0.010 * strength(street, 2))
+    image = overlays.veil(image, view.depth, air, 0.006 + 0.014 * strength(street, 1))
+    image = overlays.flakes(image, rng, 0.004 + 0.010 * strength(street, 2))
     return image, float(rng.normal(0.98, 0.02)), 3.0, 0.6
 
 
@@ -185,24 +185,24 @@ def _cover(view: View, street: Street) -> Array:
     lie = strength(street, 7)
     uneven = _tile(view, street, 6, 0)
     cover = np.zeros(label.shape, np.float32)
-    cover[label == _draw.TERRAIN] = 0.95
-    walk = label == _draw.SIDEWALK
+    cover[label == draw.TERRAIN] = 0.95
+    walk = label == draw.SIDEWALK
     cover[walk] = (0.35 + 0.6 * lie + 0.28 * uneven)[walk]
-    road = label == _draw.ROAD
+    road = label == draw.ROAD
     tracks = np.cos((np.abs(view.x) - 1.65) * 2 * np.pi / 1.5)
     slush = 0.1 + 0.75 * lie + 0.22 * uneven - 0.25 * tracks
     slush = np.where(np.abs(view.x) < 7.0, slush, 0.2 + 0.6 * lie + 0.22 * uneven)
     cover[road] = slush[road]
-    green = label == _draw.VEGETATION
+    green = label == draw.VEGETATION
     cover[green] = (0.30 + 0.35 * lie + 0.4 * _tile(view, street, 24, 2))[green]
     # tops: solid things just under something farther away
     above = np.roll(depth, 1, axis=0)
-    edge = (above > depth * 1.08 + 0.5) & ~np.isin(label, (*GROUND, _draw.SKY))
+    edge = (above > depth * 1.08 + 0.5) & ~np.isin(label, (*GROUND, draw.SKY))
     edge[0] = False
     thick = edge | np.roll(edge, 1, axis=0)
     if label.shape[0] >= 96:
         thick |= np.roll(edge, 2, axis=0) & (depth < 25)
-    solid = thick & ~np.isin(label, (_draw.PERSON, _draw.SKY))
+    solid = thick & ~np.isin(label, (draw.PERSON, draw.SKY))
     cover[solid] = np.maximum(cover[solid], 0.75)
     return np.clip(cover, 0, 0.97)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from mmkd_ext.datasets import _draw
-from mmkd_ext.datasets._draw import Brush, Sprite, pick, sprite
+from mmkd_ext.datasets.streets import draw
+from mmkd_ext.datasets.streets.draw import Brush, Sprite, pick, sprite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -316,7 +316,7 @@ def _fronts(street: Street) -> None:
     end = REACH + STEP * street.frames
     for side in (-1, 1):
         z = -8.0 + float(rng.uniform(-4, 0))
-        family = pick(rng, _draw.MASONRY, 8)
+        family = pick(rng, draw.MASONRY, 8)
         while z < end:
             skip = _in_junction(street, z, 0.5)
             if skip is not None:
@@ -329,7 +329,7 @@ def _fronts(street: Street) -> None:
                 colour = (
                     family + rng.normal(0, 9, 3)
                     if rng.random() < 0.35
-                    else pick(rng, _draw.MASONRY)
+                    else pick(rng, draw.MASONRY)
                 )
                 _front(street, side, z, stop, kind, np.clip(colour, 20, 235))
             z = max(stop, z + 1.5)
@@ -403,10 +403,10 @@ def _front(
     brush = street.brush(z0, front)
     if kind == 'house':
         height = float(rng.uniform(5.0, 18.0))
-        pixels = _draw.facade(brush, height, length, colour)
+        pixels = draw.facade(brush, height, length, colour)
         _along(street, side, front, z0, z1, 0, height, pixels)
         depth = 9.0
-        wing = _draw.facade(
+        wing = draw.facade(
             Brush(rng, brush.ppm * 0.7),
             height,
             depth,
@@ -419,25 +419,25 @@ def _front(
     near = front - (street.strip[int(side > 0)] if rng.random() < 0.5 else 0.0)
     if kind == 'wall':
         height = float(rng.uniform(1.6, 3.6))
-        pixels = _draw.masonry(brush, height, length, colour, _draw.WALL)
+        pixels = draw.masonry(brush, height, length, colour, draw.WALL)
         _along(street, side, near, z0, z1, 0, height, pixels)
-        wing = _draw.masonry(
-            Brush(rng, brush.ppm * 0.6), height, 6.0, colour, _draw.WALL
+        wing = draw.masonry(
+            Brush(rng, brush.ppm * 0.6), height, 6.0, colour, draw.WALL
         )
         _facing(street, side * near, side * (near + 6.0), z0, 0, height, wing)
         street.blockers.append((side, z0, z1, height, near))
     elif kind == 'fence':
         height = float(rng.uniform(1.2, 2.6))
-        pixels = _draw.fence(brush, height, length)
+        pixels = draw.fence(brush, height, length)
         _along(street, side, near, z0, z1, 0, height, pixels, see_through=True)
     elif kind in ('hedge', 'bank'):
         tall = rng.uniform(1.0, 3.0) if kind == 'hedge' else rng.uniform(0.8, 2.4)
         height = float(tall)
         if kind == 'hedge':
-            green = pick(rng, _draw.GREENS, 10)
-            pixels = _draw.foliage(brush, height, length, green, shape='hedge')
+            green = pick(rng, draw.GREENS, 10)
+            pixels = draw.foliage(brush, height, length, green, shape='hedge')
         else:
-            pixels = _draw.bank(brush, height, length, street.colours['terrain'] * 0.95)
+            pixels = draw.bank(brush, height, length, street.colours['terrain'] * 0.95)
         _along(street, side, near, z0, z1, 0, height, pixels)
     if rng.random() < 0.75:
         for _ in range(int(rng.integers(1, 4))):
@@ -453,10 +453,10 @@ def _tree(street: Street, d: float, z: float, green: np.ndarray | None = None) -
     stem = height * float(rng.uniform(0.2, 0.4))
     brush = street.brush(z, abs(d))
     brush = Brush(rng, brush.ppm * 0.7)
-    colour = pick(rng, _draw.GREENS) if green is None else green + rng.normal(0, 8, 3)
+    colour = pick(rng, draw.GREENS) if green is None else green + rng.normal(0, 8, 3)
     shape = 'cone' if rng.random() < 0.25 else 'crown'
     wide = (height - stem) * float(rng.uniform(0.6, 1.1) if shape == 'crown' else 0.5)
-    crown = _draw.foliage(brush, height - stem + 0.4, wide, colour, shape=shape)
+    crown = draw.foliage(brush, height - stem + 0.4, wide, colour, shape=shape)
     shade = street.light.ambient + 0.5 * street.light.direct
     wood = float(rng.uniform(0.16, 0.4))
     street.stands.append(
@@ -466,7 +466,7 @@ def _tree(street: Street, d: float, z: float, green: np.ndarray | None = None) -
             wood,
             0,
             stem + 0.8,
-            sprite(_draw.trunk(brush, stem + 0.8, wood)),
+            sprite(draw.trunk(brush, stem + 0.8, wood)),
             0,
             shade * 0.9,
         )
@@ -489,20 +489,20 @@ def _backdrop(street: Street) -> None:
             d = street.front(side) + float(rng.uniform(14, 34))
             height = float(rng.uniform(5, 15))
             if chance < 0.4:
-                pixels = _draw.foliage(
+                pixels = draw.foliage(
                     Brush(rng, 4 * street.scale),
                     height,
                     length,
-                    pick(rng, _draw.GREENS),
+                    pick(rng, draw.GREENS),
                     shape='hedge',
                 )
                 _along(street, side, d, z, z + length, 0, height, pixels)
             elif chance < 0.75:
-                pixels = _draw.facade(
+                pixels = draw.facade(
                     Brush(rng, 6 * street.scale),
                     height,
                     length,
-                    pick(rng, _draw.MASONRY),
+                    pick(rng, draw.MASONRY),
                 )
                 _along(street, side, d, z, z + length, 0, height, pixels)
             z += length
@@ -511,17 +511,17 @@ def _backdrop(street: Street) -> None:
         width = float(rng.uniform(9, 26))
         height = float(rng.uniform(4, 24))
         if rng.random() < 0.45:
-            pixels = _draw.foliage(
+            pixels = draw.foliage(
                 Brush(rng, 3 * street.scale),
                 height * 0.7,
                 width,
-                pick(rng, _draw.GREENS),
+                pick(rng, draw.GREENS),
                 shape='hedge',
             )
             _facing(street, d, d + width, end + 5, 0, height * 0.7, pixels)
         elif rng.random() < 0.8:
-            pixels = _draw.facade(
-                Brush(rng, 3.5 * street.scale), height, width, pick(rng, _draw.MASONRY)
+            pixels = draw.facade(
+                Brush(rng, 3.5 * street.scale), height, width, pick(rng, draw.MASONRY)
             )
             _facing(street, d, d + width, end + 5, 0, height, pixels)
         d += width
@@ -542,7 +542,7 @@ def _furniture(street: Street) -> None:
             height = float(rng.uniform(4.5, 8.5))
             x, at = street.place(side * kerb, z)
             bare = rng.random() < 0.25
-            pixels = _draw.post(street.brush(z), height, lamp=not bare)
+            pixels = draw.post(street.brush(z), height, lamp=not bare)
             width = pixels.shape[1] / street.ppm(z)
             street.stands.append(
                 Stand(x, at, width, 0, height, sprite(pixels), 0, shade)
@@ -551,7 +551,7 @@ def _furniture(street: Street) -> None:
                 street.lamps.append(Lamp(x - side * 1.0, height, at))
             z += gap
         if street.verge[i] or rng.random() < 0.3:
-            green = pick(rng, _draw.GREENS)
+            green = pick(rng, draw.GREENS)
             z = float(rng.uniform(4, 14))
             gap = float(rng.uniform(7, 16))
             place = street.half + (street.verge[i] / 2 if street.verge[i] else 0.8)
@@ -563,7 +563,7 @@ def _furniture(street: Street) -> None:
             if rng.random() < 0.85 and start < end:
                 x, at = street.place(side * kerb, start - 0.8)
                 height = float(rng.uniform(3.0, 4.4))
-                pixels = _draw.signal(street.brush(start), height)
+                pixels = draw.signal(street.brush(start), height)
                 street.stands.append(
                     Stand(x, at, 0.8, 0, height, sprite(pixels), 0, shade)
                 )
@@ -571,16 +571,16 @@ def _furniture(street: Street) -> None:
             z = float(rng.uniform(6, 70))
             x, at = street.place(side * (kerb + float(rng.uniform(0, 0.6))), z)
             height = float(rng.uniform(2.2, 3.2))
-            pixels = _draw.road_sign(street.brush(z), height)
+            pixels = draw.road_sign(street.brush(z), height)
             street.stands.append(Stand(x, at, 1.2, 0, height, sprite(pixels), 0, shade))
         if rng.random() < 0.5:
             z = float(rng.uniform(6, 40))
             x, at = street.place(side * (kerb + 0.5), z)
-            pixels = _draw.bin_or_box(street.brush(z))
+            pixels = draw.bin_or_box(street.brush(z))
             street.stands.append(Stand(x, at, 0.7, 0, 1.1, sprite(pixels), 0, shade))
 
 
-def _body_faces(body: _draw.Body) -> Callable:
+def _body_faces(body: draw.Body) -> Callable:
     """Returns what draws a vehicle as its upright faces."""
     side = sprite(body.side)
     across = tuple((p, sprite(pixels), pixels.shape[0]) for p, pixels in body.across)
@@ -630,7 +630,7 @@ def _wheel_faces(brush: Brush, *, motor: bool, ridden: bool) -> Callable:
     for side in (False, True):
         rng = np.random.Generator(np.random.PCG64(seed))
         views[side] = sprite(
-            _draw.two_wheeler(
+            draw.two_wheeler(
                 Brush(rng, brush.ppm), side=side, motor=motor, ridden=ridden
             )
         )
@@ -666,7 +666,7 @@ def _walker_faces(street: Street, z: float, looks: list[int], size: float) -> Ca
     """Returns what draws one person, or a crowd of them."""
     ppm = street.ppm(z, 4.0)
     moves = [
-        [sprite(_draw.pedestrian(look, ppm, step=s)) for s in range(4)]
+        [sprite(draw.pedestrian(look, ppm, step=s)) for s in range(4)]
         for look in looks
     ]
 
@@ -713,15 +713,15 @@ def _vehicle(
     brush = street.brush(z, abs(d - street.camera_d))
     if kind == 'motorcycle':
         faces = _wheel_faces(brush, motor=True, ridden=along != 0)
-        _add(street, _draw.MOTORCYCLE, d, z + 1.0, along, way, (2.0, 0.6, 1.3), faces)
+        _add(street, draw.MOTORCYCLE, d, z + 1.0, along, way, (2.0, 0.6, 1.3), faces)
         return 2.1
-    draw = {'car': _draw.car, 'truck': _draw.lorry}.get(kind)
-    body = draw(brush) if draw else _draw.coach(brush, rails=kind == 'train')
+    paint = {'car': draw.car, 'truck': draw.lorry}.get(kind)
+    body = paint(brush) if paint else draw.coach(brush, rails=kind == 'train')
     label = {
-        'car': _draw.CAR,
-        'truck': _draw.TRUCK,
-        'bus': _draw.BUS,
-        'train': _draw.TRAIN,
+        'car': draw.CAR,
+        'truck': draw.TRUCK,
+        'bus': draw.BUS,
+        'train': draw.TRAIN,
     }[kind]
     _add(
         street,
@@ -787,7 +787,7 @@ def _traffic(street: Street) -> None:
             z = float(rng.uniform(6, 34))
             d = side * (street.half - float(rng.uniform(0.4, 2.4)))
             motor = rng.random() < 0.35
-            label = _draw.MOTORCYCLE if motor else _draw.BICYCLE
+            label = draw.MOTORCYCLE if motor else draw.BICYCLE
             _add(
                 street,
                 label,
@@ -808,7 +808,7 @@ def _traffic(street: Street) -> None:
             )
             for _ in range(int(rng.integers(2, 6))):
                 motor = rng.random() < 0.3
-                label = _draw.MOTORCYCLE if motor else _draw.BICYCLE
+                label = draw.MOTORCYCLE if motor else draw.BICYCLE
                 _add(
                     street,
                     label,
@@ -881,7 +881,7 @@ def _people(street: Street) -> None:
             looks = [int(v) for v in rng.integers(0, 2**31, int(rng.integers(5, 9)))]
             _add(
                 street,
-                _draw.PERSON,
+                draw.PERSON,
                 side * (low + high) / 2 - 1.2,
                 z,
                 0.0,
@@ -910,7 +910,7 @@ def _people(street: Street) -> None:
         way = int(rng.choice([-1, 1]))
         z = street.junctions[0][0] + float(rng.uniform(0.5, 4.0))
         motor = rng.random() < 0.4
-        label = _draw.MOTORCYCLE if motor else _draw.BICYCLE
+        label = draw.MOTORCYCLE if motor else draw.BICYCLE
         _add(
             street,
             label,
@@ -934,7 +934,7 @@ def _walker(street: Street, d: float, z: float, across: float = 0.0) -> None:
     faces = _walker_faces(street, z, [int(rng.integers(2**31))], size)
     _add(
         street,
-        _draw.PERSON,
+        draw.PERSON,
         d,
         z,
         along,

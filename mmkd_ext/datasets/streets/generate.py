@@ -49,7 +49,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
-from mmkd_ext.datasets import _render, _weather, _world
+from mmkd_ext.datasets.streets import render, weather, world
 from mmkd_ext.errors import DataError, check_range
 
 if TYPE_CHECKING:
@@ -330,13 +330,13 @@ def _generator(settings: StreetSettings, job: _Job, *more: int) -> np.random.Gen
 def _street(root: str, settings: StreetSettings, job: _Job) -> list[dict[str, Any]]:
     """Draws one street and writes its frames; returns what COCO needs of them."""
     cv2.setNumThreads(1)
-    street = _world.build(
+    street = world.build(
         _generator(settings, job), scale=settings.height / 128, frames=job.frames
     )
     records = []
     for time in range(job.frames):
-        view = _render.render(street, time, settings.height)
-        picture = _weather.record(
+        view = render.render(street, time, settings.height)
+        picture = weather.record(
             view, street, job.weather, _generator(settings, job, time)
         )
         image, labels, trains = _paths(job, time)
@@ -382,7 +382,7 @@ def _to_train_ids(label: np.ndarray) -> np.ndarray:
     return table[label]
 
 
-def _things(view: _render.View, street: _world.Street) -> list[dict[str, Any]]:
+def _things(view: render.View, street: world.Street) -> list[dict[str, Any]]:
     """Returns the COCO entries of all that can move and is seen."""
     crowds = {thing.instance for thing in street.things if thing.crowd}
     least = SMALLEST * (view.label.shape[0] / 128) ** 2
