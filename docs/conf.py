@@ -20,6 +20,7 @@ extensions = [
     'myst_parser',
     'sphinx.ext.autodoc',
     'sphinx.ext.mathjax',
+    'sphinx-mathjax-offline',
     'sphinx.ext.napoleon',
     'sphinx_copybutton',
     'expand',

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).resolve().parents[1] / 'benchmarks' / 'results'
 MODULES = re.compile(r'^<!-- modules: (\S+) -->$', re.MULTILINE)
 BENCHMARKS = '<!-- benchmarks -->'
+INNER = ('compute', 'compute_losses', 'extra_repr', 'forward', 'init_weights', 'train')
 OWN_PAGE = 'mmkd_ext.methods'  # each of its modules has a page under methods/
 
 
@@ -43,6 +44,8 @@ def modules_text(package: str) -> str:
         private = any(word.startswith('_') for word in name.split('.'))
         if private or package == OWN_PAGE:
             continue
+        if not hasattr(importlib.import_module(name), '__all__'):
+            continue  # a part of its package, which has the door
         parts.append(f'## `{name}`\n\n{_automodule(name, members=not module.ispkg)}')
     return '\n\n'.join(parts)
 
@@ -320,7 +323,16 @@ def expand(app: Sphinx, docname: str, source: list[str]) -> None:
     source[0] = text
 
 
+def skip(
+    app: Sphinx, what: str, name: str, obj: Any, skipped: bool, options: Any
+) -> bool | None:
+    """Leaves out what a reader does not call: fields of tuples, inner methods."""
+    field = type(obj).__name__ == '_tuplegetter'
+    return True if field or (what == 'class' and name in INNER) else None
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Registers the extension."""
     app.connect('source-read', expand)
+    app.connect('autodoc-skip-member', skip)
     return {'parallel_read_safe': True}
