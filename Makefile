@@ -3,10 +3,12 @@
 #   VENV=DIR            where it is; one that exists is installed into, keeping its torch
 #   MMKD_CACHE=DIR      where the built mmcv wheel is kept (default ~/.cache/mmkd_ext)
 #   ARGS='...'          passed on to the program of the target
+#   JOBS=2              processes that run tests, by default one a core
 
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
@@ -23,10 +25,10 @@ demo: setup  ## teacher, student alone, student distilled on toy streets: table 
 	@$(BIN)/python tools/demo.py $(ARGS)
 
 test: setup  ## the default tests: no GPU, nothing slow
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 test-all: setup  ## every test that this machine can run
-	@$(BIN)/python -m pytest -m '' $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m '' $(ARGS)
 
 coverage: setup  ## the default tests, with a table of what they miss
 	@$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered $(ARGS)
