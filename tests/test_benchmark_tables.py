@@ -24,7 +24,7 @@ def load(path):
     return module
 
 
-load(ROOT / 'tools' / 'method_table.py')  # which `expand` imports
+load(ROOT / 'docs' / 'method_table.py')  # which `expand` imports
 expand = load(ROOT / 'docs' / 'expand.py')
 
 MACHINE = dict(commit='abc', versions=dict(torch='2.1'), processor='x86', threads=1)

@@ -1,7 +1,7 @@
 """Writes docs/methods/detectors.md: which method runs on which of mmdet's detectors.
 
-    python tools/detector_table.py            runs every cell and writes the page
-    python tools/detector_table.py --check    runs every cell; status 1 if it differs
+    python docs/detector_table.py            runs every cell and writes the page
+    python docs/detector_table.py --check    runs every cell; status 1 if it differs
 
 A cell is a training step, forward and backward, on two images with boxes: a small
 teacher and a smaller student of the family, made from the config that mmdet brings by
@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cells
 import torch
+from cells import CannotSay, Cells, Links, Pair, Template
 
 from mmkd_ext.algorithms.dry_run import has_masks
-from mmkd_ext.evaluation import cells
-from mmkd_ext.evaluation.cells import CannotSay, Cells, Links, Pair, Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGE = REPOSITORY / 'docs' / 'methods' / 'detectors.md'
 SHARE = REPOSITORY / 'benchmarks' / 'results' / 'check_share.json'
-NOTE = '<!-- Written by tools/detector_table.py. -->'
+NOTE = '<!-- Written by docs/detector_table.py. -->'
 CHANNELS = 64  # two a group of the heads' norms, which a map of one pixel needs
 CLASSES = 80
 SIZE = 128

@@ -10,17 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from experiment_kit.grid import GridRunner, collect, load_grid, parse_shard
+from experiment_kit.runner import StepError
 from mmkd_ext.errors import ConfigError
-from mmkd_ext.evaluation.adaptation.grid import (
-    GridBench,
-    collect,
-    load_grid,
-    parse_shard,
-)
-from mmkd_ext.evaluation.experiment import StepError
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
+ROOT = Path(__file__).parents[2]
+HERE = ROOT / 'tests' / 'evaluation' / 'adaptation'
 
 # adapts to four cells; `die` in the config's name stops it after two, once
 TEST = f"""
@@ -49,7 +44,6 @@ for cell in content['cells']:
     cell['mIoU'] = 50.0 + (method != 'Source') * (seed + 100 * rate)
 (folder / 'results.json').write_text(json.dumps(content))
 (folder / 'stream_state.pth').write_text('x')
-print('INFO - round 1/2 fog: mIoU 50.0, 1 updates')
 sys.exit(stop or 0)
 """
 GRID = """
@@ -84,17 +78,17 @@ def calls():
     return path.read_text().splitlines() if path.exists() else []
 
 
-def bench(**policy):
-    said = []
-    made = GridBench(load_grid('toy.py'), Path('source.pth'), 'work', say=said.append,
-                     **policy)
-    made.said = said
+def runner(**policy):
+    logged = []
+    made = GridRunner(load_grid('toy.py'), Path('source.pth'), 'work',
+                      log=logged.append, **policy)
+    made.logged = logged
     return made
 
 
 @pytest.fixture
 def tool():
-    path = ROOT / 'tools' / 'adapt_grid.py'
+    path = ROOT / 'benchmarks' / 'adapt_grid.py'
     spec = importlib.util.spec_from_file_location('tool_adapt_grid', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -149,32 +143,32 @@ def test_the_options_say_to_a_config_what_is_meant(place):
 
 
 def test_each_run_is_one_call_and_what_is_done_is_kept(place):
-    one = bench(jobs=2)
+    one = runner(jobs=2)
     one.run(one.grid.runs)
     assert len(calls()) == 10
     assert 'source.py source.pth --work-dir work/source/forward-seed0' in ' '.join(
         sorted(calls()))
-    again = bench()
+    again = runner()
     again.run(again.grid.runs)
     assert len(calls()) == 10
-    assert any('round 1/2 fog: mIoU 50.0' in line for line in one.said)
+    assert any('round 2 night: mIoU 50.0' in line for line in one.logged)
 
 
 def test_another_checkpoint_or_config_runs_anew_and_fresh_does_too(place):
     run = load_grid('toy.py').runs[:1]
-    bench().run(run)
+    runner().run(run)
     Path('source.pth').write_text('other weights')
-    bench().run(run)
+    runner().run(run)
     Path('source.py').write_text('x = 2\n')
-    bench().run(run)
-    bench(fresh=True).run(run)
+    runner().run(run)
+    runner(fresh=True).run(run)
     assert len(calls()) == 4
     assert not any('--resume' in call for call in calls())
 
 
 def test_an_interrupted_run_goes_on(place):
     Path('toy.py').write_text(Path('toy.py').read_text().replace('dose.py', 'die.py'))
-    one = bench()
+    one = runner()
     run = one.grid.runs[2:3]
     with pytest.raises(StepError, match='adapt dose/forward'):
         one.run(run)
@@ -186,7 +180,7 @@ def test_an_interrupted_run_goes_on(place):
 
 def test_one_that_fails_stops_the_others_unless_asked_to_go_on(place):
     Path('toy.py').write_text(Path('toy.py').read_text().replace('source.py', 'die.py'))
-    one = bench(keep_going=True)
+    one = runner(keep_going=True)
     one.run(one.grid.runs[:3])
     assert one.failed == {'source/forward-seed0': 'StepError',
                           'source/reverse-seed0': 'StepError'}
@@ -198,7 +192,7 @@ def test_one_that_fails_stops_the_others_unless_asked_to_go_on(place):
 
 
 def test_figures_are_collected_with_mean_spread_gain_and_best_rate(place):
-    one = bench(jobs=2)
+    one = runner(jobs=2)
     one.run(one.grid.runs)
     content = collect(one, note='hello')
     # 50 + seed + 100 * rate: 51 and 52 with 0.01, 60 and 61 with 0.1

@@ -1,27 +1,29 @@
 """Several adaptation runs beside each other: seeds together, methods below each other.
 
-Runs that differ in nothing but the seed are one row: mean and spread. Only a finished
-run has a mean that can be compared, so an interrupted one gives its cells alone.
+Runs that differ in nothing but the seed are one row: mean and deviation. Only a
+finished run has a mean that can be compared; an interrupted one gives its cells alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pandas import DataFrame
+
+from experiment_kit.statistics import gain_text, summary, summary_text, verdict
 from mmkd_ext.errors import DataError
-from mmkd_ext.evaluation.adaptation.results import AdaptResults
+from mmkd_ext.evaluation.adaptation.results import AdaptResults, finite
 from mmkd_ext.evaluation.adaptation.tables import (
     MISSING,
     run_settings,
     setting_text,
     shown_rounds,
 )
-from mmkd_ext.evaluation.gains import gain_text, summary, summary_text, verdict
-from mmkd_ext.evaluation.tables import Table
+from mmkd_ext.evaluation.tables import text_table
 
 __all__ = [
     'Group',
@@ -39,7 +41,7 @@ _NOT_COMPARED = ('seed', 'versions')
 _LONGEST = 40
 _FIGURES: dict[str, Callable[[AdaptResults], float | None]] = {
     'mIoU': lambda run: run.mean,
-    'worst': lambda run: run.worst['mIoU'] if run.worst else None,
+    'worst': lambda run: finite(run.cells['mIoU'].min()),
     'last_minus_first': lambda run: run.drift,
     'forgetting': lambda run: run.forgetting,
     'predicted_classes': lambda run: run.per_image('predicted_classes'),
@@ -78,11 +80,6 @@ class Group:
         """The runs of which every cell has a mIoU."""
         return [run for run in self.runs if run.whole_rounds == run.rounds]
 
-    @property
-    def cells(self) -> set[tuple[int, str]]:
-        """What its runs go through, in whichever order."""
-        return set(self.runs[0].places)
-
 
 def group_runs(runs: Sequence[AdaptResults]) -> list[Group]:
     """Puts the seeds of each method together and gives each group a label.
@@ -93,47 +90,39 @@ def group_runs(runs: Sequence[AdaptResults]) -> list[Group]:
     """
     alike: dict[str, list[AdaptResults]] = {}
     for run in runs:
-        alike.setdefault(_key(run), []).append(run)
-    split = [part for found in alike.values() for part in _by_seed(found)]
+        compared = {k: v for k, v in run.settings.items() if k not in _NOT_COMPARED}
+        key = json.dumps(compared, sort_keys=True, default=str)
+        alike.setdefault(key, []).append(run)
+    split: list[list[AdaptResults]] = []
+    for same in alike.values():
+        seeds = {run.settings.get('seed') for run in same}
+        # a seed that occurs twice: something differs that the settings do not tell
+        split += [same] if len(seeds) == len(same) else [[run] for run in same]
     labels = [_label(part[0], [other[0] for other in split]) for part in split]
-    groups = [
-        Group(_unique(label, labels, part[0]), part, source=part[0].method == 'Source')
-        for label, part in zip(labels, split)
-    ]
+    groups = []
+    for label, part in zip(labels, split):
+        if labels.count(label) > 1:
+            folder = Path(part[0].path).resolve().parent.name
+            label = f'{label} ({folder or part[0].path})'
+        groups.append(Group(label, part, source=part[0].method == 'Source'))
     return sorted(groups, key=lambda group: not group.source)
-
-
-def _key(run: AdaptResults) -> str:
-    kept = {k: v for k, v in run.settings.items() if k not in _NOT_COMPARED}
-    return json.dumps(kept, sort_keys=True, default=str)
-
-
-def _by_seed(runs: list[AdaptResults]) -> list[list[AdaptResults]]:
-    """Returns the runs as one group, or each alone when a seed occurs twice.
-
-    Then something differs that the settings do not tell.
-    """
-    seeds = [run.settings.get('seed') for run in runs]
-    return [runs] if len(set(seeds)) == len(seeds) else [[run] for run in runs]
 
 
 def _label(run: AdaptResults, all_runs: Sequence[AdaptResults]) -> str:
     """Returns the method's name and the settings that tell it from its namesakes."""
-    mine = _told(run)
-    others = [_told(one) for one in all_runs if one.method == run.method]
-    differ = [k for k in mine if any(one.get(k) != mine[k] for one in others)]
+
+    def told(of: AdaptResults) -> dict[str, Any]:
+        left_out = (*_NOT_COMPARED, 'method', 'optimizer')
+        known = {'lr': of.learning_rate, **of.settings}
+        return {key: value for key, value in known.items() if key not in left_out}
+
+    mine = told(run)
+    others = [told(other) for other in all_runs if other.method == run.method]
+    differ = [k for k in mine if any(other.get(k) != mine[k] for other in others)]
     if len(differ) > 1:  # these follow from others, or say nothing on their own
         differ = [k for k in differ if k not in ('config', 'source')]
     names = [f'{key.replace("_", " ")} {_short(mine[key])}' for key in differ]
     return ', '.join([run.method, *names])
-
-
-def _told(run: AdaptResults) -> dict[str, Any]:
-    """Returns the settings that a label may name; the rate for the optimizer's."""
-    told = {'lr': run.learning_rate, **run.settings}
-    for key in (*_NOT_COMPARED, 'method', 'optimizer'):
-        told.pop(key, None)
-    return told
 
 
 def _short(value: Any) -> str:
@@ -141,14 +130,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= _LONGEST else f'{text[: _LONGEST - 1]}…'
 
 
-def _unique(label: str, labels: Sequence[str], run: AdaptResults) -> str:
-    if labels.count(label) == 1:
-        return label
-    return f'{label} ({Path(run.path).resolve().parent.name or run.path})'
-
-
 def compare(groups: Sequence[Group]) -> dict[str, Any]:
-    """Returns mean, spread and values of every figure, and the gain over the source.
+    """Returns mean, deviation and values of every figure, and the gain over the source.
 
     The gain is the difference of two finished runs *of the same seed* over the same
     cells; a group of one run serves every seed. Without a group that does not adapt,
@@ -169,50 +152,54 @@ def compare(groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def _figures(group: Group, groups: Sequence[Group]) -> dict[str, Any]:
-    first = group.runs[0]
+    first, finished = group.runs[0], group.finished
     how = {k: v for k, v in run_settings(first).items() if k != 'seed'}
-    found: dict[str, Any] = {
+    seeds = [run.settings.get('seed') for run in group.runs]
+    figures: dict[str, Any] = {
         'settings': how,
-        'seeds': [run.settings.get('seed') for run in group.runs],
-        'finished': len(group.finished),
+        'seeds': seeds,
+        'finished': len(finished),
         'missing': {
-            str(run.settings.get('seed')): len(run.missing)
-            for run in group.runs
+            str(seed): len(run.missing)
+            for seed, run in zip(seeds, group.runs)
             if run.missing
         },
+        **{key: _over(map(of, finished)) for key, of in _FIGURES.items()},
+        'domain_means': {
+            domain: _over(run.domain_means[domain] for run in finished)
+            for domain in first.domains
+        },
+        'round_means': {
+            str(r): _over(run.round_means[r] for run in group.runs)
+            for r in first.rounds
+        },
+        'cells': {
+            str(r): {
+                d: _over(run.miou.loc[r, d] for run in group.runs)
+                for d in first.domains
+            }
+            for r in first.rounds
+        },
     }
-    for key, figure in _FIGURES.items():
-        found[key] = _over(figure(run) for run in group.finished)
-    found['domain_means'] = {
-        domain: _over(run.domain_mean(domain) for run in group.finished)
-        for domain in first.domains
-    }
-    found['round_means'] = {
-        str(r): _over(run.round_mean(r) for run in group.runs) for r in first.rounds
-    }
-    found['cells'] = {
-        str(r): {d: _over(run.miou(r, d) for run in group.runs) for d in first.domains}
-        for r in first.rounds
-    }
-    over = _measure(group, groups)
+    over = _baseline(group, groups)
     if over is not None:
-        found['gain'] = _gain(group, over)
-    return found
+        figures['gain'] = _gain(group, over)
+    return figures
 
 
-def _over(values: Any) -> dict[str, Any] | None:
-    there = [float(value) for value in values if value is not None]
-    return summary(there) if there else None
+def _over(values: Iterable[Any]) -> dict[str, Any] | None:
+    known = [value for value in map(finite, values) if value is not None]
+    return summary(known) if known else None
 
 
-def _measure(group: Group, groups: Sequence[Group]) -> Group | None:
-    """Returns the group that this one's gain is over."""
-    fits = [one for one in groups if one.cells == group.cells]
-    same_order = [one for one in fits if one.runs[0].domains == group.runs[0].domains]
-    for choice in ([g for g in same_order if g.source], [g for g in fits if g.source]):
-        if choice:
-            return None if group.source else choice[0]
-    # no source: the first of those with the same cells
+def _baseline(group: Group, groups: Sequence[Group]) -> Group | None:
+    """Returns the group that this one's gain is over: a source, of the same order."""
+    mine = group.runs[0]
+    fits = [g for g in groups if set(g.runs[0].places) == set(mine.places)]
+    sources = [g for g in fits if g.source]
+    if sources:
+        same = [g for g in sources if g.runs[0].domains == mine.domains]
+        return None if group.source else [*same, *sources][0]
     return None if fits[0] is group else fits[0]
 
 
@@ -220,19 +207,19 @@ def _gain(group: Group, over: Group) -> dict[str, Any] | None:
     """Returns the gain seed by seed, ``None`` without a pair of finished runs."""
     plain = {run.settings.get('seed'): run.mean for run in over.finished}
     single = next(iter(plain.values())) if len(plain) == 1 else None
-    pairs = [
-        (run.mean, plain.get(run.settings.get('seed'), single))
+    differences = [
+        run.mean - other
         for run in group.finished
+        if (other := plain.get(run.settings.get('seed'), single)) is not None
+        and run.mean is not None
     ]
-    known = [(a, b) for a, b in pairs if a is not None and b is not None]
-    if not known:
+    if not differences:
         return None
-    gain = summary([a - b for a, b in known])
-    spread = summary([b for b in plain.values() if b is not None])
-    return {'over': over.label, **gain, 'verdict': verdict(gain, spread)}
+    gain, base = summary(differences), _over(plain.values())
+    return {'over': over.label, **gain, 'verdict': verdict(gain, base or {'std': 0})}
 
 
-def comparison_table(content: Content, *, cells: bool = True) -> Table:
+def comparison_table(content: Content, *, cells: bool = True) -> DataFrame:
     """Returns a row a group: mIoU by round and domain, mean, and gain over the source.
 
     Args:
@@ -241,77 +228,66 @@ def comparison_table(content: Content, *, cells: bool = True) -> Table:
     """
     rounds, domains = shown_rounds(content['rounds'], 4), content['domains']
     rows = []
-    for label, found in content['runs'].items():
+    for label, of in content['runs'].items():
         row = [label]
         for r in map(str, rounds):
             if cells:
-                by_domain = found['cells'].get(r)
-                row += [_mean_text(by_domain, domain) for domain in domains]
+                row += [_mean_text(of['cells'].get(r), domain) for domain in domains]
             else:
-                row.append(_mean_text(found['round_means'], r))
-        row += [_text(found['mIoU'], absent=MISSING), _seeds_text(found)]
-        rows.append([*row, _gain_text(found)])
+                row.append(_mean_text(of['round_means'], r))
+        done, begun = of['finished'], len(of['seeds'])
+        seeds = str(done) if done == begun else f'{done} of {begun} finished'
+        row += [MISSING if of['mIoU'] is None else _text(of['mIoU']), seeds]
+        rows.append([*row, _gain_text(of)])
     columns = (
         [f'{r} {d}' for r in rounds for d in domains]
         if cells
         else [f'round {r}' for r in rounds]
     )
     header = ['method', *columns, 'mean', 'seeds', 'gain']
-    return Table(header, rows, bold=_best(content))
+    return text_table(header, rows, bold=_best(content))
 
 
-def _mean_text(found: Content | None, key: str) -> str:
+def _mean_text(of: Content | None, key: str) -> str:
     """Returns a mean; ``-`` where the run has no such cell, and what is missing."""
-    if found is None or key not in found:
+    if of is None or key not in of:
         return '-'
-    return MISSING if found[key] is None else format(found[key]['mean'], '.1f')
+    return MISSING if of[key] is None else format(of[key]['mean'], '.1f')
 
 
-def _seeds_text(found: Content) -> str:
-    done, begun = found['finished'], len(found['seeds'])
-    return str(done) if done == begun else f'{done} of {begun} finished'
-
-
-def _gain_text(found: Content) -> str:
-    if 'gain' not in found:
+def _gain_text(of: Content) -> str:
+    if 'gain' not in of:
         return ''
-    gain = found['gain']
+    gain = of['gain']
     if gain is None:
         return '-'
-    text = gain_text(gain)
-    return f'{text}, one seed' if gain['verdict'] == 'unknown' else text
+    return gain_text(gain) + (', one seed' if gain['verdict'] == 'unknown' else '')
 
 
 def _best(content: Content) -> int | None:
     """Returns the row of the highest mean, unless the groups went other ways."""
     runs = list(content['runs'].values())
     shapes = {(len(run['cells']), tuple(sorted(run['domain_means']))) for run in runs}
-    means = [run['mIoU']['mean'] for run in runs if run['mIoU']]
-    if len(runs) < 2 or len(shapes) > 1 or not means:
+    means = [run['mIoU']['mean'] if run['mIoU'] else -1.0 for run in runs]
+    if len(runs) < 2 or len(shapes) > 1 or max(means) < 0:
         return None
-    best = max(means)
-    return next(
-        i for i, r in enumerate(runs) if r['mIoU'] and r['mIoU']['mean'] == best
-    )
+    return means.index(max(means))
 
 
-def domain_table(content: Content) -> Table:
+def domain_table(content: Content) -> DataFrame:
     """Returns the mIoU of each domain over all rounds, a row a group.
 
     Args:
         content: What :func:`compare` gave.
     """
     rows = [
-        [
-            label,
-            *(_text(found['domain_means'].get(name)) for name in content['domains']),
-        ]
-        for label, found in content['runs'].items()
+        [label, *(_text(of['domain_means'].get(name)) for name in content['domains'])]
+        for label, of in content['runs'].items()
     ]
-    return Table(['method', *content['domains']], rows)
+    return text_table(['method', *content['domains']], rows)
 
 
-def stability_table(content: Content) -> Table:
+def stability_table(content: Content) -> DataFrame:
     """Returns what the mean does not say, a row a group."""
     columns = {
         'worst': ('worst cell', 1),
@@ -323,7 +299,7 @@ def stability_table(content: Content) -> Table:
     return _figure_table(content, columns)
 
 
-def work_comparison(content: Content) -> Table:
+def work_comparison(content: Content) -> DataFrame:
     """Returns what was done and what it cost, a row a group."""
     columns = {
         'updates': ('updates', 0),
@@ -338,23 +314,25 @@ def work_comparison(content: Content) -> Table:
     return _figure_table(content, columns)
 
 
-def _figure_table(content: Content, columns: Mapping[str, tuple[str, int]]) -> Table:
+def _figure_table(
+    content: Content, columns: Mapping[str, tuple[str, int]]
+) -> DataFrame:
     """Returns a column a figure: its key, with title and digits."""
     signed = ('last_minus_first', 'forgetting')
     rows = [
         [
             label,
             *(
-                _text(found[key], sign=key in signed, digits=digits)
+                _text(of[key], sign=key in signed, digits=digits)
                 for key, (_, digits) in columns.items()
             ),
         ]
-        for label, found in content['runs'].items()
+        for label, of in content['runs'].items()
     ]
-    return Table(['method', *(title for title, _ in columns.values())], rows)
+    return text_table(['method', *(title for title, _ in columns.values())], rows)
 
 
-def how_table(content: Content) -> Table:
+def how_table(content: Content) -> DataFrame:
     """Returns how each group was run."""
     keys = [
         *('order', 'rounds', 'reset', 'learning_rate', 'views', 'protocol', 'trainable')
@@ -362,15 +340,14 @@ def how_table(content: Content) -> Table:
     rows = [
         [
             label,
-            *(_short(found['settings'].get(key)) for key in keys),
-            ', '.join(str(seed) for seed in found['seeds']),
+            *(_short(of['settings'].get(key)) for key in keys),
+            ', '.join(str(seed) for seed in of['seeds']),
         ]
-        for label, found in content['runs'].items()
+        for label, of in content['runs'].items()
     ]
-    return Table(['method', *(k.replace('_', ' ') for k in keys), 'seeds'], rows)
+    header = ['method', *(key.replace('_', ' ') for key in keys), 'seeds']
+    return text_table(header, rows)
 
 
-def _text(
-    of: Content | None, *, sign: bool = False, digits: int = 1, absent: str = '-'
-) -> str:
-    return absent if of is None else summary_text(of, sign=sign, digits=digits)
+def _text(of: Content | None, *, sign: bool = False, digits: int = 1) -> str:
+    return '-' if of is None else summary_text(of, sign=sign, digits=digits)

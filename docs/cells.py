@@ -6,19 +6,21 @@ tables of your own.
 
 from __future__ import annotations
 
+import logging
+import random
 import re
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable
 
+import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.logging import MessageHub
 
 from mmkd_ext.algorithms.dry_run import undisturbed
 from mmkd_ext.algorithms.sources import model_config
-from mmkd_ext.config.check import _isolated
+from mmkd_ext.config.parts import scoped
 from mmkd_ext.connectors.build import find_class
 from mmkd_ext.distillers.links import STUDENT
 from mmkd_ext.errors import ConfigError
@@ -135,10 +137,29 @@ class Runner:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Names are the package's, random numbers fixed, nothing is logged or left."""
-        warnings.filterwarnings('ignore')
-        with _isolated(Config(dict(default_scope=self.package))):
-            yield
+        """Names are the package's, and the process is left as it was.
+
+        Random numbers are fixed inside; warnings and logs are silent.
+        """
+        states, hub = (random.getstate(), np.random.get_state()), f'{__name__}.cell'
+        silenced = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        MessageHub.get_instance(hub)
+        try:
+            with (
+                warnings.catch_warnings(),
+                torch.random.fork_rng(devices=[]),
+                scoped(self.package),
+            ):
+                warnings.simplefilter('ignore')
+                # not `torch.manual_seed`, which would seed the GPUs too
+                torch.default_generator.manual_seed(0)
+                yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            MessageHub._instance_dict.pop(hub)
+            logging.disable(silenced)
 
     def model_of(self, family: Family, side: str) -> ConfigDict:
         """Config of a family's small student or teacher."""

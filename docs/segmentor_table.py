@@ -1,8 +1,8 @@
 """Writes docs/methods/segmentors.md: which method runs on which of mmseg's segmentors.
 
-    python tools/segmentor_table.py            runs every cell and writes the page
-    python tools/segmentor_table.py --check    runs every cell; status 1 if it differs
-    python tools/segmentor_table.py --text     keeps the cells and writes the rest anew
+    python docs/segmentor_table.py            runs every cell and writes the page
+    python docs/segmentor_table.py --check    runs every cell; status 1 if it differs
+    python docs/segmentor_table.py --text     keeps the cells and writes the rest anew
 
 A cell is a training step, forward and backward, on two crops of noise with labels: a
 small teacher and a smaller student of the family, made from the config that mmseg
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cells
 import torch
+from cells import CannotSay, Cells, Links, Pair, Template
 
 from mmkd_ext.algorithms.dry_run import blank_batch
-from mmkd_ext.evaluation import cells
-from mmkd_ext.evaluation.cells import CannotSay, Cells, Links, Pair, Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGE = REPOSITORY / 'docs' / 'methods' / 'segmentors.md'
 SHARE = REPOSITORY / 'benchmarks' / 'results' / 'check_share_mmseg.json'
-NOTE = '<!-- Written by tools/segmentor_table.py. -->'
+NOTE = '<!-- Written by docs/segmentor_table.py. -->'
 SIZE = (64, 128)
 STUDENT, TEACHER = 8, 16
 """Width of the first stage; all others follow from it."""
