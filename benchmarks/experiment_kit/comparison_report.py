@@ -104,11 +104,13 @@ def comparison_figures(content: Mapping[str, Any]) -> dict[str, bytes]:
         legend(figure, names)
         drawn['comparison'] = png(figure)
     domains = content['domains']
-    means = {
+    by_domain = {
         label: [(of['domain_means'].get(d) or {}).get('mean') for d in domains]
         for label, of in content['runs'].items()
         if any(of['domain_means'].values())
     }
-    if means:
-        drawn['comparison-domains'] = bars(domains, means, label='mIoU, %', names=names)
+    if by_domain:
+        drawn['comparison-domains'] = bars(
+            domains, by_domain, label='mIoU, %', names=names
+        )
     return drawn

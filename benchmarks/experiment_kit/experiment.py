@@ -23,15 +23,15 @@ from experiment_kit.runner import (
     read_state,
     unknown_keys,
 )
-from mmkd_ext.errors import CheckpointError, ConfigError, DataError, Problem
-from mmkd_ext.errors import did_you_mean as suggest
-from mmkd_ext.evaluation.runs import (
-    figures,
-    last_checkpoint,
-    last_record,
-    read_metrics,
-    student_file,
+from mmkd_ext.checkpoint import latest_checkpoint
+from mmkd_ext.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Problem,
+    did_you_mean,
 )
+from mmkd_ext.evaluation.runs import figures, read_metrics, read_scalars
 from mmkd_ext.files import write_json
 
 __all__ = [
@@ -145,7 +145,7 @@ def _problems_of_run(
         asked['teacher'] = fields['teacher']
     for key, run in asked.items():
         if run not in before:
-            hint = f'Runs before it: {list(before)}.{suggest(run, before)}'
+            hint = f'Runs before it: {list(before)}.{did_you_mean(run, before)}'
             what = f'no run {run!r} before it.'
             problems.append(Problem(f'{place}.{key}', what, hint))
     return problems
@@ -174,7 +174,8 @@ class Outcome:
     @property
     def student(self) -> Path:
         """The checkpoint that plain mmseg or mmdet loads."""
-        return student_file(self.checkpoint)
+        beside = self.checkpoint.with_name(f'{self.checkpoint.stem}_student.pth')
+        return beside if beside.is_file() else self.checkpoint
 
 
 @dataclass(frozen=True)
@@ -318,7 +319,7 @@ class ExperimentRunner(StepRunner):
         last = [0]
 
         def tell() -> None:
-            record = last_record(folder)
+            record = _last_record(folder)
             step = int(record.get('step', 0))
             if 'loss' not in record or step == last[0]:
                 return
@@ -372,3 +373,27 @@ class ExperimentRunner(StepRunner):
             shown = f'{of.lead} {of.values[of.lead]:.2f}'
         self.log(f'{label} on {name}: {shown}')
         return metrics
+
+
+def last_checkpoint(work_dir: str | Path) -> Path:
+    """Returns the newest checkpoint that a run says it has written.
+
+    Raises:
+        CheckpointError: It wrote none, or the file is gone.
+    """
+    path = latest_checkpoint(work_dir)
+    if path is None:
+        raise CheckpointError(
+            f'No `last_checkpoint` in {str(work_dir)!r}: the run has not come to its '
+            'first checkpoint.'
+        )
+    return Path(path)
+
+
+def _last_record(work_dir: str | Path) -> dict[str, Any]:
+    """Returns the last record of a run's newest log, empty before there is one."""
+    try:
+        scalars = read_scalars(work_dir)
+    except DataError:
+        return {}
+    return dict(scalars.iloc[-1].dropna()) if len(scalars) else {}

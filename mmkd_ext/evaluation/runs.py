@@ -1,7 +1,7 @@
-"""What a run left in its work directory: its log, its test figures, its checkpoint.
+"""What a run left in its work directory: its log and its test figures.
 
 Reads only what mmengine itself writes there: ``<time>/vis_data/scalars.json`` while
-training, ``<time>/<time>.json`` after a test, and ``last_checkpoint``.
+training, and ``<time>/<time>.json`` after a test.
 """
 
 from __future__ import annotations
@@ -13,19 +13,9 @@ from typing import Any
 
 from pandas import DataFrame, Series
 
-from mmkd_ext.checkpoint import latest_checkpoint
-from mmkd_ext.errors import CheckpointError, DataError
+from mmkd_ext.errors import DataError
 
-__all__ = [
-    'Figures',
-    'curve',
-    'figures',
-    'last_checkpoint',
-    'last_record',
-    'read_metrics',
-    'read_scalars',
-    'student_file',
-]
+__all__ = ['Figures', 'curve', 'figures', 'read_metrics', 'read_scalars']
 
 
 def read_scalars(work_dir: str | Path) -> DataFrame:
@@ -54,15 +44,6 @@ def read_scalars(work_dir: str | Path) -> DataFrame:
                 records[(int(record['step']), 'loss' in record)] = record
     table = DataFrame(list(records.values()))
     return table.sort_values('step', kind='stable') if records else table
-
-
-def last_record(work_dir: str | Path) -> dict[str, Any]:
-    """Returns the last record of a run's newest log, empty before there is one."""
-    try:
-        scalars = read_scalars(work_dir)
-    except DataError:
-        return {}
-    return dict(scalars.iloc[-1].dropna()) if len(scalars) else {}
 
 
 def curve(scalars: DataFrame, key: str) -> Series[float]:
@@ -168,24 +149,3 @@ def figures(metrics: dict[str, Any]) -> Figures:
 
 def _percent(share: Any) -> float:
     return round(100 * float(share), 2)
-
-
-def last_checkpoint(work_dir: str | Path) -> Path:
-    """Returns the newest checkpoint that a run says it has written.
-
-    Raises:
-        CheckpointError: It wrote none, or the file is gone.
-    """
-    path = latest_checkpoint(work_dir)
-    if path is None:
-        raise CheckpointError(
-            f'No `last_checkpoint` in {str(work_dir)!r}: the run has not come to its '
-            'first checkpoint.'
-        )
-    return Path(path)
-
-
-def student_file(checkpoint: Path) -> Path:
-    """Returns the plain student beside ``checkpoint``, or ``checkpoint`` itself."""
-    beside = checkpoint.with_name(f'{checkpoint.stem}_student.pth')
-    return beside if beside.is_file() else checkpoint

@@ -13,7 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from experiment_kit.experiment import ExperimentRunner, Run, load_experiment
+from experiment_kit.experiment import (
+    ExperimentRunner,
+    Outcome,
+    Run,
+    load_experiment,
+)
 from experiment_kit.grid import load_grid
 from experiment_kit.results import results
 from experiment_kit.runner import StepError, run_command, stop_on_signals
@@ -385,3 +390,10 @@ def test_what_is_noted_is_json(place):
     runner().run(load_experiment('toy.py'), 3)
     note = json.loads(Path('work/student/trained.json').read_text())
     assert set(note) == {'mark', 'seconds'}
+
+
+def test_a_student_file_is_preferred_where_there_is_one(tmp_path):
+    outcome = Outcome(Run('x', 'x.py'), 0, tmp_path, tmp_path / 'iter_5.pth', 1.0, {})
+    assert outcome.student == outcome.checkpoint
+    (tmp_path / 'iter_5_student.pth').touch()
+    assert outcome.student.name == 'iter_5_student.pth'

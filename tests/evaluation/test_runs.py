@@ -5,16 +5,8 @@ import json
 import pytest
 from pandas import DataFrame
 
-from mmkd_ext.errors import CheckpointError, DataError
-from mmkd_ext.evaluation.runs import (
-    curve,
-    figures,
-    last_checkpoint,
-    last_record,
-    read_metrics,
-    read_scalars,
-    student_file,
-)
+from mmkd_ext.errors import DataError
+from mmkd_ext.evaluation.runs import curve, figures, read_metrics, read_scalars
 
 
 def write_log(work_dir, stamp, records, tail=''):
@@ -45,8 +37,6 @@ def test_of_a_resumed_run_the_later_log_counts(tmp_path):
 def test_a_line_that_a_kill_cut_off_is_passed_over(tmp_path):
     write_log(tmp_path, 'a', [{'loss': 1.0, 'step': 1}], tail='{"loss": 2.0, "st')
     assert points(read_scalars(tmp_path), 'loss') == ([1], [1.0])
-    assert last_record(tmp_path) == {'loss': 1.0, 'step': 1}
-    assert last_record(tmp_path / 'nothing') == {}
 
 
 def test_no_log_is_an_error_that_says_what_to_do(tmp_path):
@@ -82,25 +72,6 @@ def test_reads_the_figures_of_the_newest_test(tmp_path):
 def test_missing_figures_are_an_error(tmp_path):
     with pytest.raises(DataError, match=r'tools/test\.py'):
         read_metrics(tmp_path)
-
-
-def test_a_checkpoint_is_found_after_its_folder_was_moved(tmp_path):
-    (tmp_path / 'last_checkpoint').write_text('/gone/iter_5.pth')
-    (tmp_path / 'iter_5.pth').touch()
-    assert last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
-
-
-def test_a_checkpoint_that_is_gone_is_named(tmp_path):
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_5.pth'))
-    with pytest.raises(CheckpointError, match='iter_5'):
-        last_checkpoint(tmp_path)
-
-
-def test_the_student_file_is_preferred_where_there_is_one(tmp_path):
-    checkpoint = tmp_path / 'iter_5.pth'
-    assert student_file(checkpoint) == checkpoint
-    (tmp_path / 'iter_5_student.pth').touch()
-    assert student_file(checkpoint).name == 'iter_5_student.pth'
 
 
 def test_figures_of_a_segmentation_lead_with_miou():

@@ -192,7 +192,7 @@ def _buffer(results: AdaptResults) -> bytes | None:
         return None
     width = min(max(map(len, rows.values())), MOST_THUMBNAILS)
     shown = {f'{domain}: {len(row)}': row[:width] for domain, row in rows.items()}
-    return image_grid([''] * width, shown)
+    return image_grid([''] * max(width, 5), shown)
 
 
 def _predictions(results: AdaptResults) -> bytes | None:

@@ -129,7 +129,7 @@ class AdaptResults:
     @property
     def whole_rounds(self) -> list[int]:
         """The rounds of which every cell has a mIoU."""
-        return self.round_means.dropna().index.tolist()  # type: ignore[no-any-return]
+        return self.round_means.dropna().index.tolist()
 
     @property
     def drift(self) -> float | None:
