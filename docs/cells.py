@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import re
+import sys
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from mmengine.config import ConfigDict
     from torch import Tensor, nn
@@ -43,7 +45,9 @@ __all__ = [
     'Runner',
     'Template',
     'read_tables',
+    'share_table',
     'table',
+    'write_page',
 ]
 
 Links = dict[str, dict[str, Any]]
@@ -327,3 +331,27 @@ def read_tables(text: str, corner: str = 'method') -> list[Cells]:
             }
         )
     return tables
+
+
+def share_table(share: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+    """Writes how many configs of a package pass the check, a row a folder.
+
+    Args:
+        share: What ``benchmarks/check_share.py`` wrote.
+        columns: Title of each column, by key of the counts.
+    """
+    rows = [['folder', *columns.values()], [':--', *['--:'] * len(columns)]]
+    for folder, counts in {**share['folders'], 'all': share['total']}.items():
+        rows.append([folder, *(str(counts[key]) for key in columns)])
+    return '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
+
+
+def write_page(page: Path, text: str, *, check: bool) -> int:
+    """Writes a page, or says that it differs; returns the exit status."""
+    if not check:
+        page.write_text(text, encoding='utf-8')
+        return 0
+    same = page.is_file() and page.read_text(encoding='utf-8') == text
+    if not same:
+        print(f'stale: {page.name}', file=sys.stderr)
+    return int(not same)

@@ -575,14 +575,13 @@ def page(families: Cells, backbones: Cells) -> str:
 
 def share_text(share: Mapping[str, Any]) -> str:
     """Says how many of mmdet's configs pass the check as student."""
-    rows = [
-        ['folder', 'buildable', 'with a neck', 'pass', 'a step runs'],
-        [':--', '--:', '--:', '--:', '--:'],
-    ]
-    keys = ('buildable', 'with_neck', 'pass', 'step_runs')
-    for folder, found in {**share['folders'], 'all': share['total']}.items():
-        rows.append([folder, *(str(found[key]) for key in keys)])
-    text = '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
+    columns = {
+        'buildable': 'buildable',
+        'with_neck': 'with a neck',
+        'pass': 'pass',
+        'step_runs': 'a step runs',
+    }
+    text = cells.share_table(share, columns)
     versions = share['environment']['versions']
     return (
         'Every config of these folders that mmdet itself can build, as student and '
@@ -604,13 +603,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     methods = present()
     neck = [method for method in methods if method in NECK_METHODS]
     text = page(RUNNER.columns(FAMILIES, methods), RUNNER.columns(BACKBONES, neck))
-    if args.check:
-        same = PAGE.is_file() and PAGE.read_text(encoding='utf-8') == text
-        if not same:
-            print(f'stale: {PAGE.relative_to(REPOSITORY)}', file=sys.stderr)
-        return int(not same)
-    PAGE.write_text(text, encoding='utf-8')
-    return 0
+    return cells.write_page(PAGE, text, check=args.check)
 
 
 if __name__ == '__main__':

@@ -766,12 +766,9 @@ def _place_text(tap: dict[str, Any] | str) -> str:
 
 def share_text(share: Mapping[str, Any]) -> str:
     """Says how many of mmseg's configs pass the check as student."""
-    keys = ('buildable', 'models', 'pass', 'step_runs')
-    rows = [['folder', 'buildable', 'models', 'pass', 'a step runs']]
-    rows.append([':--', '--:', '--:', '--:', '--:'])
-    for folder, found in {**share['folders'], 'all': share['total']}.items():
-        rows.append([folder, *(str(found[key]) for key in keys)])
-    text = '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
+    names = ('buildable', 'models', 'pass')
+    columns = {**{name: name for name in names}, 'step_runs': 'a step runs'}
+    text = cells.share_table(share, columns)
     versions = share['environment']['versions']
     failures = [row for found in share['folders'].values() for row in found['failures']]
     unbuilt = {
@@ -821,13 +818,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = page(
             *(RUNNER.columns(families, methods) for families in (FAMILIES, BACKBONES))
         )
-    if args.check:
-        same = PAGE.is_file() and PAGE.read_text(encoding='utf-8') == text
-        if not same:
-            print(f'stale: {PAGE.relative_to(REPOSITORY)}', file=sys.stderr)
-        return int(not same)
-    PAGE.write_text(text, encoding='utf-8')
-    return 0
+    return cells.write_page(PAGE, text, check=args.check)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ finished run has a mean that can be compared; an interrupted one gives its cells
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,22 +39,6 @@ __all__ = [
 Content = Mapping[str, Any]
 _NOT_COMPARED = ('seed', 'versions')
 _LONGEST = 40
-_FIGURES: dict[str, Callable[[AdaptResults], float | None]] = {
-    'mIoU': lambda run: run.mean,
-    'worst': lambda run: finite(run.cells['mIoU'].min()),
-    'last_minus_first': lambda run: run.drift,
-    'forgetting': lambda run: run.forgetting,
-    'predicted_classes': lambda run: run.per_image('predicted_classes'),
-    'source_predicted_classes': lambda run: run.per_image('source_predicted_classes'),
-    'updates': lambda run: run.total('updates'),
-    'skipped': lambda run: run.total('skipped'),
-    'rolled_back': lambda run: run.total('rolled_back'),
-    'resets': lambda run: run.total('resets'),
-    'forwards': lambda run: run.per_image('forwards'),
-    'backwards': lambda run: run.per_image('backwards'),
-    'images_per_second': lambda run: run.images_per_second(),
-    'peak_memory_mb': lambda run: run.peak('peak_memory_mb'),
-}
 
 
 @dataclass(frozen=True)
@@ -155,6 +139,7 @@ def _figures(group: Group, groups: Sequence[Group]) -> dict[str, Any]:
     first, finished = group.runs[0], group.finished
     how = {k: v for k, v in run_settings(first).items() if k != 'seed'}
     seeds = [run.settings.get('seed') for run in group.runs]
+    values = [run.figures for run in finished]
     figures: dict[str, Any] = {
         'settings': how,
         'seeds': seeds,
@@ -164,7 +149,7 @@ def _figures(group: Group, groups: Sequence[Group]) -> dict[str, Any]:
             for seed, run in zip(seeds, group.runs)
             if run.missing
         },
-        **{key: _over(map(of, finished)) for key, of in _FIGURES.items()},
+        **{key: _over(of[key] for of in values) for key in first.figures},
         'domain_means': {
             domain: _over(run.domain_means[domain] for run in finished)
             for domain in first.domains

@@ -147,6 +147,23 @@ class AdaptResults:
             return None
         return values[-1] - values[0]
 
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """Every figure of the whole run, ``None`` for what cannot be told."""
+        counts = ('updates', 'skipped', 'rolled_back', 'resets')
+        means = ('predicted_classes', 'source_predicted_classes', 'forwards',
+                 'backwards')
+        return {
+            'mIoU': self.mean,
+            'worst': finite(self.cells['mIoU'].min()),
+            'last_minus_first': self.drift,
+            'forgetting': self.forgetting,
+            **{key: self.per_image(key) for key in means},
+            **{key: self.total(key) for key in counts},
+            'images_per_second': self.images_per_second(),
+            'peak_memory_mb': self.peak('peak_memory_mb'),
+        }
+
     def total(self, figure: str, round_: int | None = None) -> int | None:
         """Returns the sum of a count over the cells, of one round if asked for."""
         known = self._of(round_).get(figure, Series(dtype=float)).dropna()

@@ -81,7 +81,7 @@ def _inner_text(value: Any) -> str:
 
 def summarise(results: AdaptResults) -> dict[str, Any]:
     """Returns every summary figure of a run; what cannot be told is ``None``."""
-    worst, whole = results.worst, results.whole_rounds
+    worst, whole, figures = results.worst, results.whole_rounds, results.figures
     events: Counter[str] = Counter()
     for event in results.events:
         events[str(event.get('action'))] += int(event.get('times', 1))
@@ -90,25 +90,16 @@ def summarise(results: AdaptResults) -> dict[str, Any]:
         'settings': run_settings(results),
         'cells': len(results.cells),
         'missing': [{'round': r, 'domain': d} for r, d in results.missing],
-        'mean': results.mean,
+        'mean': figures.pop('mIoU'),
         'round_means': {str(r): finite(v) for r, v in results.round_means.items()},
         'domain_means': {d: finite(v) for d, v in results.domain_means.items()},
-        'worst': None
-        if worst is None
-        else {
-            'round': worst[0],
-            'domain': worst[1],
-            'mIoU': finite(results.cells.loc[worst, 'mIoU']),
-        },
-        'last_minus_first': results.drift,
         'last_round': whole[-1] if whole else None,
-        'forgetting': results.forgetting,
         'class_means': {c: finite(v) for c, v in results.ious.mean().items()},
-        **{key: results.per_image(key) for key in _WORK},
-        **{key: results.total(key) for key in _COUNTS},
+        **figures,
+        'worst': {'round': worst[0], 'domain': worst[1], 'mIoU': figures['worst']}
+        if worst
+        else None,
         'events': dict(events),
-        'images_per_second': results.images_per_second(),
-        'peak_memory_mb': results.peak('peak_memory_mb'),
     }
 
 
