@@ -153,9 +153,6 @@ def demo(args: argparse.Namespace) -> int:
     log('measuring cost, writing the report')
     from rich.console import Console
 
-    from mmkd_ext import compat
-
-    compat.apply()
     models = models_of(experiment, outcomes, SIZE)
     page, text = write_training_report(
         root,

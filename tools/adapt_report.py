@@ -11,19 +11,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-
-from rich.console import Console
 
 from mmkd_ext.errors import MMKDError
-from mmkd_ext.evaluation.adaptation.report import write_run
-from mmkd_ext.evaluation.adaptation.results import read_results
-from mmkd_ext.evaluation.adaptation.tables import (
-    round_table,
-    settings_table,
-    summary_table,
-)
-from mmkd_ext.evaluation.tables import terminal
+from mmkd_ext.evaluation.adaptation.report import show_run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,15 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--out', help='where to write; default: `report` beside it')
     args = parser.parse_args(argv)
     try:
-        run = read_results(args.results)
-        files = write_run(args.out or Path(run.path).parent / 'report', run)
+        files = show_run(args.results, args.out)
     except (MMKDError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    # a pipe has no width: rich would take 80 and cut the tables
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    for table in (settings_table(run), round_table(run), summary_table(run)):
-        console.print(terminal(table))
     print('\n'.join(map(str, files)))
     return 0
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiment_kit.runner import stop_on_signals
+from mmkd_ext import compat
 from mmkd_ext.errors import MMKDError
 
 __all__ = ['REPOSITORY', 'experiment_parser', 'run_main']
@@ -58,6 +59,7 @@ def run_main(work: Callable[[], int], again: str = 'The same command') -> int:
         work: Returns an exit status.
         again: What goes on from where it was stopped.
     """
+    compat.apply()
     try:
         with stop_on_signals():
             return work()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 import textwrap
 from pathlib import Path
 
@@ -15,13 +16,12 @@ from experiment_kit.runner import StepError
 from mmkd_ext.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
-HERE = ROOT / 'tests' / 'evaluation' / 'adaptation'
+sys.path.insert(0, str(ROOT / 'tests' / 'evaluation' / 'adaptation'))
+from made_results import make_results  # noqa: E402
 
 # adapts to four cells; `die` in the config's name stops it after two, once
-TEST = f"""
+TEST = """
 import argparse, json, pathlib, sys
-sys.path.insert(0, {str(HERE)!r})
-from made_results import make_results
 p = argparse.ArgumentParser()
 p.add_argument('config'); p.add_argument('checkpoint'); p.add_argument('--work-dir')
 p.add_argument('--resume', action='store_true')
@@ -38,9 +38,11 @@ order = ['fog', 'night']
 if o.get('test_cfg.order'):
     order = order[::-1]
 rate = float(o.get('test_cfg.optim_wrapper.optimizer.lr', 0))
-content = make_results(method, seed=seed, rounds=2, order=order, lr=rate, stop=stop,
-                       bare=True)
-for cell in content['cells']:
+content = json.loads(pathlib.Path('template.json').read_text())
+content['settings'].update(method=method, seed=seed, order=order, rate=rate)
+content['cells'] = content['cells'][:stop]
+for place, cell in enumerate(content['cells']):
+    cell['domain'] = order[place % 2]
     cell['mIoU'] = 50.0 + (method != 'Source') * (seed + 100 * rate)
 (folder / 'results.json').write_text(json.dumps(content))
 (folder / 'stream_state.pth').write_text('x')
@@ -66,6 +68,8 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path('tools').mkdir()
     Path('tools/test.py').write_text(TEST)
+    template = make_results(rounds=2, order=['fog', 'night'], bare=True)
+    Path('template.json').write_text(json.dumps(template))
     Path('toy.py').write_text(textwrap.dedent(GRID))
     Path('source.pth').write_text('weights')
     for name in ('source', 'dose', 'die'):
