@@ -22,7 +22,7 @@ setup:  ## .venv with the pinned stack; builds mmcv once per machine
 	@$(PYTHON) tools/bootstrap.py --venv '$(VENV)' $(if $(filter setup,$(MAKECMDGOALS)),$(ARGS))
 
 demo: setup  ## teacher, student alone, student distilled on toy streets: table and report
-	@$(BIN)/python tools/demo.py $(ARGS)
+	@$(BIN)/python benchmarks/demo.py $(ARGS)
 
 test: setup  ## the default tests: no GPU, nothing slow
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)

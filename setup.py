@@ -95,6 +95,7 @@ setup(
     python_requires='>=3.9',
     packages=find_packages(include=['mmkd_ext', 'mmkd_ext.*']),
     package_dir={'': '.'},  # makes `pip install -e` a plain path, no import hook
+    package_data={'mmkd_ext.evaluation': ['templates/*.j2']},
     include_package_data=False,
     zip_safe=False,
     entry_points={'console_scripts': ['mmkd = mmkd_ext.cli:main']},

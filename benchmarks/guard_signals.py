@@ -1,6 +1,6 @@
 """Prints what a guard saw of each run of a grid: best, first bad and last round.
 
-    python tools/adapt_grid.py benchmarks/experiments/adapt_streets_guard.py
+    python benchmarks/adapt_grid.py benchmarks/experiments/adapt_streets_guard.py
     python benchmarks/guard_signals.py work_dirs/grid/adapt_streets_guard
 
 The first bad round is the first one after the best that is behind round 1. Beside its

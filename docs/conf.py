@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parent / 'tools')]
+sys.path[:0] = [str(HERE.parent), str(HERE), str(HERE.parent / 'benchmarks')]
 
 from mmkd_ext import __version__, compat  # noqa: E402  (after the path is set)
 

@@ -14,14 +14,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from method_table import experiment_text, table
+from method_table import command, experiment_text, table
 
-from mmkd_ext.evaluation.adaptation.compare import (
+from experiment_kit.comparison import (
     comparison_table,
     domain_table,
     stability_table,
     work_comparison,
 )
+from mmkd_ext.evaluation.tables import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,14 +119,14 @@ def _grid(content: Mapping[str, Any]) -> str:
         parts.append(_rates(content))
     else:
         parts += [
-            comparison_table(content, cells=False).markdown(),
-            domain_table(content).markdown(),
-            stability_table(content).markdown(),
-            work_comparison(content).markdown(),
+            markdown(comparison_table(content, cells=False)),
+            markdown(domain_table(content)),
+            markdown(stability_table(content)),
+            markdown(work_comparison(content)),
         ]
     seeds = ', '.join(map(str, content['seeds']))
     parts.append(
-        f'`{content["command"]}`; seeds {seeds}, commit `{content["commit"]}`, torch '
+        f'`{command(content)}`; seeds {seeds}, commit `{content["commit"]}`, torch '
         f'{content["versions"]["torch"]}. {content["note"]}'.rstrip()
     )
     return '\n\n'.join(parts)

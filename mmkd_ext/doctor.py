@@ -1,11 +1,11 @@
-"""Looks at every part of the stack and says what to do about each that is not well.
+"""Checks that every part of the stack is there, fits and works.
 
     python -m mmkd_ext.doctor
 
-prints a table, found / needed / verdict, then for each failure the command that mends
-it. The exit status is 0 only when all is well; having no GPU is well. Parts are not
-only looked up but used: an operator of mmcv runs, mmrazor is really imported, a
-process group is really formed. Nothing but the standard library is needed to start.
+prints a table, found / needed / verdict, then for each failure the command that fixes
+it. The exit status is 0 when nothing failed; a GPU is not needed. Parts are not only
+looked up but used: an operator of mmcv runs, mmrazor is really imported, a process
+group is really formed. Nothing but the standard library is needed to start.
 """
 
 from __future__ import annotations
@@ -34,23 +34,24 @@ from mmkd_ext.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ['CHECKS', 'NEEDED', 'Finding', 'examine', 'main', 'show']
+__all__ = ['CHECKS', 'NEEDED', 'Row', 'check_package', 'examine', 'main', 'show']
 
 ROOT = Path(__file__).resolve().parents[1]
 
 OK, INFO, FAIL = 'ok', 'info', 'FAIL'
 
-# distribution: oldest that works, newest that works or None, version that is tested
-NEEDED: dict[str, tuple[str, str | None, str]] = {
-    'torch': ('2.1', None, '2.13.0'),
-    'mmengine': ('0.10', '0.10.99', '0.10.7'),
-    'mmcv': ('2.0.1', '2.1.0', '2.1.0'),
-    'mmdet': ('3.0', '3.3.99', '3.3.0'),
-    'mmsegmentation': ('1.0', '1.2.99', '1.2.2'),
-    'mmrazor': ('1.0.0', '1.0.99', '1.0.0'),
+# package: oldest that works, newest that works or None, tested version, and what is
+# imported of it
+NEEDED: dict[str, tuple[str, str | None, str, tuple[str, ...]]] = {
+    'torch': ('2.1', None, '2.13.0', ('torch',)),
+    'mmengine': ('0.10', '0.10.99', '0.10.7', ('mmengine', 'mmengine.runner')),
+    'mmcv': ('2.0.1', '2.1.0', '2.1.0', ('mmcv',)),
+    'mmdet': ('3.0', '3.3.99', '3.3.0', ('mmdet.models',)),
+    'mmsegmentation': ('1.0', '1.2.99', '1.2.2', ('mmseg.models',)),
+    'mmrazor': ('1.0.0', '1.0.99', '1.0.0', ('mmrazor.models',)),
 }
 
-# what somebody needs without declaring it: module, distribution, who
+# what somebody needs without declaring it: module, package, who
 UNDECLARED: tuple[tuple[str, str, str], ...] = (
     ('joblib', 'joblib', 'mmrazor.models'),
     ('sklearn', 'scikit-learn', "mmrazor's predictors"),
@@ -76,16 +77,14 @@ import torch
 from mmcv.ops import get_compiling_cuda_version, nms
 boxes = torch.tensor([[0., 0., 4., 4.], [0., 0., 4., 3.9], [8., 8., 9., 9.]])
 scores = torch.tensor([0.9, 0.8, 0.7])
-kept = nms(boxes, scores, 0.5)[1].tolist()
-if kept != [0, 2]:
-    raise SystemExit(f'nms kept {kept}, not [0, 2]')
-if torch.cuda.is_available():
-    if get_compiling_cuda_version() == 'not available':
-        raise SystemExit('built without its GPU operators, but there is a GPU')
-    kept = nms(boxes.cuda(), scores.cuda(), 0.5)[1].tolist()
+gpu = torch.cuda.is_available()
+if gpu and get_compiling_cuda_version() == 'not available':
+    raise SystemExit('built without its GPU operators, but there is a GPU')
+for device in ['cpu'] + ['cuda'] * gpu:
+    kept = nms(boxes.to(device), scores.to(device), 0.5)[1].tolist()
     if kept != [0, 2]:
-        raise SystemExit(f'nms on the GPU kept {kept}, not [0, 2]')
-print('ran nms on CPU' + (' and GPU' if torch.cuda.is_available() else ''))
+        raise SystemExit(f'nms on {device} kept {kept}, not [0, 2]')
+print('ran nms on CPU' + ' and GPU' * gpu)
 """
 
 GROUP_SCRIPT = """
@@ -94,63 +93,68 @@ import torch.distributed as dist
 backend, path = sys.argv[1:]
 store = dist.FileStore(path, 1)
 dist.init_process_group(backend, store=store, rank=0, world_size=1)
-one = torch.ones(1, device='cuda' if backend == 'nccl' else 'cpu')
-dist.all_reduce(one)
+dist.all_reduce(torch.ones(1, device='cuda' if backend == 'nccl' else 'cpu'))
 dist.destroy_process_group()
+print('formed a group')
 """
 
 
 @dataclass(frozen=True)
-class Finding:
+class Row:
     """One row of the table.
 
     Args:
-        part: What was looked at.
+        part: What was checked.
         found: What is there.
         needed: What has to be there.
         verdict: ``'ok'``, ``'info'`` or ``'FAIL'``.
-        mend: Command that mends a failure.
+        fix: Command that fixes a failure.
     """
 
     part: str
     found: str
     needed: str
     verdict: str = OK
-    mend: str = ''
+    fix: str = ''
 
 
-# --- commands ----------------------------------------------------------------------
+def _row(part: str, found: str, needed: str, problem: Any, fix: str) -> Row:
+    """Returns a row that fails where there is a problem."""
+    return Row(part, found, needed, FAIL, fix) if problem else Row(part, found, needed)
 
 
 def _pip(*arguments: str) -> str:
     return shlex.join([sys.executable, '-m', 'pip', *arguments])
 
 
-def _rebuild_mmcv() -> str:
+def _install(package: str) -> str:
+    """Returns the command that brings a part of the stack at its tested version."""
     bootstrap = ROOT / 'tools' / 'bootstrap.py'
-    if bootstrap.exists():
+    if package == 'mmcv' and bootstrap.exists():
         return shlex.join(
             [sys.executable, str(bootstrap), '--into-current', '--force']
         )
-    command = _pip('install', '--no-deps', '--no-build-isolation', '--no-cache-dir',
-                   '--force-reinstall', '--no-binary', 'mmcv',
-                   f'mmcv=={NEEDED["mmcv"][2]}')
-    return f'MMCV_WITH_OPS=1 {command}'
-
-
-def _install(package: str) -> str:
     if package == 'mmkd_ext':
         return _pip('install', '--force-reinstall', '--no-deps', 'mmkd_ext')
-    if package == 'mmcv':
-        return _rebuild_mmcv()
     pin = f'{package}=={NEEDED[package][2]}'
-    if package == 'torch':
-        return _pip('install', pin)
+    if package == 'mmcv':
+        build = ('--no-build-isolation', '--no-cache-dir', '--force-reinstall')
+        command = _pip('install', '--no-deps', *build, '--no-binary', 'mmcv', pin)
+        return f'MMCV_WITH_OPS=1 {command}'
     # their own requirements would bring the opencv-python that needs libGL
-    return _pip('install', '--no-deps', pin)
+    return _pip('install', *(['--no-deps'] if package != 'torch' else []), pin)
 
 
-# --- looking -----------------------------------------------------------------------
+def _fix_import(package: str, reason: str) -> str:
+    """Returns what to do about an installed package that cannot be imported."""
+    missing = re.search(r"No module named '([^'.]+)'", reason)
+    if missing and missing[1] in NEEDED:
+        return _install(missing[1])
+    if missing and missing[1] != package:
+        return _pip('install', DISTRIBUTIONS.get(missing[1], missing[1]))
+    # the bootstrap of a checkout goes through the whole stack
+    checkout = (ROOT / 'tools' / 'bootstrap.py').exists()
+    return _install('mmcv' if checkout else package)
 
 
 def _version(package: str) -> str | None:
@@ -196,136 +200,100 @@ def _run(script: str, *arguments: str, timeout: float = 120) -> tuple[bool, str]
     return False, lines[-1] if lines else f'died with status {done.returncode}'
 
 
-def check_python() -> Iterator[Finding]:
-    """Looks at the interpreter."""
-    version = platform.python_version()
+# --- checks ------------------------------------------------------------------------
+
+
+def check_python() -> Iterator[Row]:
+    """Checks the interpreter, and for a C++ compiler, which only mmcv's build needs."""
+    found = f'{platform.python_version()} ({sys.executable})'
     fits = (3, 9) <= sys.version_info[:2] <= (3, 12)
-    yield Finding('python', f'{version} ({sys.executable})', '3.9 to 3.12',
-                  OK if fits else FAIL,
-                  '' if fits else 'make setup PYTHON=python3.11')
-
-
-def check_compiler() -> Iterator[Finding]:
-    """Looks for a C++ compiler, which only building mmcv needs."""
+    fix = 'make setup PYTHON=python3.11'
+    yield _row('python', found, '3.9 to 3.12', not fits, fix)
     name = shlex.split(os.environ.get('CXX') or 'c++')[0]
     path = shutil.which(name) or shutil.which('g++')
-    if path:
-        done = subprocess.run([path, '--version'], capture_output=True, text=True,
-                              check=False)
-        first = (done.stdout.splitlines() or [''])[0]
-        yield Finding('C++ compiler', first or path, 'to build mmcv')
-    elif _version('mmcv'):
-        yield Finding('C++ compiler', 'none', 'to build mmcv, which is done', INFO)
+    if path is None and _version('mmcv'):
+        yield Row('C++ compiler', 'none', 'to build mmcv, which is done', INFO)
     else:
-        yield Finding('C++ compiler', 'none', 'to build mmcv', FAIL,
-                      'sudo apt install g++')
+        fix = 'sudo apt install g++'
+        yield _row('C++ compiler', path or 'none', 'to build mmcv', not path, fix)
 
 
-def check_torch() -> Iterator[Finding]:
-    """Looks at torch."""
-    yield _package('torch', 'torch')
-
-
-def _package(package: str, *modules: str) -> Finding:
-    """Looks at a package with a version to meet, and imports ``modules``."""
-    low, high, tested = NEEDED[package]
+def check_package(package: str) -> Iterator[Row]:
+    """Checks the version of a part of the stack, and imports it."""
+    low, high, tested, modules = NEEDED[package]
     needed = f'{low} or newer, tested {tested}' if high is None else tested
     version = _version(package)
     if version is None:
-        return Finding(package, 'not installed', needed, FAIL, _install(package))
-    numbers = _numbers(version)
-    if numbers < _numbers(low) or (high is not None and numbers > _numbers(high)):
-        return Finding(package, f'{version} does not work here', needed, FAIL,
-                       _install(package))
-    reason = _try_import(*modules)
-    if reason:
-        return Finding(package, f'{version}; {reason}', needed, FAIL,
-                       _cure(package, reason))
-    return Finding(package, version, needed)
-
-
-def _cure(package: str, reason: str) -> str:
-    """Returns what to do about an installed package that cannot be imported."""
-    missing = re.search(r"No module named '([^'.]+)'", reason)
-    if missing and missing[1] in NEEDED:
-        return _install(missing[1])
-    if missing and missing[1] != package:
-        return _pip('install', DISTRIBUTIONS.get(missing[1], missing[1]))
-    if (ROOT / 'tools' / 'bootstrap.py').exists():
-        return _rebuild_mmcv()  # goes through the whole stack
-    return _install(package)
-
-
-def check_numpy() -> Iterator[Finding]:
-    """Looks at numpy."""
-    reason = _try_import('numpy')
-    found, needed = _version('numpy'), '1.22 or newer, 2 included'
-    if found is None:
-        yield Finding('numpy', 'not installed', needed, FAIL, _pip('install', 'numpy'))
+        yield Row(package, 'not installed', needed, FAIL, _install(package))
+    elif not _numbers(low) <= _numbers(version) <= _numbers(high or version):
+        found = f'{version} does not work here'
+        yield Row(package, found, needed, FAIL, _install(package))
     else:
-        fits = not reason and _numbers(found) >= (1, 22)
-        yield Finding('numpy', f'{found}; {reason}' if reason else found, needed,
-                      OK if fits else FAIL,
-                      '' if fits else _pip('install', '--upgrade', 'numpy'))
+        reason = _try_import(*modules)
+        found = f'{version}; {reason}' if reason else version
+        fix = _fix_import(package, reason)
+        yield _row(package, found, needed, reason, fix)
 
 
-def check_setuptools() -> Iterator[Finding]:
-    """Looks at setuptools, or rather for the pkg_resources inside it."""
-    found = _version('setuptools')
-    reason = _try_import('pkg_resources')
-    needed = 'below 81: mmengine and mmcv import pkg_resources'
-    yield Finding('setuptools', f'{found or "not installed"}'
-                  + (f'; {reason}' if reason else ''), needed,
-                  FAIL if reason else OK,
-                  _pip('install', 'setuptools<81') if reason else '')
-
-
-def check_opencv() -> Iterator[Finding]:
-    """Looks at OpenCV, which comes under two names that share their files."""
-    names = [name for name in ('opencv-python', 'opencv-python-headless')
-             if _version(name)]
-    reason = _try_import('cv2')
-    needed = 'one opencv, as cv2'
-    found = ', '.join(f'{name} {_version(name)}' for name in names) or 'not installed'
-    if len(names) == 2 or reason:
-        headless = _pip('install', '--force-reinstall', '--no-deps',
-                        'opencv-python-headless<5')
-        mend = (f'{_pip("uninstall", "-y", *names)} && {headless}' if names
-                else headless)
-        yield Finding('opencv', f'{found}{"; " + reason if reason else ""}', needed,
-                      FAIL, mend)
-    else:
-        yield Finding('opencv', found, needed)
-
-
-def check_undeclared() -> Iterator[Finding]:
-    """Looks for packages that others need without saying so."""
+def check_base() -> Iterator[Row]:
+    """Checks what others build on: torch, numpy, setuptools, opencv, and the rest."""
+    yield from check_package('torch')
+    for package, module, needed, pin in (
+        ('numpy', 'numpy', '1.22 or newer, 2 included', 'numpy>=1.22'),
+        ('setuptools', 'pkg_resources',
+         'below 81: mmengine and mmcv import pkg_resources', 'setuptools<81'),
+    ):
+        reason, version = _try_import(module), _version(package) or 'not installed'
+        old = package == 'numpy' and _numbers(version) < (1, 22)
+        found = f'{version}; {reason}' if reason else version
+        yield _row(package, found, needed, reason or old, _pip('install', pin))
+    yield from check_opencv()
     for module, package, who in UNDECLARED:
         there = importlib.util.find_spec(module) is not None
-        yield Finding(package, (_version(package) or 'there') if there
-                      else 'not installed', f'any, for {who}', OK if there else FAIL,
-                      '' if there else _pip('install', package))
+        found = (_version(package) or 'there') if there else 'not installed'
+        fix = _pip('install', package)
+        yield _row(package, found, f'any, for {who}', not there, fix)
 
 
-def check_mmengine() -> Iterator[Finding]:
-    """Looks at mmengine."""
-    yield _package('mmengine', 'mmengine', 'mmengine.runner')
+def check_opencv() -> Iterator[Row]:
+    """Checks OpenCV, which comes under two names that share their files."""
+    names = ('opencv-python', 'opencv-python-headless')
+    there = [name for name in names if _version(name)]
+    reason = _try_import('cv2')
+    found = ', '.join(f'{name} {_version(name)}' for name in there) or 'not installed'
+    fix = _pip('install', '--force-reinstall', '--no-deps', 'opencv-python-headless<5')
+    if there:
+        fix = f'{_pip("uninstall", "-y", *there)} && {fix}'
+    found = f'{found}; {reason}' if reason else found
+    yield _row('opencv', found, 'one opencv, as cv2', reason or len(there) == 2, fix)
 
 
-def check_mmcv() -> Iterator[Finding]:
-    """Looks at mmcv, and runs one of its operators."""
-    row = _package('mmcv', 'mmcv')
+def check_mmcv() -> Iterator[Row]:
+    """Checks mmcv, and runs one of its operators."""
+    (row,) = check_package('mmcv')
     yield row
-    needed = 'operators that run'
-    if row.verdict == FAIL:
-        yield Finding('mmcv.ops', 'not tried', needed, FAIL, row.mend)
-        return
-    works, answer = _run(OPS_SCRIPT)
-    yield Finding('mmcv.ops', answer, needed, OK if works else FAIL,
-                  '' if works else _rebuild_mmcv())
+    works, answer = False, 'not tried'
+    if row.verdict == OK:
+        works, answer = _run(OPS_SCRIPT)
+    fix = row.fix or _install('mmcv')
+    yield _row('mmcv.ops', answer, 'operators that run', not works, fix)
 
 
-def check_patches() -> Iterator[Finding]:
+def check_stack() -> Iterator[Row]:
+    """Checks mmengine, the patches for it, and the packages on top."""
+    yield from check_package('mmengine')
+    yield from check_mmcv()
+    yield from check_patches()
+    for package in ('mmdet', 'mmsegmentation', 'mmrazor'):
+        yield from check_package(package)
+    reason = _try_import('mmkd_ext.registry')
+    where = 'checkout' if (ROOT / 'setup.py').exists() else 'installed'
+    found = f'{__version__}, {where}' + (f'; {reason}' if reason else '')
+    fix = _fix_import('mmkd_ext', reason)
+    yield _row('mmkd_ext', found, 'registers with mmengine', reason, fix)
+
+
+def check_patches() -> Iterator[Row]:
     """Applies the patches of `mmkd_ext.compat`, and asks whether they took."""
     reason = ''
     try:
@@ -333,181 +301,130 @@ def check_patches() -> Iterator[Finding]:
     # a broken package may raise anything at all, and each kind is an answer
     except Exception as error:
         reason = f'{type(error).__name__}: {error}'
-    applied = [row.name for row in compat.report() if row.state == 'applied']
-    found = reason or (', '.join(applied) or 'none needed')
-    yield Finding('patches', found, 'what this torch needs', FAIL if reason else OK,
-                  _cure('torch', reason) if reason else '')
+    applied = [patch.name for patch in compat.report() if patch.state == 'applied']
+    found = reason or ', '.join(applied) or 'none needed'
+    fix = _fix_import('torch', reason)
+    yield _row('patches', found, 'what this torch needs', reason, fix)
 
 
-def check_mmdet() -> Iterator[Finding]:
-    """Looks at mmdet and imports its models."""
-    yield _package('mmdet', 'mmdet.models')
-
-
-def check_mmseg() -> Iterator[Finding]:
-    """Looks at mmseg and imports its models."""
-    yield _package('mmsegmentation', 'mmseg.models')
-
-
-def check_mmrazor() -> Iterator[Finding]:
-    """Looks at mmrazor and imports its models."""
-    yield _package('mmrazor', 'mmrazor.models')
-
-
-def check_gpu() -> Iterator[Finding]:
-    """Looks for GPUs; a machine without one is well."""
-    torch = _torch()
-    if torch is None:
-        yield Finding('GPU', 'not tried: no torch', 'none', INFO)
-    elif torch.cuda.is_available():
-        names = [torch.cuda.get_device_properties(i)
-                 for i in range(torch.cuda.device_count())]
-        found = ', '.join(f'{p.name} {p.total_memory / 2**30:.0f} GiB' for p in names)
-        yield Finding('GPU', f'{found}, CUDA {torch.version.cuda}', 'none')
+def check_devices() -> Iterator[Row]:
+    """Lists the GPUs, and forms a process group with each backend that is there."""
+    if _try_import('torch'):
+        yield Row('GPU, distributed', 'not tried: no torch', 'gloo', INFO)
+        return
+    torch: Any = importlib.import_module('torch')
+    gpu = torch.cuda.is_available()
+    found = 'none, all runs on the CPU'
+    if gpu:
+        devices = map(torch.cuda.get_device_properties,
+                      range(torch.cuda.device_count()))
+        names = ', '.join(f'{d.name} {d.total_memory / 2**30:.0f} GiB' for d in devices)
+        found = f'{names}, CUDA {torch.version.cuda}'
     elif shutil.which('nvidia-smi'):
         kind = torch.version.cuda or 'a CPU build'
-        yield Finding('GPU', f'a driver, but torch ({kind}) does not see it',
-                      'none', INFO)
-    else:
-        yield Finding('GPU', 'none, all runs on the CPU', 'none', INFO)
-
-
-def check_distributed() -> Iterator[Finding]:
-    """Forms a process group with each backend that is there."""
-    torch = _torch()
-    if torch is None:
-        yield Finding('distributed', 'not tried: no torch', 'gloo', INFO)
-        return
-    dist = importlib.import_module('torch.distributed')
+        found = f'a driver, but torch ({kind}) does not see it'
+    yield Row('GPU', found, 'none', OK if gpu else INFO)
+    dist: Any = importlib.import_module('torch.distributed')
     if not dist.is_available():
-        yield Finding('distributed', 'torch was built without it: one process only',
-                      'gloo', INFO)
+        found = 'torch was built without it: one process only'
+        yield Row('distributed', found, 'gloo', INFO)
         return
-    backends = ['gloo'] if dist.is_gloo_available() else []
-    if torch.cuda.is_available() and dist.is_nccl_available():
-        backends.append('nccl')
+    backends = ['gloo'] * dist.is_gloo_available()
+    backends += ['nccl'] * (gpu and dist.is_nccl_available())
     for backend in backends:
         with tempfile.TemporaryDirectory() as folder:
             works, answer = _run(GROUP_SCRIPT, backend, str(Path(folder) / 'store'))
         # a host name that does not resolve is what usually stops gloo
-        mend = '' if works else 'GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo ' + \
-            shlex.join([sys.executable, '-m', 'mmkd_ext.doctor'])
-        yield Finding(f'distributed: {backend}',
-                      'formed a group' if works else answer, 'forms a group',
-                      OK if works else FAIL, mend)
+        again = shlex.join([sys.executable, '-m', 'mmkd_ext.doctor'])
+        fix = f'GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo {again}'
+        part = f'distributed: {backend}'
+        yield _row(part, answer, 'forms a group', not works, fix)
 
 
-def _torch() -> Any:
-    return None if _try_import('torch') else sys.modules['torch']
-
-
-def check_ourselves() -> Iterator[Finding]:
-    """Imports the registry of this package, and looks for its configs."""
-    reason = _try_import('mmkd_ext.registry')
-    where = 'checkout' if (ROOT / 'setup.py').exists() else 'installed'
-    found = f'{__version__}, {where}' + (f'; {reason}' if reason else '')
-    yield Finding('mmkd_ext', found, 'registers with mmengine',
-                  FAIL if reason else OK,
-                  _cure('mmkd_ext', reason) if reason else '')
-
-
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[], Iterator[Row]], ...] = (
     check_python,
-    check_compiler,
-    check_torch,
-    check_numpy,
-    check_setuptools,
-    check_opencv,
-    check_undeclared,
-    check_mmengine,
-    check_mmcv,
-    check_patches,
-    check_mmdet,
-    check_mmseg,
-    check_mmrazor,
-    check_ourselves,
-    check_gpu,
-    check_distributed,
+    check_base,
+    check_stack,
+    check_devices,
 )
 
 
-def examine(said: Callable[[str], None] = lambda _: None) -> list[Finding]:
+def examine(log: Callable[[str], None] = lambda _: None) -> list[Row]:
     """Runs all checks.
 
     Args:
-        said: Called with the name of each check before it runs.
+        log: Called with the name of each part after its check.
 
     Returns:
-        All findings, in the order of the table.
+        All rows, in the order of the table.
     """
-    findings: list[Finding] = []
+    rows = []
     for check in CHECKS:
-        said(check.__name__.removeprefix('check_'))
-        findings.extend(check())
-    return findings
+        for row in check():
+            log(row.part)
+            rows.append(row)
+    return rows
 
 
 # --- showing -----------------------------------------------------------------------
 
 
-def show(findings: Sequence[Finding]) -> None:
-    """Prints the table, and the commands that mend what failed."""
+def show(rows: Sequence[Row]) -> None:
+    """Prints the table, and the commands that fix what failed."""
     if importlib.util.find_spec('rich') is not None:
-        _show_rich(findings)
+        _show_rich(rows)
     else:
-        _show_plain(findings)
-    failures = [row for row in findings if row.verdict == FAIL]
-    if not failures:
+        print('mmkd_ext doctor')
+        for row in rows:
+            line = f'{row.verdict:<5} {row.part:<20} {row.found}'
+            line = f'{line}  (needed: {row.needed})'
+            print(textwrap.fill(line, 100, subsequent_indent=' ' * 27))
+        print()
+    fixes: dict[str, list[str]] = {}
+    for row in rows:
+        if row.verdict == FAIL:
+            fixes.setdefault(row.fix, []).append(row.part)
+    if not fixes:
         print('All is well.')
         return
-    print(f'{len(failures)} part(s) need mending, first things first:')
-    commands: dict[str, list[str]] = {}
-    for row in failures:
-        commands.setdefault(row.mend, []).append(row.part)
-    for mend, parts in commands.items():
-        print(f'\n  # {", ".join(parts)}\n  {mend}')
+    failures = sum(map(len, fixes.values()))
+    print(f'{failures} part(s) need fixing, first things first:')
+    for fix, parts in fixes.items():
+        print(f'\n  # {", ".join(parts)}\n  {fix}')
 
 
-def _show_rich(findings: Sequence[Finding]) -> None:
-    console_module = importlib.import_module('rich.console')
-    table_module = importlib.import_module('rich.table')
-    markup = importlib.import_module('rich.markup')
-    table = table_module.Table(title='mmkd_ext doctor', title_justify='left')
+def _show_rich(rows: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title='mmkd_ext doctor', title_justify='left')
     for name in ('part', 'found', 'needed', 'verdict'):
         table.add_column(name, overflow='fold')
     colour = {OK: 'green', INFO: 'cyan', FAIL: 'bold red'}
-    for row in findings:
-        cells = [markup.escape(cell) for cell in (row.part, row.found, row.needed)]
+    for row in rows:
+        cells = [escape(cell) for cell in (row.part, row.found, row.needed)]
         table.add_row(*cells, f'[{colour[row.verdict]}]{row.verdict}[/]')
     # a pipe has no width; wide enough that no cell of a healthy stack is folded
-    width = None if sys.stdout.isatty() else 120
-    console_module.Console(width=width).print(table)
-
-
-def _show_plain(findings: Sequence[Finding]) -> None:
-    print('mmkd_ext doctor')
-    for row in findings:
-        line = f'{row.verdict:<5} {row.part:<20} {row.found}  (needed: {row.needed})'
-        print(textwrap.fill(line, 100, subsequent_indent=' ' * 27))
-    print()
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Examines and shows; returns 0 only when all is well."""
+    """Examines and shows; returns 0 when nothing failed."""
     parser = argparse.ArgumentParser(
-        description='Looks at every part of the stack and says how to mend it.')
+        description='Checks every part of the stack and says how to fix it.')
     parser.parse_args(argv)
     live = sys.stdout.isatty()
 
-    def said(name: str) -> None:
+    def log(part: str) -> None:
         if live:
-            print(f'\r\033[Kchecking {name} ...', end='', flush=True)
+            print(f'\r\033[Kchecked {part} ...', end='', flush=True)
 
-    findings = examine(said)
+    rows = examine(log)
     if live:
         print('\r\033[K', end='')
-    show(findings)
-    return int(any(row.verdict == FAIL for row in findings))
+    show(rows)
+    return int(any(row.verdict == FAIL for row in rows))
 
 
 if __name__ == '__main__':

@@ -24,7 +24,7 @@ def load(path):
     return module
 
 
-load(ROOT / 'tools' / 'method_table.py')  # which `expand` imports
+load(ROOT / 'docs' / 'method_table.py')  # which `expand` imports
 expand = load(ROOT / 'docs' / 'expand.py')
 
 MACHINE = dict(commit='abc', versions=dict(torch='2.1'), processor='x86', threads=1)
@@ -150,4 +150,4 @@ def test_a_grid_says_what_each_domain_gives():
         figures, mIoU=one, finished=1, seeds=[0], cells={'1': {'fog': one}},
         round_means={'1': one}, domain_means={'fog': one})
     content = grid({'Source': run}, best=[], domains=['fog'], rounds=1)
-    assert '| method | fog |' in expand._grid(content)
+    assert '|method|fog|' in expand._grid(content).replace(' ', '')

@@ -29,7 +29,7 @@ def load(path):
     return module
 
 
-method_table = load(ROOT / 'tools' / 'method_table.py')
+method_table = load(ROOT / 'docs' / 'method_table.py')
 outputs = load(ROOT / 'docs' / 'outputs.py')
 expand = load(ROOT / 'docs' / 'expand.py')
 
@@ -108,7 +108,7 @@ def test_a_config_says_paper_command_expected_and_status(path):
 
 
 def test_tables_and_pages_of_methods_are_up_to_date():
-    assert method_table.stale() == [], 'run: python tools/method_table.py'
+    assert method_table.stale() == [], 'run: python docs/method_table.py'
 
 
 @pytest.fixture
@@ -232,7 +232,7 @@ def test_a_detection_shows_ap_its_classes_and_what_distilling_costs():
 def test_results_that_are_not_there_are_named_with_their_command(tmp_path):
     text = method_table.results_text(tmp_path)
     for experiment in method_table.MEASURED:
-        assert f'tools/repeat.py benchmarks/experiments/{experiment}.py' in text
+        assert f'benchmarks/repeat.py benchmarks/experiments/{experiment}.py' in text
     folder = tmp_path / 'benchmarks' / 'results'
     folder.mkdir(parents=True)
     (folder / 'demo.json').write_text(json.dumps(EXPERIMENT))

@@ -21,8 +21,8 @@ def versions(monkeypatch):
     return told
 
 
-def only(findings):
-    (finding,) = findings
+def only(rows):
+    (finding,) = rows
     return finding
 
 
@@ -59,10 +59,10 @@ def test_all_is_well_here():
 
 def test_a_missing_package_fails_with_the_command_that_brings_it(versions):
     versions['mmdet'] = None
-    row = only(doctor.check_mmdet())
+    row = only(doctor.check_package('mmdet'))
     assert row.verdict == 'FAIL'
     assert row.found == 'not installed'
-    assert row.mend.endswith('-m pip install --no-deps mmdet==3.3.0')
+    assert row.fix.endswith('-m pip install --no-deps mmdet==3.3.0')
 
 
 @pytest.mark.parametrize('version', ['2.3.1', '1.7.2'])
@@ -71,16 +71,16 @@ def test_a_version_that_does_not_work_fails(versions, version):
     rows = list(doctor.check_mmcv())
     assert [row.verdict for row in rows] == ['FAIL', 'FAIL']
     assert version in rows[0].found
-    assert 'bootstrap.py --into-current' in rows[1].mend
+    assert 'bootstrap.py --into-current' in rows[1].fix
 
 
-def test_without_a_checkout_mmcv_is_mended_with_pip(versions, monkeypatch, tmp_path):
+def test_without_a_checkout_mmcv_is_fixed_with_pip(versions, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, 'ROOT', tmp_path)
     versions['mmcv'] = None
-    mend = next(doctor.check_mmcv()).mend
-    assert mend.startswith('MMCV_WITH_OPS=1 ')
-    assert '--no-build-isolation' in mend
-    assert '--no-cache-dir' in mend
+    fix = next(doctor.check_mmcv()).fix
+    assert fix.startswith('MMCV_WITH_OPS=1 ')
+    assert '--no-build-isolation' in fix
+    assert '--no-cache-dir' in fix
 
 
 def test_operators_that_do_not_load_fail(monkeypatch):
@@ -106,42 +106,43 @@ def test_a_script_that_hangs_is_an_answer():
     ('2.0.1', 'FAIL'), ('2.1.0+cu121', 'ok'), ('2.13.0+cpu', 'ok')])
 def test_torch_from_2_1_on_is_well(versions, version, verdict):
     versions['torch'] = version
-    assert only(doctor.check_torch()).verdict == verdict
+    assert only(doctor.check_package('torch')).verdict == verdict
 
 
 def test_a_broken_import_names_the_package_that_is_missing(monkeypatch):
     monkeypatch.setattr(
         doctor, '_try_import',
         lambda *_: "`import x` fails: ModuleNotFoundError: No module named 'sklearn'")
-    row = only(doctor.check_mmdet())
+    row = only(doctor.check_package('mmdet'))
     assert row.verdict == 'FAIL'
-    assert row.mend.endswith('pip install scikit-learn')
+    assert row.fix.endswith('pip install scikit-learn')
 
 
 def test_a_package_that_lacks_a_part_is_not_taken_for_missing(monkeypatch):
     monkeypatch.setattr(doctor, '_try_import',
                         lambda *_: "No module named 'mmcv._ext'")
-    assert 'bootstrap.py' in only(doctor.check_mmdet()).mend
+    assert 'bootstrap.py' in only(doctor.check_package('mmdet')).fix
 
 
 def test_a_missing_neighbour_is_brought_at_its_version(monkeypatch):
     monkeypatch.setattr(doctor, '_try_import', lambda *_: "No module named 'mmengine'")
-    assert only(doctor.check_mmdet()).mend.endswith('--no-deps mmengine==0.10.7')
+    row = only(doctor.check_package('mmdet'))
+    assert row.fix.endswith('--no-deps mmengine==0.10.7')
 
 
 def test_setuptools_without_pkg_resources_fails(monkeypatch, versions):
     versions['setuptools'] = '82.0.1'
     monkeypatch.setitem(sys.modules, 'pkg_resources', None)
-    row = only(doctor.check_setuptools())
+    row = next(r for r in doctor.check_base() if r.part == 'setuptools')
     assert (row.verdict, row.found[:6]) == ('FAIL', '82.0.1')
-    assert "'setuptools<81'" in row.mend
+    assert "'setuptools<81'" in row.fix
 
 
 def test_two_opencvs_in_one_environment_fail(versions):
     versions.update({'opencv-python': '4.9', 'opencv-python-headless': '4.9'})
     row = only(doctor.check_opencv())
     assert row.verdict == 'FAIL'
-    assert 'uninstall -y opencv-python opencv-python-headless &&' in row.mend
+    assert 'uninstall -y opencv-python opencv-python-headless &&' in row.fix
 
 
 def test_an_opencv_that_needs_a_system_library_fails(monkeypatch):
@@ -149,31 +150,32 @@ def test_an_opencv_that_needs_a_system_library_fails(monkeypatch):
     row = only(doctor.check_opencv())
     assert row.verdict == 'FAIL'
     assert 'libGL.so.1' in row.found
-    assert 'opencv-python-headless' in row.mend
+    assert 'opencv-python-headless' in row.fix
 
 
 def test_an_undeclared_need_that_is_missing_fails(monkeypatch):
     monkeypatch.setitem(sys.modules, 'joblib', None)
-    rows = {row.part: row for row in doctor.check_undeclared()}
+    rows = {row.part: row for row in doctor.check_base()}
     assert rows['joblib'].verdict == 'FAIL'
-    assert rows['joblib'].mend.endswith('pip install joblib')
+    assert rows['joblib'].fix.endswith('pip install joblib')
     assert rows['regex'].verdict == 'ok'
 
 
 def test_no_compiler_fails_only_while_mmcv_is_not_built(monkeypatch, versions):
     monkeypatch.setattr(doctor.shutil, 'which', lambda name: None)
     versions['mmcv'] = '2.1.0'
-    assert only(doctor.check_compiler()).verdict == 'info'
+    assert list(doctor.check_python())[1].verdict == 'info'
     versions['mmcv'] = None
-    row = only(doctor.check_compiler())
-    assert (row.verdict, row.mend) == ('FAIL', 'sudo apt install g++')
+    row = list(doctor.check_python())[1]
+    assert (row.verdict, row.fix) == ('FAIL', 'sudo apt install g++')
 
 
 def test_no_gpu_is_well(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    assert only(doctor.check_gpu()).verdict == 'info'
+    monkeypatch.setattr(doctor, '_run', lambda *_: (True, ''))
+    assert next(doctor.check_devices()).verdict == 'info'
 
 
 def test_a_patch_that_raises_fails(monkeypatch):
@@ -184,17 +186,17 @@ def test_a_patch_that_raises_fails(monkeypatch):
 
 
 @pytest.mark.parametrize('rich', [True, False])
-def test_shows_every_finding_and_each_command_once(capsys, monkeypatch, rich):
+def test_shows_every_row_and_each_command_once(capsys, monkeypatch, rich):
     if not rich:
         monkeypatch.setitem(sys.modules, 'rich', None)
     doctor.show([
-        doctor.Finding('a', '1.0 [beta]', 'any'),
-        doctor.Finding('b', 'gone', '2', 'FAIL', 'mend both'),
-        doctor.Finding('c', 'gone', '3', 'FAIL', 'mend both'),
+        doctor.Row('a', '1.0 [beta]', 'any'),
+        doctor.Row('b', 'gone', '2', 'FAIL', 'fix both'),
+        doctor.Row('c', 'gone', '3', 'FAIL', 'fix both'),
     ])
     shown = capsys.readouterr().out
     assert '1.0 [beta]' in shown
-    assert shown.count('mend both') == 1
+    assert shown.count('fix both') == 1
     assert '# b, c' in shown
     assert 'All is well' not in shown
 
@@ -204,7 +206,7 @@ def test_shows_every_finding_and_each_command_once(capsys, monkeypatch, rich):
 def test_the_exit_status_is_0_only_when_nothing_failed(monkeypatch, verdicts, status):
     def check():
         for verdict in verdicts:
-            yield doctor.Finding('part', 'found', 'needed', verdict, 'mend')
+            yield doctor.Row('part', 'found', 'needed', verdict, 'fix')
 
     monkeypatch.setattr(doctor, 'CHECKS', (check,))
     assert doctor.main([]) == status

@@ -100,6 +100,7 @@ def test_the_wheel_carries_configs_tools_and_metafiles(wheel):
         index = archive.read('mmkd_ext/.mim/model-index.yml').decode()
     wanted = {f'mmkd_ext/.mim/{name}' for name in shipped('configs') | shipped('tools')}
     assert wanted <= names
+    assert {path for path in shipped('mmkd_ext') if path.endswith('.j2')} <= names
     assert '  - configs/a_method/metafile.yml\n' in index
     for line in index.splitlines()[1:]:
         assert f'mmkd_ext/.mim/{line[4:]}' in names

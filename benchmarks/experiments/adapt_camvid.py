@@ -1,6 +1,6 @@
 """Which methods adapt a segmentor to a real drive at dusk, and to drawn weather?
 
-CAMVID_ROOT=<folder> python tools/adapt_grid.py benchmarks/experiments/adapt_camvid.py
+CAMVID_ROOT=<folder> python benchmarks/adapt_grid.py benchmarks/experiments/<this file>
 
 The source is the teacher of camvid_fpn.py, trained by day. Three rounds of every third
 picture. The learning rates are those of adapt_camvid_rates.py.

@@ -1,6 +1,6 @@
 """The learning rate of each method on CamVid, chosen on pictures that no table reports.
 
-CAMVID_ROOT=<folder> python tools/adapt_grid.py benchmarks/experiments/<this file>
+CAMVID_ROOT=<folder> python benchmarks/adapt_grid.py benchmarks/experiments/<this file>
 
 Pictures of `train`, three rounds, one seed, the same rates for all: 10 of a drive, by
 day and with weather drawn over them, and 10 of another drive in the place of dusk: only

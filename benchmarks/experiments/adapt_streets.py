@@ -1,6 +1,6 @@
 """Which methods adapt a segmentor to toy streets in fog, night, rain and snow?
 
-python tools/adapt_grid.py benchmarks/experiments/adapt_streets.py
+python benchmarks/adapt_grid.py benchmarks/experiments/adapt_streets.py
 
 Ten rounds, with the first seed also in the reversed order. What draws nothing at random
 runs with that seed alone. Each run is a call of tools/test.py in a folder of its own

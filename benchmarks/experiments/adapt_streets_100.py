@@ -1,6 +1,6 @@
 """Do methods of adaptation last? A hundred rounds, with the guard and without.
 
-python tools/adapt_grid.py benchmarks/experiments/adapt_streets_100.py
+python benchmarks/adapt_grid.py benchmarks/experiments/adapt_streets_100.py
 
 The streams of adapt_streets.py with 3 pictures a condition, and the clear streets after
 each 50th round. One seed: what is asked is whether a run falls apart, not by how much

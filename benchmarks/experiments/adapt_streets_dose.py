@@ -1,6 +1,6 @@
 """What each part of DoSe is worth on toy streets: it is left out, or another is taken.
 
-python tools/adapt_grid.py benchmarks/experiments/adapt_streets_dose.py
+python benchmarks/adapt_grid.py benchmarks/experiments/adapt_streets_dose.py
 
 The stream of adapt_streets.py with 5 pictures a condition. Two seeds: they hardly
 differ.

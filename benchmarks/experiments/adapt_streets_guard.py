@@ -1,6 +1,6 @@
 """What does a guard see of methods that last, and of those that do not?
 
-python tools/adapt_grid.py benchmarks/experiments/adapt_streets_guard.py
+python benchmarks/adapt_grid.py benchmarks/experiments/adapt_streets_guard.py
 
 The guard's limits are chosen here, on drives that no table reports: sixty rounds of
 3 pictures a condition. The guard watches and does nothing; what it saw is in the

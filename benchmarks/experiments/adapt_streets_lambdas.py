@@ -1,6 +1,6 @@
 """How much of DoSe's layer and domain term is good, on streets that no table reports.
 
-python tools/adapt_grid.py benchmarks/experiments/adapt_streets_lambdas.py
+python benchmarks/adapt_grid.py benchmarks/experiments/adapt_streets_lambdas.py
 
 The stream and the rate of adapt_streets_rates.py; one term at a time. The paper's text,
 as far as we know it, names neither weight.

@@ -1,6 +1,6 @@
 """The learning rate of each method, chosen on streets that no table reports.
 
-python tools/adapt_grid.py benchmarks/experiments/adapt_streets_rates.py
+python benchmarks/adapt_grid.py benchmarks/experiments/adapt_streets_rates.py
 
 Val drives of the toy streets, three rounds, one seed; the same rates for all methods.
 Normalisation of DoSe is chosen here too: none of the paper's text that we know says

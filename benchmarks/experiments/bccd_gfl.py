@@ -1,6 +1,6 @@
 """Which methods help a small GFL on real boxes?
 
-BCCD_ROOT=<folder> python tools/repeat.py benchmarks/experiments/bccd_gfl.py
+BCCD_ROOT=<folder> python benchmarks/repeat.py benchmarks/experiments/bccd_gfl.py
 
 The folder holds BCCD as COCO json: `images/` and `annotations/{train,val}.json`.
 """

@@ -1,6 +1,6 @@
 """Which methods help a small RetinaNet on real boxes?
 
-BCCD_ROOT=<folder> python tools/repeat.py benchmarks/experiments/bccd_retinanet.py
+BCCD_ROOT=<folder> python benchmarks/repeat.py benchmarks/experiments/bccd_retinanet.py
 
 The folder holds BCCD as COCO json: `images/` and `annotations/{train,val}.json`.
 """

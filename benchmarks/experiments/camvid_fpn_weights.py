@@ -1,6 +1,6 @@
 """Do methods that do not help on CamVid weigh too much, or teach the wrong thing?
 
-CAMVID_ROOT=<folder> python tools/repeat.py benchmarks/experiments/camvid_fpn_weights.py
+CAMVID_ROOT=<folder> python benchmarks/repeat.py benchmarks/experiments/<this file>
 --work-dir work_dirs/repeat/camvid_fpn
 
 Those of camvid_fpn.py that are not ahead of the student alone, with a tenth of their

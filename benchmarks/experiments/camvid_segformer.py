@@ -1,6 +1,6 @@
 """Which methods help a small SegFormer on a drive that nobody trained on?
 
-CAMVID_ROOT=<folder> python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+CAMVID_ROOT=<folder> python benchmarks/repeat.py benchmarks/experiments/<this file>
 
 The folder holds CamVid as 480 x 360 pictures with 11 classes: `images/`, `labels/` and
 `splits/{train,val,dusk}.txt`.

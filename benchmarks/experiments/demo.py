@@ -1,6 +1,8 @@
 """`make demo`: does distillation help on the toy street scenes?
 
-One seed: make demo. Repeated: python tools/repeat.py benchmarks/experiments/demo.py
+One seed: make demo. Repeated:
+
+    python benchmarks/repeat.py benchmarks/experiments/demo.py
 """
 
 name = 'demo'

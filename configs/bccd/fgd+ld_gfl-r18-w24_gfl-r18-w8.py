@@ -2,7 +2,7 @@
 
 Paper: Focal and Global Knowledge Distillation for Detectors, CVPR 2022,
 https://arxiv.org/abs/2111.11837; both as in the configs it is made of.
-Command: python tools/repeat.py benchmarks/experiments/bccd_gfl.py
+Command: python benchmarks/repeat.py benchmarks/experiments/bccd_gfl.py
 Expected: AP 39.2 +- 1.9 on val (seeds 0 to 2, 2 CPU cores); the student alone 38.0 +-
 2.9; benchmarks/results/bccd_gfl.json.
 Status: measured

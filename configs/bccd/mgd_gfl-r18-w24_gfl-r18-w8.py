@@ -3,7 +3,7 @@
 Paper: Masked Generative Distillation, ECCV 2022, https://arxiv.org/abs/2205.01529; mask
 ratio 0.65 and weight 2e-5 as published; the student starts as it would alone, so
 nothing is inherited.
-Command: python tools/repeat.py benchmarks/experiments/bccd_gfl.py
+Command: python benchmarks/repeat.py benchmarks/experiments/bccd_gfl.py
 Expected: AP 40.5 +- 1.9 on val (seeds 0 to 2, 2 CPU cores); the student alone 38.0 +-
 2.9; benchmarks/results/bccd_gfl.json.
 Status: measured

@@ -3,7 +3,7 @@
 Paper: Masked Generative Distillation, ECCV 2022, https://arxiv.org/abs/2205.01529; mask
 ratio 0.65 and weight 2e-5 as published; the student starts as it would alone, so
 nothing is inherited.
-Command: python tools/repeat.py benchmarks/experiments/bccd_retinanet.py
+Command: python benchmarks/repeat.py benchmarks/experiments/bccd_retinanet.py
 Expected: AP 41.0 +- 1.5 on val (seeds 0 to 2, 2 CPU cores); the student alone 35.8 +-
 2.0; benchmarks/results/bccd_retinanet.json.
 Status: measured

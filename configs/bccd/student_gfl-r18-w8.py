@@ -1,6 +1,6 @@
 """The GFL student alone on BCCD: what distillation has to beat.
 
-Command: python tools/repeat.py benchmarks/experiments/bccd_gfl.py
+Command: python benchmarks/repeat.py benchmarks/experiments/bccd_gfl.py
 Expected: AP 38.0 +- 2.9 on val (seeds 0 to 2, 2 CPU cores);
 benchmarks/results/bccd_gfl.json.
 Status: measured

@@ -1,6 +1,6 @@
 """The RetinaNet student alone on BCCD: what distillation has to beat.
 
-Command: python tools/repeat.py benchmarks/experiments/bccd_retinanet.py
+Command: python benchmarks/repeat.py benchmarks/experiments/bccd_retinanet.py
 Expected: AP 35.8 +- 2.0 on val (seeds 0 to 2, 2 CPU cores);
 benchmarks/results/bccd_retinanet.json.
 Status: measured

@@ -3,7 +3,7 @@
 Paper: Cross-Image Relational Knowledge Distillation for Semantic Segmentation, CVPR
 2022, https://arxiv.org/abs/2204.06986; channel terms of the authors' second version, a
 memory of 2000 channels instead of 10000.
-Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Command: python benchmarks/repeat.py benchmarks/experiments/camvid_segformer.py
 Expected: 18.4 +- 0.5 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
 18.4 +- 0.2.
 Status: measured

@@ -2,7 +2,7 @@
 
 Paper: Decoupled Knowledge Distillation, CVPR 2022, https://arxiv.org/abs/2203.08679;
 alpha 1, beta 0.25 and tau 1 of its detection part; it has no segmentation.
-Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Command: python benchmarks/repeat.py benchmarks/experiments/camvid_segformer.py
 Expected: 18.1 +- 0.3 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
 18.4 +- 0.2.
 Status: measured

@@ -3,7 +3,7 @@
 Paper: Intra-class Feature Variation Distillation for Semantic Segmentation, ECCV 2020,
 https://www.ecva.net/papers/eccv_2020/papers_ECCV/papers/123520341.pdf; weights 200 and,
 as a mean over pixels and 11 classes, 10 from the authors' code.
-Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
+Command: python benchmarks/repeat.py benchmarks/experiments/camvid_fpn.py
 Expected: 20.3 +- 1.1 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
 20.1 +- 1.5.
 Status: measured

@@ -3,7 +3,7 @@
 Paper: Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04688; weights 50 and 1 as published. Stage one comes first:
 python tools/train.py configs/camvid/ka-autoencoder_fpn-r18-w32_fpn-r18-w8.py
-Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
+Command: python benchmarks/repeat.py benchmarks/experiments/camvid_fpn.py
 Expected: 15.7 +- 0.8 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
 20.1 +- 1.5.
 Status: measured

@@ -3,7 +3,7 @@
 Paper: Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04688; weights 50 and 1 as published. Stage one comes first:
 python tools/train.py configs/camvid/ka-autoencoder_segformer-w32_segformer-w8.py
-Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Command: python benchmarks/repeat.py benchmarks/experiments/camvid_segformer.py
 Expected: 16.6 +- 0.4 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
 18.4 +- 0.2.
 Status: measured

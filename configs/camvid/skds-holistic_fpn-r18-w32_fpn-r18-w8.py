@@ -3,7 +3,7 @@
 Paper: Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04197; a learning rate of 4e-4 for the discriminator as
 published, hinge instead of WGAN-GP, and weight 0.001 as CIRKD, CWD and IFVD have it.
-Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
+Command: python benchmarks/repeat.py benchmarks/experiments/camvid_fpn.py
 Expected: 20.9 +- 1.2 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
 20.1 +- 1.5.
 Status: measured

@@ -3,7 +3,7 @@
 Paper: Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04197; weights 10 and 0.5 as published, the pixel term a mean
 over images.
-Command: python tools/repeat.py benchmarks/experiments/camvid_fpn.py
+Command: python benchmarks/repeat.py benchmarks/experiments/camvid_fpn.py
 Expected: 21.2 +- 1.6 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
 20.1 +- 1.5.
 Status: measured

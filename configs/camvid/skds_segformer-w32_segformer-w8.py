@@ -3,7 +3,7 @@
 Paper: Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04197; weights 10 and 0.5 as published, the pixel term a mean
 over images.
-Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Command: python benchmarks/repeat.py benchmarks/experiments/camvid_segformer.py
 Expected: 18.2 +- 0.1 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
 18.4 +- 0.2.
 Status: measured

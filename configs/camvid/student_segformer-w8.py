@@ -1,6 +1,6 @@
 """The transformer student alone on CamVid: what distillation has to beat.
 
-Command: python tools/repeat.py benchmarks/experiments/camvid_segformer.py
+Command: python benchmarks/repeat.py benchmarks/experiments/camvid_segformer.py
 Expected: 18.4 +- 0.2 mIoU on val (seeds 0 to 2, 2 CPU cores).
 Status: measured
 """

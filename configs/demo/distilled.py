@@ -4,7 +4,7 @@ Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
 https://arxiv.org/abs/2011.13256; its tau is 4. Here tau 4 gained 0.7 mIoU at weight 3,
 tau 1 gained 2.8 at weight 3 and 2.1 at weight 6 (one run each, seed 100, which is not
 among the seeds below).
-Command: make demo; repeated: python tools/repeat.py benchmarks/experiments/demo.py
+Command: make demo; repeated: python benchmarks/repeat.py benchmarks/experiments/demo.py
 Expected: 22.1 +- 0.9 mIoU on val, 3.3 +- 1.3 above the student alone of the same seed
 (seeds 0, 1, 2; 2 cores of an Intel Xeon shared with other work), `benchmarks/results/demo.json`.
 Status: measured

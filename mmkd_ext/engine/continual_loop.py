@@ -48,8 +48,8 @@ from mmkd_ext.evaluation.adaptation.record import (
     figures,
     picture,
 )
-from mmkd_ext.evaluation.machine import versions
 from mmkd_ext.registry import LOOPS
+from mmkd_ext.version import stack_versions
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
@@ -457,7 +457,7 @@ class _Run:
             **distiller.describe(),
             'seed': self.stream.seed,
             'source': self.model.source.fingerprint,
-            'versions': versions(),
+            'versions': stack_versions(),
         }
         # tuples and config dicts as a reader of the file will see them
         plain: dict[str, Any] = json.loads(json.dumps(found, default=str))

@@ -1,138 +1,81 @@
-"""Tables that look the same in a terminal, in Markdown and in HTML; mean and spread."""
+"""Tables of text: data frames, shown as Markdown or on a terminal."""
 
 from __future__ import annotations
 
-import html
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mmkd_ext.errors import ShapeError
+from pandas import DataFrame
 
 if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+    from rich.table import Table
 
-__all__ = ['Spread', 'Table', 'spread']
+__all__ = ['markdown', 'number', 'terminal', 'text_table']
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Values of one figure over several seeds.
+def text_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, bold: int | None = None
+) -> DataFrame:
+    """Returns a frame of text whose first column names the row.
 
     Args:
-        values: One a seed.
+        header: Names of the columns.
+        rows: As many cells as the header has.
+        bold: Number of a row to set in bold.
     """
-
-    values: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """The arithmetic mean."""
-        return math.fsum(self.values) / len(self.values)
-
-    @property
-    def std(self) -> float:
-        """The standard deviation of the sample (n - 1); NaN of a single value."""
-        if len(self.values) < 2:
-            return math.nan
-        mean = self.mean
-        squares = math.fsum((value - mean) ** 2 for value in self.values)
-        return math.sqrt(squares / (len(self.values) - 1))
-
-    def __format__(self, spec: str) -> str:
-        """Returns ``mean ± std``, or the bare value when there is only one."""
-        spec = spec or '.2f'
-        if len(self.values) < 2:
-            return format(self.mean, spec)
-        return f'{self.mean:{spec}} ± {self.std:{spec}}'
+    table = DataFrame(list(rows), columns=list(header), dtype=object)
+    table.attrs['bold'] = bold
+    return table
 
 
-def spread(values: Sequence[float]) -> Spread:
-    """Returns the mean and spread of ``values``.
-
-    Raises:
-        ShapeError: There is no value.
+def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
+    """Returns a figure as tables show it, ``-`` for None and NaN.
 
     Examples:
-        >>> f'{spread([1.0, 2.0, 3.0]):.1f}'
-        '2.0 ± 1.0'
+        >>> number(3.14159), number(2, 0), number(0.25, sign=True), number(None)
+        ('3.1', '2', '+0.2', '-')
     """
-    if not len(values):
-        raise ShapeError('Mean and spread of no values: give at least one.')
-    return Spread(tuple(float(value) for value in values))
+    if value is None or value != value:
+        return '-'
+    return format(value, f'{"+" if sign else ""}.{digits}f')
 
 
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under a header; the first column names the row.
+def markdown(table: DataFrame) -> str:
+    r"""Returns a table in Markdown, the first column left, the others right.
 
-    Args:
-        header: Column names.
-        rows: As many cells as the header has.
-        title: A line above it.
-        bold: Index of a row to set in bold, if any.
+    Examples:
+        >>> print(markdown(text_table(['run', 'mIoU'], [['a|b', '1.0']])))
+        | run   |   mIoU |
+        |:------|-------:|
+        | a\|b  |    1.0 |
     """
+    table = table.rename(columns=_escape).apply(lambda column: column.map(_escape))
+    bold = table.attrs.get('bold')
+    if bold is not None:
+        row = table.iloc[bold]
+        table.iloc[bold] = row.where(row == '', '**' + row + '**')
+    text: str = table.to_markdown(
+        index=False,
+        tablefmt='pipe',
+        disable_numparse=True,
+        colalign=['left', *['right'] * (table.shape[1] - 1)] if len(table) else None,
+    )
+    return text
 
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]] = field(default_factory=list)
-    title: str = ''
-    bold: int | None = None
 
-    def __post_init__(self) -> None:
-        for number, row in enumerate(self.rows):
-            if len(row) != len(self.header):
-                raise ShapeError(
-                    f'Row {number} of the table has {len(row)} cells, its header '
-                    f'{len(self.header)}: {list(row)!r} under {list(self.header)!r}.'
-                )
+def terminal(table: DataFrame, title: str = '') -> Table:
+    """Returns a table that `rich` prints on a terminal."""
+    from rich.markup import escape
+    from rich.table import Table
 
-    def markdown(self) -> str:
-        r"""Returns the table in Markdown, its columns padded to equal width.
-
-        Examples:
-            >>> print(Table(['run', 'mIoU'], [['a|b', '1.0']]).markdown())
-            | run  | mIoU |
-            |:-----|-----:|
-            | a\|b |  1.0 |
-        """
-        cells = [[_escape(cell) for cell in row] for row in (self.header, *self.rows)]
-        widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(cells[0]))]
-
-        def line(row: list[str]) -> str:
-            first = row[0].ljust(widths[0])
-            rest = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
-            return '| ' + ' | '.join([first, *rest]) + ' |'
-
-        first = ':' + '-' * (widths[0] + 1)
-        rule = '|'.join([first, *('-' * (width + 1) + ':' for width in widths[1:])])
-        return '\n'.join([line(cells[0]), f'|{rule}|', *map(line, cells[1:])])
-
-    def html(self) -> str:
-        """Returns the table as an HTML fragment; cells are escaped."""
-        head = ''.join(f'<th>{html.escape(cell)}</th>' for cell in self.header)
-        body = ''
-        for number, row in enumerate(self.rows):
-            kind = ' class="bold"' if number == self.bold else ''
-            cells = ''.join(f'<td>{html.escape(cell)}</td>' for cell in row)
-            body += f'<tr{kind}>{cells}</tr>\n'
-        return (
-            f'<table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>'
-        )
-
-    def rich(self) -> RichTable:
-        """Returns the table for a terminal, as ``rich`` prints it."""
-        from rich.markup import escape
-        from rich.table import Table as RichTable
-
-        table = RichTable(title=self.title or None, title_justify='left')
-        for number, name in enumerate(self.header):
-            table.add_column(name, justify='right' if number else 'left', no_wrap=True)
-        for number, row in enumerate(self.rows):
-            style = 'bold green' if number == self.bold else None
-            table.add_row(*map(escape, row), style=style)
-        return table
+    shown = Table(title=title or None, title_justify='left')
+    for place, name in enumerate(table.columns):
+        shown.add_column(name, justify='right' if place else 'left', no_wrap=True)
+    for place, row in enumerate(table.itertuples(index=False, name=None)):
+        style = 'bold green' if place == table.attrs.get('bold') else None
+        shown.add_row(*map(escape, row), style=style)
+    return shown
 
 
 def _escape(cell: str) -> str:
-    return cell.replace('|', '\\|').replace('\n', ' ')
+    return ' '.join(cell.replace('|', '\\|').splitlines())

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.mmdet
 
 @pytest.fixture(scope='module')
 def tool():
-    """Small detectors; see tools/detector_table.py."""
+    """Small detectors; see docs/detector_table.py."""
     pytest.importorskip('mmdet')
     path = Path(__file__).parents[2] / 'tools' / 'detector_table.py'
     spec = importlib.util.spec_from_file_location('detector_table', path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from mmkd_ext.evaluation.experiment import load_experiment
+from experiment_kit.experiment import load_experiment
 
 ROOT = Path(__file__).parents[2]
 

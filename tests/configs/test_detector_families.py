@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from mmkd_ext.evaluation.cells import read_tables
+from cells import read_tables
 
 pytestmark = pytest.mark.mmdet
 
@@ -19,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 def tool():
     """The tool that writes the page."""
     pytest.importorskip('mmdet')
-    path = ROOT / 'tools' / 'detector_table.py'
+    path = ROOT / 'docs' / 'detector_table.py'
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[path.stem] = module  # dataclasses look there

@@ -16,10 +16,10 @@ ITERATIONS = 4
 
 @pytest.fixture(scope='module')
 def made(tmp_path_factory):
-    """The experiment, its outcomes, what was said, and where."""
+    """The experiment, its outcomes, what was logged, and where."""
     from dataclasses import replace
 
-    from mmkd_ext.evaluation.experiment import Workshop, load_experiment
+    from experiment_kit.experiment import ExperimentRunner, load_experiment
 
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.chdir(REPOSITORY)
@@ -45,19 +45,20 @@ def made(tmp_path_factory):
         'log_processor.window_size': 1,
     })
     experiment = replace(experiment, options=options)
-    said: list[str] = []
-    shop = Workshop(root / 'work', say=said.append, data='tiny', pictures=True)
-    yield experiment, shop.run(experiment, 0), said, root
+    logged: list[str] = []
+    runner = ExperimentRunner(root / 'work', log=logged.append, data='tiny',
+                              pictures=True)
+    yield experiment, runner.run(experiment, 0), logged, root
     monkeypatch.undo()
 
 
 def test_all_three_are_trained_and_tested(made):
-    _, outcomes, said, _ = made
+    _, outcomes, logged, _ = made
     assert [o.run.name for o in outcomes] == ['teacher', 'student', 'distilled']
     for outcome in outcomes:
         assert outcome.checkpoint.name == f'iter_{ITERATIONS}.pth'
         assert 0 <= outcome.metrics['val']['mIoU'] <= 100
-    assert any('teacher: ' in line and 'iterations' in line for line in said)
+    assert any('teacher (seed 0) on val: mIoU ' in line for line in logged)
 
 
 def test_the_student_alone_and_the_distilled_one_start_from_the_same_weights(made):
@@ -65,7 +66,7 @@ def test_the_student_alone_and_the_distilled_one_start_from_the_same_weights(mad
 
     _, (_, plain, distilled), _, _ = made
     first = [
-        curve(read_scalars(outcome.folder), 'task_loss')[1][0]
+        curve(read_scalars(outcome.folder), 'task_loss').iloc[0]
         for outcome in (plain, distilled)
     ]
     # the same weights, batch and dropout: what is logged first is before any update
@@ -80,7 +81,7 @@ def test_the_distilled_student_learns_from_the_teacher_and_is_as_large_as_the_ot
     from mmkd_ext.evaluation.runs import curve, read_scalars
 
     _, (_, plain, distilled), _, _ = made
-    assert all(v > 0 for v in curve(read_scalars(distilled.folder), 'distill_loss')[1])
+    assert (curve(read_scalars(distilled.folder), 'distill_loss') > 0).all()
     shapes = [
         {k: v.shape for k, v in torch.load(o.student)['state_dict'].items()}
         for o in (plain, distilled)
@@ -89,39 +90,42 @@ def test_the_distilled_student_learns_from_the_teacher_and_is_as_large_as_the_ot
 
 
 def test_a_second_call_does_nothing(made):
-    from mmkd_ext.evaluation.experiment import Workshop
+    from experiment_kit.experiment import ExperimentRunner
 
     experiment, outcomes, _, root = made
-    shop = Workshop(root / 'work', say=lambda line: None, data='tiny', pictures=True,
-                    python='/bin/false')
-    assert shop.run(experiment, 0) == outcomes
+    runner = ExperimentRunner(root / 'work', log=lambda line: None, data='tiny',
+                              pictures=True, python='/bin/false')
+    assert runner.run(experiment, 0) == outcomes
 
 
 def test_the_report_has_the_table_and_the_pictures(made, tmp_path):
-    pytest.importorskip('matplotlib')
-    from mmkd_ext.evaluation.demo import costs, make_report, result_table, verdict
+    import demo
+
+    from mmkd_ext.evaluation.training_report import (
+        change_text,
+        result_table,
+        write_training_report,
+    )
 
     experiment, outcomes, _, _ = made
-    found = costs(experiment, (64, 128))
-    assert found['student'] == found['distilled']
-    assert found['teacher'].parameters > 10 * found['student'].parameters
-    page, markdown = make_report(
-        experiment, outcomes, tmp_path, found, seed=0, images=2
-    )
-    text = page.read_text()
-    # curves, classes, and 2 rows of input, truth, three predictions and the change
-    assert text.count('data:image/png;base64,') == 2 + 2 * 6
+    models = demo.models_of(experiment, outcomes, (64, 128))
+    teacher, plain, distilled = (models[r] for r in ('teacher', 'plain', 'distilled'))
+    assert plain.costs == distilled.costs
+    assert plain.costs['parameters'] != teacher.costs['parameters']
+    page, text = write_training_report(
+        tmp_path, title='Toy', **models, dataset=demo.test_set(experiment), images=2)
+    # curves, classes, and the grid of pictures
+    assert page.read_text().count('data:image/png;base64,') == 3
     for outcome in outcomes:
-        assert f'{outcome.metrics["val"]["mIoU"]:.2f}' in text
-    assert 'mended' in markdown.read_text()
-    table = result_table(experiment, outcomes, found)
-    assert [row[0] for row in table.rows] == [o.run.title for o in outcomes]
+        assert f'{outcome.metrics["val"]["mIoU"]:.2f}' in text.read_text()
+    assert list(result_table([teacher, plain, distilled], distilled).iloc[:, 0]) == [
+        outcome.run.title for outcome in outcomes]
     gain = outcomes[2].metrics['val']['mIoU'] - outcomes[1].metrics['val']['mIoU']
-    assert f'{gain:+.2f}' in verdict(experiment, outcomes)
+    assert f'{gain:+.2f}' in change_text(**models)
 
 
 def test_the_repetition_of_it_is_json(made):
-    from mmkd_ext.evaluation.repetition import results
+    from experiment_kit.results import results
 
     experiment, outcomes, _, _ = made
     content = results(experiment, {0: outcomes})

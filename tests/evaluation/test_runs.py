@@ -3,20 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
+from pandas import DataFrame
 
-from mmkd_ext.errors import CheckpointError, DataError
-from mmkd_ext.evaluation.runs import (
-    class_ious,
-    curve,
-    figures,
-    kd_shares,
-    last_checkpoint,
-    read_metrics,
-    read_scalars,
-    step_seconds,
-    student_file,
-    task_loss,
-)
+from mmkd_ext.errors import DataError
+from mmkd_ext.evaluation.runs import curve, figures, read_metrics, read_scalars
 
 
 def write_log(work_dir, stamp, records, tail=''):
@@ -24,6 +14,11 @@ def write_log(work_dir, stamp, records, tail=''):
     folder.mkdir(parents=True)
     lines = '\n'.join(json.dumps(record) for record in records)
     (folder / 'scalars.json').write_text(lines + '\n' + tail)
+
+
+def points(scalars, key):
+    values = curve(scalars, key)
+    return list(values.index), list(values)
 
 
 def test_of_a_resumed_run_the_later_log_counts(tmp_path):
@@ -35,13 +30,13 @@ def test_of_a_resumed_run_the_later_log_counts(tmp_path):
         {'loss': 2.0, 'step': 40},
     ])
     records = read_scalars(tmp_path)
-    assert curve(records, 'loss') == ([10, 20, 30, 40], [5.0, 4.0, 3.0, 2.0])
-    assert curve(records, 'mIoU') == ([30], [12.0])
+    assert points(records, 'loss') == ([10, 20, 30, 40], [5.0, 4.0, 3.0, 2.0])
+    assert points(records, 'mIoU') == ([30], [12.0])
 
 
 def test_a_line_that_a_kill_cut_off_is_passed_over(tmp_path):
     write_log(tmp_path, 'a', [{'loss': 1.0, 'step': 1}], tail='{"loss": 2.0, "st')
-    assert curve(read_scalars(tmp_path), 'loss') == ([1], [1.0])
+    assert points(read_scalars(tmp_path), 'loss') == ([1], [1.0])
 
 
 def test_no_log_is_an_error_that_says_what_to_do(tmp_path):
@@ -52,17 +47,17 @@ def test_no_log_is_an_error_that_says_what_to_do(tmp_path):
 def test_the_task_loss_leaves_out_what_distillation_adds():
     record = {'loss': 7.0, 'student.decode.loss_ce': 2.0, 'student.aux.loss_ce': 1.0,
               'distill.loss_cwd': 4.0, 'student.decode.acc_seg': 50.0, 'step': 1}
-    assert task_loss(record) == 3.0
-    assert curve([record], 'distill_loss') == ([1], [4.0])
+    assert points(DataFrame([record]), 'task_loss') == ([1], [3.0])
+    assert points(DataFrame([record]), 'distill_loss') == ([1], [4.0])
 
 
 def test_the_task_loss_of_a_plain_run_is_its_sum_of_losses():
-    assert task_loss({'loss': 3.0, 'decode.loss_ce': 2.0, 'aux.loss_ce': 1.0}) == 3.0
-    assert task_loss({'mIoU': 3.0}) is None
-
-
-def test_a_plain_run_has_no_distillation_curve():
-    assert curve([{'loss': 1.0, 'step': 1}], 'distill_loss') == ([], [])
+    scalars = DataFrame([
+        {'loss': 3.0, 'decode.loss_ce': 2.0, 'aux.loss_ce': 1.0, 'step': 1},
+        {'mIoU': 3.0, 'step': 1}, {'loss': 2.5, 'step': 2}])
+    assert points(scalars, 'task_loss') == ([1, 2], [3.0, 2.5])
+    assert points(scalars, 'distill_loss') == ([], [])
+    assert points(scalars, 'AP') == ([], [])
 
 
 def test_reads_the_figures_of_the_newest_test(tmp_path):
@@ -77,29 +72,6 @@ def test_reads_the_figures_of_the_newest_test(tmp_path):
 def test_missing_figures_are_an_error(tmp_path):
     with pytest.raises(DataError, match=r'tools/test\.py'):
         read_metrics(tmp_path)
-
-
-def test_class_ious_are_found_by_their_prefix():
-    assert class_ious({'mIoU': 1.0, 'IoU.traffic light': 2.5}) == {'traffic light': 2.5}
-
-
-def test_a_checkpoint_is_found_after_its_folder_was_moved(tmp_path):
-    (tmp_path / 'last_checkpoint').write_text('/gone/iter_5.pth')
-    (tmp_path / 'iter_5.pth').touch()
-    assert last_checkpoint(tmp_path) == tmp_path / 'iter_5.pth'
-
-
-def test_a_checkpoint_that_is_gone_is_named(tmp_path):
-    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_5.pth'))
-    with pytest.raises(CheckpointError, match='iter_5'):
-        last_checkpoint(tmp_path)
-
-
-def test_the_student_file_is_preferred_where_there_is_one(tmp_path):
-    checkpoint = tmp_path / 'iter_5.pth'
-    assert student_file(checkpoint) == checkpoint
-    (tmp_path / 'iter_5_student.pth').touch()
-    assert student_file(checkpoint).name == 'iter_5_student.pth'
 
 
 def test_figures_of_a_segmentation_lead_with_miou():
@@ -122,23 +94,3 @@ def test_figures_of_a_detection_lead_with_ap_in_percent(prefix):
 def test_figures_of_neither_are_an_error():
     with pytest.raises(DataError, match='accuracy'):
         figures({'accuracy': 1.0})
-
-
-def test_a_step_takes_the_median_of_the_log_without_its_warm_up():
-    records = [{'loss': 1.0, 'time': t, 'step': i} for i, t in enumerate([9, 2, 1, 3])]
-    assert step_seconds([*records, {'mIoU': 5.0, 'time': 50.0, 'step': 9}]) == 2
-    assert step_seconds(records[:1]) == 9
-    assert step_seconds([{'loss': 1.0, 'step': 1}]) is None
-
-
-def test_shares_are_of_the_whole_loss_and_for_each_link():
-    records = [
-        {'loss': 8.0, 'distill.loss_a': 1.0, 'distill.loss_b': 3.0, 'step': 1},
-        {'mIoU': 3.0, 'step': 1},
-        {'loss': 4.0, 'distill.loss_a': 1.0, 'distill.loss_b': 0.0, 'step': 2},
-    ]
-    found = kd_shares(records)
-    # by hand: 4 / 8 and 1 / 4; 1 / 8 and 1 / 4
-    assert found['all'] == {'first': 50.0, 'last': 25.0, 'mean': 37.5}
-    assert found['loss_a'] == {'first': 12.5, 'last': 25.0, 'mean': 18.75}
-    assert kd_shares([{'loss': 1.0, 'step': 1}]) == {}

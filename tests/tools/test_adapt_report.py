@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import sys
 from pathlib import Path
 
@@ -42,17 +41,6 @@ def test_one_run_is_shown_and_written_beside_it(tool, result, tmp_path, capsys):
                        'pictures'}
     assert not [p for p in (tmp_path / 'a' / 'report').iterdir()
                 if p.name.startswith('.')]  # nothing half-written is left
-
-
-def test_several_runs_are_compared(tool, result, tmp_path, capsys):
-    paths = [result('s', 'Source'), result('a', seed=0), result('b', seed=1, stop=3)]
-    assert tool.main([*paths, '--out', str(tmp_path / 'out')]) == 0
-    shown = capsys.readouterr().out
-    assert '1 of 2 finished' in shown
-    assert 'reset: never' in shown
-    assert 'seed: 0 | 1 (DoSe)' in shown
-    content = json.loads((tmp_path / 'out' / 'comparison.json').read_text())
-    assert content['comparison']['runs']['DoSe']['missing'] == {'1': 5}
 
 
 @pytest.mark.parametrize('text', ['', '{"schema": 1', '[]', '{"schema": 9}'])

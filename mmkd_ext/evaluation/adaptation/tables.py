@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmkd_ext.evaluation.adaptation.results import AdaptResults, Cell
-from mmkd_ext.evaluation.tables import Table
+import pandas as pd
+from pandas import DataFrame, Series
+
+from mmkd_ext.evaluation.adaptation.results import AdaptResults, finite
+from mmkd_ext.evaluation.tables import number, text_table
 
 __all__ = [
     'MISSING',
     'MOST_ROUNDS',
     'cells_csv',
     'class_table',
-    'csv_text',
-    'number',
+    'event_table',
     'round_table',
     'run_settings',
     'setting_text',
@@ -33,42 +34,25 @@ MISSING = 'missing'
 MOST_ROUNDS = 20
 _COUNTS = ('updates', 'skipped', 'rolled_back', 'resets')
 _WORK = ('predicted_classes', 'source_predicted_classes', 'forwards', 'backwards')
-
-
-def number(value: float | None, digits: int = 1, *, sign: bool = False) -> str:
-    """Returns a figure as tables show it, ``-`` when there is none.
-
-    Examples:
-        >>> number(3.14159), number(2, 0), number(0.25, sign=True), number(None)
-        ('3.1', '2', '+0.2', '-')
-    """
-    if value is None:
-        return '-'
-    return format(value, f'{"+" if sign else ""}.{digits}f')
+_OWN = ('order', 'rounds', 'reset', 'learning_rate', 'views', 'seed', 'protocol',
+        'trainable')
 
 
 def run_settings(results: AdaptResults) -> dict[str, Any]:
     """Returns what every output of a run shows: how it was done."""
-    settings = results.settings
-    return {
-        'method': results.method,
-        'order': settings.get('order'),
+    known = {
+        **results.settings,
         'rounds': len(results.rounds),
-        'reset': settings.get('reset'),
         'learning_rate': results.learning_rate,
-        'views': settings.get('views'),
-        'seed': settings.get('seed'),
-        'protocol': settings.get('protocol'),
-        'trainable': settings.get('trainable'),
     }
+    return {'method': results.method, **{key: known.get(key) for key in _OWN}}
 
 
-def settings_table(results: AdaptResults) -> Table:
+def settings_table(results: AdaptResults) -> DataFrame:
     """Returns a row a setting, first those that every output shows."""
-    shown = dict(run_settings(results))
-    shown.update((k, v) for k, v in results.settings.items() if k != 'method')
+    shown = {**run_settings(results), **results.settings, 'method': results.method}
     rows = [[key.replace('_', ' '), setting_text(v)] for key, v in shown.items()]
-    return Table(['setting', 'value'], rows)
+    return text_table(['setting', 'value'], rows)
 
 
 def setting_text(value: Any) -> str:
@@ -97,80 +81,64 @@ def _inner_text(value: Any) -> str:
 
 def summarise(results: AdaptResults) -> dict[str, Any]:
     """Returns every summary figure of a run; what cannot be told is ``None``."""
-    worst, whole = results.worst, results.whole_rounds
+    worst, whole, figures = results.worst, results.whole_rounds, results.figures
+    events: Counter[str] = Counter()
+    for event in results.events:
+        events[str(event.get('action'))] += int(event.get('times', 1))
     return {
         'file': results.path,
         'settings': run_settings(results),
         'cells': len(results.cells),
         'missing': [{'round': r, 'domain': d} for r, d in results.missing],
-        'mean': results.mean,
-        'round_means': {str(r): results.round_mean(r) for r in results.rounds},
-        'domain_means': {d: results.domain_mean(d) for d in results.domains},
-        'worst': _named_cell(worst) if worst else None,
-        'last_minus_first': results.drift,
+        'mean': figures.pop('mIoU'),
+        'round_means': {str(r): finite(v) for r, v in results.round_means.items()},
+        'domain_means': {d: finite(v) for d, v in results.domain_means.items()},
         'last_round': whole[-1] if whole else None,
-        'forgetting': results.forgetting,
-        'class_means': {c: results.iou(c, results.places) for c in results.classes},
-        **{key: results.per_image(key) for key in _WORK},
-        **{key: results.total(key) for key in _COUNTS},
-        'events': _tally(results),
-        'images_per_second': results.images_per_second(),
-        'peak_memory_mb': results.peak('peak_memory_mb'),
+        'class_means': {c: finite(v) for c, v in results.ious.mean().items()},
+        **figures,
+        'worst': {'round': worst[0], 'domain': worst[1], 'mIoU': figures['worst']}
+        if worst
+        else None,
+        'events': dict(events),
     }
 
 
-def _named_cell(cell: Cell) -> dict[str, Any]:
-    return {'round': cell.round, 'domain': cell.domain, 'mIoU': cell['mIoU']}
-
-
-def _tally(results: AdaptResults) -> dict[str, int]:
-    """Returns how often the guard and the loop did what."""
-    found: dict[str, int] = {}
-    for event in results.events:
-        action = str(event.get('action'))
-        found[action] = found.get(action, 0) + int(event.get('times', 1))
-    return found
-
-
-def summary_table(results: AdaptResults) -> Table:
+def summary_table(results: AdaptResults) -> DataFrame:
     """Returns a row a figure of the whole run."""
-    found = summarise(results)
-    worst, last = found['worst'], found['last_round']
-    count = f'mean of {found["cells"]} of {len(results.places)} cells'
-    rows = [
-        [f'mIoU, {count}' if found['missing'] else 'mIoU, mean', number(found['mean'])],
+    of = summarise(results)
+    worst, last = of['worst'], of['last_round']
+    count = f'mean of {of["cells"]} of {len(results.places)} cells'
+    place = f' ({worst["domain"]}, round {worst["round"]})' if worst else ''
+    source = number(of['source_predicted_classes'])
+    return text_table(
+        ['figure', 'value'],
         [
-            'worst cell',
-            f'{number(worst["mIoU"])} ({worst["domain"]}, round {worst["round"]})'
-            if worst
-            else '-',
+            [f'mIoU, {count if of["missing"] else "mean"}', number(of['mean'])],
+            ['worst cell', number(worst['mIoU'] if worst else None) + place],
+            [
+                f'round {last} minus round 1' if last else 'last minus first round',
+                number(of['last_minus_first'], sign=True),
+            ],
+            [
+                'forgetting: source mIoU, after minus before',
+                number(of['forgetting'], sign=True),
+            ],
+            [
+                'predicted classes an image (source model)',
+                f'{number(of["predicted_classes"])} ({source})',
+            ],
+            [
+                'updates / skipped / rolled back / resets',
+                ' / '.join(number(of[key], 0) for key in _COUNTS),
+            ],
+            [
+                'forwards / backwards an image',
+                f'{number(of["forwards"], 2)} / {number(of["backwards"], 2)}',
+            ],
+            ['images/s', number(of['images_per_second'], 2)],
+            ['peak memory, MB', number(of['peak_memory_mb'], 0)],
         ],
-        [
-            f'round {last} minus round 1' if last else 'last minus first round',
-            number(found['last_minus_first'], sign=True),
-        ],
-        ['forgetting: source mIoU, after minus before', _signed(found['forgetting'])],
-        [
-            'predicted classes an image (source model)',
-            f'{number(found["predicted_classes"])} '
-            f'({number(found["source_predicted_classes"])})',
-        ],
-        [
-            'updates / skipped / rolled back / resets',
-            ' / '.join(number(found[key], 0) for key in _COUNTS),
-        ],
-        [
-            'forwards / backwards an image',
-            f'{number(found["forwards"], 2)} / {number(found["backwards"], 2)}',
-        ],
-        ['images/s', number(found['images_per_second'], 2)],
-        ['peak memory, MB', number(found['peak_memory_mb'], 0)],
-    ]
-    return Table(['figure', 'value'], rows)
-
-
-def _signed(value: float | None) -> str:
-    return number(value, sign=True)
+    )
 
 
 def shown_rounds(rounds: int, most: int = MOST_ROUNDS) -> list[int]:
@@ -185,121 +153,113 @@ def shown_rounds(rounds: int, most: int = MOST_ROUNDS) -> list[int]:
     return [1 + step * (rounds - 1) // (most - 1) for step in range(most)]
 
 
-def round_table(results: AdaptResults) -> Table:
+def round_table(results: AdaptResults) -> DataFrame:
     """Returns the mIoU in percent, a row a round and a column a domain.
 
-    Of many rounds `MOST_ROUNDS` are shown; means are over all.
-
-    The mean of a round stands only where all its cells are there; the last row has
-    the mean of the cells that are there.
+    Of many rounds `MOST_ROUNDS` are shown; means are over all. The mean of a round
+    stands only where all its cells are there; the last row has the mean of the cells
+    that are there.
     """
-    rows = []
-    for round_ in shown_rounds(len(results.rounds)):
-        cells = [_cell_text(results, round_, domain) for domain in results.domains]
-        rows.append([str(round_), *cells, number(results.round_mean(round_))])
-    means = [number(results.domain_mean(domain)) for domain in results.domains]
-    rows.append(
-        ['mean so far' if results.missing else 'mean', *means, number(results.mean)]
-    )
+    missing, means = set(results.missing), results.round_means
+    rows = [
+        [
+            str(round_),
+            *(
+                MISSING if (round_, domain) in missing else number(value)
+                for domain, value in results.miou.loc[round_].items()
+            ),
+            number(means[round_]),
+        ]
+        for round_ in shown_rounds(len(results.rounds))
+    ]
+    label = 'mean so far' if missing else 'mean'
+    rows.append([label, *map(number, results.domain_means), number(results.mean)])
     header = ['round', *results.domains, 'mean']
-    return Table(header, rows, bold=len(rows) - 1)
+    return text_table(header, rows, bold=len(rows) - 1)
 
 
-def _cell_text(results: AdaptResults, round_: int, domain: str) -> str:
-    there = (round_, domain) in results.cells
-    return number(results.miou(round_, domain)) if there else MISSING
-
-
-def work_table(results: AdaptResults) -> Table:
+def work_table(results: AdaptResults) -> DataFrame:
     """Returns what was done and what it cost, a row a round; see `round_table`."""
-    before = {entry.get('round'): entry.get('mIoU') for entry in results.source_eval}
-    rows = []
-    for round_ in [*shown_rounds(len(results.rounds)), None]:
-        source = before.get(round_) if round_ else None
-        rows.append(
-            [
-                'all' if round_ is None else str(round_),
-                *(number(results.total(key, round_), 0) for key in _COUNTS),
-                *(number(results.per_image(key, round_), 1) for key in _WORK),
-                number(results.images_per_second(round_), 2),
-                number(results.peak('peak_memory_mb', round_), 0),
-                *([number(source)] if before else []),
-            ]
-        )
+    source = {entry.get('round'): entry.get('mIoU') for entry in results.source_eval}
+    rows = [
+        [
+            'all' if round_ is None else str(round_),
+            *(number(results.total(key, round_), 0) for key in _COUNTS),
+            *(number(results.per_image(key, round_), 1) for key in _WORK),
+            number(results.images_per_second(round_), 2),
+            number(results.peak('peak_memory_mb', round_), 0),
+            *([number(source.get(round_) if round_ else None)] if source else []),
+        ]
+        for round_ in [*shown_rounds(len(results.rounds)), None]
+    ]
     header = [
         *('round', 'updates', 'skipped', 'rolled back', 'resets', 'classes'),
         *('classes of source', 'forwards', 'backwards', 'images/s', 'peak MB'),
-        *(['mIoU on source'] if before else []),
+        *(['mIoU on source'] if source else []),
     ]
-    return Table(header, rows, bold=len(rows) - 1)
+    return text_table(header, rows, bold=len(rows) - 1)
 
 
-def class_table(results: AdaptResults) -> Table:
+def class_table(results: AdaptResults) -> DataFrame:
     """Returns the IoU of each class: by domain, overall, and last minus first round.
 
     A figure is the mean over the cells in which the class has an IoU; ``-`` where it
     has none.
     """
-    whole = results.whole_rounds
-    rows = []
-    for label in results.classes:
-        by_domain = [
-            results.iou(label, [(r, domain) for r in results.rounds])
-            for domain in results.domains
+    ious, whole = results.ious, results.whole_rounds
+    by_domain = ious.groupby('domain').mean().reindex(results.domains)
+    overall, change = ious.mean(), Series(float('nan'), index=ious.columns)
+    if len(whole) > 1:
+        by_round = ious.groupby('round').mean()
+        change = by_round.loc[whole[-1]] - by_round.loc[whole[0]]
+    rows = [
+        [
+            label,
+            *map(number, by_domain[label]),
+            number(overall[label]),
+            number(change[label], sign=True),
         ]
-        ends = (
-            [
-                results.iou(label, [(r, domain) for domain in results.domains])
-                for r in (whole[0], whole[-1])
-            ]
-            if len(whole) > 1
-            else [None, None]
+        for label in results.classes
+    ]
+    return text_table(['class', *results.domains, 'mean', 'last minus first'], rows)
+
+
+def event_table(events: Sequence[Mapping[str, Any]]) -> DataFrame:
+    """Returns what the guard and the loop did, a row an event."""
+
+    def signals(event: Mapping[str, Any]) -> str:
+        return ', '.join(
+            f'{key} {value:.4g}' if isinstance(value, float) else f'{key} {value}'
+            for key, value in (event.get('signals') or {}).items()
         )
-        change = None if None in ends else (ends[1] or 0.0) - (ends[0] or 0.0)
-        overall = results.iou(label, results.places)
-        rows.append([label, *map(number, by_domain), number(overall), _signed(change)])
-    header = ['class', *results.domains, 'mean', 'last minus first']
-    return Table(header, rows)
+
+    rows = [
+        [
+            str(event.get('step', '-')),
+            ', '.join(str(event.get(k, '-')) for k in ('round', 'domain', 'index')),
+            str(event.get('action', '-')).replace('_', ' '),
+            str(event.get('times', 1)),
+            str(event.get('reason', '')),
+            signals(event),
+        ]
+        for event in events
+    ]
+    header = ['step', 'round, domain, image', 'action', 'images', 'reason', 'signals']
+    return text_table(header, rows)
 
 
 def cells_csv(runs: Sequence[AdaptResults]) -> str:
     """Returns a row a cell, with how the run was done; a missing one has no figures."""
-    figures = _union(list(cell.figures) for run in runs for cell in run.cells.values())
-    labels = _union(list(run.classes) for run in runs)
-    losses = _union(list(cell.losses) for run in runs for cell in run.cells.values())
-    settings = _union(list(run_settings(run)) for run in runs)
-    header = [
-        *('file', *settings, 'round', 'domain', *figures),
-        *(f'IoU.{label}' for label in labels),
-        *losses,
-    ]
-    rows = []
+    tables = []
     for run in runs:
-        done = run_settings(run)
-        how = [run.path, *(_plain_text(done[key]) for key in settings)]
-        for round_, domain in run.places:
-            cell = run.cells.get((round_, domain)) or Cell(round_, domain, {})
-            values = [cell[key] for key in figures]
-            values += [cell.ious.get(label) for label in labels]
-            values += [cell.losses.get(key) for key in losses]
-            shown = ['' if value is None else f'{value:.6g}' for value in values]
-            rows.append([*how, str(round_), domain, *shown])
-    return csv_text(header, rows)
-
-
-def csv_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns a CSV file."""
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator='\n')
-    writer.writerow(header)
-    writer.writerows(rows)
-    return sink.getvalue()
-
-
-def _plain_text(value: Any) -> str:
-    return '' if value is None else setting_text(value)
-
-
-def _union(lists: Any) -> list[str]:
-    """Returns each name once, in the order of appearance."""
-    return list(dict.fromkeys(name for names in lists for name in names))
+        index = pd.MultiIndex.from_tuples(run.places, names=['round', 'domain'])
+        table = run.cells.reindex(index).reset_index()
+        settings = {
+            key: '' if value is None else setting_text(value)
+            for key, value in run_settings(run).items()
+        }
+        for place, (key, value) in enumerate({'file': run.path, **settings}.items()):
+            table.insert(place, key, value)
+        tables.append(table)
+    text: str = pd.concat(tables).to_csv(index=False, float_format='%.6g')
+    return text

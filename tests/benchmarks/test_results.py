@@ -6,9 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pandas import DataFrame
 
-from mmkd_ext.evaluation.experiment import Experiment, Failure, Outcome, Run
-from mmkd_ext.evaluation.repetition import cost_table, results, summary_table
+from experiment_kit.experiment import Experiment, Failure, Outcome, Run
+from experiment_kit.results import (
+    cost_table,
+    kd_shares,
+    results,
+    step_seconds,
+    summary_table,
+)
+from mmkd_ext.evaluation.tables import markdown
 
 RUNS = (
     Run('teacher', 'teacher.py', once=True),
@@ -69,14 +77,14 @@ def test_a_second_mean_leaves_rare_classes_out(content):
     assert found['sets']['val']['rare'] == ['bicyclist', 'pole']
     figures = found['sets']['val']['runs']['student']['without rare classes']
     assert figures['mean'] == 75.0  # of 60 and 90
-    assert 'without rare classes' in summary_table(found, 'val').markdown()
+    assert 'without rare classes' in markdown(summary_table(found, 'val'))
     assert 'without rare classes' not in content['sets']['val']['runs']['student']
-    assert 'without rare classes' not in summary_table(content, 'val').markdown()
+    assert 'without rare classes' not in markdown(summary_table(content, 'val'))
 
 
 def test_can_be_repeated_and_names_no_machine(content):
     text = json.dumps(content)
-    assert content['command'] == 'python tools/repeat.py toy.py'
+    assert content['command'] == 'python benchmarks/repeat.py toy.py'
     assert content['seeds'] == [0, 1, 2]
     assert {'machine', 'versions', 'commit', 'date'} <= set(content)
     assert not re.search(r'"/(root|home|work|tmp)', text)
@@ -86,7 +94,7 @@ def test_can_be_repeated_and_names_no_machine(content):
 
 
 def test_the_table_shows_runs_and_gain(content):
-    text = summary_table(content, 'val').markdown()
+    text = markdown(summary_table(content, 'val'))
     assert '32.00 ± 2.00' in text
     assert 'none (+2.00 ± 1.00)' in text
     assert '50.00 |' in text
@@ -127,7 +135,7 @@ def test_a_run_that_failed_with_every_seed_is_left_out():
     outcomes = {0: [outcome(RUNS[1], 0, 30.0)]}
     content = results(EXPERIMENT, outcomes)
     assert list(content['runs']) == ['student']
-    assert 'distilled' not in summary_table(content, 'val').markdown()
+    assert 'distilled' not in markdown(summary_table(content, 'val'))
 
 
 def detected(run, seed, ap, folder):
@@ -168,7 +176,7 @@ def test_a_detection_leads_with_ap_in_percent(boxes):
     assert part['runs']['student']['class AP']['WBC']['mean'] == 20.0
     assert part['gain']['distilled']['mean'] == 5.0
     assert part['gain']['distilled']['classes']['RBC']['mean'] == 5.0
-    header, _, student, distilled = summary_table(boxes, 'val').markdown().splitlines()
+    header, _, student, distilled = markdown(summary_table(boxes, 'val')).splitlines()
     assert [cell.strip() for cell in header.split('|')[1:-1]] == [
         'run', 'AP', 'AP50', 'RBC', 'WBC', 'seeds', 'gain, seed by seed']
     assert student.split('|')[2].strip() == '30.00 ± 0.00'
@@ -188,4 +196,25 @@ def test_the_share_of_the_distillation_is_told_for_each_link(boxes):
     assert shares['all'] == {'first': 25.0, 'last': 12.5, 'mean': 18.75}
     assert shares['loss_cwd'] == shares['all']
     assert 'kd_share' not in boxes['runs']['student']
-    assert '25.0' in cost_table(boxes).markdown()
+    assert '25.0' in markdown(cost_table(boxes))
+
+
+def test_a_step_takes_the_median_of_the_log_without_its_warm_up():
+    records = [{'loss': 1.0, 'time': t, 'step': i} for i, t in enumerate([9, 2, 1, 3])]
+    validation = {'mIoU': 5.0, 'time': 50.0, 'step': 9}
+    assert step_seconds(DataFrame([*records, validation])) == 2
+    assert step_seconds(DataFrame(records[:1])) == 9
+    assert step_seconds(DataFrame([{'loss': 1.0, 'step': 1}])) is None
+
+
+def test_shares_are_of_the_whole_loss_and_for_each_link():
+    records = [
+        {'loss': 8.0, 'distill.loss_a': 1.0, 'distill.loss_b': 3.0, 'step': 1},
+        {'mIoU': 3.0, 'step': 1},
+        {'loss': 4.0, 'distill.loss_a': 1.0, 'distill.loss_b': 0.0, 'step': 2},
+    ]
+    found = kd_shares(DataFrame(records))
+    # by hand: 4 / 8 and 1 / 4; 1 / 8 and 1 / 4
+    assert found['all'] == {'first': 50.0, 'last': 25.0, 'mean': 37.5}
+    assert found['loss_a'] == {'first': 12.5, 'last': 25.0, 'mean': 18.75}
+    assert kd_shares(DataFrame([{'loss': 1.0, 'step': 1}])) == {}

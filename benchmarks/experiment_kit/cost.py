@@ -5,32 +5,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-__all__ = ['Cost', 'segmentor_cost']
-
-
-@dataclass(frozen=True)
-class Cost:
-    """The cost of one model.
-
-    Args:
-        parameters: How many.
-        flops: Floating point operations of one image, a multiply-add counted as two.
-        images_per_second: Predictions, one image at a time; the median of several.
-        size: Height and width of the image.
-    """
-
-    parameters: int
-    flops: float
-    images_per_second: float
-    size: tuple[int, int]
+__all__ = ['segmentor_cost']
 
 
 def segmentor_cost(
     model: Mapping[str, Any], size: tuple[int, int], *, repeats: int = 9
-) -> Cost:
+) -> dict[str, str]:
     """Builds a segmentor with random weights and measures it at ``size``.
 
     FLOPs are mmengine's count (it counts multiply-adds) times two. The time is that of
@@ -40,7 +22,10 @@ def segmentor_cost(
     Args:
         model: The ``model`` dict of a config.
         size: Height and width in pixels.
-        repeats: So often is the time taken.
+        repeats: So often is the time taken; the median counts.
+
+    Returns:
+        Parameters, FLOPs and images a second, as tables show them.
     """
     import torch
     from mmengine.analysis import FlopAnalyzer
@@ -63,9 +48,9 @@ def segmentor_cost(
                 times.append(time.perf_counter() - started)
     finally:
         torch.set_num_threads(threads)
-    return Cost(
-        parameters=sum(p.numel() for p in segmentor.parameters()),
-        flops=2.0 * counter.total(),
-        images_per_second=1.0 / statistics.median(times[2:]),
-        size=size,
-    )
+    parameters = sum(p.numel() for p in segmentor.parameters())
+    return {
+        'parameters': f'{parameters / 1e6:.2f} M',
+        'FLOPs': f'{2 * counter.total() / 1e6:.0f} M',
+        'images/s': f'{1 / statistics.median(times[2:]):.0f}',
+    }

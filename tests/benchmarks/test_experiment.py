@@ -13,17 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from mmkd_ext.errors import ConfigError
-from mmkd_ext.evaluation.adaptation.grid import load_grid
-from mmkd_ext.evaluation.experiment import (
-    StepError,
-    Workshop,
-    _Line,
+from experiment_kit.experiment import (
+    ExperimentRunner,
+    Outcome,
+    Run,
     load_experiment,
-    run_command,
-    stop_on_signals,
 )
-from mmkd_ext.evaluation.repetition import results
+from experiment_kit.grid import load_grid
+from experiment_kit.results import results
+from experiment_kit.runner import StepError, run_command, stop_on_signals
+from mmkd_ext.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 TRAIN = """
@@ -38,7 +37,6 @@ TRAIN = """
     if os.path.exists('break'):
         print('the disk is full')
         sys.exit(3)
-    print('Iter(train) [10/10]  eta: 0:00:00  loss: 0.5000')
     (folder / 'iter_10.pth').write_text('whole')
     (folder / 'last_checkpoint').write_text(str(folder / 'iter_10.pth'))
 """
@@ -84,12 +82,12 @@ def calls(kind=''):
     return [line for line in lines if line.startswith(kind)]
 
 
-def workshop(**kwargs):
-    return Workshop('work', say=lambda line: None, **kwargs)
+def runner(log=lambda line: None, **kwargs):
+    return ExperimentRunner('work', log=log, **kwargs)
 
 
 def test_trains_and_tests_every_run_in_order_and_hands_on_the_teacher(place):
-    outcomes = workshop().run(load_experiment('toy.py'), 3)
+    outcomes = runner().run(load_experiment('toy.py'), 3)
     assert [o.run.name for o in outcomes] == ['teacher', 'student', 'distilled']
     assert [o.metrics['val']['mIoU'] for o in outcomes] == [50.0, 30.0, 33.0]
     assert all('randomness.seed=3' in line for line in calls('train'))
@@ -107,14 +105,14 @@ def test_a_second_stage_takes_the_first_ones_checkpoint(place):
     ).replace("teacher='teacher'", "teacher='teacher', takes={'model.x': 'one'}"))
     Path('one.py').write_text('x = 1\n')
     experiment = load_experiment('toy.py')
-    outcomes = workshop(jobs=3).run(experiment, 7, folder='seed7')
+    outcomes = runner(jobs=3).run(experiment, 7, folder='seed7')
     last, = calls('train distilled.py')
     assert 'model.x=work/one/iter_10.pth' in last
     assert not calls('test one.py')
     assert 'one' not in results(experiment, {7: outcomes})['runs']
     # the second stage is done again when the first one changes
     Path('one.py').write_text('x = 2\n')
-    workshop().run(experiment, 7, folder='seed7')
+    runner().run(experiment, 7, folder='seed7')
     again = [line.split()[1] for line in calls('train')[4:]]
     assert again == ['one.py', 'distilled.py']
 
@@ -123,7 +121,7 @@ def test_a_run_may_have_options_of_its_own(place):
     Path('toy.py').write_text(textwrap.dedent(EXPERIMENT).replace(
         "teacher='teacher'", "teacher='teacher', options={'model.weight': 0.5}"))
     experiment = load_experiment('toy.py')
-    outcomes = workshop().run(experiment, 7)
+    outcomes = runner().run(experiment, 7)
     assert ['model.weight=0.5' in line for line in calls('train')] == [
         False, False, True]
     runs = results(experiment, {7: outcomes})['runs']
@@ -132,42 +130,56 @@ def test_a_run_may_have_options_of_its_own(place):
 
 def test_what_is_done_is_not_done_again(place):
     experiment = load_experiment('toy.py')
-    first = workshop().run(experiment, 3)
+    first = runner().run(experiment, 3)
     before = calls()
-    assert workshop().run(experiment, 3) == first
+    assert runner().run(experiment, 3) == first
     assert calls() == before
 
 
 def test_fresh_does_all_again(place):
     experiment = load_experiment('toy.py')
-    workshop().run(experiment, 3)
-    workshop(fresh=True).run(experiment, 3)
+    runner().run(experiment, 3)
+    runner(fresh=True).run(experiment, 3)
     assert len(calls('train')) == 6
 
 
 def test_a_shared_run_is_trained_once_for_all_seeds_with_the_first(place):
     experiment = load_experiment('toy.py')
-    shop = workshop(fresh=True)
+    one = runner(fresh=True)
     for seed in (7, 8):
-        shop.run(experiment, seed, folder=f'seed{seed}')
+        one.run(experiment, seed, folder=f'seed{seed}')
     trained = [line.split()[1] for line in calls('train')]
     assert trained == ['teacher.py', *2 * ['student.py', 'distilled.py']]
     assert 'randomness.seed=7' in calls('train')[0]
 
 
+def test_a_finished_training_outlives_its_config_and_is_named(place):
+    experiment, logged = load_experiment('toy.py'), []
+    runner().run(experiment, 3)
+    kept = Path('work/student/iter_10.pth').read_text()
+    Path('student.py').write_text('x = 2\n')
+    runner(logged.append).run(experiment, 3)
+    old = Path('work/outdated/student-1')
+    assert (old / 'iter_10.pth').read_text() == kept
+    assert any('work/student: ' in line and str(old) in line for line in logged)
+    runner(fresh=True).run(experiment, 3)
+    assert {path.name for path in Path('work/outdated').iterdir()} == {
+        'student-1', 'student-2', 'teacher-1', 'distilled-1'}
+
+
 def test_a_changed_config_trains_what_hangs_on_it_and_nothing_else(place):
     experiment = load_experiment('toy.py')
-    workshop().run(experiment, 3)
+    runner().run(experiment, 3)
     Path('teacher.py').write_text('x = 2\n')
-    workshop().run(experiment, 3)
+    runner().run(experiment, 3)
     again = [line.split()[1] for line in calls('train')[3:]]
     assert again == ['teacher.py', 'distilled.py']
 
 
 def test_other_data_train_everything_anew(place):
     experiment = load_experiment('toy.py')
-    workshop(data='a').run(experiment, 3)
-    workshop(data='b').run(experiment, 3)
+    runner(data='a').run(experiment, 3)
+    runner(data='b').run(experiment, 3)
     assert len(calls('train')) == 6
 
 
@@ -175,25 +187,25 @@ def test_a_failed_step_names_the_command_and_the_log_and_goes_on_later(place):
     experiment = load_experiment('toy.py')
     Path('break').touch()
     with pytest.raises(StepError) as caught:
-        workshop().run(experiment, 3)
+        runner().run(experiment, 3)
     message = str(caught.value)
     assert 'exit status 3' in message
     assert 'tools/train.py teacher.py' in message
     assert str(Path('work/teacher/train.log')) in message
     assert 'the disk is full' in message
     Path('break').unlink()
-    workshop().run(experiment, 3)
+    runner().run(experiment, 3)
     assert '--resume' in calls('train')[1]
     assert '--resume' not in calls('train')[2]
 
 
 def test_side_by_side_comes_out_the_same_and_a_student_waits_for_its_teacher(place):
     experiment = load_experiment('toy.py')
-    outcomes = workshop(jobs=2).run(experiment, 3)
+    outcomes = runner(jobs=2).run(experiment, 3)
     assert [o.metrics['val']['mIoU'] for o in outcomes] == [50.0, 30.0, 33.0]
     order = [line.split()[1] for line in calls()]
     assert order.index('distilled.py') > order.index('teacher.py')
-    assert workshop().run(experiment, 3) == outcomes
+    assert runner().run(experiment, 3) == outcomes
 
 
 def test_a_failed_step_ends_what_goes_on_beside_it(place):
@@ -208,7 +220,7 @@ def test_a_failed_step_ends_what_goes_on_beside_it(place):
     """))
     started = time.monotonic()
     with pytest.raises(StepError, match='`train teacher` failed with exit status 3'):
-        workshop(jobs=2).run(load_experiment('toy.py'), 3)
+        runner(jobs=2).run(load_experiment('toy.py'), 3)
     assert time.monotonic() - started < 30
     assert not _runs(int(Path('pid').read_text()))
 
@@ -229,33 +241,33 @@ def let_fail(name):
 @pytest.mark.parametrize('jobs', [1, 2])
 def test_keep_going_loses_only_the_run_that_failed(place, jobs):
     let_fail('student.py')
-    shop = workshop(keep_going=True, jobs=jobs)
-    outcomes = shop.run(load_experiment('toy.py'), 3)
+    one = runner(keep_going=True, jobs=jobs)
+    outcomes = one.run(load_experiment('toy.py'), 3)
     assert [o.run.name for o in outcomes] == ['teacher', 'distilled']
-    assert [(f.run.name, f.seed) for f in shop.failures] == [('student', 3)]
-    assert 'it does not work' in str(shop.failures[0].why)
+    assert [(f.run.name, f.seed) for f in one.failures] == [('student', 3)]
+    assert 'it does not work' in str(one.failures[0].why)
     Path('tools/train.py').write_text(textwrap.dedent(TRAIN))
     before = len(calls('train'))
-    assert len(workshop().run(load_experiment('toy.py'), 3)) == 3
+    assert len(runner().run(load_experiment('toy.py'), 3)) == 3
     assert len(calls('train')) == before + 1
 
 
 def test_keep_going_loses_what_needs_the_teacher_that_failed(place):
     let_fail('teacher.py')
-    shop = workshop(keep_going=True)
-    outcomes = shop.run(load_experiment('toy.py'), 3)
+    one = runner(keep_going=True)
+    outcomes = one.run(load_experiment('toy.py'), 3)
     assert [o.run.name for o in outcomes] == ['student']
-    assert [f.run.name for f in shop.failures] == ['teacher', 'distilled']
+    assert [f.run.name for f in one.failures] == ['teacher', 'distilled']
 
 
 def test_a_stopped_run_of_another_config_is_not_resumed(place):
     experiment = load_experiment('toy.py')
     Path('break').touch()
     with pytest.raises(StepError):
-        workshop().run(experiment, 3)
+        runner().run(experiment, 3)
     Path('break').unlink()
     Path('teacher.py').write_text('x = 2\n')
-    workshop().run(experiment, 3)
+    runner().run(experiment, 3)
     assert '--resume' not in calls('train')[1]
 
 
@@ -264,25 +276,22 @@ def test_files_of_somebody_else_are_not_removed(place):
     treasure.parent.mkdir(parents=True)
     treasure.touch()
     with pytest.raises(ConfigError, match='not of this experiment'):
-        workshop(fresh=True).run(load_experiment('toy.py'), 3)
+        runner(fresh=True).run(load_experiment('toy.py'), 3)
     assert treasure.exists()
 
 
-def test_progress_is_told_in_few_words(place):
-    said = []
-    Workshop('work', say=said.append).run(load_experiment('toy.py'), 3)
-    assert '  teacher:    10/10 iterations  loss 0.5000' in said
-
-
-@pytest.mark.parametrize(('line', 'words'), [
-    ('Iter(val) [21/21]    aAcc: 80.1  mIoU: 31.52  data_time: 0.1', 'mIoU 31.52'),
-    ('Iter(test) [10/10]    coco/RBC_precision: 0.5  coco/bbox_mAP: 0.4130  '
-     'coco/bbox_mAP_50: 0.6030', 'bbox_mAP 0.4130'),
-])
-def test_the_figure_that_leads_is_told_after_a_test(line, words):
-    said = []
-    _Line('run', said.append)(line)
-    assert said == [f'  run: {words}']
+def test_progress_is_what_the_training_itself_has_logged(tmp_path, monkeypatch):
+    logged, folder = [], tmp_path / 'student'
+    monkeypatch.chdir(tmp_path)
+    Path('student.py').write_text('train_cfg = dict(max_iters=200)\n')
+    progress = runner(logged.append)._progress(Run('student', 'student.py'), folder)
+    progress()
+    log = folder / '20260101_000000' / 'vis_data' / 'scalars.json'
+    log.parent.mkdir(parents=True)
+    log.write_text('{"loss": 0.5, "time": 0.5, "step": 50}\n{"loss": 0.25, "st')
+    progress()
+    progress()
+    assert logged == ['  student: 50/200 iterations, loss 0.5000, 1:15 left']
 
 
 def test_all_problems_of_a_file_are_told_together(place):
@@ -324,22 +333,22 @@ def test_a_command_does_not_outlive_the_call_that_is_interrupted(tmp_path):
         print(subprocess.Popen([sys.executable, '-c', sleep]).pid, flush=True)
         time.sleep(60)
     """)
-    pids = []
+    log, started = tmp_path / 'log', time.monotonic()
 
-    def stop(line):
-        pids.append(int(line))
-        raise KeyboardInterrupt
+    def stop():
+        if log.read_text().splitlines()[-1].isdigit():
+            raise KeyboardInterrupt
 
-    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        run_command([sys.executable, '-c', program], log=tmp_path / 'log', name='x',
-                    on_line=stop)
+        run_command([sys.executable, '-c', program], log_file=log, name='x',
+                    progress=stop, every=0.1)
     assert time.monotonic() - started < 20
+    pid = int(log.read_text().splitlines()[-1])
     for _ in range(50):
-        if not _runs(pids[0]):
+        if not _runs(pid):
             break
         time.sleep(0.1)
-    assert not _runs(pids[0])
+    assert not _runs(pid)
 
 
 def _runs(pid):
@@ -362,11 +371,12 @@ def test_being_told_to_end_is_like_ctrl_c(number):
 def test_a_killed_command_is_told_as_such(tmp_path):
     program = 'import os, signal; os.kill(os.getpid(), signal.SIGKILL)'
     with pytest.raises(StepError, match='signal 9'):
-        run_command([sys.executable, '-c', program], log=tmp_path / 'log', name='x')
+        run_command([sys.executable, '-c', program], log_file=tmp_path / 'log',
+                    name='x')
 
 
 def test_the_log_begins_with_the_command(tmp_path):
-    run_command([sys.executable, '-c', 'print("hi there")'], log=tmp_path / 'log',
+    run_command([sys.executable, '-c', 'print("hi there")'], log_file=tmp_path / 'log',
                 name='x')
     lines = (tmp_path / 'log').read_text().splitlines()
     assert lines[0].startswith(f'$ {sys.executable} -c')
@@ -376,7 +386,14 @@ def test_the_log_begins_with_the_command(tmp_path):
     assert done.stdout == 'hi there\n'
 
 
-def test_stamps_are_json(place):
-    workshop().run(load_experiment('toy.py'), 3)
+def test_what_is_noted_is_json(place):
+    runner().run(load_experiment('toy.py'), 3)
     note = json.loads(Path('work/student/trained.json').read_text())
     assert set(note) == {'mark', 'seconds'}
+
+
+def test_a_student_file_is_preferred_where_there_is_one(tmp_path):
+    outcome = Outcome(Run('x', 'x.py'), 0, tmp_path, tmp_path / 'iter_5.pth', 1.0, {})
+    assert outcome.student == outcome.checkpoint
+    (tmp_path / 'iter_5_student.pth').touch()
+    assert outcome.student.name == 'iter_5_student.pth'

@@ -1,8 +1,8 @@
 """Writes docs/methods/segmentors.md: which method runs on which of mmseg's segmentors.
 
-    python tools/segmentor_table.py            runs every cell and writes the page
-    python tools/segmentor_table.py --check    runs every cell; status 1 if it differs
-    python tools/segmentor_table.py --text     keeps the cells and writes the rest anew
+    python docs/segmentor_table.py            runs every cell and writes the page
+    python docs/segmentor_table.py --check    runs every cell; status 1 if it differs
+    python docs/segmentor_table.py --text     keeps the cells and writes the rest anew
 
 A cell is a training step, forward and backward, on two crops of noise with labels: a
 small teacher and a smaller student of the family, made from the config that mmseg
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cells
 import torch
+from cells import CannotSay, Cells, Links, Pair, Template
 
 from mmkd_ext.algorithms.dry_run import blank_batch
-from mmkd_ext.evaluation import cells
-from mmkd_ext.evaluation.cells import CannotSay, Cells, Links, Pair, Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGE = REPOSITORY / 'docs' / 'methods' / 'segmentors.md'
 SHARE = REPOSITORY / 'benchmarks' / 'results' / 'check_share_mmseg.json'
-NOTE = '<!-- Written by tools/segmentor_table.py. -->'
+NOTE = '<!-- Written by docs/segmentor_table.py. -->'
 SIZE = (64, 128)
 STUDENT, TEACHER = 8, 16
 """Width of the first stage; all others follow from it."""
@@ -766,12 +766,9 @@ def _place_text(tap: dict[str, Any] | str) -> str:
 
 def share_text(share: Mapping[str, Any]) -> str:
     """Says how many of mmseg's configs pass the check as student."""
-    keys = ('buildable', 'models', 'pass', 'step_runs')
-    rows = [['folder', 'buildable', 'models', 'pass', 'a step runs']]
-    rows.append([':--', '--:', '--:', '--:', '--:'])
-    for folder, found in {**share['folders'], 'all': share['total']}.items():
-        rows.append([folder, *(str(found[key]) for key in keys)])
-    text = '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
+    names = ('buildable', 'models', 'pass')
+    columns = {**{name: name for name in names}, 'step_runs': 'a step runs'}
+    text = cells.share_table(share, columns)
     versions = share['environment']['versions']
     failures = [row for found in share['folders'].values() for row in found['failures']]
     unbuilt = {
@@ -821,13 +818,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = page(
             *(RUNNER.columns(families, methods) for families in (FAMILIES, BACKBONES))
         )
-    if args.check:
-        same = PAGE.is_file() and PAGE.read_text(encoding='utf-8') == text
-        if not same:
-            print(f'stale: {PAGE.relative_to(REPOSITORY)}', file=sys.stderr)
-        return int(not same)
-    PAGE.write_text(text, encoding='utf-8')
-    return 0
+    return cells.write_page(PAGE, text, check=args.check)
 
 
 if __name__ == '__main__':

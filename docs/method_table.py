@@ -1,7 +1,7 @@
 """Writes what is generated in README.md, the methods' READMEs and docs/methods.
 
-    python tools/method_table.py            writes
-    python tools/method_table.py --check    names what is stale, exit status 1
+    python docs/method_table.py            writes
+    python docs/method_table.py --check    names what is stale, exit status 1
 
 Sources are the metafiles and config headers in configs/distill, the docstrings in
 mmkd_ext/methods, and the measured figures in benchmarks/results. So a new method
@@ -27,8 +27,8 @@ TASKS = {'mmseg': 'segmentation', 'mmdet': 'detection'}
 HEADER = ('Paper', 'Command', 'Expected', 'Status')
 STATUSES = ('unrun', 'smoke', 'measured')
 MEASURED = ('demo',)
-NOTE = '<!-- Written by tools/method_table.py. -->'
-# pages there that tools/detector_table.py and segmentor_table.py write
+NOTE = '<!-- Written by docs/method_table.py. -->'
+# pages there that docs/detector_table.py and segmentor_table.py write
 OTHERS = ('detectors', 'segmentors')
 
 
@@ -245,7 +245,7 @@ def experiment_text(
     """Returns the results of an experiment as Markdown.
 
     Args:
-        content: What ``tools/repeat.py`` wrote.
+        content: What ``benchmarks/repeat.py`` wrote.
         level: Of the heading.
         classes: Whether a table of the IoU of each class follows.
     """
@@ -268,11 +268,19 @@ def experiment_text(
     parts += _cost_text(content)
     parts.append(
         f'Mean ± standard deviation over seeds {seeds}; the gain compares runs of the '
-        f'same seed. `{content["command"]}`, {content["date"]}, commit '
+        f'same seed. `{command(content)}`, {content["date"]}, commit '
         f'`{_short(content["commit"])}`, {machine.get("processor", "?")}, '
         f'{machine.get("cores", "?")} cores.'
     )
     return '\n\n'.join(parts)
+
+
+def command(content: Mapping[str, Any]) -> str:
+    """Returns the command that wrote a file of results, as it is called today.
+
+    Older files say ``tools/`` where these commands were then.
+    """
+    return str(content['command']).replace(' tools/', ' benchmarks/')
 
 
 def _other_figures(figures: Mapping[str, Any], lead: str) -> list[str]:
@@ -346,7 +354,7 @@ def results_text(root: Path = REPOSITORY) -> str:
         else:
             parts.append(
                 f'`benchmarks/results/{name}.json` is not there; `python '
-                f'tools/repeat.py benchmarks/experiments/{name}.py` writes it.'
+                f'benchmarks/repeat.py benchmarks/experiments/{name}.py` writes it.'
             )
     return '\n\n'.join(parts)
 
@@ -405,7 +413,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for path in stale():
         shown = path.relative_to(REPOSITORY)
         if args.check:
-            print(f'stale: {shown} (python tools/method_table.py)', file=sys.stderr)
+            print(f'stale: {shown} (python docs/method_table.py)', file=sys.stderr)
         elif path in wanted:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(wanted[path], encoding='utf-8')

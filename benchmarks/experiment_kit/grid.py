@@ -1,8 +1,7 @@
 """A grid of adaptation runs: methods, orders, learning rates and seeds.
 
 It is described by a small config file (`benchmarks/experiments/`), and each run is one
-call of ``tools/test.py`` that a person could type. A run that is done is not done
-again; one that was stopped goes on (``--resume``).
+call of ``tools/test.py`` that a person could type.
 """
 
 from __future__ import annotations
@@ -10,29 +9,31 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmkd_ext.errors import ConfigError, DataError, Problem, did_you_mean
-from mmkd_ext.evaluation.adaptation.compare import Group, compare
-from mmkd_ext.evaluation.adaptation.results import AdaptResults, read_results
-from mmkd_ext.evaluation.experiment import (
-    Bench,
-    Experiment,
-    Run,
-    Workshop,
-    read_stamp,
+from experiment_kit.comparison import Group, compare
+from experiment_kit.experiment import Experiment, ExperimentRunner, Run
+from experiment_kit.machine import commit, describe_machine
+from experiment_kit.runner import (
+    StepRunner,
+    as_options,
+    missing_file,
+    read_file,
+    read_state,
+    unknown_keys,
 )
-from mmkd_ext.evaluation.files import write_json
-from mmkd_ext.evaluation.machine import commit, describe_machine, versions
+from mmkd_ext.errors import ConfigError, DataError, Problem
+from mmkd_ext.evaluation.adaptation.results import AdaptResults, read_results
+from mmkd_ext.files import write_json
+from mmkd_ext.version import stack_versions
 
 __all__ = [
     'Grid',
-    'GridBench',
     'GridRun',
+    'GridRunner',
     'Method',
     'collect',
     'load_grid',
@@ -47,9 +48,7 @@ _KEYS = (
 _ORDER_KEYS = ('order', 'once')
 _METHOD_KEYS = ('config', 'title', 'once', 'options', 'learning_rates')
 _STATE = 'stream_state.pth'
-_STAMP = 'adapted.json'
-_PROGRESS = re.compile(r'(round \d+/\d+ \S+ \[\d+/\d+\] running mIoU .*)')
-_CELL = re.compile(r'(round \d+/\d+ \S+: mIoU [\d.]+)')
+_DONE = 'adapted.json'
 
 
 @dataclass(frozen=True)
@@ -146,15 +145,15 @@ class Grid:
 
     def options_of(self, run: GridRun) -> dict[str, Any]:
         """Returns the config options of a run."""
-        found: dict[str, Any] = {**self.options, **run.method.options}
-        found.update({'randomness.seed': run.seed, 'test_cfg.seed': run.seed})
+        options: dict[str, Any] = {**self.options, **run.method.options}
+        options.update({'randomness.seed': run.seed, 'test_cfg.seed': run.seed})
         order = self.orders[run.order]
         if order is not None:
             words = order if isinstance(order, str) else f'[{",".join(order)}]'
-            found['test_cfg.order'] = words
+            options['test_cfg.order'] = words
         if run.learning_rate is not None:
-            found['test_cfg.optim_wrapper.optimizer.lr'] = run.learning_rate
-        return found
+            options['test_cfg.optim_wrapper.optimizer.lr'] = run.learning_rate
+        return options
 
 
 def load_grid(path: str | os.PathLike[str]) -> Grid:
@@ -163,17 +162,7 @@ def load_grid(path: str | os.PathLike[str]) -> Grid:
     Raises:
         ConfigError: With every problem of the file.
     """
-    from mmengine.config import Config
-
-    if not Path(path).is_file():
-        near = [str(p) for p in Path(path).parent.glob('*.py')]
-        raise ConfigError(f'No grid file {str(path)!r}.{did_you_mean(str(path), near)}')
-    raw = Config.fromfile(path).to_dict()
-    problems = _unknown(raw, '', _KEYS) + [
-        Problem(key, 'missing.', f'Set it in {str(path)!r}.')
-        for key in ('name', 'methods')
-        if not raw.get(key)
-    ]
+    raw, problems = read_file(path, 'grid', _KEYS, ('name', 'methods'))
     if bool(raw.get('checkpoint')) == bool(raw.get('source')):
         problems.append(
             Problem(
@@ -185,16 +174,20 @@ def load_grid(path: str | os.PathLike[str]) -> Grid:
     rates = tuple(raw.get('learning_rates', ()))
     methods = []
     for name, fields in dict(raw.get('methods', {})).items():
-        wrong = _unknown(fields, f'methods.{name}.', _METHOD_KEYS)
-        problems += wrong + _no_file(f'methods.{name}.config', fields.get('config', ''))
-        if not wrong and 'config' in fields:
+        wrong = unknown_keys(fields, f'methods.{name}.', _METHOD_KEYS)
+        config = fields.get('config', '')
+        problems += wrong + missing_file(f'methods.{name}.config', config)
+        if not wrong and config:
             own = tuple(fields.get('learning_rates', rates))
             methods.append(Method(name, **{**fields, 'learning_rates': own}))
     if raw.get('source'):
-        problems += _no_file('source', raw['source'])
-    orders = _orders(raw)
+        problems += missing_file('source', raw['source'])
+    orders = {
+        name: dict(order) if isinstance(order, Mapping) else {'order': order}
+        for name, order in (raw.get('orders') or {'order': None}).items()
+    }
     for name, fields in orders.items():
-        problems += _unknown(fields, f'orders.{name}.', _ORDER_KEYS)
+        problems += unknown_keys(fields, f'orders.{name}.', _ORDER_KEYS)
     if problems:
         raise ConfigError.of(problems)
     return Grid(
@@ -209,28 +202,6 @@ def load_grid(path: str | os.PathLike[str]) -> Grid:
         source=raw.get('source', ''),
         file=str(path),
     )
-
-
-def _orders(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Returns the orders of a grid's file, each with its settings."""
-    return {
-        name: dict(order) if isinstance(order, Mapping) else {'order': order}
-        for name, order in (raw.get('orders') or {'order': None}).items()
-    }
-
-
-def _unknown(raw: Mapping[str, Any], path: str, known: Sequence[str]) -> list[Problem]:
-    return [
-        Problem(f'{path}{key}', 'unknown key.', did_you_mean(key, known).strip())
-        for key in sorted(set(raw) - set(known))
-    ]
-
-
-def _no_file(path: str, config: str) -> list[Problem]:
-    if Path(config).is_file():
-        return []
-    hint = 'Paths start at the folder you run from, the repository.'
-    return [Problem(path, f'no such file: {config!r}.', hint)]
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -252,12 +223,14 @@ def parse_shard(text: str) -> tuple[int, int]:
     return part, count
 
 
-def source_checkpoint(grid: Grid, workshop: Workshop, *, train: bool = True) -> Path:
+def source_checkpoint(
+    grid: Grid, runner: ExperimentRunner, *, train: bool = True
+) -> Path:
     """Returns the source model of a grid; trains it first where the grid says how.
 
     Args:
         grid: Names the checkpoint, or the config that trains it.
-        workshop: Trains it below its folder, once for all seeds and all grids.
+        runner: Trains it below its folder, once for all seeds and all grids.
         train: Whether to train, or only to take what was trained.
 
     Raises:
@@ -272,23 +245,23 @@ def source_checkpoint(grid: Grid, workshop: Workshop, *, train: bool = True) -> 
             f'{grid.file!r}, or give `--checkpoint`.'
         )
     run = Run(Path(grid.source).stem, grid.source, once=True)
-    if not train and not (workshop.root / run.name / 'trained.json').is_file():
+    if not train and not (runner.root / run.name / 'trained.json').is_file():
         raise ConfigError(
             f'The source model {grid.source!r} is not trained yet, and two processes '
             'must not train it both. Call with `--source-only` once, then the shards.'
         )
     training = Experiment(grid.name, grid.title, (run,), {}, grid.seeds[:1])
-    return workshop.run(training, grid.seeds[0])[0].student
+    return runner.run(training, grid.seeds[0])[0].student
 
 
-class GridBench(Bench):
+class GridRunner(StepRunner):
     """Does the runs of a grid below one folder.
 
     Args:
         grid: What to do.
         checkpoint: The source model.
         root: Everything is written below it.
-        policy: As `Bench`.
+        policy: As `StepRunner`; what fails under `keep_going` is noted in `failed`.
     """
 
     def __init__(
@@ -299,66 +272,64 @@ class GridBench(Bench):
         self.checkpoint = checkpoint
         self.failed: dict[str, str] = {}
         for method in grid.methods:
-            self._text(method.config)  # mmengine reads one config at a time
+            self.config(method.config)
 
     def run(self, runs: Sequence[GridRun]) -> None:
         """Does these runs, side by side.
 
         Raises:
-            MMKDError: The first failure, unless `keep_going`; then it is noted in
-                `failed`.
+            MMKDError: The first failure, unless `keep_going`.
         """
-        with self._side_by_side() as begin:
-            begun: list[Future[Any]] = [begin(self._adapt, run) for run in runs]
-            self._wait_for(begun)
-            for run, future in zip(runs, begun):
-                error = future.exception()
-                if error is not None:
-                    self.failed[run.name] = type(error).__name__
-                    self.say(f'{self._label(run)} failed: {error}')
+        with self.parallel() as begin:
+            begun = [begin(self._adapt, run) for run in runs]
+        for run, future in zip(runs, begun):
+            error = future.exception()
+            if error is not None:
+                self.failed[run.name] = type(error).__name__
+                self.log(f'{self._label(run)} failed: {error}')
 
     def done(self, run: GridRun) -> AdaptResults | None:
         """Returns what a run left, ``None`` unless it is finished and up to date."""
         folder = self.root / run.name
-        if read_stamp(folder / _STAMP).get('mark') != self._mark(run):
+        if read_state(folder / _DONE).get('mark') != self._fingerprint(run):
             return None
         try:
-            found = read_results(folder)
+            results = read_results(folder)
         except DataError:  # removed or damaged since
             return None
-        return None if found.missing else found
+        return None if results.missing else results
 
     def _label(self, run: GridRun) -> str:
         return f'{self.grid.label(run)} (seed {run.seed})'
 
-    def _mark(self, run: GridRun) -> str:
+    def _fingerprint(self, run: GridRun) -> str:
         stat = self.checkpoint.stat()
         weights = f'{self.checkpoint.name} {stat.st_size} {stat.st_mtime_ns}'
-        options = self.grid.options_of(run)
-        return self._fingerprint(run.method.config, options, weights)
+        return self.fingerprint(run.method.config, self.grid.options_of(run), weights)
 
     def _adapt(self, run: GridRun) -> None:
-        folder, mark = self.root / run.name, self._mark(run)
-        before = float(self._begin_folder(folder, mark).get('seconds', 0.0))
+        folder, mark = self.root / run.name, self._fingerprint(run)
+        before = float(self.begin_folder(folder, mark).get('seconds', 0.0))
         label = self._label(run)
         if self.done(run) is not None:
-            self.say(f'{label}: done before, kept')
+            self.log(f'{label}: done before, kept')
             return
         goes_on = (folder / _STATE).is_file()
-        self.say(f'{label}: {"goes on" if goes_on else "begins"}')
+        self.log(f'{label}: {"goes on" if goes_on else "begins"}')
         write_json(folder / 'begun.json', {'mark': mark, 'seconds': before})
-        options = self.grid.options_of(run)
-        seconds = before + self._step(
+        progress = self._progress(folder, label)
+        seconds = before + self.step(
             [
-                *(self.python, 'tools/test.py', run.method.config),
+                *('tools/test.py', run.method.config),
                 *(str(self.checkpoint), '--work-dir', str(folder)),
                 *(['--resume'] if goes_on else []),
-                *('--cfg-options', *(f'{key}={v}' for key, v in options.items())),
+                *('--cfg-options', *as_options(self.grid.options_of(run))),
             ],
             folder / 'adapt.log',
             f'adapt {run.name}',
-            _Line(label, self),
+            progress,
         )
+        progress()
         missing = read_results(folder).missing
         if missing:
             raise DataError(
@@ -366,55 +337,56 @@ class GridBench(Bench):
                 f'missing in {str(folder / "results.json")!r}. Look at '
                 f'{str(folder / "adapt.log")!r}.'
             )
-        write_json(folder / _STAMP, {'mark': mark, 'seconds': round(seconds, 1)})
+        write_json(folder / _DONE, {'mark': mark, 'seconds': round(seconds, 1)})
+
+    def _progress(self, folder: Path, label: str) -> Callable[[], None]:
+        """Returns a function that tells of each cell once, by the run's own results."""
+        told = [0.0, 0.0]  # when the file was written, cells
+
+        def tell() -> None:
+            file = folder / 'results.json'
+            written = file.stat().st_mtime if file.is_file() else 0.0
+            if written == told[0]:
+                return
+            cells = read_state(file).get('cells') or []
+            told[0] = written
+            if len(cells) > told[1]:
+                last = cells[-1]
+                told[1] = len(cells)
+                self.log(
+                    f'  {label}: round {last["round"]} {last["domain"]}: mIoU '
+                    f'{last["mIoU"]}'
+                )
+
+        return tell
 
 
-class _Line:
-    """Turns the loop's lines into progress: cells at once, images now and then."""
-
-    def __init__(self, label: str, bench: Bench, *, every: float = 8.0) -> None:
-        self.label, self.bench, self.every = label, bench, every
-        self.last = 0.0
-
-    def __call__(self, line: str) -> None:
-        cell = _CELL.search(line)
-        running = None if cell else _PROGRESS.search(line)
-        if running and time.monotonic() - self.last < self.every:
-            return
-        found = cell or running
-        if found:
-            self.last = time.monotonic()
-            self.bench.say(f'  {self.label}: {found[1]}')
-
-
-def collect(bench: GridBench, *, note: str = '') -> dict[str, Any]:
+def collect(runner: GridRunner, *, note: str = '') -> dict[str, Any]:
     """Returns the figures of all finished runs, whichever shard did them.
 
     With several learning rates, ``best`` names for each method and order the one of
     the highest mean. It was chosen on this stream: report it on another.
 
     Args:
-        bench: Knows where they are.
+        runner: Knows where they are.
         note: What a reader should know besides.
     """
-    grid = bench.grid
-    found: dict[str, list[AdaptResults]] = {}
-    sources = set()
+    grid = runner.grid
+    done: dict[str, list[AdaptResults]] = {}
     missing = []
     for run in grid.runs:
-        results = bench.done(run)
+        results = runner.done(run)
         if results is None:
             missing.append({'run': grid.label(run), 'seed': run.seed})
-            continue
-        found.setdefault(grid.label(run), []).append(results)
-        if results.method == 'Source':
-            sources.add(grid.label(run))
-    groups = [Group(name, runs, name in sources) for name, runs in found.items()]
-    comparison = compare(groups)
+        else:
+            done.setdefault(grid.label(run), []).append(results)
+    comparison = compare(
+        [Group(name, runs, runs[0].method == 'Source') for name, runs in done.items()]
+    )
     return {
         'experiment': grid.name,
         'title': grid.title,
-        'command': f'python tools/adapt_grid.py {grid.file}',
+        'command': f'python benchmarks/adapt_grid.py {grid.file}',
         'date': time.strftime('%Y-%m-%d', time.gmtime()),
         'commit': commit(),
         'seeds': list(grid.seeds),
@@ -430,10 +402,10 @@ def collect(bench: GridBench, *, note: str = '') -> dict[str, Any]:
         },
         'options': dict(grid.options),
         'machine': describe_machine(),
-        'versions': versions(),
+        'versions': stack_versions(),
         'note': note,
         'missing': missing,
-        'failed': dict(bench.failed),
+        'failed': dict(runner.failed),
         'best': _best(grid, comparison),
         **comparison,
     }
@@ -441,18 +413,18 @@ def collect(bench: GridBench, *, note: str = '') -> dict[str, Any]:
 
 def _best(grid: Grid, comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Returns the learning rate of the highest mean, where there was a choice."""
-    found = []
+    chosen = []
     for method in grid.methods:
         for order in grid.orders if len(method.learning_rates) > 1 else ():
             means = {}
             for rate in method.learning_rates:
                 label = grid.label(GridRun(method, order, rate, grid.seeds[0]))
-                summary = (comparison['runs'].get(label) or {}).get('mIoU')
-                if summary:
-                    means[rate] = summary['mean']
+                mean = (comparison['runs'].get(label) or {}).get('mIoU')
+                if mean:
+                    means[rate] = mean['mean']
             if means:
                 rate = max(means, key=lambda one: means[one])
-                found.append(
+                chosen.append(
                     {
                         'method': method.name,
                         'order': order,
@@ -461,4 +433,4 @@ def _best(grid: Grid, comparison: Mapping[str, Any]) -> list[dict[str, Any]]:
                         'tried': len(means),
                     }
                 )
-    return found
+    return chosen

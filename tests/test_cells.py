@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+
+import cells
 import pytest
+import torch
 
 from mmkd_ext.errors import ShapeError
-from mmkd_ext.evaluation import cells
 
 CELLS = {
     'A': {'KD': '', 'LD': 'there are no boxes'},
@@ -40,3 +44,14 @@ def test_a_table_is_read_as_it_was_written():
 )
 def test_an_error_is_made_short(error, text):
     assert cells._short(error) == text
+
+
+def test_a_cell_leaves_warnings_logs_and_random_numbers_as_they_were():
+    state, filters = torch.get_rng_state(), list(warnings.filters)
+    silenced = logging.root.manager.disable
+    with cells.Runner('mmseg', {}, dict).quiet():
+        torch.rand(1)
+        warnings.warn('quiet', UserWarning, stacklevel=1)
+    assert warnings.filters == filters
+    assert logging.root.manager.disable == silenced
+    assert torch.equal(torch.get_rng_state(), state)

@@ -6,19 +6,22 @@ tables of your own.
 
 from __future__ import annotations
 
+import logging
+import random
 import re
+import sys
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable
 
+import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.logging import MessageHub
 
 from mmkd_ext.algorithms.dry_run import undisturbed
 from mmkd_ext.algorithms.sources import model_config
-from mmkd_ext.config.check import _isolated
+from mmkd_ext.config.parts import scoped
 from mmkd_ext.connectors.build import find_class
 from mmkd_ext.distillers.links import STUDENT
 from mmkd_ext.errors import ConfigError
@@ -26,6 +29,7 @@ from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from mmengine.config import ConfigDict
     from torch import Tensor, nn
@@ -41,7 +45,9 @@ __all__ = [
     'Runner',
     'Template',
     'read_tables',
+    'share_table',
     'table',
+    'write_page',
 ]
 
 Links = dict[str, dict[str, Any]]
@@ -135,10 +141,29 @@ class Runner:
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """Names are the package's, random numbers fixed, nothing is logged or left."""
-        warnings.filterwarnings('ignore')
-        with _isolated(Config(dict(default_scope=self.package))):
-            yield
+        """Names are the package's, and the process is left as it was.
+
+        Random numbers are fixed inside; warnings and logs are silent.
+        """
+        states, hub = (random.getstate(), np.random.get_state()), f'{__name__}.cell'
+        silenced = logging.root.manager.disable
+        logging.disable(logging.WARNING)
+        MessageHub.get_instance(hub)
+        try:
+            with (
+                warnings.catch_warnings(),
+                torch.random.fork_rng(devices=[]),
+                scoped(self.package),
+            ):
+                warnings.simplefilter('ignore')
+                # not `torch.manual_seed`, which would seed the GPUs too
+                torch.default_generator.manual_seed(0)
+                yield
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])
+            MessageHub._instance_dict.pop(hub)
+            logging.disable(silenced)
 
     def model_of(self, family: Family, side: str) -> ConfigDict:
         """Config of a family's small student or teacher."""
@@ -306,3 +331,27 @@ def read_tables(text: str, corner: str = 'method') -> list[Cells]:
             }
         )
     return tables
+
+
+def share_table(share: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+    """Writes how many configs of a package pass the check, a row a folder.
+
+    Args:
+        share: What ``benchmarks/check_share.py`` wrote.
+        columns: Title of each column, by key of the counts.
+    """
+    rows = [['folder', *columns.values()], [':--', *['--:'] * len(columns)]]
+    for folder, counts in {**share['folders'], 'all': share['total']}.items():
+        rows.append([folder, *(str(counts[key]) for key in columns)])
+    return '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
+
+
+def write_page(page: Path, text: str, *, check: bool) -> int:
+    """Writes a page, or says that it differs; returns the exit status."""
+    if not check:
+        page.write_text(text, encoding='utf-8')
+        return 0
+    same = page.is_file() and page.read_text(encoding='utf-8') == text
+    if not same:
+        print(f'stale: {page.name}', file=sys.stderr)
+    return int(not same)

@@ -1,11 +1,12 @@
-"""What several seeds say together: mean, spread, and whether a gain is one."""
+"""Mean and standard deviation over seeds, and whether a difference is a gain."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmkd_ext.evaluation.tables import spread
+from mmkd_ext.errors import ShapeError
 
 __all__ = ['gain_text', 'summary', 'summary_text', 'verdict']
 
@@ -14,17 +15,20 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
     """Returns mean, standard deviation (n - 1) and values, rounded, for a JSON file.
 
     Args:
-        values: One a seed, at least one; the deviation of a single one is ``None``.
+        values: One a seed; the deviation of a single one is ``None``.
+
+    Raises:
+        ShapeError: There is no value.
 
     Examples:
         >>> summary([1.0, 2.0, 3.0])
         {'mean': 2.0, 'std': 1.0, 'values': [1.0, 2.0, 3.0]}
     """
-    of = spread(values)
-    several = len(values) > 1
+    if not values:
+        raise ShapeError('Mean and deviation of no values: give at least one.')
     return {
-        'mean': round(of.mean, 2),
-        'std': round(of.std, 2) if several else None,
+        'mean': round(statistics.fmean(values), 2),
+        'std': round(statistics.stdev(values), 2) if len(values) > 1 else None,
         'values': [round(value, 2) for value in values],
     }
 
@@ -32,10 +36,9 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
 def verdict(gain: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
     """Returns ``'gain'``, ``'loss'``, ``'none'``, or ``'unknown'`` with one seed.
 
-    A gain is called ``'none'`` unless it is larger than its spread, which is the larger
-    one of the deviation of the gains and that of the plain runs: three gains may lie
-    close to each other by chance, but a difference that another seed makes as well is
-    no gain.
+    A difference counts only when it is larger than both deviations, that of the
+    differences and that of the plain runs: a difference that another seed makes as
+    well is no gain.
 
     Args:
         gain: :func:`summary` of the differences, seed by seed.
@@ -49,7 +52,7 @@ def verdict(gain: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
 
 
 def summary_text(of: Mapping[str, Any], *, sign: bool = False, digits: int = 2) -> str:
-    """Returns a :func:`summary` as tables show it."""
+    """Returns a :func:`summary` as tables show it, ``mean ± deviation``."""
     mean = format(of['mean'], f'{"+" if sign else ""}.{digits}f')
     return mean if of['std'] is None else f'{mean} ± {of["std"]:.{digits}f}'
 

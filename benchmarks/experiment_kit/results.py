@@ -8,20 +8,17 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from mmkd_ext.errors import DataError
-from mmkd_ext.evaluation.experiment import Experiment, Failure, Outcome
-from mmkd_ext.evaluation.gains import gain_text, summary, summary_text, verdict
-from mmkd_ext.evaluation.machine import commit, describe_machine, versions
-from mmkd_ext.evaluation.runs import (
-    Figures,
-    figures,
-    kd_shares,
-    read_scalars,
-    step_seconds,
-)
-from mmkd_ext.evaluation.tables import Table
+from pandas import DataFrame
 
-__all__ = ['cost_table', 'results', 'summary_table']
+from experiment_kit.experiment import Experiment, Failure, Outcome
+from experiment_kit.machine import commit, describe_machine
+from experiment_kit.statistics import gain_text, summary, summary_text, verdict
+from mmkd_ext.errors import DataError
+from mmkd_ext.evaluation.runs import Figures, curve, figures, read_scalars
+from mmkd_ext.evaluation.tables import number, text_table
+from mmkd_ext.version import stack_versions
+
+__all__ = ['cost_table', 'kd_shares', 'results', 'step_seconds', 'summary_table']
 
 BySeed = Mapping[int, Outcome]
 COMMON = 'without rare classes'  # mean of the other classes
@@ -43,7 +40,7 @@ def results(
     the distillation had.
 
     A gain within the spread is called ``'none'``: see
-    :func:`mmkd_ext.evaluation.gains.verdict`.
+    :func:`experiment_kit.statistics.verdict`.
 
     Args:
         experiment: What was done.
@@ -61,12 +58,12 @@ def results(
     return {
         'experiment': experiment.name,
         'title': experiment.title,
-        'command': f'python tools/repeat.py {experiment.source}',
+        'command': f'python benchmarks/repeat.py {experiment.source}',
         'date': time.strftime('%Y-%m-%d', time.gmtime()),
         'commit': commit(),
         'seeds': seeds,
         'machine': describe_machine(),
-        'versions': versions(),
+        'versions': stack_versions(),
         'note': note,
         'failed': [
             {
@@ -110,7 +107,7 @@ def results(
     }
 
 
-def summary_table(content: Mapping[str, Any], name: str) -> Table:
+def summary_table(content: Mapping[str, Any], name: str) -> DataFrame:
     """Returns every run's figures on set ``name``, mean and spread, and the gain.
 
     The figure that leads stands first; a detection shows AP50 and each class as well,
@@ -137,29 +134,20 @@ def summary_table(content: Mapping[str, Any], name: str) -> Table:
             ]
         )
     header = ['run', *shown, *classes, 'seeds', 'gain, seed by seed']
-    return Table(header, rows)
+    return text_table(header, rows)
 
 
-def cost_table(content: Mapping[str, Any]) -> Table:
+def cost_table(content: Mapping[str, Any]) -> DataFrame:
     """Returns what each distillation adds: to a step's time, and to the loss."""
     rows = []
     for about in content['runs'].values():
-        step = about.get('step')
-        if step is None:
-            continue
-        share = about.get('kd_share', {}).get('all')
-        ratio = step.get('to_plain')
-        rows.append(
-            [
-                about['title'],
-                f'{1000 * step["seconds"]:.0f}',
-                f'{ratio:.2f}' if ratio else '',
-                f'{share["first"]:.1f}' if share else '',
-                f'{share["mean"]:.1f}' if share else '',
-            ]
-        )
+        step, share = about.get('step'), about.get('kd_share', {}).get('all', {})
+        if step is not None:
+            shares = [number(share.get(key)) for key in ('first', 'mean')]
+            cells = [f'{1000 * step["seconds"]:.0f}', number(step.get('to_plain'), 2)]
+            rows.append([about['title'], *cells, *shares])
     header = ['run', 'step, ms', 'to plain', 'KD share at first, %', 'on average, %']
-    return Table(header, rows)
+    return text_table(header, rows)
 
 
 def _plain(experiment: Experiment, by_run: Mapping[str, Any]) -> str:
@@ -264,12 +252,53 @@ def _training(mine: BySeed, plain: BySeed) -> dict[str, Any]:
 
 
 def _steps(outcomes: BySeed) -> dict[int, float]:
-    found: dict[int, float] = {}
+    times = {}
     for seed, outcome in outcomes.items():
         try:
             seconds = step_seconds(read_scalars(outcome.folder))
         except DataError:
             continue  # the log was removed; the checkpoint and the figures are there
         if seconds is not None:
-            found[seed] = seconds
-    return found
+            times[seed] = seconds
+    return times
+
+
+def step_seconds(scalars: DataFrame) -> float | None:
+    """Returns how long a training step took: the median of what was logged.
+
+    The first record is left out where there are others: it holds the warm-up. ``None``
+    when no time was logged.
+
+    Args:
+        scalars: What :func:`mmkd_ext.evaluation.runs.read_scalars` gave.
+    """
+    times = curve(scalars[scalars['loss'].notna()], 'time')
+    times = times.iloc[1:] if len(times) > 1 else times
+    return float(times.median()) if len(times) else None
+
+
+def kd_shares(scalars: DataFrame) -> dict[str, dict[str, float]]:
+    """Returns which share of the loss each link of a distillation has, in percent.
+
+    For ``'all'`` links together and for each: at the ``first`` and ``last`` record, and
+    the ``mean`` of all. Empty for a run that distils nothing.
+
+    Args:
+        scalars: What :func:`mmkd_ext.evaluation.runs.read_scalars` gave.
+    """
+    names = [n for n in scalars if n.startswith('distill.') and 'loss' in n]
+    links = scalars[names].dropna(how='all')
+    losses = scalars['loss'].loc[links.index]
+    links = links.set_axis([name[len('distill.') :] for name in names], axis=1)
+    links.insert(0, 'all', links.sum(axis=1))
+    shares = (100 * links.div(losses, axis=0))[losses > 0]
+    if not names or shares.empty:
+        return {}
+    return {
+        name: {
+            'first': round(float(values.iloc[0]), 2),
+            'last': round(float(values.iloc[-1]), 2),
+            'mean': round(float(values.mean()), 2),
+        }
+        for name, values in shares.items()
+    }

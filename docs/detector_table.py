@@ -1,7 +1,7 @@
 """Writes docs/methods/detectors.md: which method runs on which of mmdet's detectors.
 
-    python tools/detector_table.py            runs every cell and writes the page
-    python tools/detector_table.py --check    runs every cell; status 1 if it differs
+    python docs/detector_table.py            runs every cell and writes the page
+    python docs/detector_table.py --check    runs every cell; status 1 if it differs
 
 A cell is a training step, forward and backward, on two images with boxes: a small
 teacher and a smaller student of the family, made from the config that mmdet brings by
@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import cells
 import torch
+from cells import CannotSay, Cells, Links, Pair, Template
 
 from mmkd_ext.algorithms.dry_run import has_masks
-from mmkd_ext.evaluation import cells
-from mmkd_ext.evaluation.cells import CannotSay, Cells, Links, Pair, Template
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGE = REPOSITORY / 'docs' / 'methods' / 'detectors.md'
 SHARE = REPOSITORY / 'benchmarks' / 'results' / 'check_share.json'
-NOTE = '<!-- Written by tools/detector_table.py. -->'
+NOTE = '<!-- Written by docs/detector_table.py. -->'
 CHANNELS = 64  # two a group of the heads' norms, which a map of one pixel needs
 CLASSES = 80
 SIZE = 128
@@ -575,14 +575,13 @@ def page(families: Cells, backbones: Cells) -> str:
 
 def share_text(share: Mapping[str, Any]) -> str:
     """Says how many of mmdet's configs pass the check as student."""
-    rows = [
-        ['folder', 'buildable', 'with a neck', 'pass', 'a step runs'],
-        [':--', '--:', '--:', '--:', '--:'],
-    ]
-    keys = ('buildable', 'with_neck', 'pass', 'step_runs')
-    for folder, found in {**share['folders'], 'all': share['total']}.items():
-        rows.append([folder, *(str(found[key]) for key in keys)])
-    text = '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
+    columns = {
+        'buildable': 'buildable',
+        'with_neck': 'with a neck',
+        'pass': 'pass',
+        'step_runs': 'a step runs',
+    }
+    text = cells.share_table(share, columns)
     versions = share['environment']['versions']
     return (
         'Every config of these folders that mmdet itself can build, as student and '
@@ -604,13 +603,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     methods = present()
     neck = [method for method in methods if method in NECK_METHODS]
     text = page(RUNNER.columns(FAMILIES, methods), RUNNER.columns(BACKBONES, neck))
-    if args.check:
-        same = PAGE.is_file() and PAGE.read_text(encoding='utf-8') == text
-        if not same:
-            print(f'stale: {PAGE.relative_to(REPOSITORY)}', file=sys.stderr)
-        return int(not same)
-    PAGE.write_text(text, encoding='utf-8')
-    return 0
+    return cells.write_page(PAGE, text, check=args.check)
 
 
 if __name__ == '__main__':

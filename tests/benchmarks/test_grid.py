@@ -5,28 +5,23 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from experiment_kit.grid import GridRunner, collect, load_grid, parse_shard
+from experiment_kit.runner import StepError
 from mmkd_ext.errors import ConfigError
-from mmkd_ext.evaluation.adaptation.grid import (
-    GridBench,
-    collect,
-    load_grid,
-    parse_shard,
-)
-from mmkd_ext.evaluation.experiment import StepError
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[2]
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / 'tests' / 'evaluation' / 'adaptation'))
+from made_results import make_results  # noqa: E402
 
 # adapts to four cells; `die` in the config's name stops it after two, once
-TEST = f"""
+TEST = """
 import argparse, json, pathlib, sys
-sys.path.insert(0, {str(HERE)!r})
-from made_results import make_results
 p = argparse.ArgumentParser()
 p.add_argument('config'); p.add_argument('checkpoint'); p.add_argument('--work-dir')
 p.add_argument('--resume', action='store_true')
@@ -43,13 +38,14 @@ order = ['fog', 'night']
 if o.get('test_cfg.order'):
     order = order[::-1]
 rate = float(o.get('test_cfg.optim_wrapper.optimizer.lr', 0))
-content = make_results(method, seed=seed, rounds=2, order=order, lr=rate, stop=stop,
-                       bare=True)
-for cell in content['cells']:
+content = json.loads(pathlib.Path('template.json').read_text())
+content['settings'].update(method=method, seed=seed, order=order, rate=rate)
+content['cells'] = content['cells'][:stop]
+for place, cell in enumerate(content['cells']):
+    cell['domain'] = order[place % 2]
     cell['mIoU'] = 50.0 + (method != 'Source') * (seed + 100 * rate)
 (folder / 'results.json').write_text(json.dumps(content))
 (folder / 'stream_state.pth').write_text('x')
-print('INFO - round 1/2 fog: mIoU 50.0, 1 updates')
 sys.exit(stop or 0)
 """
 GRID = """
@@ -72,6 +68,8 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path('tools').mkdir()
     Path('tools/test.py').write_text(TEST)
+    template = make_results(rounds=2, order=['fog', 'night'], bare=True)
+    Path('template.json').write_text(json.dumps(template))
     Path('toy.py').write_text(textwrap.dedent(GRID))
     Path('source.pth').write_text('weights')
     for name in ('source', 'dose', 'die'):
@@ -84,17 +82,17 @@ def calls():
     return path.read_text().splitlines() if path.exists() else []
 
 
-def bench(**policy):
-    said = []
-    made = GridBench(load_grid('toy.py'), Path('source.pth'), 'work', say=said.append,
-                     **policy)
-    made.said = said
+def runner(**policy):
+    logged = []
+    made = GridRunner(load_grid('toy.py'), Path('source.pth'), 'work',
+                      log=logged.append, **policy)
+    made.logged = logged
     return made
 
 
 @pytest.fixture
 def tool():
-    path = ROOT / 'tools' / 'adapt_grid.py'
+    path = ROOT / 'benchmarks' / 'adapt_grid.py'
     spec = importlib.util.spec_from_file_location('tool_adapt_grid', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -149,32 +147,32 @@ def test_the_options_say_to_a_config_what_is_meant(place):
 
 
 def test_each_run_is_one_call_and_what_is_done_is_kept(place):
-    one = bench(jobs=2)
+    one = runner(jobs=2)
     one.run(one.grid.runs)
     assert len(calls()) == 10
     assert 'source.py source.pth --work-dir work/source/forward-seed0' in ' '.join(
         sorted(calls()))
-    again = bench()
+    again = runner()
     again.run(again.grid.runs)
     assert len(calls()) == 10
-    assert any('round 1/2 fog: mIoU 50.0' in line for line in one.said)
+    assert any('round 2 night: mIoU 50.0' in line for line in one.logged)
 
 
 def test_another_checkpoint_or_config_runs_anew_and_fresh_does_too(place):
     run = load_grid('toy.py').runs[:1]
-    bench().run(run)
+    runner().run(run)
     Path('source.pth').write_text('other weights')
-    bench().run(run)
+    runner().run(run)
     Path('source.py').write_text('x = 2\n')
-    bench().run(run)
-    bench(fresh=True).run(run)
+    runner().run(run)
+    runner(fresh=True).run(run)
     assert len(calls()) == 4
     assert not any('--resume' in call for call in calls())
 
 
 def test_an_interrupted_run_goes_on(place):
     Path('toy.py').write_text(Path('toy.py').read_text().replace('dose.py', 'die.py'))
-    one = bench()
+    one = runner()
     run = one.grid.runs[2:3]
     with pytest.raises(StepError, match='adapt dose/forward'):
         one.run(run)
@@ -186,7 +184,7 @@ def test_an_interrupted_run_goes_on(place):
 
 def test_one_that_fails_stops_the_others_unless_asked_to_go_on(place):
     Path('toy.py').write_text(Path('toy.py').read_text().replace('source.py', 'die.py'))
-    one = bench(keep_going=True)
+    one = runner(keep_going=True)
     one.run(one.grid.runs[:3])
     assert one.failed == {'source/forward-seed0': 'StepError',
                           'source/reverse-seed0': 'StepError'}
@@ -198,7 +196,7 @@ def test_one_that_fails_stops_the_others_unless_asked_to_go_on(place):
 
 
 def test_figures_are_collected_with_mean_spread_gain_and_best_rate(place):
-    one = bench(jobs=2)
+    one = runner(jobs=2)
     one.run(one.grid.runs)
     content = collect(one, note='hello')
     # 50 + seed + 100 * rate: 51 and 52 with 0.01, 60 and 61 with 0.1

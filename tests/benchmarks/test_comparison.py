@@ -1,0 +1,208 @@
+"""Adaptation runs beside each other: seeds, gains, tables and the report of them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiment_kit.comparison import (
+    Group,
+    compare,
+    comparison_table,
+    domain_table,
+    group_runs,
+    how_table,
+    stability_table,
+    work_comparison,
+)
+from experiment_kit.comparison_report import write_comparison
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / 'tests' / 'evaluation' / 'adaptation'))
+from made_results import ORDER, make_results, write_results  # noqa: E402
+
+from mmkd_ext.errors import DataError  # noqa: E402
+from mmkd_ext.evaluation.adaptation.results import read_results  # noqa: E402
+from mmkd_ext.evaluation.tables import markdown  # noqa: E402
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Makes runs and reads them; ``mious`` replaces what was made, cell by cell."""
+    count = iter(range(1000))
+
+    def make(method='DoSe', *, mious=None, **settings):
+        content = make_results(method, images=10, **{'bare': True, **settings})
+        for one, value in zip(content['cells'], mious or ()):
+            one['mIoU'] = value
+        return read_results(write_results(tmp_path / str(next(count)), content))
+
+    return make
+
+
+def rows_of(table):
+    return table.set_index(table.columns[0], drop=False).to_dict('index')
+
+
+def two(read, method, seed, mean):
+    """Returns a run of one round over two domains with that mean."""
+    return read(method, seed=seed, rounds=1, order=('fog', 'night'),
+                mious=[mean + 10, mean - 10])
+
+
+@pytest.fixture
+def runs(read):
+    source = [two(read, 'Source', 0, 50.0)]
+    dose = [two(read, 'DoSe', seed, mean) for seed, mean in enumerate((52., 54., 53.))]
+    tent = [two(read, 'Tent', seed, mean) for seed, mean in enumerate((49., 52., 50.))]
+    return [*tent, *dose, *source]
+
+
+def test_seeds_are_one_row_with_mean_and_spread_and_the_source_stands_first(runs):
+    content = compare(group_runs(runs))
+    assert list(content['runs']) == ['Source', 'Tent', 'DoSe']
+    found = content['runs']['DoSe']
+    assert found['mIoU'] == {'mean': 53.0, 'std': 1.0, 'values': [52.0, 54.0, 53.0]}
+    assert found['cells']['1']['fog']['mean'] == 63.0
+    assert found['seeds'] == [0, 1, 2]
+    # a single run has no spread
+    assert content['runs']['Source']['mIoU']['std'] is None
+
+
+def test_a_gain_within_the_spread_is_none(runs):
+    content = compare(group_runs(runs))
+    # gains by hand: 2, 4, 3 = 3 +- 1; and -1, 2, 0 = 0.33 +- 1.53
+    dose, tent = (content['runs'][name]['gain'] for name in ('DoSe', 'Tent'))
+    assert (dose['mean'], dose['std'], dose['verdict']) == (3.0, 1.0, 'gain')
+    assert (tent['mean'], tent['std'], tent['verdict']) == (0.33, 1.53, 'none')
+    assert 'gain' not in content['runs']['Source']
+    text = markdown(comparison_table(content))
+    assert 'none (+0.33 ± 1.53)' in text
+    assert '53.0 ± 1.0' in text
+
+
+def test_gains_are_taken_seed_by_seed_over_the_first_without_a_source(read):
+    one = [two(read, 'Tent', seed, mean) for seed, mean in enumerate((50., 54., 52.))]
+    other = [two(read, 'DoSe', seed, mean) for seed, mean in enumerate((53., 57., 55.))]
+    gain = compare(group_runs([*one, *other]))['runs']['DoSe']['gain']
+    assert gain['over'] == 'Tent'
+    assert gain['values'] == [3.0, 3.0, 3.0]
+    # three above a run whose seeds make two of it
+    assert gain['verdict'] == 'gain'
+
+
+def test_an_interrupted_seed_gives_its_cells_but_no_mean(read):
+    runs = [read('Source', rounds=2), read(seed=0, rounds=2),
+            read(seed=1, rounds=2, stop=6)]
+    content = compare(group_runs(runs))
+    found = content['runs']['DoSe']
+    assert (found['finished'], found['missing']) == (1, {'1': 2})
+    assert len(found['mIoU']['values']) == 1
+    assert len(found['cells']['2']['fog']['values']) == 2
+    assert len(found['cells']['2']['snow']['values']) == 1
+    assert '1 of 2 finished' in markdown(comparison_table(content))
+
+
+def test_a_method_that_never_finished_is_missing_and_not_zero(read):
+    runs = [read('Source', rounds=2), read(rounds=2, stop=6)]
+    content = compare(group_runs(runs))
+    row = rows_of(comparison_table(content))['DoSe']
+    assert (row['mean'], row['2 snow'], row['gain']) == ('missing', 'missing', '-')
+    assert row['2 fog'] not in ('missing', '-')
+
+
+def test_runs_over_other_cells_have_no_gain(read):
+    runs = [read('Source', rounds=2), read(rounds=3)]
+    content = compare(group_runs(runs))
+    assert 'gain' not in content['runs']['DoSe']
+    assert rows_of(comparison_table(content))['Source']['3 fog'] == '-'
+
+
+def test_ten_rounds_are_shown_as_the_published_tables_show_them(read):
+    table = comparison_table(compare(group_runs([read('Source'), read()])))
+    assert list(table.columns[1:5]) == ['1 fog', '1 night', '1 rain', '1 snow']
+    assert [name for name in table.columns if name.endswith('fog')] == [
+        '1 fog', '4 fog', '7 fog', '10 fog']
+    assert list(table.columns[-3:]) == ['mean', 'seeds', 'gain']
+
+
+def test_settings_that_differ_tell_two_rows_of_a_method_apart(read):
+    runs = [read(rounds=1, lr=0.001), read(rounds=1, lr=0.01),
+            read(rounds=1, lr=0.01, reset='domain')]
+    labels = [group.label for group in group_runs(runs)]
+    assert labels == ['DoSe, lr 0.001, reset never', 'DoSe, lr 0.01, reset never',
+                      'DoSe, lr 0.01, reset domain']
+
+
+def test_the_other_order_is_measured_by_the_same_source(read):
+    runs = [read('Source', rounds=1), read(rounds=1, order=ORDER[::-1])]
+    assert compare(group_runs(runs))['runs']['DoSe']['gain']['over'] == 'Source'
+
+
+def test_equal_settings_and_seed_are_told_apart_by_their_folder(read):
+    groups = group_runs([read(rounds=1), read(rounds=1)])
+    assert [group.label for group in groups] == ['DoSe (0)', 'DoSe (1)']
+
+
+def test_what_the_mean_hides_stands_beside_it(runs):
+    content = compare(group_runs(runs))
+    # worst cells 42, 44, 43
+    assert rows_of(stability_table(content))['DoSe']['worst cell'] == '43.0 ± 1.0'
+    by_domain = rows_of(domain_table(content))['DoSe']
+    assert by_domain['fog'] == '63.0 ± 1.0'
+    assert by_domain['night'] == '43.0 ± 1.0'
+    assert rows_of(work_comparison(content))['Tent']['forwards'] == '1.00 ± 0.00'
+    how = rows_of(how_table(content))
+    assert how['DoSe']['seeds'] == '0, 1, 2'
+    assert how['Source']['learning rate'] == '-'
+
+
+def test_groups_need_runs_and_names_of_their_own(read):
+    run = read(rounds=1)
+    with pytest.raises(DataError, match='has no runs'):
+        Group('x', [])
+    with pytest.raises(DataError, match="Two groups are called 'x'"):
+        compare([Group('x', [run]), Group('x', [run])])
+
+
+def test_a_comparison_has_a_page_and_one_for_each_run(read, tmp_path):
+    runs = [read('Source', rounds=2, bare=True),
+            *(read(rounds=2, seed=k, bare=True) for k in (0, 1))]
+    found = write_comparison(tmp_path / 'out', runs)
+    page = found[0].read_text()
+    assert '± ' in page
+    assert 'Gains are over <code>Source</code>' in page
+    for name in ('source-seed-0', 'dose-seed-0', 'dose-seed-1'):
+        assert (tmp_path / 'out' / name / 'report.html').is_file()
+        assert f'href="{name}/report.html"' in page
+    content = json.loads(found[3].read_text())
+    assert content['comparison']['runs']['DoSe']['seeds'] == [0, 1]
+    assert len(content['runs']) == 3
+
+
+def test_a_comparison_needs_different_runs(read):
+    dose = read(rounds=1, bare=True)
+    with pytest.raises(DataError, match='needs two runs'):
+        write_comparison('x', [dose])
+    with pytest.raises(DataError, match='given twice'):
+        write_comparison('x', [dose, dose])
+
+
+def test_the_command_compares_an_unfinished_run_too(read, tmp_path, capsys):
+    path = ROOT / 'benchmarks' / 'adapt_compare.py'
+    spec = importlib.util.spec_from_file_location('tool_adapt_compare', path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    runs = [read('Source', rounds=1, bare=True), read(seed=0, rounds=1, bare=True),
+            read(seed=1, rounds=1, stop=2, bare=True)]
+    paths = [run.path for run in runs]
+    assert tool.main([*paths, '--out', str(tmp_path / 'out')]) == 0
+    assert '1 of 2 finished' in capsys.readouterr().out
+    content = json.loads((tmp_path / 'out' / 'comparison.json').read_text())
+    assert content['comparison']['runs']['DoSe']['missing'] == {'1': 2}
+    assert tool.main([paths[0], paths[0]]) == 1
+    assert 'given twice' in capsys.readouterr().err
