@@ -33,7 +33,7 @@ from mmkd_ext.functional.relations import (
 )
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._labels import labels_at
-from mmkd_ext.methods._memory import KeyMemory, ranks
+from mmkd_ext.methods._memory import KeyMemory, gathered, ranks
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class CIRKDChannelLoss(_RelationLoss):
 class _MemoryLoss(PairLoss):
     """Base of what compares features with those of earlier steps.
 
-    A subclass says in its constructor, with `_remember`, what is remembered.
+    A subclass says in its constructor, with `_make_memory`, what is remembered.
     """
 
     memory: KeyMemory
@@ -226,7 +226,7 @@ class _MemoryLoss(PairLoss):
         self.storage = storage
         self.saved = saved
 
-    def _remember(self, rings: int, size: int, channels: int) -> None:
+    def _make_memory(self, rings: int, size: int, channels: int) -> None:
         """Makes an empty memory."""
         self.memory = KeyMemory(
             rings, size, channels, self.seed, storage=self.storage, saved=self.saved
@@ -240,15 +240,19 @@ class _MemoryLoss(PairLoss):
             )
         return levels[0]
 
-    def _contrast(
-        self, student: Tensor, teacher: Tensor, new: tuple[Tensor, Tensor], draw: Any
+    def _remember(
+        self, new: tuple[Tensor, Tensor] | None, common: torch.Generator
     ) -> Tensor:
-        """Compares rows ``(m c)`` with the memory, which gets the new keys."""
-        if self.training and self.enqueue_first:
+        """Draws keys ``(k c)`` from the memory, which gets the new ones."""
+        if new is not None and self.enqueue_first:
             self.memory.put(*new)
-        keys = self.memory.draw(self.samples, draw)
-        if self.training and not self.enqueue_first:
+        keys = self.memory.draw(self.samples, common)
+        if new is not None and not self.enqueue_first:
             self.memory.put(*new)
+        return keys
+
+    def _contrast(self, student: Tensor, teacher: Tensor, keys: Tensor) -> Tensor:
+        """Compares rows ``(m c)`` with keys ``(k c)``."""
         return contrast_divergence(
             student, teacher, keys, tau=self.tau, max_memory=self.max_memory
         )
@@ -278,7 +282,7 @@ class _ClassMemoryLoss(_MemoryLoss):
         if samples is None:
             samples = self.published_samples // num_classes + 1
         super().__init__(samples=samples, **settings)
-        self._remember(num_classes, size, channels)
+        self._make_memory(num_classes, size, channels)
         self.num_classes = num_classes
         self.channels = channels
         self.ignore_index = ignore_index
@@ -324,9 +328,12 @@ class _ClassMemoryLoss(_MemoryLoss):
         # rows of all pixels, and of those that count
         student, teacher = (x.permute(0, 2, 3, 1) for x in (student, teacher))
         self._check_labels(labels[kept])
-        draw = self.memory.generator()
-        new = self._new_keys(teacher.detach(), labels, kept, draw)
-        found = self._contrast(student[kept], teacher[kept], new, draw)
+        own, common = self.memory.generators()
+        new = None
+        if self.training:
+            new = gathered(*self._new_keys(teacher.detach(), labels, kept, own))
+        keys = self._remember(new, common)
+        found = self._contrast(student[kept], teacher[kept], keys)
         # a mean over all items is then one over the pixels that count
         scale = labels.numel() / max(len(found), 1)
         return found.new_zeros(labels.shape).index_put((kept,), found * scale)
@@ -341,7 +348,7 @@ class _ClassMemoryLoss(_MemoryLoss):
             teacher: Feature ``(n h w c)``.
             labels: Labels ``(n h w)``.
             kept: Where they count ``(n h w)``.
-            draw: Random numbers.
+            draw: Random numbers of this process.
         """
 
     def _check_labels(self, labels: Tensor) -> None:
@@ -517,8 +524,8 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
         map_size: Height and width to which features are averaged.
         size: Channels that are remembered.
         samples: Channels that are drawn in a step.
-        new_keys: Random channels of the batch that are remembered in a step, on each
-            process.
+        new_keys: Random channels that are remembered in a step, of all processes
+            together.
         tau: Temperature, > 0.
         enqueue_first: Put in the new keys before drawing, as published.
         max_memory: Memory in MB for the relations; values do not depend on it.
@@ -554,7 +561,7 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
         for side in (height, width):
             check_range('map_size', side, low=1)
         super().__init__(samples=samples, **settings)
-        self._remember(1, size, height * width)
+        self._make_memory(1, size, height * width)
         check_range('new_keys', new_keys, low=1)
         self.map_size = (height, width)
         self.new_keys = new_keys
@@ -581,11 +588,20 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
             F.adaptive_avg_pool2d(x, self.map_size).flatten(2).flatten(0, 1)
             for x in (student, teacher)
         )
-        draw = self.memory.generator()
-        chosen = torch.randperm(len(teacher), generator=draw)[: self.new_keys]
-        keys = F.normalize(teacher.detach()[chosen.to(teacher.device)])
-        new = keys, torch.zeros(len(keys), dtype=torch.long, device=keys.device)
-        return self._contrast(student, teacher, new, draw).reshape(shape)
+        _, common = self.memory.generators()
+        new = self._new_keys(teacher.detach(), common) if self.training else None
+        keys = self._remember(new, common)
+        return self._contrast(student, teacher, keys).reshape(shape)
+
+    def _new_keys(
+        self, rows: Tensor, common: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Chooses among the channels ``(m d)`` of all processes, as all of them do."""
+        ring = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+        rows, ring = gathered(rows, ring)
+        chosen = torch.randperm(len(rows), generator=common)[: self.new_keys]
+        chosen = chosen.to(rows.device)
+        return F.normalize(rows[chosen]), ring[chosen]
 
 
 def _check_channels(loss: PairLoss, student: Tensor, teacher: Tensor) -> None:
