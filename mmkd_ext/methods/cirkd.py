@@ -4,16 +4,18 @@ Yang, Zhou, An, Jiang, Xu, Zhang, CVPR 2022, `arXiv 2204.06986
 <https://arxiv.org/abs/2204.06986>`_. A relation method: to which pixels of other images
 a pixel is alike, the student learns from the teacher. The others are those of the batch
 (`CIRKDMiniBatchLoss`), or pixels and regions of earlier ones, kept in a memory for each
-class (`CIRKDPixelMemoryLoss`, `CIRKDRegionMemoryLoss`). The second version of the
-authors' code adds the same between channels (`CIRKDChannelLoss`,
-`CIRKDChannelMemoryLoss`).
+class (`CIRKDPixelMemoryLoss`, `CIRKDRegionMemoryLoss`).
 
 Recipe: feature before the classifier; pixel-wise KD with weight 1, mini-batch 1, each
-memory 0.1 (VOC 0.01), channels 1, all with a temperature of 0.1 (KD 1). The student
-meets memories and channels through a `CIRKDProjection`.
+memory 0.1 (VOC 0.01), all with a temperature of 0.1 (KD 1). The student meets the
+memories through a `CIRKDProjection`.
 
-Of the second version its terms with weight 0 are not here: squared error of channels,
-graph convolution, FitNets.
+The second version of the authors' code refines the student's feature first, by what
+all positions have to say to each one, and compares the refined one in all terms. It
+adds relations between channels (`CIRKDChannelLoss`, weight 1; `CIRKDChannelMemoryLoss`,
+0.1), their squared error (`CIRKDChannelErrorLoss`, 100), and FitNets (1 for Cityscapes,
+10 in their scripts for other data sets). `CIRKDHeads` makes all that these compare of the student, `CIRKDPool` what
+channels are compared with.
 """
 
 from __future__ import annotations
@@ -40,10 +42,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    'CIRKDChannelErrorLoss',
     'CIRKDChannelLoss',
     'CIRKDChannelMemoryLoss',
+    'CIRKDHeads',
     'CIRKDMiniBatchLoss',
     'CIRKDPixelMemoryLoss',
+    'CIRKDPool',
     'CIRKDProjection',
     'CIRKDRegionMemoryLoss',
 ]
@@ -79,13 +84,127 @@ class CIRKDProjection(nn.Module):
         Raises:
             ShapeError: The feature is no map, or has other channels.
         """
-        if feature.dim() != 4 or feature.shape[1] != self.in_channels:
-            raise ShapeError(
-                f'`CIRKDProjection` takes (n {self.in_channels} h w), but got '
-                f'{tuple(feature.shape)}; set its `in_channels`.'
-            )
+        self.check(feature)
         projected: Tensor = self.layers(feature)
         return projected
+
+    def check(self, feature: Tensor) -> None:
+        """Raises `ShapeError` where a feature is no map or has other channels."""
+        if feature.dim() != 4 or feature.shape[1] != self.in_channels:
+            raise ShapeError(
+                f'the connector takes (n {self.in_channels} h w), but got '
+                f'{tuple(feature.shape)}; set its `in_channels`.'
+            )
+
+
+@MODELS.register_module()
+class CIRKDPool(nn.Module):
+    """Averages a feature over windows.
+
+    Args:
+        window: Side of the windows; 4 in the authors' second version, before channels
+            are compared. Windows at the border may be smaller.
+    """
+
+    def __init__(self, window: int = 4) -> None:
+        super().__init__()
+        check_range('window', window, low=1)
+        self.window = window
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Maps ``(n c h w)`` to ``(n c ceil(h/window) ceil(w/window))``."""
+        return _pooled(feature, self.window)
+
+
+def _pooled(x: Tensor, window: int) -> Tensor:
+    sides = tuple(min(window, side) for side in x.shape[2:])
+    return x if max(sides) == 1 else F.avg_pool2d(x, sides, ceil_mode=True)
+
+
+class PositionContext(nn.Module):
+    r"""Refines a feature at each position by what all positions have.
+
+    .. math::
+        y_i = r(x_i, g(\sum_j \operatorname{softmax}_j
+              (q_i \cdot k_j / \sqrt{c / 2}) \, v_j))
+
+    The graph convolution of CIRKD's second version, whose edges are dot products of
+    positions. `q`, `k` and `v` are 1x1 convolutions to half the channels, `g` one back
+    and `r` one that joins both; none has a bias, and batch normalisation and ReLU
+    follow `g` and `r`. No matrix of all pairs of positions is kept where PyTorch's
+    attention can do without.
+
+    Args:
+        channels: Channels of the feature, >= 2; the result has as many.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        check_range('channels', channels, low=2)
+        half = channels // 2
+        self.query, self.key, self.value = (
+            nn.Conv2d(channels, half, 1, bias=False) for _ in range(3)
+        )
+        self.gather = _normed(half, channels)
+        self.join = _normed(2 * channels, channels)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Maps ``(n c h w)`` to the same shape."""
+        query, key, value = (
+            layer(feature).flatten(2).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        seen = self.gather(seen.unflatten(2, feature.shape[2:]))
+        refined: Tensor = self.join(torch.cat([feature, seen], 1))
+        return refined
+
+
+def _normed(channels: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+    )
+
+
+@MODELS.register_module()
+class CIRKDHeads(nn.Module):
+    """Makes what the second version compares of the student's feature.
+
+    Choose by ``connector_item``: 0 is the feature refined by its context, for relations
+    in the batch; 1 that in the teacher's channels by a 1x1 convolution without bias,
+    for FitNets; 2 through a `CIRKDProjection`, for the memories of pixels and regions;
+    3 pooled and then through another `CIRKDProjection`, for channels. Links that share
+    the connector by its name run it once a step.
+
+    Args:
+        in_channels: Channels of the student's map.
+        out_channels: Channels of the teacher's map.
+        window: Side of the windows that are averaged before channels are compared; the
+            teacher's side takes a `CIRKDPool` of the same.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, window: int = 4) -> None:
+        super().__init__()
+        self.pixels = CIRKDProjection(in_channels, out_channels)
+        self.channels = CIRKDProjection(in_channels, out_channels)
+        self.context = PositionContext(in_channels)
+        self.regressor = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.pool = CIRKDPool(window)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Returns four maps of ``(n c h w)``, see the class.
+
+        Raises:
+            ShapeError: The feature is no map, or has other channels.
+        """
+        self.pixels.check(feature)
+        refined = self.context(feature)
+        return (
+            refined,
+            self.regressor(refined),
+            self.pixels(refined),
+            self.channels(self.pool(refined)),
+        )
 
 
 class _RelationLoss(PairLoss):
@@ -107,10 +226,6 @@ class _RelationLoss(PairLoss):
         self.pool = pool
         self.max_memory = max_memory
 
-    def _pooled(self, x: Tensor) -> Tensor:
-        window = tuple(min(self.pool, side) for side in x.shape[2:])
-        return x if max(window) == 1 else F.avg_pool2d(x, window, ceil_mode=True)
-
 
 @MODELS.register_module()
 class CIRKDMiniBatchLoss(_RelationLoss):
@@ -125,9 +240,9 @@ class CIRKDMiniBatchLoss(_RelationLoss):
 
     Args:
         tau: Temperature, > 0.
-        pool: Side of the windows that are averaged before; the authors' first version
-            has 2, with which the published figures were made. 1 is none. Windows at
-            the border may be smaller.
+        pool: Side of the windows that are averaged before. 1 is none, as published for
+            CNNs; SegFormer, whose maps are larger, was trained with 2. Windows at the
+            border may be smaller.
         max_memory: Memory in MB for the matrices of relations; values do not depend on
             it. See :func:`~mmkd_ext.functional.pixel_relation_divergence`.
         policy: `loss_weight`, `reduction`, `teacher_detach` of
@@ -136,21 +251,18 @@ class CIRKDMiniBatchLoss(_RelationLoss):
     Examples:
         >>> import torch
         >>> x = torch.eye(2).reshape(1, 2, 1, 2)
-        >>> CIRKDMiniBatchLoss(tau=1.0, pool=1)(x, torch.ones(1, 3, 1, 2))
+        >>> CIRKDMiniBatchLoss(tau=1.0)(x, torch.ones(1, 3, 1, 2))
         tensor(0.1201)
     """
 
     free: ClassVar[frozenset[str]] = frozenset({'channels'})
 
-    def __init__(self, tau: float = 0.1, *, pool: int = 2, **settings: Any) -> None:
-        super().__init__(tau, pool=pool, **settings)
-
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the divergence at each pooled pixel ``(n h w)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n d h w'))
         return pixel_relation_divergence(
-            self._pooled(student),
-            self._pooled(teacher),
+            _pooled(student, self.pool),
+            _pooled(teacher, self.pool),
             tau=self.tau,
             max_memory=self.max_memory,
         )
@@ -162,9 +274,13 @@ class CIRKDChannelLoss(_RelationLoss):
 
     As `CIRKDMiniBatchLoss` with channels in the place of pixels. Second version.
 
+    The authors pool both sides by 4 and project the student's then, so it is connectors
+    that pool: `CIRKDHeads` and `CIRKDPool`. Batch normalisation and ReLU lie between,
+    and pooling behind the projection gives something else.
+
     Args:
         tau: Temperature, > 0.
-        pool: Side of the windows that are averaged before; 4 in the authors' code.
+        pool: Side of the windows that are averaged before; 1 is none.
         max_memory: Memory in MB for the matrices of relations.
         policy: `loss_weight`, `reduction`, `teacher_detach` of
             :class:`~mmkd_ext.methods.PairLoss`.
@@ -172,12 +288,9 @@ class CIRKDChannelLoss(_RelationLoss):
     Examples:
         >>> import torch
         >>> x = torch.eye(2).reshape(1, 2, 1, 2)
-        >>> CIRKDChannelLoss(tau=1.0, pool=1)(x, torch.ones(1, 2, 1, 2))
+        >>> CIRKDChannelLoss(tau=1.0)(x, torch.ones(1, 2, 1, 2))
         tensor(0.1201)
     """
-
-    def __init__(self, tau: float = 0.1, *, pool: int = 4, **settings: Any) -> None:
-        super().__init__(tau, pool=pool, **settings)
 
     def check_pair(self, student: Tensor, teacher: Tensor) -> None:
         """Raises where channels differ in number."""
@@ -187,11 +300,44 @@ class CIRKDChannelLoss(_RelationLoss):
         """Returns the divergence of each channel ``(n c)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
         return channel_relation_divergence(
-            self._pooled(student),
-            self._pooled(teacher),
+            _pooled(student, self.pool),
+            _pooled(teacher, self.pool),
             tau=self.tau,
             max_memory=self.max_memory,
         )
+
+
+@MODELS.register_module()
+class CIRKDChannelErrorLoss(PairLoss):
+    r"""Squared difference of the channels, each of length 1, a mean over all elements.
+
+    .. math::
+        L = \frac{1}{N C H W} \sum_{n,c} \left\lVert
+            \frac{s_{nc}}{\lVert s_{nc} \rVert} - \frac{t_{nc}}{\lVert t_{nc} \rVert}
+            \right\rVert^2
+
+    A channel is a vector over the positions. Second version, weight 100.
+
+    Args:
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> x = torch.eye(2).reshape(1, 2, 1, 2)
+        >>> CIRKDChannelErrorLoss(loss_weight=100.0)(x, x.flip(1))
+        tensor(100.)
+    """
+
+    def check_pair(self, student: Tensor, teacher: Tensor) -> None:
+        """Raises where channels differ in number."""
+        _check_channels(self, student, teacher)
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the squared differences ``(n c h*w)``."""
+        check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
+        student, teacher = (F.normalize(x.flatten(2), dim=2) for x in (student, teacher))
+        return (student - teacher).square()
 
 
 class _MemoryLoss(PairLoss):
@@ -517,8 +663,9 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
     r"""Divergence of each channel's relations to remembered channels, a mean.
 
     As `CIRKDPixelMemoryLoss`, with one memory of channels, each a vector over the
-    positions of a map of fixed size. Second version; there the size is that of the
-    training crop pooled by 4 x 4, here every crop is averaged to it.
+    positions of a map of fixed size. Second version, which pools before it projects,
+    see `CIRKDChannelLoss`; its size is that of the pooled map of a training crop. Here
+    a map of another size is averaged to it.
 
     Args:
         map_size: Height and width to which features are averaged.
