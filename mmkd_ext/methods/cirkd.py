@@ -13,9 +13,9 @@ memories through a `CIRKDProjection`.
 The second version of the authors' code refines the student's feature first, by what
 all positions have to say to each one, and compares the refined one in all terms. It
 adds relations between channels (`CIRKDChannelLoss`, weight 1; `CIRKDChannelMemoryLoss`,
-0.1), their squared error (`CIRKDChannelErrorLoss`, 100), and FitNets (1 for Cityscapes,
-10 in their scripts for other data sets). `CIRKDHeads` makes all that these compare of the student, `CIRKDPool` what
-channels are compared with.
+0.1), their squared error (`CIRKDChannelErrorLoss`, 100), and FitNets (1 for
+Cityscapes, 10 in their scripts for other data sets). `CIRKDHeads` makes all that these
+compare of the student, `CIRKDPool` what channels are compared with.
 """
 
 from __future__ import annotations
@@ -336,7 +336,9 @@ class CIRKDChannelErrorLoss(PairLoss):
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the squared differences ``(n c h*w)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-        student, teacher = (F.normalize(x.flatten(2), dim=2) for x in (student, teacher))
+        student, teacher = (
+            F.normalize(x.flatten(2), dim=2) for x in (student, teacher)
+        )
         return (student - teacher).square()
 
 
@@ -740,9 +742,7 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
         keys = self._remember(new, common)
         return self._contrast(student, teacher, keys).reshape(shape)
 
-    def _new_keys(
-        self, rows: Tensor, common: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _new_keys(self, rows: Tensor, common: torch.Generator) -> tuple[Tensor, Tensor]:
         """Chooses among the channels ``(m d)`` of all processes, as all of them do."""
         ring = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
         rows, ring = gathered(rows, ring)

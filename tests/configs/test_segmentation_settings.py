@@ -34,7 +34,8 @@ def losses(name):
 
 def images(name):
     """GPUs and images on each, as the name says and the loader has them."""
-    gpus, samples = Path(read(name).filename).stem.split('_')[3].split('-')[0].split('xb')
+    batch = Path(read(name).filename).stem.split('_')[3].split('-')[0]
+    gpus, samples = batch.split('xb')
     assert read(name).train_dataloader.batch_size == int(samples)
     return int(gpus), int(samples)
 

@@ -462,7 +462,8 @@ def test_other_channels_are_refused_with_the_connector_to_take(cls):
 
 
 @pytest.mark.parametrize('loss', [
-    CIRKDChannelLoss(), CIRKDChannelErrorLoss(), CIRKDChannelMemoryLoss((2, 2), size=4)])
+    CIRKDChannelLoss(), CIRKDChannelErrorLoss(),
+    CIRKDChannelMemoryLoss((2, 2), size=4)])
 def test_channels_need_as_many_in_the_student(loss):
     with pytest.raises(ShapeError, match='in_channels=5'):
         loss.check_pair(noise(1, 5, 4, 5), noise(1, 3, 4, 5))

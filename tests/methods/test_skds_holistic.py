@@ -319,7 +319,9 @@ def test_logits_are_normalised_by_their_own_batch():
     net = built().discriminator.double()
     logits = noise(3, 2, 8, 8).double()
     moved = logits * torch.tensor([3.0, 7.0])[:, None, None] + 5
-    torch.testing.assert_close(net.prepare(moved), net.prepare(logits), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        net.prepare(moved), net.prepare(logits), rtol=0, atol=1e-4
+    )
     torch.testing.assert_close(
         net.eval().prepare(logits), net.train().prepare(logits)
     )

@@ -5,7 +5,9 @@ adversary of weight 0.001, whose discriminator has an optimizer of its own.
 """
 
 logits = 'decode_head.conv_seg'
-beside = dict(preds_S=dict(of='student', at=logits), preds_T=dict(of='teacher', at=logits))
+beside = dict(
+    preds_S=dict(of='student', at=logits), preds_T=dict(of='teacher', at=logits)
+)
 kd = dict(loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=1.0), **beside)
 adversary = dict(
     loss=dict(
