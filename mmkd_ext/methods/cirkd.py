@@ -155,7 +155,7 @@ class PositionContext(nn.Module):
             for layer in (self.query, self.key, self.value)
         )
         seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
-        seen = self.gather(seen.unflatten(2, feature.shape[2:]))
+        seen = self.gather(seen.reshape(len(feature), -1, *feature.shape[2:]))
         refined: Tensor = self.join(torch.cat([feature, seen], 1))
         return refined
 
@@ -174,7 +174,9 @@ class CIRKDHeads(nn.Module):
     in the batch; 1 that in the teacher's channels by a 1x1 convolution without bias,
     for FitNets; 2 through a `CIRKDProjection`, for the memories of pixels and regions;
     3 pooled and then through another `CIRKDProjection`, for channels. Links that share
-    the connector by its name run it once a step.
+    the connector by its name run it once a step. On several processes each of the four
+    must be compared by some link, for DDP waits for all gradients; leave a term out by
+    ``loss_weight=0``.
 
     Args:
         in_channels: Channels of the student's map.
