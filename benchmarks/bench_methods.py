@@ -104,7 +104,7 @@ SEGMENTATION = {
     'reviewkd': ('pspnet', 'reviewkd/reviewkd-backbone_deeplabv3-r101_deeplabv3-r18'),
     'ka (stage two)': ('pspnet', 'ka/ka_deeplabv3-r101_deeplabv3-r18'),
     'cirkd': ('pspnet', 'cirkd/cirkd_deeplabv3-r101_pspnet-r18'),
-    'cirkd (v2)': ('pspnet', 'cirkd/cirkd-v2_deeplabv3-r101_deeplabv3-mnv2'),
+    'cirkd (v2)': ('pspnet', 'cirkd/cirkd-v2_deeplabv3-r101_deeplabv3-r18'),
 }
 TASKS = {
     'mmdet': Task(
@@ -130,8 +130,6 @@ TASKS = {
                 'connectors.encoder.checkpoint': None,
                 'connectors.encoder.stage_one': None,
             },
-            # this student's head is narrower than a MobileNetV2's
-            'cirkd (v2)': {'connectors.projection.in_channels': 128},
         },
         'methods_mmseg.json',
     ),

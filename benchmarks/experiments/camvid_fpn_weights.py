@@ -39,7 +39,7 @@ runs = dict(
             ('at-feat', 'AT', dict(loss_at=1e3)),
             (
                 'cirkd-v2',
-                'CIRKD, second version',
+                'CIRKD with channels',
                 dict(
                     loss_kd=0.1,
                     loss_batch=0.1,

@@ -1,8 +1,9 @@
 """SKDS, pixel and pair-wise terms: FPN on ResNet-18 on CamVid.
 
 Paper: Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019,
-https://arxiv.org/abs/1903.04197; weights 10 and 0.5 as published, the pixel term a mean
-over images.
+https://arxiv.org/abs/1903.04197; weight 0.5 of the pair-wise term as published. The pixel
+term of weight 10 is a sum over images there, which would be 40 here; it was measured with
+10.
 Command: python benchmarks/repeat.py benchmarks/experiments/camvid_fpn.py
 Expected: 21.2 +- 1.6 mIoU on val (seeds 0 to 2, 2 CPU cores); the student alone
 20.1 +- 1.5.

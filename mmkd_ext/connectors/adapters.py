@@ -25,6 +25,7 @@ class ConvAdapter(nn.Module):
         in_channels: Channels of the student's map.
         out_channels: Channels of the teacher's map.
         kernel_size: Odd width of the convolution.
+        bias: Whether the convolution has a bias.
         norm: Follow with batch normalisation; the convolution then has no bias.
         act: End with a ReLU. Such an adapter cannot reach negative targets.
 
@@ -38,6 +39,7 @@ class ConvAdapter(nn.Module):
         out_channels: int,
         kernel_size: int = 1,
         *,
+        bias: bool = True,
         norm: bool = False,
         act: bool = False,
     ) -> None:
@@ -53,7 +55,7 @@ class ConvAdapter(nn.Module):
             out_channels,
             kernel_size,
             padding=kernel_size // 2,
-            bias=not norm,
+            bias=bias and not norm,
         )
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
         self.act = nn.ReLU() if act else nn.Identity()

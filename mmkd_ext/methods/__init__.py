@@ -7,10 +7,13 @@ from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._skds_discriminator import SKDSDiscriminator
 from mmkd_ext.methods.at import ATLoss
 from mmkd_ext.methods.cirkd import (
+    CIRKDChannelErrorLoss,
     CIRKDChannelLoss,
     CIRKDChannelMemoryLoss,
+    CIRKDHeads,
     CIRKDMiniBatchLoss,
     CIRKDPixelMemoryLoss,
+    CIRKDPool,
     CIRKDProjection,
     CIRKDRegionMemoryLoss,
 )
@@ -48,10 +51,13 @@ from mmkd_ext.methods.skds import SKDSHolisticLoss, SKDSPairwiseLoss
 __all__ = [
     'ATLoss',
     'AdversarialLoss',
+    'CIRKDChannelErrorLoss',
     'CIRKDChannelLoss',
     'CIRKDChannelMemoryLoss',
+    'CIRKDHeads',
     'CIRKDMiniBatchLoss',
     'CIRKDPixelMemoryLoss',
+    'CIRKDPool',
     'CIRKDProjection',
     'CIRKDRegionMemoryLoss',
     'CWDLoss',

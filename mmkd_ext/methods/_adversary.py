@@ -44,8 +44,7 @@ class AdversarialLoss(PairLoss):
     """A loss that owns a discriminator.
 
     `forward` is the student's term, with the policy of every `PairLoss`; a link's
-    schedule scales it alone. `discriminator_loss` is what the discriminator minimises;
-    nothing weighs it, its learning rate does.
+    schedule scales it alone. `discriminator_loss` is what the discriminator minimises.
     """
 
     @abstractmethod

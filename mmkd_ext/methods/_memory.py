@@ -25,9 +25,8 @@ class KeyMemory(nn.Module):
     """One ring of features for each class; the newest take the place of the oldest.
 
     Everything is in buffers, so a resumed run goes on as if it had never stopped. Only
-    what has been put in is ever drawn. On several processes all of them put in the keys
-    of all of them, in the order of the processes, and draw alike: their memories stay
-    equal.
+    what has been put in is ever drawn. On several processes all of them put in the same
+    keys, see `gathered`, and draw alike: their memories stay equal.
 
     Args:
         classes: Number of rings.
@@ -73,24 +72,31 @@ class KeyMemory(nn.Module):
     def extra_repr(self) -> str:
         return 'classes={}, size={}, channels={}'.format(*self.keys.shape)
 
-    def generator(self) -> torch.Generator:
-        """Returns random numbers for one step, on the CPU; training counts the step."""
-        number = (self.seed * 1_000_003 + self._steps) % 2**63
-        found = torch.Generator().manual_seed(number)
+    def generators(self) -> tuple[torch.Generator, torch.Generator]:
+        """Returns random numbers for one step, on the CPU; training counts the step.
+
+        Two, since processes that choose among other images take as many numbers as they
+        need, and must still agree afterwards.
+
+        Returns:
+            What this process chooses by from its own images, and what all processes
+            choose alike by.
+        """
+        number = self.seed * 1_000_003 + self._steps
+        own = number + (_rank() + 1) * 2**40
         if self.training:
             self._steps += 1
             self.steps.fill_(self._steps)
-        return found
+        return _seeded(own), _seeded(number)
 
     @torch.no_grad()
     def put(self, keys: Tensor, classes: Tensor) -> None:
-        """Puts in the keys of all processes, oldest first.
+        """Puts in keys, oldest first.
 
         Args:
-            keys: Features ``(m channels)``; their number may differ by process.
+            keys: Features ``(m channels)``, the same on all processes.
             classes: Which ring each one goes to ``(m)``.
         """
-        keys, classes = gathered(keys, classes)
         rings, size = self.keys.shape[:2]
         counts = F.one_hot(classes, rings).sum(0)
         place = ranks(classes)
@@ -142,6 +148,18 @@ class KeyMemory(nn.Module):
         self._steps = int(self.steps)
 
 
+def _seeded(number: int) -> torch.Generator:
+    return torch.Generator().manual_seed(number % 2**63)
+
+
+def _distributed() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def _rank() -> int:
+    return dist.get_rank() if _distributed() else 0
+
+
 def ranks(groups: Tensor) -> Tensor:
     """Returns how many members of its own group stand before each one.
 
@@ -167,9 +185,7 @@ def gathered(keys: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         keys: Rows ``(m c)``; ``m`` may differ by process.
         classes: A number for each row ``(m)``.
     """
-    if not dist.is_available() or not dist.is_initialized():
-        return keys, classes
-    processes = dist.get_world_size()
+    processes = dist.get_world_size() if _distributed() else 1
     if processes == 1:
         return keys, classes
     counts = [classes.new_zeros(1) for _ in range(processes)]

@@ -1,4 +1,4 @@
-"""The discriminator of SKDS: scores whole predictions, seen with their pictures."""
+"""The discriminator of SKDS: scores whole predictions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = ['WIDTHS', 'SKDSDiscriminator']
 
 WIDTHS = (64, 128, 256, 512)
 _SLOPE = 0.1
+_WINDOW = 4
 
 
 class SelfAttention(nn.Module):
@@ -51,34 +52,41 @@ class SelfAttention(nn.Module):
 
 
 class SKDSDiscriminator(Discriminator):
-    """Scores whole predictions, seen together with their pictures.
+    """Scores whole predictions.
 
-    Logits and the picture, averaged down to their size, are stacked. Each of `widths`
-    is a 4x4 convolution that halves the size, with a leaky ReLU; self-attention follows
-    the last ones; a 1x1 convolution scores each position, and the mean of the positions
-    is the score. Maps of any size are taken.
+    As the authors' code builds it, it sees logits alone. Batch normalisation, by the
+    statistics of the batch at hand, comes first; each of `widths` is a 4x4 convolution
+    that halves the size, with a leaky ReLU; self-attention follows the last ones; a 4x4
+    convolution without padding scores. Logits of 64 x 64 get one score, larger ones a
+    score for each place of the window. Maps of any size are taken: one that ends
+    smaller than the window is padded with zeros.
 
     Args:
         channels: Number of classes.
-        image_channels: Channels of the picture; 0 looks at the logits alone.
+        conditional: Look at the pictures too, as the paper has it, in a form of our
+            own: the picture, averaged down to the size of the logits, is stacked below
+            them, nothing is normalised, and the score is the mean of a 1x1 convolution
+            over the positions.
+        image_channels: Channels of the pictures, where it is conditional.
         widths: Channels after each convolution.
         attention: After how many of the last convolutions self-attention stands.
-        spectral_norm: Whether the largest singular value of each convolution's
-            weight is held at 1.
+        spectral_norm: Whether the largest singular value of each halving convolution's
+            weight is held at 1; of the score's too, where it is conditional.
 
     Raises:
         ConfigError: `attention` asks for more than there are convolutions.
 
     Examples:
         >>> discriminator = SKDSDiscriminator(19, widths=(4, 8))
-        >>> discriminator(torch.ones(2, 19, 8, 16), torch.ones(2, 3, 64, 128)).shape
-        torch.Size([2])
+        >>> discriminator(torch.ones(2, 19, 16, 32)).shape
+        torch.Size([2, 5])
     """
 
     def __init__(
         self,
         channels: int,
         *,
+        conditional: bool = False,
         image_channels: int = 3,
         widths: Sequence[int] = WIDTHS,
         attention: int = 2,
@@ -86,7 +94,7 @@ class SKDSDiscriminator(Discriminator):
     ) -> None:
         super().__init__()
         check_range('channels', channels, low=1)
-        check_range('image_channels', image_channels, low=0)
+        check_range('image_channels', image_channels, low=1)
         check_range('attention', attention, low=0)
         if not widths or attention > len(widths):
             raise ConfigError(
@@ -95,9 +103,16 @@ class SKDSDiscriminator(Discriminator):
                 'more attention than widths.'
             )
         self.channels = channels
+        self.conditional = conditional
         self.image_channels = image_channels
         normed = parametrizations.spectral_norm if spectral_norm else _as_it_is
-        ins = [channels + image_channels, *widths]
+        ins = [channels + image_channels * conditional, *widths]
+        # as in training always: authors never put theirs into eval mode
+        self.norm = (
+            nn.Identity()
+            if conditional
+            else nn.BatchNorm2d(channels, track_running_stats=False)
+        )
         self.convs = nn.ModuleList(
             normed(nn.Conv2d(before, width, 4, stride=2))
             for before, width in zip(ins, widths)
@@ -107,10 +122,14 @@ class SKDSDiscriminator(Discriminator):
             nn.Identity() if i < plain else SelfAttention(width)
             for i, width in enumerate(widths)
         )
-        self.score = normed(nn.Conv2d(ins[-1], 1, 1))
+        self.score = (
+            normed(nn.Conv2d(ins[-1], 1, 1))
+            if conditional
+            else nn.Conv2d(ins[-1], 1, _WINDOW)
+        )
 
     def forward(self, logits: Tensor, image: Tensor | None = None) -> Tensor:
-        """Returns the score of each prediction ``(n)``; high is the teacher's.
+        """Returns the scores of each prediction ``(n p)``; high is the teacher's.
 
         Args:
             logits: Predictions ``(n channels h w)``.
@@ -119,13 +138,24 @@ class SKDSDiscriminator(Discriminator):
         Raises:
             ShapeError: The channels or the numbers of images do not fit.
         """
-        x = self._stack(logits, image)
+        return self.judge(self.prepare(logits, image))
+
+    def prepare(self, logits: Tensor, image: Tensor | None = None) -> Tensor:
+        """Returns what is judged of one side's batch, see `forward`."""
+        self.check_logits(logits)
+        return self._stack(logits, image) if self.conditional else self.norm(logits)
+
+    def judge(self, x: Tensor) -> Tensor:
+        """Returns the scores ``(n p)`` of what `prepare` has made."""
         for conv, attention in zip(self.convs, self.attentions):
-            # for even sizes this is a padding of 1; odd ones are rounded up
-            x = F.leaky_relu(conv(F.pad(x, (1, 2, 1, 2))), _SLOPE)
+            x = F.leaky_relu(conv(self._padded(x)), _SLOPE)
             x = attention(x)
-        scores: Tensor = self.score(x)
-        return scores.mean((1, 2, 3))
+        if self.conditional:
+            scores: Tensor = self.score(x)
+            return scores.mean((2, 3))
+        missing = [max(0, _WINDOW - side) for side in x.shape[2:]]
+        scores = self.score(F.pad(x, (0, missing[1], 0, missing[0])))
+        return scores.flatten(1)
 
     def check_logits(self, logits: Tensor) -> None:
         """Raises `ShapeError` where this was built for another number of classes."""
@@ -137,16 +167,23 @@ class SKDSDiscriminator(Discriminator):
                 f'write `channels={logits.shape[1]}` in the loss.'
             )
 
+    def _padded(self, x: Tensor) -> Tensor:
+        """Pads by 1, as the authors do; where nothing would be left, by one more.
+
+        So odd sizes are rounded down to at least 1, and up where it is conditional.
+        """
+        below, right = (
+            2 if self.conditional or side == 1 else 1 for side in x.shape[2:]
+        )
+        return F.pad(x, (1, right, 1, below))
+
     def _stack(self, logits: Tensor, image: Tensor | None) -> Tensor:
         """Puts the picture, averaged down, below the logits."""
-        self.check_logits(logits)
-        if not self.image_channels:
-            return logits
         if image is None:
             raise ShapeError(
                 'the discriminator looks at the picture too: add inputs=dict('
-                "of='batch', at='inputs') to the link, or `image_channels=0` to its "
-                'loss.'
+                "of='batch', at='inputs') to the link, or leave `conditional` out of "
+                'its loss.'
             )
         check_shapes(
             logits=(logits, 'n c h w'), inputs=(image, f'n {self.image_channels} y x')

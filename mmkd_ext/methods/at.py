@@ -5,7 +5,7 @@ A feature method: where the student's map is active follows the teacher's, whate
 channels are.
 
 Recipe: classification, the end of each stage, ``p=2``, weight 1000 in RepDistiller;
-segmentation, weight 10000 in CIRKD.
+segmentation, weight 10000 in CIRKD, with pixel-wise KD of weight 1.
 """
 
 from __future__ import annotations

@@ -4,16 +4,18 @@ Yang, Zhou, An, Jiang, Xu, Zhang, CVPR 2022, `arXiv 2204.06986
 <https://arxiv.org/abs/2204.06986>`_. A relation method: to which pixels of other images
 a pixel is alike, the student learns from the teacher. The others are those of the batch
 (`CIRKDMiniBatchLoss`), or pixels and regions of earlier ones, kept in a memory for each
-class (`CIRKDPixelMemoryLoss`, `CIRKDRegionMemoryLoss`). The second version of the
-authors' code adds the same between channels (`CIRKDChannelLoss`,
-`CIRKDChannelMemoryLoss`).
+class (`CIRKDPixelMemoryLoss`, `CIRKDRegionMemoryLoss`).
 
 Recipe: feature before the classifier; pixel-wise KD with weight 1, mini-batch 1, each
-memory 0.1 (VOC 0.01), channels 1, all with a temperature of 0.1 (KD 1). The student
-meets memories and channels through a `CIRKDProjection`.
+memory 0.1 (VOC 0.01), all with a temperature of 0.1 (KD 1). The student meets the
+memories through a `CIRKDProjection`.
 
-Of the second version its terms with weight 0 are not here: squared error of channels,
-graph convolution, FitNets.
+The second version of the authors' code refines the student's feature first, by what
+all positions have to say to each one, and compares the refined one in all terms. It
+adds relations between channels (`CIRKDChannelLoss`, weight 1; `CIRKDChannelMemoryLoss`,
+0.1), their squared error (`CIRKDChannelErrorLoss`, 100), and FitNets (1 for
+Cityscapes, 10 in their scripts for other data sets). `CIRKDHeads` makes all that these
+compare of the student, `CIRKDPool` what channels are compared with.
 """
 
 from __future__ import annotations
@@ -33,17 +35,20 @@ from mmkd_ext.functional.relations import (
 )
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._labels import labels_at
-from mmkd_ext.methods._memory import KeyMemory, ranks
+from mmkd_ext.methods._memory import KeyMemory, gathered, ranks
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    'CIRKDChannelErrorLoss',
     'CIRKDChannelLoss',
     'CIRKDChannelMemoryLoss',
+    'CIRKDHeads',
     'CIRKDMiniBatchLoss',
     'CIRKDPixelMemoryLoss',
+    'CIRKDPool',
     'CIRKDProjection',
     'CIRKDRegionMemoryLoss',
 ]
@@ -79,13 +84,129 @@ class CIRKDProjection(nn.Module):
         Raises:
             ShapeError: The feature is no map, or has other channels.
         """
-        if feature.dim() != 4 or feature.shape[1] != self.in_channels:
-            raise ShapeError(
-                f'`CIRKDProjection` takes (n {self.in_channels} h w), but got '
-                f'{tuple(feature.shape)}; set its `in_channels`.'
-            )
+        self.check(feature)
         projected: Tensor = self.layers(feature)
         return projected
+
+    def check(self, feature: Tensor) -> None:
+        """Raises `ShapeError` where a feature is no map or has other channels."""
+        if feature.dim() != 4 or feature.shape[1] != self.in_channels:
+            raise ShapeError(
+                f'the connector takes (n {self.in_channels} h w), but got '
+                f'{tuple(feature.shape)}; set its `in_channels`.'
+            )
+
+
+@MODELS.register_module()
+class CIRKDPool(nn.Module):
+    """Averages a feature over windows.
+
+    Args:
+        window: Side of the windows; 4 in the authors' second version, before channels
+            are compared. Windows at the border may be smaller.
+    """
+
+    def __init__(self, window: int = 4) -> None:
+        super().__init__()
+        check_range('window', window, low=1)
+        self.window = window
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Maps ``(n c h w)`` to ``(n c ceil(h/window) ceil(w/window))``."""
+        return _pooled(feature, self.window)
+
+
+def _pooled(x: Tensor, window: int) -> Tensor:
+    sides = tuple(min(window, side) for side in x.shape[2:])
+    return x if max(sides) == 1 else F.avg_pool2d(x, sides, ceil_mode=True)
+
+
+class PositionContext(nn.Module):
+    r"""Refines a feature at each position by what all positions have.
+
+    .. math::
+        y_i = r(x_i, g(\sum_j \operatorname{softmax}_j
+              (q_i \cdot k_j / \sqrt{c / 2}) \, v_j))
+
+    The graph convolution of CIRKD's second version, whose edges are dot products of
+    positions. `q`, `k` and `v` are 1x1 convolutions to half the channels, `g` one back
+    and `r` one that joins both; none has a bias, and batch normalisation and ReLU
+    follow `g` and `r`. No matrix of all pairs of positions is kept where PyTorch's
+    attention can do without.
+
+    Args:
+        channels: Channels of the feature, >= 2; the result has as many.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        check_range('channels', channels, low=2)
+        half = channels // 2
+        self.query, self.key, self.value = (
+            nn.Conv2d(channels, half, 1, bias=False) for _ in range(3)
+        )
+        self.gather = _normed(half, channels)
+        self.join = _normed(2 * channels, channels)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Maps ``(n c h w)`` to the same shape."""
+        query, key, value = (
+            layer(feature).flatten(2).transpose(1, 2)
+            for layer in (self.query, self.key, self.value)
+        )
+        seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        seen = self.gather(seen.reshape(len(feature), -1, *feature.shape[2:]))
+        refined: Tensor = self.join(torch.cat([feature, seen], 1))
+        return refined
+
+
+def _normed(channels: int, width: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+    )
+
+
+@MODELS.register_module()
+class CIRKDHeads(nn.Module):
+    """Makes what the second version compares of the student's feature.
+
+    Choose by ``connector_item``: 0 is the feature refined by its context, for relations
+    in the batch; 1 that in the teacher's channels by a 1x1 convolution without bias,
+    for FitNets; 2 through a `CIRKDProjection`, for the memories of pixels and regions;
+    3 pooled and then through another `CIRKDProjection`, for channels. Links that share
+    the connector by its name run it once a step. On several processes each of the four
+    must be compared by some link, for DDP waits for all gradients; leave a term out by
+    ``loss_weight=0``.
+
+    Args:
+        in_channels: Channels of the student's map.
+        out_channels: Channels of the teacher's map.
+        window: Side of the windows that are averaged before channels are compared; the
+            teacher's side takes a `CIRKDPool` of the same.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, window: int = 4) -> None:
+        super().__init__()
+        self.pixels = CIRKDProjection(in_channels, out_channels)
+        self.channels = CIRKDProjection(in_channels, out_channels)
+        self.context = PositionContext(in_channels)
+        self.regressor = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.pool = CIRKDPool(window)
+
+    def forward(self, feature: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Returns four maps of ``(n c h w)``, see the class.
+
+        Raises:
+            ShapeError: The feature is no map, or has other channels.
+        """
+        self.pixels.check(feature)
+        refined = self.context(feature)
+        return (
+            refined,
+            self.regressor(refined),
+            self.pixels(refined),
+            self.channels(self.pool(refined)),
+        )
 
 
 class _RelationLoss(PairLoss):
@@ -107,10 +228,6 @@ class _RelationLoss(PairLoss):
         self.pool = pool
         self.max_memory = max_memory
 
-    def _pooled(self, x: Tensor) -> Tensor:
-        window = tuple(min(self.pool, side) for side in x.shape[2:])
-        return x if max(window) == 1 else F.avg_pool2d(x, window, ceil_mode=True)
-
 
 @MODELS.register_module()
 class CIRKDMiniBatchLoss(_RelationLoss):
@@ -125,9 +242,9 @@ class CIRKDMiniBatchLoss(_RelationLoss):
 
     Args:
         tau: Temperature, > 0.
-        pool: Side of the windows that are averaged before; the authors' first version
-            has 2, with which the published figures were made. 1 is none. Windows at
-            the border may be smaller.
+        pool: Side of the windows that are averaged before. 1 is none, as published for
+            CNNs; SegFormer, whose maps are larger, was trained with 2. Windows at the
+            border may be smaller.
         max_memory: Memory in MB for the matrices of relations; values do not depend on
             it. See :func:`~mmkd_ext.functional.pixel_relation_divergence`.
         policy: `loss_weight`, `reduction`, `teacher_detach` of
@@ -136,21 +253,18 @@ class CIRKDMiniBatchLoss(_RelationLoss):
     Examples:
         >>> import torch
         >>> x = torch.eye(2).reshape(1, 2, 1, 2)
-        >>> CIRKDMiniBatchLoss(tau=1.0, pool=1)(x, torch.ones(1, 3, 1, 2))
+        >>> CIRKDMiniBatchLoss(tau=1.0)(x, torch.ones(1, 3, 1, 2))
         tensor(0.1201)
     """
 
     free: ClassVar[frozenset[str]] = frozenset({'channels'})
 
-    def __init__(self, tau: float = 0.1, *, pool: int = 2, **settings: Any) -> None:
-        super().__init__(tau, pool=pool, **settings)
-
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the divergence at each pooled pixel ``(n h w)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n d h w'))
         return pixel_relation_divergence(
-            self._pooled(student),
-            self._pooled(teacher),
+            _pooled(student, self.pool),
+            _pooled(teacher, self.pool),
             tau=self.tau,
             max_memory=self.max_memory,
         )
@@ -162,9 +276,13 @@ class CIRKDChannelLoss(_RelationLoss):
 
     As `CIRKDMiniBatchLoss` with channels in the place of pixels. Second version.
 
+    The authors pool both sides by 4 and project the student's then, so it is connectors
+    that pool: `CIRKDHeads` and `CIRKDPool`. Batch normalisation and ReLU lie between,
+    and pooling behind the projection gives something else.
+
     Args:
         tau: Temperature, > 0.
-        pool: Side of the windows that are averaged before; 4 in the authors' code.
+        pool: Side of the windows that are averaged before; 1 is none.
         max_memory: Memory in MB for the matrices of relations.
         policy: `loss_weight`, `reduction`, `teacher_detach` of
             :class:`~mmkd_ext.methods.PairLoss`.
@@ -172,12 +290,9 @@ class CIRKDChannelLoss(_RelationLoss):
     Examples:
         >>> import torch
         >>> x = torch.eye(2).reshape(1, 2, 1, 2)
-        >>> CIRKDChannelLoss(tau=1.0, pool=1)(x, torch.ones(1, 2, 1, 2))
+        >>> CIRKDChannelLoss(tau=1.0)(x, torch.ones(1, 2, 1, 2))
         tensor(0.1201)
     """
-
-    def __init__(self, tau: float = 0.1, *, pool: int = 4, **settings: Any) -> None:
-        super().__init__(tau, pool=pool, **settings)
 
     def check_pair(self, student: Tensor, teacher: Tensor) -> None:
         """Raises where channels differ in number."""
@@ -187,17 +302,52 @@ class CIRKDChannelLoss(_RelationLoss):
         """Returns the divergence of each channel ``(n c)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
         return channel_relation_divergence(
-            self._pooled(student),
-            self._pooled(teacher),
+            _pooled(student, self.pool),
+            _pooled(teacher, self.pool),
             tau=self.tau,
             max_memory=self.max_memory,
         )
 
 
+@MODELS.register_module()
+class CIRKDChannelErrorLoss(PairLoss):
+    r"""Squared difference of the channels, each of length 1, a mean over all elements.
+
+    .. math::
+        L = \frac{1}{N C H W} \sum_{n,c} \left\lVert
+            \frac{s_{nc}}{\lVert s_{nc} \rVert} - \frac{t_{nc}}{\lVert t_{nc} \rVert}
+            \right\rVert^2
+
+    A channel is a vector over the positions. Second version, weight 100.
+
+    Args:
+        policy: `loss_weight`, `reduction`, `teacher_detach` of
+            :class:`~mmkd_ext.methods.PairLoss`.
+
+    Examples:
+        >>> import torch
+        >>> x = torch.eye(2).reshape(1, 2, 1, 2)
+        >>> CIRKDChannelErrorLoss(loss_weight=100.0)(x, x.flip(1))
+        tensor(100.)
+    """
+
+    def check_pair(self, student: Tensor, teacher: Tensor) -> None:
+        """Raises where channels differ in number."""
+        _check_channels(self, student, teacher)
+
+    def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
+        """Returns the squared differences ``(n c h*w)``."""
+        check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
+        student, teacher = (
+            F.normalize(x.flatten(2), dim=2) for x in (student, teacher)
+        )
+        return (student - teacher).square()
+
+
 class _MemoryLoss(PairLoss):
     """Base of what compares features with those of earlier steps.
 
-    A subclass says in its constructor, with `_remember`, what is remembered.
+    A subclass says in its constructor, with `_make_memory`, what is remembered.
     """
 
     memory: KeyMemory
@@ -226,7 +376,7 @@ class _MemoryLoss(PairLoss):
         self.storage = storage
         self.saved = saved
 
-    def _remember(self, rings: int, size: int, channels: int) -> None:
+    def _make_memory(self, rings: int, size: int, channels: int) -> None:
         """Makes an empty memory."""
         self.memory = KeyMemory(
             rings, size, channels, self.seed, storage=self.storage, saved=self.saved
@@ -240,15 +390,19 @@ class _MemoryLoss(PairLoss):
             )
         return levels[0]
 
-    def _contrast(
-        self, student: Tensor, teacher: Tensor, new: tuple[Tensor, Tensor], draw: Any
+    def _remember(
+        self, new: tuple[Tensor, Tensor] | None, common: torch.Generator
     ) -> Tensor:
-        """Compares rows ``(m c)`` with the memory, which gets the new keys."""
-        if self.training and self.enqueue_first:
+        """Draws keys ``(k c)`` from the memory, which gets the new ones."""
+        if new is not None and self.enqueue_first:
             self.memory.put(*new)
-        keys = self.memory.draw(self.samples, draw)
-        if self.training and not self.enqueue_first:
+        keys = self.memory.draw(self.samples, common)
+        if new is not None and not self.enqueue_first:
             self.memory.put(*new)
+        return keys
+
+    def _contrast(self, student: Tensor, teacher: Tensor, keys: Tensor) -> Tensor:
+        """Compares rows ``(m c)`` with keys ``(k c)``."""
         return contrast_divergence(
             student, teacher, keys, tau=self.tau, max_memory=self.max_memory
         )
@@ -278,7 +432,7 @@ class _ClassMemoryLoss(_MemoryLoss):
         if samples is None:
             samples = self.published_samples // num_classes + 1
         super().__init__(samples=samples, **settings)
-        self._remember(num_classes, size, channels)
+        self._make_memory(num_classes, size, channels)
         self.num_classes = num_classes
         self.channels = channels
         self.ignore_index = ignore_index
@@ -324,9 +478,12 @@ class _ClassMemoryLoss(_MemoryLoss):
         # rows of all pixels, and of those that count
         student, teacher = (x.permute(0, 2, 3, 1) for x in (student, teacher))
         self._check_labels(labels[kept])
-        draw = self.memory.generator()
-        new = self._new_keys(teacher.detach(), labels, kept, draw)
-        found = self._contrast(student[kept], teacher[kept], new, draw)
+        own, common = self.memory.generators()
+        new = None
+        if self.training:
+            new = gathered(*self._new_keys(teacher.detach(), labels, kept, own))
+        keys = self._remember(new, common)
+        found = self._contrast(student[kept], teacher[kept], keys)
         # a mean over all items is then one over the pixels that count
         scale = labels.numel() / max(len(found), 1)
         return found.new_zeros(labels.shape).index_put((kept,), found * scale)
@@ -341,7 +498,7 @@ class _ClassMemoryLoss(_MemoryLoss):
             teacher: Feature ``(n h w c)``.
             labels: Labels ``(n h w)``.
             kept: Where they count ``(n h w)``.
-            draw: Random numbers.
+            draw: Random numbers of this process.
         """
 
     def _check_labels(self, labels: Tensor) -> None:
@@ -510,15 +667,16 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
     r"""Divergence of each channel's relations to remembered channels, a mean.
 
     As `CIRKDPixelMemoryLoss`, with one memory of channels, each a vector over the
-    positions of a map of fixed size. Second version; there the size is that of the
-    training crop pooled by 4 x 4, here every crop is averaged to it.
+    positions of a map of fixed size. Second version, which pools before it projects,
+    see `CIRKDChannelLoss`; its size is that of the pooled map of a training crop. Here
+    a map of another size is averaged to it.
 
     Args:
         map_size: Height and width to which features are averaged.
         size: Channels that are remembered.
         samples: Channels that are drawn in a step.
-        new_keys: Random channels of the batch that are remembered in a step, on each
-            process.
+        new_keys: Random channels that are remembered in a step, of all processes
+            together.
         tau: Temperature, > 0.
         enqueue_first: Put in the new keys before drawing, as published.
         max_memory: Memory in MB for the relations; values do not depend on it.
@@ -554,7 +712,7 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
         for side in (height, width):
             check_range('map_size', side, low=1)
         super().__init__(samples=samples, **settings)
-        self._remember(1, size, height * width)
+        self._make_memory(1, size, height * width)
         check_range('new_keys', new_keys, low=1)
         self.map_size = (height, width)
         self.new_keys = new_keys
@@ -581,11 +739,18 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
             F.adaptive_avg_pool2d(x, self.map_size).flatten(2).flatten(0, 1)
             for x in (student, teacher)
         )
-        draw = self.memory.generator()
-        chosen = torch.randperm(len(teacher), generator=draw)[: self.new_keys]
-        keys = F.normalize(teacher.detach()[chosen.to(teacher.device)])
-        new = keys, torch.zeros(len(keys), dtype=torch.long, device=keys.device)
-        return self._contrast(student, teacher, new, draw).reshape(shape)
+        _, common = self.memory.generators()
+        new = self._new_keys(teacher.detach(), common) if self.training else None
+        keys = self._remember(new, common)
+        return self._contrast(student, teacher, keys).reshape(shape)
+
+    def _new_keys(self, rows: Tensor, common: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Chooses among the channels ``(m d)`` of all processes, as all of them do."""
+        ring = torch.zeros(len(rows), dtype=torch.long, device=rows.device)
+        rows, ring = gathered(rows, ring)
+        chosen = torch.randperm(len(rows), generator=common)[: self.new_keys]
+        chosen = chosen.to(rows.device)
+        return F.normalize(rows[chosen]), ring[chosen]
 
 
 def _check_channels(loss: PairLoss, student: Tensor, teacher: Tensor) -> None:

@@ -5,7 +5,8 @@ Shu, Liu, Gao, Yan, Shen, ICCV 2021, `arXiv 2011.13256
 becomes a distribution over the positions, and the student's follows the teacher's.
 
 Recipe: segmentation logits at ``decode_head.conv_seg``, ``tau=4``, weight 3; features
-weight 35 to 50; detection necks weight 5 to 10 a level, ``tau=1``.
+weight 35 to 50 (50 with ``tau=4`` in CIRKD's code); detection necks weight 5 to 10 a
+level, ``tau=1``.
 """
 
 from __future__ import annotations

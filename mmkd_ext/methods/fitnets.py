@@ -5,7 +5,8 @@ feature method: a regressor maps the student's feature onto the teacher's, and b
 learn to make the squared difference small.
 
 Recipe: joint training as in RepDistiller (CRD, ICLR 2020): mean squared error, weight
-100 on CIFAR-100; weight 10 for segmentation as in CIRKD. Tap features before their
+100 on CIFAR-100; weight 10 for segmentation as in CIRKD, on the feature before the
+classifier. Tap features before their
 activation where the network allows it. The regressor is a 1x1 convolution that
 alignment adds where channels differ, or a ``mmkd_ext.ConvAdapter`` of your choice; one
 that ends in a ReLU cannot reach a negative target.

@@ -6,7 +6,9 @@ method: how far each pixel's feature is from the centre of its class, in cosine,
 the teacher.
 
 Recipe: feature after the pyramid pooling, weight 200 (authors' code; 20 in CIRKD's),
-with pixel-wise KD of weight 10 and an adversarial term of weight 0.001 as in SKDS.
+with pixel-wise KD and an adversarial term of weight 0.001 as in SKDS. Their KD of
+weight 10 is a mean over pixels and classes, so 10/19 of
+:class:`~mmkd_ext.methods.KDLoss` for the 19 classes of Cityscapes.
 """
 
 from __future__ import annotations

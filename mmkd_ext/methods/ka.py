@@ -351,9 +351,10 @@ class KAAdaptLoss(PairLoss):
     stays 0 and gets no gradient.
 
     Args:
-        p: Norm of the difference, >= 1 or ``inf``. The paper gives no value; 1 is
-            torchdistill's.
-        q: Norm that becomes 1, >= 1 or ``inf``; 2 is torchdistill's.
+        p: Norm of the difference, >= 1 or ``inf``. The paper gives no value; 1 is what
+            torchdistill has in a loss of its own, which normalises the whole flattened
+            map and takes a mean over elements.
+        q: Norm that becomes 1, >= 1 or ``inf``; 2 is torchdistill's, likewise.
         policy: `loss_weight`, `reduction`, `teacher_detach` of
             :class:`~mmkd_ext.methods.PairLoss`.
 

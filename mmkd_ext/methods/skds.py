@@ -7,12 +7,13 @@ student's map follow those of the teacher's (`SKDSPairwiseLoss`). In the holisti
 (`SKDSHolisticLoss`) a discriminator looks at whole predictions and learns to tell the
 teacher's from the student's; the student learns to be taken for the teacher.
 
-Recipe: pixel term weight 10, summed over the images of a device; pair-wise on the
+Recipe: pixel term weight 10, summed over the 8 images of a batch, which is 80 of a
+mean, however these are spread over devices; pair-wise on the
 feature after the pyramid pooling, regions of half the map, weight 0.5; holistic on the
-logits, weight 0.1, WGAN-GP with a penalty of 10, the discriminator's learning rate
-4e-4. Users of the authors' code met NaN in the holistic term, and hinge, its other
-mode, is what is recommended; here hinge is the default. The discriminator needs an
-optimizer of its own:
+logits, weight 0.1, WGAN-GP with a penalty of 10; the discriminator by SGD with a
+learning rate of 4e-4, momentum 0.9 and weight decay 5e-4. Users of the authors' code
+met NaN in the holistic term, and hinge, its other mode, is what is recommended; here
+hinge is the default. The discriminator needs an optimizer of its own:
 ``optim_wrapper.constructor='mmkd_ext.AdversarialOptimWrapperConstructor'``.
 """
 
@@ -107,18 +108,22 @@ class SKDSHolisticLoss(AdversarialLoss):
     r"""Minus the score that a discriminator gives to the student's predictions.
 
     .. math::
-        L &= -\frac{1}{N} \sum_n D(s_n, x_n) \\
-        L_D &= \frac{1}{N} \sum_n \max(0, 1 - D(t_n, x_n)) + \max(0, 1 + D(s_n, x_n))
+        L &= -\frac{1}{N} \sum_n D(s_n) \\
+        L_D &= \frac{w}{N} \sum_n \max(0, 1 - D(t_n)) + \max(0, 1 + D(s_n))
         \quad \text{(hinge)} \\
-        L_D &= \frac{1}{N} \sum_n D(s_n, x_n) - D(t_n, x_n) + \lambda P_n
+        L_D &= \frac{w}{N} \sum_n D(s_n) - D(t_n) + \lambda P_n
         \quad \text{(WGAN-GP)}
 
-    :math:`x` is the picture and :math:`P` the
-    :func:`~mmkd_ext.functional.gradient_penalty` of the logits. The loss is ``L``, in
-    which the discriminator is a constant; ``L_D`` is `discriminator_loss`, in which the
-    student is one, logged as ``<link>_discriminator``. `loss_weight` and a schedule
-    scale ``L`` alone; while a schedule is at 0, the discriminator rests as well. ``L``
-    may be negative, and its value says little: it is relative to the discriminator.
+    and, where a prediction has several scores, means of these terms over the scores.
+    :math:`P` is the :func:`~mmkd_ext.functional.gradient_penalty` of the logits. The
+    loss is ``L``, in which the discriminator is a constant; ``L_D`` is
+    `discriminator_loss`, in which the student is one, logged as
+    ``<link>_discriminator``. `loss_weight` and a schedule scale ``L`` alone; while a
+    schedule is at 0, the discriminator rests as well. ``L`` may be negative, and its
+    value says little: it is relative to the discriminator.
+
+    The discriminator is that of the authors' code, which sees the logits alone. The one
+    of the paper sees the pictures too; `conditional` is one of that kind.
 
     The discriminator is trained by its own optimizer, see
     ``mmkd_ext.AdversarialOptimWrapperConstructor``. It is in the checkpoints of the
@@ -128,6 +133,9 @@ class SKDSHolisticLoss(AdversarialLoss):
         channels: Number of classes.
         mode: ``'hinge'``, or ``'wgan-gp'`` as published.
         penalty: Weight of the gradient penalty; of no use with hinge.
+        discriminator_weight: Factor ``w`` on what the discriminator minimises, >= 0. It
+            is for optimizers to which the scale of a loss matters, as SGD.
+        conditional: See `SKDSDiscriminator`; the link then needs `inputs`.
         image_channels: See `SKDSDiscriminator`.
         widths: See `SKDSDiscriminator`.
         attention: See `SKDSDiscriminator`.
@@ -138,9 +146,8 @@ class SKDSHolisticLoss(AdversarialLoss):
     Examples:
         >>> _ = torch.manual_seed(0)
         >>> loss = SKDSHolisticLoss(2, widths=(4,), attention=1, loss_weight=0.1)
-        >>> student, teacher, picture = torch.rand(3, 1, 2, 8, 8).split(1)
-        >>> sides = dict(preds_S=student[0], preds_T=teacher[0])
-        >>> sides['inputs'] = torch.rand(1, 3, 64, 64)
+        >>> student, teacher = torch.rand(2, 1, 2, 8, 8)
+        >>> sides = dict(preds_S=student, preds_T=teacher)
         >>> loss(**sides).shape, loss.discriminator_loss(**sides) > 0
         (torch.Size([]), tensor(True))
     """
@@ -151,6 +158,8 @@ class SKDSHolisticLoss(AdversarialLoss):
         mode: str = 'hinge',
         *,
         penalty: float = 10.0,
+        discriminator_weight: float = 0.1,
+        conditional: bool = False,
         image_channels: int = 3,
         widths: Sequence[int] = WIDTHS,
         attention: int = 2,
@@ -160,10 +169,13 @@ class SKDSHolisticLoss(AdversarialLoss):
         super().__init__(**policy)
         check_choice('mode', mode, _CRITICS)
         check_range('penalty', penalty, low=0)
+        check_range('discriminator_weight', discriminator_weight, low=0)
         self.mode = mode
         self.penalty = penalty
+        self.discriminator_weight = discriminator_weight
         self.discriminator = SKDSDiscriminator(
             channels,
+            conditional=conditional,
             image_channels=image_channels,
             widths=widths,
             attention=attention,
@@ -183,7 +195,7 @@ class SKDSHolisticLoss(AdversarialLoss):
         Args:
             student: Student's logits ``(n channels h w)``.
             teacher: Teacher's, of the same shape; they are not looked at here.
-            inputs: The pictures ``(n image_channels y x)``.
+            inputs: The pictures ``(n image_channels y x)``, for `conditional`.
         """
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
         constants = {
@@ -191,10 +203,10 @@ class SKDSHolisticLoss(AdversarialLoss):
             for name, parameter in self.discriminator.named_parameters()
         }
         with _evaluating(self.discriminator):
-            score: Tensor = functional_call(
+            scores: Tensor = functional_call(
                 self.discriminator, constants, (student, inputs)
             )
-        return -score
+        return -scores.mean(1)
 
     def compute_discriminator(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, inputs: Tensor | None = None
@@ -204,17 +216,18 @@ class SKDSHolisticLoss(AdversarialLoss):
         Args:
             student: Student's logits ``(n channels h w)``.
             teacher: Teacher's, of the same shape.
-            inputs: The pictures ``(n image_channels y x)``.
+            inputs: The pictures ``(n image_channels y x)``, for `conditional`.
         """
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-        # both sides at once, so both are judged by the same normalised weights
-        twice = None if inputs is None else torch.cat([inputs, inputs])
-        fake, real = self.discriminator(torch.cat([student, teacher]), twice).chunk(2)
-        items = _CRITICS[self.mode](real, fake)
+        # each side is normalised as a batch, and both are judged by the same weights
+        sides = [self.discriminator.prepare(x, inputs) for x in (student, teacher)]
+        fake, real = self.discriminator.judge(torch.cat(sides)).chunk(2)
+        items = _CRITICS[self.mode](real.flatten(), fake.flatten())
+        items = items.reshape(real.shape).mean(1)
         if self.mode == 'wgan-gp':
             critic = partial(self.discriminator, image=inputs)
             items = items + self.penalty * gradient_penalty(critic, teacher, student)
-        return items
+        return self.discriminator_weight * items
 
     def extra_repr(self) -> str:
         """Returns what `print` shows of it."""

@@ -101,7 +101,8 @@ def test_another_number_of_classes_is_named(adversarial):
 
 
 def test_a_forgotten_picture_is_named(adversarial):
-    key = 'model.distiller.links.loss_holistic.inputs'
-    (problem,) = check_config(adversarial({key: None})).findings.problems
+    link = 'model.distiller.links.loss_holistic'
+    changes = {f'{link}.inputs': None, f'{link}.loss.conditional': True}
+    (problem,) = check_config(adversarial(changes)).findings.problems
     assert problem.path.startswith('model.distiller.links.loss_holistic')
     assert "inputs=dict(of='batch', at='inputs')" in str(problem)

@@ -42,6 +42,12 @@ def test_options_are_keywords():
         ConvAdapter(2, 3, 1, True)
 
 
+def test_a_bias_is_a_choice():
+    assert ConvAdapter(2, 3).conv.bias is not None
+    assert ConvAdapter(2, 3, bias=False).conv.bias is None
+    assert ConvAdapter(2, 3, bias=True, norm=True).conv.bias is None
+
+
 @pytest.mark.parametrize('kernel_size', [2, 4])
 def test_refuses_an_even_kernel(kernel_size):
     with pytest.raises(ConfigError, match=rf'`kernel_size` .* {kernel_size}; .* odd'):

@@ -17,14 +17,18 @@ from mmkd_ext.connectors.build import build_module
 from mmkd_ext.errors import CheckpointError, ConfigError, ShapeError
 from mmkd_ext.functional import contrast_divergence
 from mmkd_ext.methods import (
+    CIRKDChannelErrorLoss,
     CIRKDChannelLoss,
     CIRKDChannelMemoryLoss,
+    CIRKDHeads,
     CIRKDMiniBatchLoss,
     CIRKDPixelMemoryLoss,
+    CIRKDPool,
     CIRKDProjection,
     CIRKDRegionMemoryLoss,
 )
 from mmkd_ext.methods._memory import KeyMemory, ranks
+from mmkd_ext.methods.cirkd import PositionContext
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
 CALM = settings(derandomize=True, deadline=None, max_examples=25, database=None)
@@ -82,6 +86,10 @@ CASES = [
         inputs=pair(2, 3, 2, 4),
         values=[KnownValue(EYE, EVEN, TO_EVEN, 'by hand')]),
     LossCase(CIRKDChannelLoss, {'pool': 2, 'max_memory': 1e-4}),
+    LossCase(
+        CIRKDChannelErrorLoss, invariances=FACTOR, inputs=pair(2, 2, 3, 4),
+        # (0.6, 0.8) against (1, 0) and (0, 1): (0.16 + 0.64 + 0.36 + 0.04) / 4
+        values=[KnownValue([[[[3.0, 4.0]], [[0.6, 0.8]]]], EYE, 0.3, 'by hand')]),
     LossCase(
         CIRKDPixelMemoryLoss, {**SMALL, 'new_keys': 64}, extras=samples(2, 8, 10),
         invariances=FACTOR, exempt=ONE_LEVEL),
@@ -177,7 +185,7 @@ def test_full_rings_are_read_at_the_same_slots():
 def test_every_filled_key_may_be_drawn():
     memory = KeyMemory(1, 10, 1)
     memory.put(torch.arange(6.0)[:, None], torch.zeros(6, dtype=torch.long))
-    seen = {memory.draw(1, memory.generator()).item() for _ in range(200)}
+    seen = {memory.draw(1, memory.generators()[1]).item() for _ in range(200)}
     assert seen == set(range(6))
 
 
@@ -454,7 +462,8 @@ def test_other_channels_are_refused_with_the_connector_to_take(cls):
 
 
 @pytest.mark.parametrize('loss', [
-    CIRKDChannelLoss(), CIRKDChannelMemoryLoss((2, 2), size=4)])
+    CIRKDChannelLoss(), CIRKDChannelErrorLoss(),
+    CIRKDChannelMemoryLoss((2, 2), size=4)])
 def test_channels_need_as_many_in_the_student(loss):
     with pytest.raises(ShapeError, match='in_channels=5'):
         loss.check_pair(noise(1, 5, 4, 5), noise(1, 3, 4, 5))
@@ -478,6 +487,9 @@ def test_channels_need_as_many_in_the_student(loss):
     (lambda: CIRKDChannelMemoryLoss((2, 0)), '`map_size`'),
     (lambda: CIRKDChannelMemoryLoss((2, 2), new_keys=0), '`new_keys`'),
     (lambda: CIRKDProjection(0, 2), '`in_channels`'),
+    (lambda: CIRKDHeads(2, 0), '`out_channels`'),
+    (lambda: CIRKDHeads(1, 2), '`channels` must be a number >= 2'),
+    (lambda: CIRKDPool(0), '`window`'),
     (lambda: CIRKDProjection(2, 0), '`out_channels`')])
 def test_names_the_setting_that_is_wrong(build, message):
     with pytest.raises(ConfigError, match=message):
@@ -490,6 +502,9 @@ def test_names_the_setting_that_is_wrong(build, message):
     {'type': 'CIRKDPixelMemoryLoss', 'num_classes': 2, 'channels': 3, 'size': 4},
     {'type': 'CIRKDRegionMemoryLoss', 'num_classes': 2, 'channels': 3, 'size': 4},
     {'type': 'CIRKDChannelMemoryLoss', 'map_size': (2, 2), 'size': 4},
+    {'type': 'CIRKDChannelErrorLoss'},
+    {'type': 'CIRKDHeads', 'in_channels': 2, 'out_channels': 3},
+    {'type': 'CIRKDPool', 'window': 2},
     {'type': 'CIRKDProjection', 'in_channels': 2, 'out_channels': 3}],
     ids=lambda config: config['type'])
 def test_is_built_from_a_config_that_is_checked(config):
@@ -520,6 +535,89 @@ def test_pools_before_it_compares():
     pooled = [F.avg_pool2d(x, 2) for x in (student, teacher)]
     torch.testing.assert_close(CIRKDMiniBatchLoss(pool=2)(student, teacher),
                                CIRKDMiniBatchLoss(pool=1)(*pooled))
+
+
+def test_by_default_nothing_is_pooled():
+    # as the authors train CNNs; SegFormer alone has windows of 2
+    assert CIRKDMiniBatchLoss().pool == CIRKDChannelLoss().pool == 1
+
+
+# ---- the second version -------------------------------------------------------------
+
+
+def heads(seed=0):
+    torch.manual_seed(seed)
+    return CIRKDHeads(4, 6, window=2)
+
+
+def test_channels_are_pooled_before_they_are_projected():
+    made, feature = heads(), noise(2, 4, 5, 6)
+    refined, _, _, channels = made(feature)
+    made.channels.layers[1].reset_running_stats()
+    wanted = made.channels(F.avg_pool2d(refined, 2, ceil_mode=True))
+    torch.testing.assert_close(channels, wanted)
+    assert channels.shape[2:] == CIRKDPool(2)(noise(2, 6, 5, 6)).shape[2:] == (3, 3)
+    # the other order is another thing
+    other = F.avg_pool2d(made.channels(refined), 2, ceil_mode=True)
+    assert not torch.allclose(other, wanted, rtol=0.1)
+
+
+def test_pixels_and_channels_have_projections_of_their_own():
+    made = heads()
+    own, other = (set(map(id, x.parameters())) for x in (made.pixels, made.channels))
+    assert len(own) == len(other) == 4
+    assert not own & other
+
+
+def test_all_terms_compare_the_refined_feature():
+    made, feature = heads(), noise(2, 4, 5, 6)
+    for i, width in enumerate((4, 6, 6, 6)):
+        made.zero_grad()
+        found = made(feature)[i]
+        assert found.shape[1] == width
+        found.square().sum().backward()
+        assert all(p.grad.any() for p in made.context.parameters())
+
+
+def test_the_regressor_of_the_second_version_is_a_bare_convolution():
+    made, feature = heads(), noise(2, 4, 5, 6)
+    refined, regressed, *_ = made(feature)
+    kernel = made.regressor.weight[:, :, 0, 0]
+    assert made.regressor.bias is None
+    torch.testing.assert_close(
+        regressed, torch.einsum('dc,nchw->ndhw', kernel, refined))
+
+
+def test_the_context_of_a_position_is_what_it_attends_to():
+    # slowly, from the equation, a position at a time
+    torch.manual_seed(0)
+    context, feature = PositionContext(4).double().eval(), noise(1, 4, 2, 3).double()
+    pixels = feature[0].flatten(1).t()
+    query, key, value = (pixels @ layer.weight[:, :, 0, 0].t() for layer in (
+        context.query, context.key, context.value))
+    seen = []
+    for i in range(6):
+        edges = torch.stack([query[i] @ key[j] / 2 ** 0.5 for j in range(6)])
+        weights = edges.exp() / edges.exp().sum()
+        seen.append(sum(weights[j] * value[j] for j in range(6)))
+    seen = context.gather(torch.stack(seen).t().reshape(1, 2, 2, 3))
+    wanted = context.join(torch.cat([feature, seen], 1))
+    torch.testing.assert_close(context(feature), wanted)
+    assert (context(feature) >= 0).all()
+    assert not any('conv.bias' in n or '0.bias' in n
+                   for n, _ in context.named_parameters())
+
+
+def test_heads_name_the_channels_they_were_made_for():
+    with pytest.raises(ShapeError, match=r'takes \(n 4 h w\), but got \(2, 3, 4, 4\)'):
+        heads()(noise(2, 3, 4, 4))
+
+
+def test_channel_errors_do_not_see_how_strong_a_channel_is():
+    student, teacher = noise(2, 3, 4, 5), noise(2, 3, 4, 5, seed=1)
+    cosines = F.cosine_similarity(student.flatten(2), teacher.flatten(2), dim=2)
+    torch.testing.assert_close(CIRKDChannelErrorLoss()(student, teacher),
+                               (2 - 2 * cosines).mean() / 20)
 
 
 def test_the_projection_has_two_bare_convolutions():

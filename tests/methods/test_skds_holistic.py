@@ -25,7 +25,13 @@ def pictures(generator):
 def summing(**arguments):
     """A loss whose discriminator adds up all it sees, times 0.5, plus 0.25."""
     loss = SKDSHolisticLoss(
-        2, widths=(1,), attention=0, spectral_norm=False, **arguments
+        2,
+        widths=(1,),
+        attention=0,
+        spectral_norm=False,
+        conditional=True,
+        discriminator_weight=1.0,
+        **arguments,
     )
     for layer, weight, bias in (
         (loss.discriminator.convs[0], 1.0, 0.0),
@@ -46,12 +52,19 @@ CASES = [
         SKDSHolisticLoss,
         SMALL,
         inputs=pair(2, 2, 5, 4),
-        extras=pictures,
         exempt=NO_DISTANCE,
     ),
     LossCase(
         SKDSHolisticLoss,
-        {**SMALL, 'mode': 'wgan-gp', 'image_channels': 0},
+        {**SMALL, 'conditional': True},
+        inputs=pair(2, 2, 5, 4),
+        extras=pictures,
+        exempt=NO_DISTANCE,
+        name='conditional',
+    ),
+    LossCase(
+        SKDSHolisticLoss,
+        {**SMALL, 'mode': 'wgan-gp'},
         inputs=pair(2, 2, 4, 4),
         exempt=NO_DISTANCE,
     ),
@@ -90,6 +103,10 @@ def built(mode='hinge', **arguments):
     return SKDSHolisticLoss(**{**SMALL, 'mode': mode, **arguments})
 
 
+def conditional(**arguments):
+    return built(conditional=True, **arguments)
+
+
 MODES = pytest.mark.parametrize('mode', ['hinge', 'wgan-gp'])
 
 
@@ -124,7 +141,7 @@ def test_the_discriminators_objective_does_not_reach_student_and_teacher(mode):
     assert all(side.grad is None for side in batch.values())
     for name, parameter in loss.named_parameters():
         assert parameter.grad is not None, name  # DDP waits for each of them
-    assert loss.discriminator.score.parametrizations.weight.original.grad.any()
+    assert loss.discriminator.score.weight.grad.any()
 
 
 class Alternating:
@@ -144,8 +161,8 @@ class Alternating:
 
         self.net.requires_grad_(True).train()
         logits = logits.detach()
-        fake, real = self.net(
-            torch.cat([logits, teacher]), image.repeat(2, 1, 1, 1)
+        fake, real = self.net.judge(
+            torch.cat([self.net.prepare(x, image) for x in (logits, teacher)])
         ).chunk(2)
         if self.mode == 'hinge':
             loss = (F.relu(1 - real) + F.relu(1 + fake)).mean()
@@ -153,7 +170,7 @@ class Alternating:
             loss = (fake - real).mean() + 10 * gradient_penalty(
                 lambda z: self.net(z, image), teacher, logits
             ).mean()
-        loss.backward()
+        (0.1 * loss).backward()
         self.optimizers[1].step()
         self.optimizers[1].zero_grad()
 
@@ -166,8 +183,9 @@ def optimizers(student, net):
 
 
 @MODES
-def test_one_backward_for_both_equals_stepping_in_turn(mode):
-    loss = built(mode, loss_weight=0.1)
+@pytest.mark.parametrize('sees', [False, True])
+def test_one_backward_for_both_equals_stepping_in_turn(mode, sees):
+    loss = built(mode, loss_weight=0.1, conditional=sees)
     torch.manual_seed(1)
     student = nn.Conv2d(3, 2, 3, padding=1)
     twin = Alternating(copy.deepcopy(loss), copy.deepcopy(student), mode)
@@ -196,7 +214,8 @@ def test_one_backward_for_both_equals_stepping_in_turn(mode):
     }
     # one row has no direction to find; a bias is added to both sides' scores
     score = 'discriminator.score'
-    assert still == {f'{score}.parametrizations.weight.0._u', f'{score}.bias'}
+    row = {f'{score}.parametrizations.weight.0._u'} if sees else set()
+    assert still == {f'{score}.bias', *row}
 
 
 def test_loss_weight_scales_the_students_term_alone():
@@ -274,11 +293,66 @@ def test_the_discriminator_computes_in_float32_under_autocast(mode):
 @pytest.mark.parametrize('size', [(1, 1), (3, 8), (64, 128), (65, 65)])
 def test_takes_maps_of_any_size(size):
     net = SKDSDiscriminator(2, widths=(2, 2, 2, 2))
-    assert net(noise(2, 2, *size), noise(2, 3, 70, 140)).shape == (2,)
+    found = net(noise(2, 2, *size), noise(2, 3, 70, 140))
+    assert found.shape == (2, 5 if size == (64, 128) else 1)
+    net = SKDSDiscriminator(2, widths=(2, 2, 2, 2), conditional=True)
+    assert net(noise(2, 2, *size), noise(2, 3, 70, 140)).shape == (2, 1)
+
+
+def test_by_default_it_is_the_authors():
+    # sees the classes alone, normalised; the last convolution is 4x4, valid and bare
+    net = SKDSDiscriminator(19)
+    assert [conv.in_channels for conv in net.convs] == [19, 64, 128, 256]
+    assert (net.score.kernel_size, net.score.padding) == ((4, 4), (0, 0))
+    assert (net.score.in_channels, net.score.out_channels) == (512, 1)
+    assert not hasattr(net.score, 'parametrizations')
+    assert all(hasattr(conv, 'parametrizations') for conv in net.convs)
+    seeing = [isinstance(one, nn.Identity) for one in net.attentions]
+    assert seeing == [True, True, False, False]
+    # 512 x 512 crops at stride 8, theirs are of 65 x 65
+    small = SKDSDiscriminator(2, widths=(2, 2, 2, 2))
+    for side in (64, 65):
+        assert small(noise(1, 2, side, side)).shape == (1, 1)
+
+
+def test_logits_are_normalised_by_their_own_batch():
+    net = built().discriminator.double()
+    logits = noise(3, 2, 8, 8).double()
+    moved = logits * torch.tensor([3.0, 7.0])[:, None, None] + 5
+    torch.testing.assert_close(
+        net.prepare(moved), net.prepare(logits), rtol=0, atol=1e-4
+    )
+    torch.testing.assert_close(
+        net.eval().prepare(logits), net.train().prepare(logits)
+    )
+    # so each side's mean is hidden from it
+    loss = built().double()
+    hinge = loss.compute_discriminator(logits, logits + 5)
+    torch.testing.assert_close(hinge, loss.compute_discriminator(logits, logits))
+
+
+def test_a_hinge_of_several_scores_is_a_mean_of_hinges():
+    loss = built(discriminator_weight=0.5).eval()
+    student, teacher = noise(2, 2, 16, 24), 3 * noise(2, 2, 16, 24, seed=1)
+    fake, real = (loss.discriminator(x) for x in (student, teacher))
+    assert fake.shape == (2, 3)
+    wanted = (1 - real).relu().mean() + (1 + fake).relu().mean()
+    torch.testing.assert_close(
+        loss.discriminator_loss(student, teacher), 0.5 * wanted
+    )
+    torch.testing.assert_close(loss(student, teacher), -fake.mean())
+
+
+def test_the_discriminators_objective_weighs_a_tenth_as_published():
+    batch = sides()
+    torch.testing.assert_close(
+        built().discriminator_loss(**batch),
+        0.1 * built(discriminator_weight=1.0).discriminator_loss(**batch),
+    )
 
 
 def test_looks_at_the_picture_too():
-    net, logits = built().discriminator.eval(), noise(2, 2, 8, 8)
+    net, logits = conditional().discriminator.eval(), noise(2, 2, 8, 8)
     scores = [net(logits, noise(2, 3, 16, 16, seed=seed)) for seed in (0, 1)]
     assert not torch.allclose(*scores)
 
@@ -286,7 +360,7 @@ def test_looks_at_the_picture_too():
 def test_scores_each_image_by_itself():
     # so the slope of the sum of scores is the slope of each
     net, (logits, image) = (
-        built().discriminator.eval(),
+        conditional().discriminator.eval(),
         (noise(3, 2, 8, 8), noise(3, 3, 16, 16)),
     )
     alone = [net(logits[i : i + 1], image[i : i + 1]) for i in range(3)]
@@ -294,7 +368,7 @@ def test_scores_each_image_by_itself():
 
 
 def test_spectral_norm_holds_the_largest_singular_value_at_one():
-    net = SKDSDiscriminator(2, widths=(8, 16))
+    net = SKDSDiscriminator(2, widths=(8, 16), conditional=True)
     for conv in [*net.convs, net.score]:
         nn.init.normal_(conv.parametrizations.weight.original, std=3.0)
     for _ in range(200):
@@ -335,7 +409,8 @@ def test_another_number_of_classes_is_named_before_training():
 def test_a_missing_picture_is_named_with_what_to_write():
     batch = sides()
     del batch['inputs']
-    for compare in (built(), built().discriminator_loss):
+    assert built()(**batch).isfinite()
+    for compare in (conditional(), conditional().discriminator_loss):
         with pytest.raises(
             ShapeError, match="inputs=dict\\(of='batch', at='inputs'\\)"
         ):
@@ -345,7 +420,7 @@ def test_a_missing_picture_is_named_with_what_to_write():
 @pytest.mark.parametrize('picture', [(2, 1, 16, 16), (3, 3, 16, 16), (3, 16, 16)])
 def test_pictures_that_do_not_belong_to_the_logits_are_refused(picture):
     with pytest.raises(ShapeError, match='`inputs`'):
-        built()(**{**sides(), 'inputs': noise(*picture)})
+        conditional()(**{**sides(), 'inputs': noise(*picture)})
 
 
 @pytest.mark.parametrize(
@@ -354,6 +429,8 @@ def test_pictures_that_do_not_belong_to_the_logits_are_refused(picture):
         ({'mode': 'wgan'}, "'hinge', 'wgan-gp'"),
         ({'penalty': -1}, '`penalty`'),
         ({'channels': 0}, '`channels`'),
+        ({'discriminator_weight': -1}, '`discriminator_weight`'),
+        ({'image_channels': 0, 'conditional': True}, '`image_channels`'),
         ({'attention': 3}, 'follows 3 convolutions'),
         ({'widths': (), 'attention': 0}, 'at least one width'),
     ],

@@ -61,31 +61,50 @@ def test_the_penalty_equals_central_differences():
     )
 
 
+def bare(conv):
+    """Weight and bias of a convolution, a 1x1 one as a matrix."""
+    weight = conv.weight.flatten(1) if conv.kernel_size == (1, 1) else conv.weight
+    bias = torch.zeros(len(weight)) if conv.bias is None else conv.bias
+    return weight.tolist(), bias.tolist()
+
+
+def judged(net, x):
+    """What comes before the score."""
+    attention = net.attentions[1]
+    attention.gamma.data.fill_(0.7)
+    for conv in net.convs:
+        x = twins.leaky(twins.halved(x, *bare(conv), up=net.conditional))
+    parts = (attention.query, attention.key, attention.value)
+    return twins.attended(x, *map(bare, parts), 0.7)
+
+
+def built(**settings):
+    torch.manual_seed(0)
+    settings = {'widths': (3, 8), 'attention': 1, 'spectral_norm': False, **settings}
+    return SKDSDiscriminator(2, **settings).double()
+
+
 @pytest.mark.parametrize(
     ('size', 'picture'), [((4, 6), (4, 6)), ((5, 3), (10, 7)), ((1, 2), (3, 5))]
 )
-def test_the_discriminator_equals_its_twin(size, picture):
-    torch.manual_seed(0)
-    net = SKDSDiscriminator(2, widths=(3, 8), attention=1, spectral_norm=False).double()
-    attention = net.attentions[1]
-    attention.gamma.data.fill_(0.7)
+def test_the_conditional_discriminator_equals_its_twin(size, picture):
+    net = built(conditional=True)
     logits, image = noise(2, 2, *size), noise(2, 3, *picture, seed=1)
-
-    def pair(conv):
-        weight = conv.weight.flatten(1) if conv.kernel_size == (1, 1) else conv.weight
-        bias = torch.zeros(len(weight)) if conv.bias is None else conv.bias
-        return weight.tolist(), bias.tolist()
-
     wanted = []
     for one, seen in zip(logits.tolist(), image.tolist()):
-        x = one + twins.averaged(seen, *size)
-        for conv in net.convs:
-            x = twins.leaky(twins.halved(x, *pair(conv)))
-        x = twins.attended(
-            x, pair(attention.query), pair(attention.key), pair(attention.value), 0.7
-        )
-        (weight,), (bias,) = pair(net.score)
-        wanted.append(twins.mean_score(x, weight, bias))
+        x = judged(net, one + twins.averaged(seen, *size))
+        (weight,), (bias,) = bare(net.score)
+        wanted.append([twins.mean_score(x, weight, bias)])
     torch.testing.assert_close(
         net(logits, image).tolist(), wanted, rtol=1e-12, atol=1e-12
     )
+
+
+@pytest.mark.parametrize('size', [(16, 20), (19, 23), (4, 6), (1, 3)])
+def test_the_published_discriminator_equals_its_twin(size):
+    net, logits = built(), 3 * noise(2, 2, *size) + 1
+    wanted = []
+    for one in twins.normalised(logits.tolist()):
+        (weight,), (bias,) = bare(net.score)
+        wanted.append(twins.window_scores(judged(net, one), weight, bias))
+    torch.testing.assert_close(net(logits).tolist(), wanted, rtol=1e-9, atol=1e-9)

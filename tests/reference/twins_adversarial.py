@@ -46,9 +46,25 @@ def averaged(image, height, width):
     ]
 
 
-def halved(image, weight, bias):
-    """A 4x4 convolution at every second pixel, beginning one before the first."""
+def normalised(batch, eps=1e-5):
+    """Each channel of a batch has mean 0 and variance 1."""
+    found = [[] for _ in batch]
+    for c in range(len(batch[0])):
+        values = [v for image in batch for row in image[c] for v in row]
+        mean = sum(values) / len(values)
+        spread = sqrt(sum((v - mean) ** 2 for v in values) / len(values) + eps)
+        for image, out in zip(batch, found):
+            out.append([[(v - mean) / spread for v in row] for row in image[c]])
+    return found
+
+
+def halved(image, weight, bias, *, up):
+    """A 4x4 convolution at every second pixel, beginning one before the first.
+
+    The last of an odd number of pixels counts if `up`, or if it is the only one.
+    """
     rows, cols = len(image[0]), len(image[0][0])
+    half = ceil if up else floor
 
     def at(channel, y, x):
         return channel[y][x] if 0 <= y < rows and 0 <= x < cols else 0.0
@@ -63,8 +79,8 @@ def halved(image, weight, bias):
 
     return [
         [
-            [value(kernel, offset, y, x) for x in range(ceil(cols / 2))]
-            for y in range(ceil(rows / 2))
+            [value(kernel, offset, y, x) for x in range(max(1, half(cols / 2)))]
+            for y in range(max(1, half(rows / 2)))
         ]
         for kernel, offset in zip(weight, bias)
     ]
@@ -118,3 +134,23 @@ def mean_score(image, weight, bias):
         for x in range(len(image[0][0]))
     ]
     return sum(scores) / len(scores)
+
+
+def window_scores(image, weight, bias):
+    """A 4x4 convolution to one channel; what is smaller is filled up with zeros."""
+    rows, cols = len(image[0]), len(image[0][0])
+
+    def at(channel, y, x):
+        return channel[y][x] if y < rows and x < cols else 0.0
+
+    return [
+        bias
+        + sum(
+            weight[c][i][j] * at(channel, y + i, x + j)
+            for c, channel in enumerate(image)
+            for i in range(4)
+            for j in range(4)
+        )
+        for y in range(max(1, rows - 3))
+        for x in range(max(1, cols - 3))
+    ]

@@ -17,7 +17,7 @@ distiller = dict(
             preds_T=dict(of='teacher', at=logits),
         ),
         loss_batch=dict(
-            loss=dict(type='mmkd_ext.CIRKDMiniBatchLoss', tau=0.1, pool=2),
+            loss=dict(type='mmkd_ext.CIRKDMiniBatchLoss', tau=0.1),
             preds_S=dict(of='student', **feature),
             preds_T=dict(of='teacher', **feature),
         ),

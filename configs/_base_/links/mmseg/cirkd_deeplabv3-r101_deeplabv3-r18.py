@@ -25,7 +25,7 @@ model = dict(
                 preds_T=dict(of='teacher', at=logits),
             ),
             loss_batch=dict(
-                loss=dict(type='mmkd_ext.CIRKDMiniBatchLoss', tau=0.1, pool=2),
+                loss=dict(type='mmkd_ext.CIRKDMiniBatchLoss', tau=0.1),
                 preds_S=dict(of='student', at=feature),
                 preds_T=taught,
             ),

@@ -2,7 +2,8 @@
 
 Paper: Cross-Image Relational Knowledge Distillation for Semantic Segmentation, CVPR
 2022, https://arxiv.org/abs/2204.06986; weights, sizes and schedule of the authors'
-first version, their mistake in what the pixel memory keeps left out.
+first version, their mistake in what the pixel memory keeps left out. Relations in the
+batch are among 4 images here and 2 there, as in `8xb2`.
 Command: bash tools/dist_train.sh CONFIG 4
 Expected: the authors report 73.12 -> 75.42 mIoU (val) from a teacher of 78.07. Not
 measured by us.

@@ -1,8 +1,8 @@
 """IFVD: DeepLabV3-R101 -> DeepLabV3-R18, Cityscapes.
 
 Paper: Intra-class Feature Variation Distillation for Semantic Segmentation, ECCV 2020,
-https://www.ecva.net/papers/eccv_2020/papers_ECCV/papers/123520341.pdf; weight 20 and
-schedule as CIRKD compares it. What else that comparison had is not known to us.
+https://www.ecva.net/papers/eccv_2020/papers_ECCV/papers/123520341.pdf; weight 20,
+schedule, KD and adversary beside it as CIRKD compares it.
 Command: bash tools/dist_train.sh CONFIG 4
 Expected: CIRKD's authors measured 74.21 -> 75.59 mIoU (val) for IFVD from a teacher of
 78.07. Not measured by us.
@@ -12,6 +12,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
     '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/mmseg/cirkd_comparison.py',
 ]
 feature = 'decode_head.bottleneck'
 model = dict(
@@ -23,7 +24,10 @@ model = dict(
                 preds_S=dict(of='student', at=feature),
                 preds_T=dict(of='teacher', at=feature),
                 data_samples=dict(of='batch', at='data_samples'),
-            )
+            ),
+            loss_kd=_base_.kd,
+            loss_adversary=_base_.adversary,
         ),
     )
 )
+optim_wrapper = _base_.adversarial

@@ -1,9 +1,9 @@
 """KA, stage two: DeepLabV3-R101 -> DeepLabV3-MobileNetV2, Cityscapes.
 
 Paper: Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019,
-https://arxiv.org/abs/1903.04688; weights 50 and 1, schedule as printed; p and q are
-torchdistill's. Stage one (`stage_one` below) comes first; its result is looked for in
-work_dirs. If it is elsewhere:
+https://arxiv.org/abs/1903.04688; weights 50 and 1, schedule as printed; it gives no
+p and q, those here are torchdistill's, in another loss. Stage one (`stage_one` below)
+comes first; its result is looked for in work_dirs. If it is elsewhere:
 --cfg-options model.distiller.connectors.encoder.checkpoint=FILE_OR_FOLDER
 Command: bash tools/dist_train.sh CONFIG 4
 Expected: the paper reports 70.2 -> 72.7 mIoU (test) for a MobileNetV2 of stride 16

@@ -2,8 +2,9 @@
 
 Paper: Structured Knowledge Distillation for Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04197; regions of half the map and weight 0.5 from the
-authors' script. They sum the pixel term of weight 10 over the images of a device, here
-two. Without their holistic (adversarial) term, which `skds-holistic_*` adds.
+authors' script. Its pixel term of weight 10 is a sum over the 8 images of its one device;
+`KDLoss` is a mean over images, so its weight is 80, on however many GPUs these are.
+Without their holistic (adversarial) term, which `skds-holistic_*` adds.
 Command: bash tools/dist_train.sh CONFIG 4
 Expected: the authors report 69.10 -> 71.78 mIoU (val) with these two terms, and 74.08
 with the holistic one, from a teacher of 78.56. Not measured by us.
@@ -21,7 +22,7 @@ model = dict(
         type='mmkd_ext.LinkDistiller',
         links=dict(
             loss_pixel=dict(
-                loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=20.0),
+                loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=80.0),
                 preds_S=dict(of='student', at=logits),
                 preds_T=dict(of='teacher', at=logits),
             ),
