@@ -198,7 +198,8 @@ class DeFeatAdapter(nn.Module):
     """A 3x3 convolution before the comparison, almost zero at first.
 
     Its weights start normal, wrapped into two deviations, times 1e-4, as in the
-    authors' code, and its bias at zero: the student's feature enters slowly.
+    authors' code: the student's feature enters slowly. Its bias starts at zero; theirs
+    starts as PyTorch sets it.
 
     Args:
         in_channels: Channels of the student's map.
