@@ -8,6 +8,7 @@ neck's levels and on the proposals of a RoI head.
 Recipe: all FPN levels through a ``mmkd_ext.DeFeatAdapter`` each, weights 3 (inside) and
 12 (outside), which are those of Pascal VOC; those of COCO are not in the authors' code.
 RoI head: ``tau=1`` and weight 2 for both groups, in the code but not in its config.
+Gradients clipped to a norm of 35.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ background are compared apart from each other, where and in which channels the t
 looks (focal), and so is what each level says about the picture as a whole (global).
 
 Recipe: FPN levels, ``tau=0.5``, gradients clipped to a norm of 35, the student's neck
-and head inherited from the teacher. Weights for foreground, background, attention,
-global: 1e-3, 5e-4, 5e-4, 5e-6 for one-stage detectors with anchors (P3-P7); 1.6e-3,
-8e-4, 8e-4, 8e-6 without anchors (P3-P7; FCOS with ``tau=0.8``); 5e-5, 2.5e-5, 5e-5,
-5e-7 for two-stage detectors (P2-P5).
+and head inherited from the teacher, but for a cascade, which gives nothing. Weights for
+foreground, background, attention, global: 1e-3, 5e-4, 5e-4, 5e-6 for one-stage
+detectors with anchors (P3-P7); 1.6e-3, 8e-4, 8e-4, 8e-6 without anchors (P3-P7; FCOS
+with ``tau=0.8``); 5e-5, 2.5e-5, 5e-5, 5e-7 for two-stage detectors (P2-P5).
 """
 
 from __future__ import annotations
