@@ -362,8 +362,11 @@ def test_main_region_is_the_best_score_at_positives():
     for found, level in zip(region, logits):
         assert found.shape == (2, *level.shape[2:])
         assert found.count_nonzero() == 2
-        assert found[0, 1, 2] == level[0, :, 1, 2].sigmoid().max()
-        assert found[1, 0, 0] == level[1, :, 0, 0].sigmoid().max()
+        # a sigmoid of three numbers and one of a map may differ in the last bit
+        best = [level[0, :, 1, 2].sigmoid().max(), level[1, :, 0, 0].sigmoid().max()]
+        torch.testing.assert_close(
+            torch.stack([found[0, 1, 2], found[1, 0, 0]]), torch.stack(best)
+        )
 
 
 def test_main_region_takes_plain_labels_too():
