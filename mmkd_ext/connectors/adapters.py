@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
-from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.errors import ConfigError, ShapeError, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -28,9 +29,11 @@ class ConvAdapter(nn.Module):
         bias: Whether the convolution has a bias.
         norm: Follow with batch normalisation; the convolution then has no bias.
         act: End with a ReLU. Such an adapter cannot reach negative targets.
+        init_std: Start the weights normal with this deviation, wrapped into two of
+            them, and the bias at zero, > 0; as PyTorch does where None.
 
     Raises:
-        ConfigError: ``kernel_size`` is even.
+        ConfigError: ``kernel_size`` is even, or ``init_std`` is not above 0.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class ConvAdapter(nn.Module):
         bias: bool = True,
         norm: bool = False,
         act: bool = False,
+        init_std: float | None = None,
     ) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
@@ -57,6 +61,13 @@ class ConvAdapter(nn.Module):
             padding=kernel_size // 2,
             bias=bias and not norm,
         )
+        if init_std is not None:
+            check_range('init_std', init_std, above=0)
+            nn.init.normal_(self.conv.weight)
+            with torch.no_grad():
+                self.conv.weight.fmod_(2).mul_(init_std)
+            if self.conv.bias is not None:
+                nn.init.zeros_(self.conv.bias)
         self.norm = nn.BatchNorm2d(out_channels) if norm else nn.Identity()
         self.act = nn.ReLU() if act else nn.Identity()
 

@@ -21,6 +21,7 @@ from mmkd_ext.functional.attention import channel_attention, spatial_attention
 from mmkd_ext.functional.attention_transfer import attention_distance
 from mmkd_ext.functional.boxes import (
     background_mask,
+    box_iof,
     box_iou,
     box_levels,
     box_mask,
@@ -57,6 +58,7 @@ __all__ = [
     'attention_distance',
     'background_mask',
     'box_diou',
+    'box_iof',
     'box_iou',
     'box_levels',
     'box_mask',

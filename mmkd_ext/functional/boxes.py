@@ -20,7 +20,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ['background_mask', 'box_iou', 'box_levels', 'box_mask', 'scale_mask']
+__all__ = [
+    'background_mask',
+    'box_iof',
+    'box_iou',
+    'box_levels',
+    'box_mask',
+    'scale_mask',
+]
 
 _CELLS = 2**22
 """Cells of boxes that are compared at once, so that crowds need little memory."""
@@ -41,6 +48,8 @@ def scale_mask(
     boxes: Sequence[Tensor],
     sizes: Sequence[tuple[int, int]],
     map_size: tuple[int, int],
+    *,
+    divide_first: bool = False,
 ) -> Tensor:
     r"""Returns one over the size of the smallest box at each cell, 0 where none is.
 
@@ -56,6 +65,9 @@ def scale_mask(
         boxes: Boxes of each image ``(b 4)``, any number of them.
         sizes: Height and width of each image in pixels.
         map_size: Height and width of the map in cells.
+        divide_first: Scale a coordinate to the map as the authors do, divided by the
+            image's side and then times the map's. In float32 the quotient may fall
+            to the other side of a whole cell, which moves an end of a box by a cell.
 
     Returns:
         The mask ``(n h w)``, between 0 and 1.
@@ -70,7 +82,7 @@ def scale_mask(
         tensor([[[0.2500, 0.2500, 0.0000, 0.0000],
                  [0.2500, 0.2500, 0.0000, 0.0000]]])
     """
-    cells = _on_map(boxes, sizes, map_size)
+    cells = _on_map(boxes, sizes, map_size, divide_first=divide_first)
     bottom, right = cells.bottom + 1, cells.right + 1
     area = (bottom - cells.top) * (right - cells.left)
     value = torch.where(cells.counts, 1 / area, torch.zeros_like(area))
@@ -224,25 +236,63 @@ def box_iou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
         ...         torch.tensor([[0.0, 0.0, 2.0, 1.0], [5.0, 5.0, 6.0, 6.0]]))
         tensor([[0.5000, 0.0000]])
     """
+    shared, area_a, area_b = _shared(boxes_a, boxes_b)
+    union = area_a + area_b - shared
+    # a union of 0 has an intersection of 0; any divisor will do
+    return shared / torch.where(union > 0, union, torch.ones_like(union))
+
+
+def box_iof(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
+    r"""Returns the share of each first box that lies in each second one.
+
+    .. math::
+        \mathrm{IoF}_{ab} = \frac{|a \cap b|}{|a|}
+
+    Args:
+        boxes_a: Boxes ``(a 4)``.
+        boxes_b: Boxes ``(b 4)``.
+
+    Returns:
+        Shares ``(a b)`` between 0 and 1; 0 where the first box has no area.
+
+    Raises:
+        ShapeError: Boxes are not ``(... 4)`` with two axes.
+
+    Examples:
+        >>> import torch
+        >>> box_iof(torch.tensor([[0.0, 0.0, 2.0, 2.0]]),
+        ...         torch.tensor([[0.0, 0.0, 2.0, 1.0], [0.0, 0.0, 9.0, 9.0]]))
+        tensor([[0.5000, 1.0000]])
+    """
+    shared, area_a, _ = _shared(boxes_a, boxes_b)
+    return shared / torch.where(area_a > 0, area_a, torch.ones_like(area_a))
+
+
+def _shared(boxes_a: Tensor, boxes_b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns intersections ``(a b)``, and the areas ``(a 1)`` and ``(b)``."""
     check_shapes(boxes_a=(boxes_a, 'a 4'), boxes_b=(boxes_b, 'b 4'))
     ax0, ay0, ax1, ay1 = boxes_a.unsqueeze(1).unbind(-1)
     bx0, by0, bx1, by1 = boxes_b.unbind(-1)
     width = torch.minimum(ax1, bx1) - torch.maximum(ax0, bx0)
     height = torch.minimum(ay1, by1) - torch.maximum(ay0, by0)
-    intersection = width.clamp(min=0) * height.clamp(min=0)
     area_a = (ax1 - ax0).clamp(min=0) * (ay1 - ay0).clamp(min=0)
     area_b = (bx1 - bx0).clamp(min=0) * (by1 - by0).clamp(min=0)
-    union = area_a + area_b - intersection
-    # a union of 0 has an intersection of 0; any divisor will do
-    return intersection / torch.where(union > 0, union, torch.ones_like(union))
+    return width.clamp(min=0) * height.clamp(min=0), area_a, area_b
 
 
 def _on_map(
     boxes: Sequence[Tensor],
     sizes: Sequence[tuple[int, int]],
     map_size: tuple[int, int],
+    *,
+    divide_first: bool = False,
 ) -> _Cells:
     """Scales boxes to a map: first cells, and ends rounded up."""
+
+    def scaled(place: Tensor, cells: int, side: Tensor) -> Tensor:
+        # first times, then divided: 8 * 168 / 1344 is 1, 8 / 1344 * 168 may be above
+        return place / side * cells if divide_first else place * cells / side
+
     for index, some in enumerate(boxes):
         check_shapes(**{f'boxes[{index}]': (some, 'b 4')})
     if len(boxes) != len(sizes) or not boxes:
@@ -258,12 +308,11 @@ def _on_map(
     x0, y0, x1, y1 = all_boxes.unbind(-1)
     # what lies beyond the far border has no cells anyway
     counts = (x1 > x0) & (y1 > y0) & (x1 > 0) & (y1 > 0) & all_boxes.isfinite().all(-1)
-    # first times, then divided: 8 * 168 / 1344 is 1, 8 / 1344 * 168 may be above
     return _Cells(
-        top=(y0 * map_size[0] / height).floor(),
-        bottom=(y1 * map_size[0] / height).ceil(),
-        left=(x0 * map_size[1] / width).floor(),
-        right=(x1 * map_size[1] / width).ceil(),
+        top=scaled(y0, map_size[0], height).floor(),
+        bottom=scaled(y1, map_size[0], height).ceil(),
+        left=scaled(x0, map_size[1], width).floor(),
+        right=scaled(x1, map_size[1], width).ceil(),
         counts=counts,
     )
 

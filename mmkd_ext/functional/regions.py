@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from mmkd_ext.errors import ShapeError, check_range, check_shapes
-from mmkd_ext.functional.boxes import box_iou
+from mmkd_ext.functional.boxes import box_iof, box_iou
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,15 +58,7 @@ def box_diou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
         ...          torch.tensor([[0.0, 0.0, 2.0, 2.0], [2.0, 0.0, 4.0, 2.0]]))
         tensor([[ 1.0000, -0.2000]])
     """
-    iou = box_iou(boxes_a, boxes_b)
-    a, b = boxes_a.unsqueeze(1), boxes_b.unsqueeze(0)
-    around = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(
-        a[..., :2], b[..., :2]
-    )
-    diagonal = around.square().sum(-1)
-    # two boxes without extent at one place have no distance either
-    diagonal = torch.where(diagonal > 0, diagonal, torch.ones_like(diagonal))
-    return iou - _squared_distance(boxes_a, boxes_b) / diagonal
+    return box_iou(boxes_a, boxes_b) - _relative_distance(boxes_a, boxes_b)
 
 
 @torch.no_grad()
@@ -107,7 +99,12 @@ def adaptive_thresholds(
 
 @torch.no_grad()
 def valuable_region(
-    anchors: Sequence[Tensor], boxes: Tensor, *, nearest: int = 9, low: float = 0.25
+    anchors: Sequence[Tensor],
+    boxes: Tensor,
+    *,
+    nearest: int = 9,
+    low: float = 0.25,
+    published_diou: bool = False,
 ) -> Tensor:
     r"""Returns the weight of each anchor near a box but not quite on it.
 
@@ -125,6 +122,11 @@ def valuable_region(
         nearest: Candidates of each level for the thresholds.
         low: The region begins at this share of the threshold, :math:`\lambda`, between
             0 and 1.
+        published_diou: Repeat what the authors' code calls DIoU, the share of the
+            anchor that lies in the box less the distance of the centres:
+            :math:`|a \cap b| / |a| - \rho^2_{ab} / c^2_{ab}`. It is the same where
+            the box lies in the anchor. Of the anchors that are small beside the box,
+            those well inside leave the region and those at its border enter it.
 
     Returns:
         Weights of the anchors of all levels ``(a)``, between 0 and 1.
@@ -147,7 +149,8 @@ def valuable_region(
     thresholds = _thresholds(iou, anchors, boxes, nearest)
     if not iou.numel():
         return iou.new_zeros(len(together))
-    diou = box_diou(together, boxes)
+    overlap = box_iof(together, boxes) if published_diou else iou
+    diou = overlap - _relative_distance(together, boxes)
     inside = (diou >= low * thresholds) & (diou < thresholds)
     return (iou * inside).amax(1)
 
@@ -394,6 +397,18 @@ def _thresholds(
 
 def _centers(boxes: Tensor) -> Tensor:
     return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
+def _relative_distance(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
+    """Returns the squared distance of the centres by that of the corners around."""
+    a, b = boxes_a.unsqueeze(1), boxes_b.unsqueeze(0)
+    around = torch.maximum(a[..., 2:], b[..., 2:]) - torch.minimum(
+        a[..., :2], b[..., :2]
+    )
+    diagonal = around.square().sum(-1)
+    # two boxes without extent at one place have no distance either
+    diagonal = torch.where(diagonal > 0, diagonal, torch.ones_like(diagonal))
+    return _squared_distance(boxes_a, boxes_b) / diagonal
 
 
 def _squared_distance(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:

@@ -112,14 +112,19 @@ class LDValuableRegion(nn.Module):
     Args:
         nearest: Candidates of each level for the threshold of a box (`topk` of ATSS).
         low: The region begins at this share of the threshold.
+        published_diou: Measure as the authors' code does, with which the published
+            figures were made: it takes the anchor's area for that of the union.
     """
 
-    def __init__(self, nearest: int = 9, low: float = 0.25) -> None:
+    def __init__(
+        self, nearest: int = 9, low: float = 0.25, *, published_diou: bool = False
+    ) -> None:
         super().__init__()
         check_range('nearest', nearest, low=1)
         check_range('low', low, low=0, high=1)
         self.nearest = nearest
         self.low = low
+        self.published_diou = published_diou
 
     def forward(
         self, head: nn.Module, *, logits: Levels, data_samples: Sequence[Any]
@@ -140,7 +145,11 @@ class LDValuableRegion(nn.Module):
             logits,
             data_samples,
             lambda anchors, boxes: valuable_region(
-                anchors, boxes, nearest=self.nearest, low=self.low
+                anchors,
+                boxes,
+                nearest=self.nearest,
+                low=self.low,
+                published_diou=self.published_diou,
             ),
         )
 

@@ -8,6 +8,7 @@ neck's levels and on the proposals of a RoI head.
 Recipe: all FPN levels through a ``mmkd_ext.DeFeatAdapter`` each, weights 3 (inside) and
 12 (outside), which are those of Pascal VOC; those of COCO are not in the authors' code.
 RoI head: ``tau=1`` and weight 2 for both groups, in the code but not in its config.
+Gradients clipped to a norm of 35.
 """
 
 from __future__ import annotations
@@ -198,7 +199,8 @@ class DeFeatAdapter(nn.Module):
     """A 3x3 convolution before the comparison, almost zero at first.
 
     Its weights start normal, wrapped into two deviations, times 1e-4, as in the
-    authors' code, and its bias at zero: the student's feature enters slowly.
+    authors' code: the student's feature enters slowly. Its bias starts at zero; theirs
+    starts as PyTorch sets it.
 
     Args:
         in_channels: Channels of the student's map.

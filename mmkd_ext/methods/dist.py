@@ -7,8 +7,9 @@ over the samples of each class, which a much stronger teacher can still show.
 
 Recipe: ``beta=gamma=1``; classification weight 2, ``tau`` 1 (ImageNet) or 4
 (CIFAR-100); segmentation weight 1 on the main logits and 0.4 on the auxiliary ones,
-``tau=1``; detection weight 1, on the class scores of the student's proposals, or of a
-dense head with ``activation='sigmoid'``.
+``tau=1``; detection weight 1, on the class scores of the student's proposals (of a
+cascade's first stage), or of a dense head with ``activation='sigmoid'``, where a row is
+a position with the scores of all its priors.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ little of it; here it has a weight of its own.
 Recipe: two-stage detectors, class scores of the student's own proposals,
 ``alpha=1``, ``beta=0.25``, ``tau=1``. Classification, ``alpha=1``: CIFAR-100
 ``tau=4``, ``beta`` 2, 6 or 8, warm-up over 20 epochs; ImageNet ``tau=1``, ``beta`` 0.5
-(ResNet34 to 18) or 2 (ResNet50 to MobileNet), warm-up over one epoch. A warm-up is the
-link's ``schedule=dict(type='linear', end=20, by_epoch=True)``. The paper has no
+(ResNet34 to 18) or 2 (ResNet50 to MobileNet), no warm-up. The authors count epochs from
+1, so the weight is 1/20, 2/20, ... from the first epoch, which is the link's
+``schedule=dict(type='linear', start=1/20, end=19, by_epoch=True)``. The paper has no
 segmentation; ``mmkd_ext.DKDPixelLoss`` takes each labelled pixel as a sample.
 """
 

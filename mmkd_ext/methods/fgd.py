@@ -6,10 +6,10 @@ background are compared apart from each other, where and in which channels the t
 looks (focal), and so is what each level says about the picture as a whole (global).
 
 Recipe: FPN levels, ``tau=0.5``, gradients clipped to a norm of 35, the student's neck
-and head inherited from the teacher. Weights for foreground, background, attention,
-global: 1e-3, 5e-4, 5e-4, 5e-6 for one-stage detectors with anchors (P3-P7); 1.6e-3,
-8e-4, 8e-4, 8e-6 without anchors (P3-P7; FCOS with ``tau=0.8``); 5e-5, 2.5e-5, 5e-5,
-5e-7 for two-stage detectors (P2-P5).
+and head inherited from the teacher, but for a cascade, which gives nothing. Weights for
+foreground, background, attention, global: 1e-3, 5e-4, 5e-4, 5e-6 for one-stage
+detectors with anchors (P3-P7); 1.6e-3, 8e-4, 8e-4, 8e-6 without anchors (P3-P7; FCOS
+with ``tau=0.8``); 5e-5, 2.5e-5, 5e-5, 5e-7 for two-stage detectors (P2-P5).
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def focal_maps(
     sizes: Sequence[tuple[int, int]],
     *,
     tau: float = 0.5,
+    divide_first: bool = False,
 ) -> FocalMaps:
     """Returns the masks and attentions by which FGD weighs one level.
 
@@ -62,6 +63,7 @@ def focal_maps(
         boxes: Boxes of each image ``(b 4)`` in pixels.
         sizes: Height and width in pixels of the frame that the map covers.
         tau: Temperature of the attentions, > 0.
+        divide_first: See :func:`~mmkd_ext.functional.scale_mask`.
 
     Raises:
         ShapeError: The feature, the boxes and the sizes do not belong together.
@@ -79,7 +81,12 @@ def focal_maps(
             f'there are boxes of {len(boxes)} images, but the feature is '
             f'{tuple(teacher.shape)}; both must be of the same batch.'
         )
-    foreground = scale_mask(boxes, sizes, (teacher.shape[2], teacher.shape[3]))
+    foreground = scale_mask(
+        boxes,
+        sizes,
+        (teacher.shape[2], teacher.shape[3]),
+        divide_first=divide_first,
+    )
     foreground = foreground.to(teacher.dtype)
     return FocalMaps(
         foreground,
@@ -107,8 +114,10 @@ class FGDLoss(PairLoss):
     The authors' code scales boxes by the size of the image before padding, although
     the map covers the padded batch: in a batch of mixed sizes its masks are stretched
     beyond the objects. ``box_frame='padded'``, the default, puts them over the objects;
-    ``'img_shape'`` repeats the published runs. Both are equal where nothing is padded.
-    Boxes without area or outside the image have no part in the masks.
+    ``'img_shape'`` repeats the published runs, also in how float32 rounds an end of a
+    box that lies on the border of two cells (`divide_first` of
+    :func:`~mmkd_ext.functional.scale_mask`). But for that both are equal where nothing
+    is padded. Boxes without area or outside the image have no part in the masks.
 
     Args:
         channels: Channels of the teacher's levels.
@@ -176,6 +185,11 @@ class FGDLoss(PairLoss):
             _ContextBlock(channels) for _ in range(levels)
         )
 
+    @property
+    def published_frame(self) -> bool:
+        """Whether boxes are put on the map as in the published runs."""
+        return self.box_frame == 'img_shape'
+
     def compute_levels(  # type: ignore[override]
         self, levels: list[tuple[Tensor, Tensor]], data_samples: Sequence[Any]
     ) -> list[Tensor]:
@@ -192,7 +206,7 @@ class FGDLoss(PairLoss):
                 '`item=[0, 1, ...]`.'
             )
         boxes = boxes_of(data_samples)
-        sizes = image_sizes(data_samples, padded=self.box_frame == 'padded')
+        sizes = image_sizes(data_samples, padded=not self.published_frame)
         return [
             self.compute(student, teacher, boxes=boxes, sizes=sizes, level=level)
             for level, (student, teacher) in enumerate(levels)
@@ -210,7 +224,9 @@ class FGDLoss(PairLoss):
         """Returns the loss of each image ``(n)`` on one level."""
         pattern = f'n {self.channels} h w'
         check_shapes(student=(student, pattern), teacher=(teacher, pattern))
-        maps = focal_maps(teacher, boxes, sizes, tau=self.tau)
+        maps = focal_maps(
+            teacher, boxes, sizes, tau=self.tau, divide_first=self.published_frame
+        )
         channels = maps.channel - channel_attention(student, tau=self.tau)
         positions = maps.spatial - spatial_attention(student, tau=self.tau)
         attention = channels.abs().sum(1) + positions.abs().sum((1, 2))

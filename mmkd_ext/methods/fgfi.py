@@ -5,8 +5,10 @@ Wang, Yuan, Zhang, Feng, CVPR 2019, `arXiv 1906.03609
 places near objects are imitated, where some anchor overlaps an object at least half as
 well as that object's best anchor does.
 
-Recipe: FPN levels, each through a 3x3 convolution with ReLU (``mmkd_ext.ConvAdapter``),
-threshold 0.5, weight 0.01 (from memory, not verified).
+Recipe: the levels, each through a 3x3 convolution with ReLU (``mmkd_ext.ConvAdapter``)
+whose weights start near zero (``init_std=1e-4``), threshold 0.5, weight 0.01. The first
+400 iterations imitate nothing, ``schedule=dict(type='constant', begin=400)``; gradients
+are clipped to a norm of 10, and the authors train with one image a batch.
 """
 
 from __future__ import annotations

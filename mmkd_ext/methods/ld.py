@@ -25,6 +25,11 @@ code an image without boxes stops the training, ``decouple`` compares the studen
 background with the teacher's foreground, ``fitnet`` means the inside of boxes, and
 256 channels are fixed; here images without boxes have an empty region, and a region
 is the same positions on both sides, of any number of channels.
+
+Two more differences have a switch each, since published figures were made with them:
+what the authors' code calls DIoU in the VLR (`published_diou` of `LDValuableRegion`),
+and levels without a positive anchor, which it leaves out of the imitation (`positives`
+of `LDImitationLoss`).
 """
 
 from __future__ import annotations
@@ -82,14 +87,8 @@ class _RegionLoss(PairLoss):
         Raises:
             ShapeError: Levels, sides and regions do not fit.
         """
-        if isinstance(region, torch.Tensor):
-            region = [region] * len(levels)
-        if len(region) != len(levels):
-            raise ShapeError(
-                f'`region` has {len(region)} levels, `preds_S` and `preds_T` have '
-                f'{len(levels)}.'
-            )
-        return [self.compute(s, t, region=r) for (s, t), r in zip(levels, region)]
+        regions = _of_levels('region', region, len(levels))
+        return [self.compute(s, t, region=r) for (s, t), r in zip(levels, regions)]
 
 
 @MODELS.register_module()
@@ -235,6 +234,17 @@ class LDImitationLoss(_RegionLoss):
 
     Of each level on its own; a level without such positions counts 0.
 
+    In the authors' code a level on which no anchor of the batch is positive counts 0
+    too, whatever the region: the term stands in the branch of the head that computes
+    the losses of positives. That hits the coarse levels most, which seldom have one. It
+    looks like a side effect, so it is not the default; with `positives`, the main
+    region, it is repeated:
+
+    .. code-block:: python
+
+        positives=dict(of='student', at=dict(type='Module', source='bbox_head'),
+                       connector=dict(type='mmkd_ext.LDMainRegion'), given=...)
+
     Args:
         policy: `loss_weight`, `reduction`, `teacher_detach` of
             :class:`~mmkd_ext.methods.PairLoss`.
@@ -248,6 +258,30 @@ class LDImitationLoss(_RegionLoss):
 
     aligns: ClassVar[frozenset[str]] = frozenset({'channels'})
 
+    def compute_levels(  # type: ignore[override]
+        self,
+        levels: list[tuple[Tensor, Tensor]],
+        region: Levels,
+        positives: Levels | None = None,
+    ) -> list[Tensor]:
+        """Returns the items of every level.
+
+        Args:
+            levels: Student's and teacher's side of each level ``(n c h w)``.
+            region: For each level a map ``(n h w)``, above 0 inside the region; one
+                tensor is for every level.
+            positives: In the same form, above 0 at positive anchors; a level without
+                any counts 0. All levels count where it is None.
+
+        Raises:
+            ShapeError: Levels, sides, regions and positives do not fit.
+        """
+        regions = _of_levels('region', region, len(levels))
+        if positives is not None:
+            some = _of_levels('positives', positives, len(levels))
+            regions = [r * (p > 0).any() for r, p in zip(regions, some)]
+        return super().compute_levels(levels, regions)
+
     def compute(self, student: Tensor, teacher: Tensor, region: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the share of each position in the mean ``(n h w)``."""
         check_shapes(
@@ -258,6 +292,16 @@ class LDImitationLoss(_RegionLoss):
         inside = region > 0
         rows = squared_error(_rows(student, inside), _rows(teacher, inside)).mean(1)
         return _spread(rows / max(1, len(rows)), inside)
+
+
+def _of_levels(name: str, maps: Levels, levels: int) -> list[Tensor]:
+    """Returns the map of each level; one tensor is for every level."""
+    some = [maps] * levels if isinstance(maps, torch.Tensor) else list(maps)
+    if len(some) != levels:
+        raise ShapeError(
+            f'`{name}` has {len(some)} levels, `preds_S` and `preds_T` have {levels}.'
+        )
+    return some
 
 
 def _rows(maps: Tensor, inside: Tensor) -> Tensor:

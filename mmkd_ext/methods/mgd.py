@@ -9,7 +9,7 @@ Recipe: detection on every FPN level with ``mask_ratio=0.65`` and weight 2e-5 fo
 one-stage, 0.45 and 5e-7 for two-stage students; segmentation on the last stage with
 0.75 and 2e-5; classification on the last stage with ``mask='channel'``, 0.15 and 7e-5.
 Gradients clipped at norm 35 (``optim_wrapper.clip_grad``); for detection the student's
-neck and head start from the teacher's (``model.inherit``).
+neck and head start from the teacher's (``model.inherit``), but for a cascade's.
 """
 
 from __future__ import annotations

@@ -338,10 +338,16 @@ def _fgd_panels(comparison: Comparison, loss: FGDLoss) -> list[list[Panel]]:
     """Masks and spatial attention by which FGD weighs the difference."""
     samples = comparison.values['data_samples']
     boxes = boxes_of(samples)
-    sizes = image_sizes(samples, padded=loss.box_frame == 'padded')
+    sizes = image_sizes(samples, padded=not loss.published_frame)
     panels = []
     for student, teacher in comparison.levels:
-        maps = focal_maps(teacher.float(), boxes, sizes, tau=loss.tau)
+        maps = focal_maps(
+            teacher.float(),
+            boxes,
+            sizes,
+            tau=loss.tau,
+            divide_first=loss.published_frame,
+        )
         attention = spatial_attention(student.float(), tau=loss.tau)
         name = f'spatial attention, tau {loss.tau:g}, mean 1'
         panels.append(

@@ -37,6 +37,28 @@ def test_with_norm_the_convolution_has_no_bias_and_the_output_is_normal():
     torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
 
 
+def test_may_start_near_zero():
+    # a normal number wrapped into (-2, 2), times 1e-4: the variance is the integral
+    # of fmod(x, 2)^2 over the normal density, 0.7497
+    adapter = ConvAdapter(160, 160, 3, act=True, init_std=1e-4)
+    weight = adapter.conv.weight.detach().double() * 1e4
+    x = torch.linspace(-8, 8, 160001, dtype=torch.float64)
+    density = torch.exp(-(x**2) / 2) / (2 * torch.pi) ** 0.5
+    variance = torch.trapezoid(x.fmod(2) ** 2 * density, x)
+    assert weight.abs().max() < 2
+    assert weight.mean().abs() < 0.01
+    assert variance.item() == pytest.approx(0.7497, abs=1e-4)
+    assert weight.var().item() == pytest.approx(variance.item(), rel=0.02)
+    assert not adapter.conv.bias.any()
+    assert ConvAdapter(2, 3, norm=True, init_std=1e-4).conv.weight.abs().max() < 2e-4
+
+
+@pytest.mark.parametrize('wrong', [0, -1e-4, float('nan'), 'small'])
+def test_refuses_a_start_that_is_no_deviation(wrong):
+    with pytest.raises(ConfigError, match='`init_std` must be a number > 0'):
+        ConvAdapter(2, 3, init_std=wrong)
+
+
 def test_options_are_keywords():
     with pytest.raises(TypeError):
         ConvAdapter(2, 3, 1, True)

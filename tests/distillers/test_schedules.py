@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from mmkd_ext.distillers.schedules import SCHEDULES, Schedule, build_schedule
 from mmkd_ext.errors import ConfigError
+from mmkd_ext.methods import dkd
 
 
 def factors(config, positions):
@@ -32,6 +35,17 @@ def test_a_line_rises_and_stays_up():
 def test_a_line_waits_for_begin_and_may_fall():
     config = dict(type='linear', start=3.0, stop=1.0, begin=2, end=6)
     assert factors(config, [0, 2, 3, 4, 6, 9]) == pytest.approx([3, 3, 2.5, 2, 1, 1])
+
+
+def test_the_warm_up_of_dkd_counts_epochs_from_one():
+    # the authors' min(epoch / 20, 1) with epochs 1, 2, ...; as the docstring has it
+    (text,) = re.findall(r'schedule=(dict\([^`]*\))``', dkd.__doc__)
+    schedule = build_schedule(eval(text))
+    weights = [schedule.factor(0, epoch) for epoch in range(240)]
+    assert weights[:3] == pytest.approx([0.05, 0.10, 0.15])
+    assert weights == pytest.approx([min(epoch / 20, 1) for epoch in range(1, 241)])
+    # iterations do not matter
+    assert schedule.factor(10**6, 0) == pytest.approx(0.05)
 
 
 def test_half_a_cosine_is_flat_at_both_ends():

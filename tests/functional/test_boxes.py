@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.functional import (
     background_mask,
+    box_iof,
     box_iou,
     box_levels,
     box_mask,
@@ -35,6 +37,36 @@ def test_a_box_includes_the_cell_after_its_end():
     wanted = torch.zeros(MAP)
     wanted[2:4, 1:5] = 1 / 8
     torch.testing.assert_close(mask, wanted)
+
+
+def test_divided_first_a_whole_cell_may_reach_into_the_next():
+    # 24 * 168 / 1344 is 3, but 24 / 1344 in float32 is above 1/56 and gives 3.0000002,
+    # whose ceiling is 4
+    box, size = [torch.tensor([[8.0, 8.0, 24.0, 24.0]])], [(800, 1344)]
+    cells = (100, 168)
+    exact = scale_mask(box, size, cells)[0] > 0
+    published = scale_mask(box, size, cells, divide_first=True)[0] > 0
+    assert exact.nonzero().amax(0).tolist() == [3, 3]
+    assert published.nonzero().amax(0).tolist() == [3, 4]
+
+
+@pytest.mark.parametrize('cells', [(100, 168), (50, 84), (25, 42), (13, 21), (7, 11)])
+def test_divided_first_the_mask_is_that_of_float32_arithmetic(cells):
+    # with numpy, whole-pixel boxes of an image of 800 x 1344, one after another
+    generator = numpy.random.default_rng(0)
+    corner = generator.integers(0, [1300, 760], size=(300, 2))
+    boxes = numpy.concatenate(
+        [corner, corner + generator.integers(1, 400, size=(300, 2))], 1
+    ).astype(numpy.float32)
+    sides = numpy.float32([1344, 800, 1344, 800])
+    scaled = boxes / sides * numpy.float32([cells[1], cells[0]] * 2)
+    wanted = numpy.zeros((300, *cells), dtype=bool)
+    for mask, (x0, y0, x1, y1) in zip(wanted, scaled):
+        rows = slice(int(numpy.floor(y0)), int(numpy.ceil(y1)) + 1)
+        mask[rows, int(numpy.floor(x0)) : int(numpy.ceil(x1)) + 1] = True
+    images, sizes = list(torch.tensor(boxes).unsqueeze(1)), [(800, 1344)] * 300
+    found = scale_mask(images, sizes, cells, divide_first=True)
+    assert torch.equal(found > 0, torch.tensor(wanted))
 
 
 def test_a_binary_box_ends_where_it_ends():
@@ -263,6 +295,8 @@ def test_overlaps_are_those_of_mmdet():
     a[:, 2:] += a[:, :2]
     b[:, 2:] += b[:, :2]
     torch.testing.assert_close(box_iou(a, b[:20]), bbox_overlaps(a, b[:20]))
+    shares = bbox_overlaps(a, b[:20], mode='iof')
+    torch.testing.assert_close(box_iof(a, b[:20]), shares)
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,35 @@ def test_the_valuable_region_is_a_ring_around_the_positives():
     torch.testing.assert_close(region, torch.tensor(expected, dtype=torch.float64))
 
 
+def test_what_the_authors_call_diou_takes_the_anchor_for_the_union():
+    # by hand: the anchor in the middle has DIoU = IoU = 1/4, theirs is 1; the other
+    # anchor is the box, 1 both ways. The threshold is 5/8 + 3/8 sqrt(2) = 1.155, and
+    # the region begins at 0.289
+    anchors = torch.tensor([[16, 16, 48, 48], [0, 0, 64, 64]]).double()
+    box = anchors[1:]
+    assert box_diou(anchors, box).tolist() == [[0.25], [1.0]]
+    assert valuable_region([anchors], box).tolist() == [0.0, 1.0]
+    published = valuable_region([anchors], box, published_diou=True)
+    assert published.tolist() == [0.25, 1.0]
+
+
+def test_the_published_region_loses_the_inside_of_a_box_and_gains_its_border():
+    # by hand, anchors beside a box of 64: two of 32 in its middle, IoU 1/4, and one of
+    # 16 of which a quarter lies in the box, IoU 64 / 4288 = .015. Mean plus deviation
+    # is .307, so the region begins at .077. In the middle the distance is 0, so theirs
+    # is 1; at the border it is 36^2 / (76^2 + 64^2) = .131, so the DIoU is below 0 and
+    # theirs .25 - .131 = .119
+    middle, border = [16, 16, 48, 48], [60, 24, 76, 40]
+    anchors = [torch.tensor([middle, border, middle]).double()]
+    box = torch.tensor([[0, 0, 64, 64]]).double()
+    (threshold,) = adaptive_thresholds(anchors, box).tolist()
+    assert threshold == pytest.approx(0.307, abs=1e-3)
+    region = valuable_region(anchors, box).tolist()
+    assert region == pytest.approx([1 / 4, 0, 1 / 4])
+    published = valuable_region(anchors, box, published_diou=True).tolist()
+    assert published == pytest.approx([0, 64 / 4288, 0])
+
+
 def test_a_threshold_of_its_own_for_each_level_of_candidates():
     far = boxes_of(5, 3) + 1000
     box, near = boxes_of(0, 1), boxes_of(1, 4)

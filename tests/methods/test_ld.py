@@ -180,7 +180,46 @@ def test_refuses_a_region_of_another_size(cls):
 
 @LOSSES
 def test_needs_a_region(cls):
-    assert cls.arguments() == {'preds_S': True, 'preds_T': True, 'region': True}
+    taps = {name: needed for name, needed in cls.arguments().items() if needed}
+    assert taps == {'preds_S': True, 'preds_T': True, 'region': True}
+
+
+def test_imitation_may_be_told_the_positives_and_then_drops_levels_without_one():
+    # the oracle: 1 at one position of weight 2; the authors' 0 where none is positive
+    assert LDImitationLoss.arguments()['positives'] is False
+    loss = LDImitationLoss(loss_weight=2.0)
+    sides = torch.ones(1, 8, 2, 2), torch.zeros(1, 8, 2, 2)
+    region, positives = torch.zeros(2, 1, 2, 2)
+    region[0, 0, 0] = 1
+    assert loss(*sides, region=region) == 2
+    assert loss(*sides, region=region, positives=positives) == 0
+    positives[0, 1, 1] = 0.1  # anywhere on the level, of any weight
+    assert loss(*sides, region=region, positives=positives) == 2
+
+
+def test_each_level_of_the_imitation_asks_for_its_own_positives():
+    student = [torch.randn(2, 8, 4, 6), torch.randn(2, 8, 2, 3, requires_grad=True)]
+    teacher = [torch.zeros(2, 8, 4, 6), torch.zeros(2, 8, 2, 3)]
+    regions = [torch.ones(2, 4, 6), torch.ones(2, 2, 3)]
+    positives = [torch.zeros(2, 4, 6), torch.zeros(2, 2, 3)]
+    positives[0][1, 2, 3] = 1  # one of the second image is enough for the level
+    loss = LDImitationLoss()
+    found = loss(student, teacher, region=regions, positives=positives)
+    alone = loss(student[0], teacher[0], region=regions[0])
+    torch.testing.assert_close(found, alone)
+    found.backward()
+    assert not student[1].grad.any()
+
+
+def test_refuses_positives_of_another_number_of_levels():
+    levels = [torch.randn(1, 8, 2, 2)] * 2
+    with pytest.raises(ShapeError, match=r'`positives` has 1 levels, .* have 2'):
+        LDImitationLoss()(
+            levels,
+            levels,
+            region=torch.ones(1, 2, 2),
+            positives=[torch.ones(1, 2, 2)],
+        )
 
 
 def test_a_constant_factor_divides_and_not_the_number_of_positives():
@@ -323,8 +362,11 @@ def test_main_region_is_the_best_score_at_positives():
     for found, level in zip(region, logits):
         assert found.shape == (2, *level.shape[2:])
         assert found.count_nonzero() == 2
-        assert found[0, 1, 2] == level[0, :, 1, 2].sigmoid().max()
-        assert found[1, 0, 0] == level[1, :, 0, 0].sigmoid().max()
+        # a sigmoid of three numbers and one of a map may differ in the last bit
+        best = [level[0, :, 1, 2].sigmoid().max(), level[1, :, 0, 0].sigmoid().max()]
+        torch.testing.assert_close(
+            torch.stack([found[0, 1, 2], found[1, 0, 0]]), torch.stack(best)
+        )
 
 
 def test_main_region_takes_plain_labels_too():
@@ -451,6 +493,20 @@ def test_takes_boxes_wrapped_as_mmdet_does(region):
         )
     ):
         assert torch.equal(found, wanted)
+
+
+@pytest.mark.parametrize('published', [False, True])
+def test_the_valuable_region_has_a_switch_for_the_published_diou(published):
+    found = LDValuableRegion(published_diou=published)(
+        head_of(), logits=logits_of(1), data_samples=samples_of(BOX)
+    )
+    levels = Anchors().grid_priors(SIZES, 'cpu')
+    wanted, other = (
+        valuable_region(levels, torch.tensor([BOX]), published_diou=switch)
+        for switch in (published, not published)
+    )
+    assert torch.equal(torch.cat([x.flatten() for x in found]), wanted)
+    assert not torch.equal(wanted, other)
 
 
 def test_regions_are_worth_what_the_functions_say():

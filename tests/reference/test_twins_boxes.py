@@ -104,8 +104,9 @@ def test_levels_of_boxes_equal_their_twin(levels):
 
 def test_overlaps_equal_their_twin():
     boxes = [box for image in BOXES for box in image]
-    fast = functional.box_iou(tensors([boxes])[0], tensors([boxes])[0])
-    assert_equals_twin(fast, twins.box_iou(boxes, boxes))
+    for name in ('box_iou', 'box_iof'):
+        fast = getattr(functional, name)(tensors([boxes])[0], tensors([boxes])[0])
+        assert_equals_twin(fast, getattr(twins, name)(boxes, boxes))
 
 
 def anchors_of(map_size, sides, stride):

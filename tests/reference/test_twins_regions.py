@@ -89,6 +89,13 @@ def test_thresholds_and_valuable_region_equal_their_twins(seed, count, odd, near
             functional.valuable_region(levels, boxes, nearest=nearest, low=low),
             twins.valuable_region(*lists, nearest, low),
         )
+        published = functional.valuable_region(
+            levels, boxes, nearest=nearest, low=low, published_diou=True
+        )
+        assert_equals_twin(
+            published,
+            twins.valuable_region(*lists, nearest, low, twins.published_diou),
+        )
 
 
 def test_the_grid_has_anchors_in_and_out_of_the_valuable_region():

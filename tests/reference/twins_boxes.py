@@ -129,6 +129,20 @@ def box_iou(boxes_a, boxes_b):
     return [[iou(a, b) for b in boxes_b] for a in boxes_a]
 
 
+def box_iof(boxes_a, boxes_b):
+    """Share of the first box that lies in the second, ``[a][b]``."""
+    result = []
+    for a in boxes_a:
+        area = max(a[2] - a[0], 0) * max(a[3] - a[1], 0)
+        row = []
+        for b in boxes_b:
+            width = max(min(a[2], b[2]) - max(a[0], b[0]), 0)
+            height = max(min(a[3], b[3]) - max(a[1], b[1]), 0)
+            row.append(width * height / area if area > 0 else 0.0)
+        result.append(row)
+    return result
+
+
 def imitation_masks(anchors, boxes, map_sizes, threshold):
     """FGFI, for each level ``[n][h][w]``."""
     result = []

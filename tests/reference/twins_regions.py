@@ -36,6 +36,13 @@ def diou(a, b):
     return iou(a, b) - (squared_distance(a, b) / diagonal if diagonal > 0 else 0.0)
 
 
+def published_diou(a, b):
+    """The same with the first box's area in place of the union."""
+    shared = area([max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])])
+    covered = shared / area(a) if area(a) > 0 else 0.0
+    return covered + diou(a, b) - iou(a, b)
+
+
 def box_diou(boxes_a, boxes_b):
     return [[diou(a, b) for b in boxes_b] for a in boxes_a]
 
@@ -56,7 +63,7 @@ def adaptive_thresholds(anchors, boxes, nearest):
     return [threshold(anchors, box, nearest) for box in boxes]
 
 
-def valuable_region(anchors, boxes, nearest, low):
+def valuable_region(anchors, boxes, nearest, low, measure=diou):
     """The highest IoU of the boxes for which an anchor is near, but not on it."""
     limits = adaptive_thresholds(anchors, boxes, nearest)
     region = []
@@ -64,7 +71,7 @@ def valuable_region(anchors, boxes, nearest, low):
         for anchor in level:
             value = 0.0
             for box, limit in zip(boxes, limits):
-                if low * limit <= diou(anchor, box) < limit:
+                if low * limit <= measure(anchor, box) < limit:
                     value = max(value, iou(anchor, box))
             region.append(value)
     return region

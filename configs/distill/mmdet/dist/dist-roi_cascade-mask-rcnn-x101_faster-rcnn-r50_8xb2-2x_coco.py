@@ -1,8 +1,8 @@
 """DIST on the RoI head's class scores: Cascade Mask R-CNN-X101 -> Faster R-CNN-R50, 2x.
 
 Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
-https://arxiv.org/abs/2205.10536; weight 1, tau 1 as in hunto/MasKD. The teacher's first
-stage classifies, the one trained on proposals as they come from an RPN (our choice).
+https://arxiv.org/abs/2205.10536; weight 1, tau 1 as in hunto/MasKD, and as there the
+teacher's first stage classifies, which was trained on proposals as an RPN gives them.
 Command: bash tools/dist_train.sh CONFIG 8
 Expected: 38.4 -> 40.4 AP, teacher 45.6 (hunto/DIST_KD README).
 Status: unrun

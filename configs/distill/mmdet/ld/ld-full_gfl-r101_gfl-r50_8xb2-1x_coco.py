@@ -2,7 +2,7 @@
 
 Paper: Localization Distillation for Dense Object Detection, CVPR 2022,
 https://arxiv.org/abs/2102.12252; LD weight 0.25, tau 10, KD weight 10, tau 2 as in the
-authors' code.
+authors' code, and so is what it calls DIoU in the VLR.
 Command: bash tools/dist_train.sh CONFIG 8
 Expected: 40.1 -> 42.1 AP (authors' README).
 Status: unrun
@@ -21,7 +21,9 @@ model = dict(
                 region=dict(
                     of='student',
                     at=dict(type='Module', source='bbox_head'),
-                    connector=dict(type='mmkd_ext.LDValuableRegion'),
+                    connector=dict(
+                        type='mmkd_ext.LDValuableRegion', published_diou=True
+                    ),
                     given=dict(
                         logits=dict(of='student', at='bbox_head', item=0),
                         data_samples=dict(of='batch', at='data_samples'),

@@ -1,7 +1,8 @@
 """LD's feature imitation at general instances: GFL-R101 -> GFL-R50, COCO 1x.
 
 Paper: Localization Distillation for Dense Object Detection, CVPR 2022,
-https://arxiv.org/abs/2102.12252; weight 2 as in the authors' code (`gibox`).
+https://arxiv.org/abs/2102.12252; weight 2 as in the authors' code (`gibox`), and so is
+that a level without a positive anchor counts 0.
 Command: bash tools/dist_train.sh CONFIG 8
 Expected: 40.1 -> 41.5 AP, imitation alone (authors' README).
 Status: unrun
@@ -27,6 +28,7 @@ model = dict(
                         bins_T=dict(of='teacher', at='bbox_head', item=1),
                     ),
                 ),
+                positives={{_base_.model.distiller.links.loss_ld.region}},
             ),
         )
     )

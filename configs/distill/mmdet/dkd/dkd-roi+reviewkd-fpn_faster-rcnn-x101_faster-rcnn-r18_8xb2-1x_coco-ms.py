@@ -1,4 +1,4 @@
-"""DKD with ReviewKD: Faster R-CNN-X101 -> Faster R-CNN-R18, COCO 1x.
+"""DKD with ReviewKD: Faster R-CNN-X101 -> Faster R-CNN-R18, COCO 1x multi-scale.
 
 Paper: Decoupled Knowledge Distillation, CVPR 2022, https://arxiv.org/abs/2203.08679,
 which adds Knowledge Review, CVPR 2021; each as in its own config.
@@ -9,7 +9,7 @@ memory, unverified).
 Status: unrun
 """
 
-_base_ = ['../reviewkd/reviewkd-fpn_faster-rcnn-x101_faster-rcnn-r18_8xb2-1x_coco.py']
+_base_ = ['../reviewkd/reviewkd-fpn_faster-rcnn-x101_faster-rcnn-r18_8xb2-1x_coco-ms.py']
 # what the student's RoI head tells its loss: scores and labels of its proposals
 loss_cls = dict(type='ModuleInputs', source='roi_head.bbox_head.loss_cls')
 pooling = dict(type='ModuleInputs', source='roi_head.bbox_roi_extractor')

@@ -1,8 +1,8 @@
-"""FGD on P2 to P5: Cascade Mask R-CNN-X101 -> Faster R-CNN-R50, COCO 2x.
+"""FGD on P2 to P5: Cascade Mask R-CNN-X101-DCN -> Faster R-CNN-R50, COCO 2x.
 
 Paper: Focal and Global Knowledge Distillation for Detectors, CVPR 2022,
 https://arxiv.org/abs/2111.11837; weights of the authors' configs for two-stage
-detectors.
+detectors; as there this teacher, and nothing of it is inherited.
 Command: bash tools/dist_train.sh CONFIG 8
 Expected: 38.4 -> 42.0 AP (paper and the authors' repository).
 Status: unrun
@@ -10,10 +10,9 @@ Status: unrun
 
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
-    '../../../_base_/pairs/mmdet/cascade-mask-rcnn-x101_faster-rcnn-r50.py',
+    '../../../_base_/pairs/mmdet/cascade-mask-rcnn-x101-dcn_faster-rcnn-r50.py',
 ]
 model = dict(
-    inherit=['neck', 'rpn_head'],
     distiller=dict(
         type='mmkd_ext.LinkDistiller',
         links=dict(

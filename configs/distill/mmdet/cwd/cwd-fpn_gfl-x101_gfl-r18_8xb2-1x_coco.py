@@ -1,0 +1,28 @@
+"""CWD on the five FPN levels: GFL-X101 -> GFL-R18, COCO 1x.
+
+Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
+https://arxiv.org/abs/2011.13256; tau 1 and weight 10 a level as mmrazor's
+cwd_fpn configs.
+Command: bash tools/dist_train.sh CONFIG 8
+Expected: no published figure for this pair is known to us; the student alone has
+35.8 AP (HikariTJU/LD).
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/coco_1x.py',
+    '../../../_base_/pairs/mmdet/gfl-x101_gfl-r18.py',
+]
+model = dict(
+    distiller=dict(
+        type='mmkd_ext.LinkDistiller',
+        links=dict(
+            loss_cwd=dict(
+                loss=dict(type='mmkd_ext.CWDLoss', tau=1.0, loss_weight=10.0),
+                preds_S=dict(of='student', at='neck'),
+                preds_T=dict(of='teacher', at='neck'),
+            )
+        ),
+    )
+)
+optim_wrapper = dict(optimizer=dict(lr=0.01))
