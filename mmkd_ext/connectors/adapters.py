@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.errors import ConfigError, ShapeError, check_integer
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -42,6 +42,12 @@ class ConvAdapter(nn.Module):
         act: bool = False,
     ) -> None:
         super().__init__()
+        for name, number in (
+            ('in_channels', in_channels),
+            ('out_channels', out_channels),
+            ('kernel_size', kernel_size),
+        ):
+            check_integer(f'ConvAdapter.{name}', number, low=1)
         if kernel_size % 2 == 0:
             raise ConfigError(
                 f'`kernel_size` of `ConvAdapter` is {kernel_size}; an even one would '

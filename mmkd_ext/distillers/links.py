@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
-from mmkd_ext.errors import ConfigError, Problem, did_you_mean
+from mmkd_ext.errors import ConfigError, Problem, did_you_mean, is_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -544,11 +544,11 @@ def _to_tuple(value: Any) -> Any:
 
 
 def _is_index(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return is_integer(value) and value >= 0
 
 
 def _is_item(value: Any) -> bool:
     if isinstance(value, tuple):
         return bool(value) and all(v is not None and _is_item(v) for v in value)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value is None or whole or (isinstance(value, str) and value != '')
+    named = isinstance(value, str) and value != ''
+    return value is None or is_integer(value) or named

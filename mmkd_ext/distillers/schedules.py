@@ -8,7 +8,13 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any
 
-from mmkd_ext.errors import ConfigError, check_range, did_you_mean
+from mmkd_ext.errors import (
+    ConfigError,
+    check_integer,
+    check_range,
+    did_you_mean,
+    is_integer,
+)
 
 __all__ = ['SCHEDULES', 'Schedule', 'build_schedule']
 
@@ -45,9 +51,9 @@ class ConstantSchedule(Schedule):
     ) -> None:
         super().__init__(by_epoch=by_epoch)
         check_range('value', value, low=0)
-        check_range('begin', begin, low=0)
+        check_integer('begin', begin, low=0)
         if end is not None:
-            check_range('end', end, above=begin)
+            check_integer('end', end, above=begin)
         self.value, self.begin, self.end = value, begin, end
 
     def at(self, position: int) -> float:
@@ -70,8 +76,8 @@ class LinearSchedule(Schedule):
         super().__init__(by_epoch=by_epoch)
         check_range('start', start, low=0)
         check_range('stop', stop, low=0)
-        check_range('begin', begin, low=0)
-        check_range('end', end, above=begin)
+        check_integer('begin', begin, low=0)
+        check_integer('end', end, above=begin)
         self.start, self.stop, self.begin, self.end = start, stop, begin, end
 
     def at(self, position: int) -> float:
@@ -105,11 +111,12 @@ class MultiStepSchedule(Schedule):
         check_range('gamma', gamma, low=0)
         check_range('value', value, low=0)
         rising = isinstance(milestones, (list, tuple)) and all(
-            isinstance(one, int) for one in milestones
+            is_integer(one) for one in milestones
         )
         if not rising or list(milestones) != sorted({*milestones}) or not milestones:
             raise ConfigError(
-                f'`milestones` must be a non-empty rising list, but is {milestones!r}.'
+                '`milestones` must be a non-empty rising list of integers, but is '
+                f'{milestones!r}.'
             )
         self.milestones, self.gamma, self.value = list(milestones), gamma, value
 

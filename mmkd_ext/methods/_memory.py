@@ -9,7 +9,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd_ext.errors import CheckpointError, check_choice, check_range
+from mmkd_ext.errors import CheckpointError, check_choice, check_integer
 
 __all__ = ['KeyMemory', 'gathered', 'ranks']
 
@@ -56,8 +56,12 @@ class KeyMemory(nn.Module):
         saved: bool = True,
     ) -> None:
         super().__init__()
-        for name, number in (('size', size), ('channels', channels)):
-            check_range(name, number, low=1)
+        for name, number in (
+            ('classes', classes),
+            ('size', size),
+            ('channels', channels),
+        ):
+            check_integer(name, number, low=1)
         check_choice('storage', storage, tuple(_STORAGES))
         self.seed = seed
         self.saved = saved

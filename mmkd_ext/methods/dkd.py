@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mmkd_ext.errors import ShapeError, check_range, check_shapes
+from mmkd_ext.errors import ShapeError, check_integer, check_range, check_shapes
 from mmkd_ext.functional.decoupled import decoupled_divergence
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._labels import labelled, labels_at
@@ -174,6 +174,7 @@ class DKDPixelLoss(_DecoupledLoss):
         **policy: Any,
     ) -> None:
         super().__init__(alpha, beta, tau, **policy)
+        check_integer('ignore_index', ignore_index)
         self.ignore_index = ignore_index
 
     def compute(  # type: ignore[override]

@@ -28,6 +28,7 @@ from mmkd_ext.errors import (
     ConfigError,
     ShapeError,
     check_choice,
+    check_integer,
     check_range,
     check_shapes,
 )
@@ -427,7 +428,7 @@ def _encoder(
         ('strides', strides),
     ):
         for number in numbers:
-            check_range(name, number, low=1)
+            check_integer(name, number, low=1)
     return nn.Sequential(
         *(
             nn.Sequential(

@@ -424,7 +424,7 @@ MISTAKES = {
     'a schedule that ends before it begins': (
         {f'{CWD}.schedule': {'type': 'linear', 'begin': 9, 'end': 3}},
         f'{CWD}.schedule',
-        '`end` must be a number > 9',
+        '`end` must be an integer > 9',
         '',
     ),
     'a missing argument of a schedule': (

@@ -146,7 +146,7 @@ def test_refuses_other_numbers_of_widths_and_strides(arguments):
 def test_refuses_sizes_below_one(name):
     arguments = {'channels': 3, 'widths': (4,), 'strides': (2,)}
     arguments[name] = 0 if name == 'channels' else (0,)
-    with pytest.raises(ConfigError, match=f'`{name}` must be a number >= 1'):
+    with pytest.raises(ConfigError, match=f'`{name}` must be an integer >= 1'):
         KAAutoEncoder(**arguments)
 
 

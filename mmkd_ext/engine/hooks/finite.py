@@ -14,7 +14,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
-from mmkd_ext.errors import ConfigError, NonFiniteError, check_choice, check_range
+from mmkd_ext.errors import ConfigError, NonFiniteError, check_choice, check_integer
 from mmkd_ext.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class FiniteLossHook(Hook):
 
     def __init__(self, action: str = 'stop', max_skips: int = 10) -> None:
         check_choice('action', action, _ACTIONS)
-        check_range('max_skips', max_skips, low=1)
+        check_integer('max_skips', max_skips, low=1)
         self.action = action
         self.max_skips = max_skips
         self._skipping = False
