@@ -66,7 +66,7 @@ CASES = [
 
 
 @pytest.mark.parametrize('settings', [
-    {}, {'beta': 0.0}, {'activation': 'sigmoid'}, {'activation': 'sigmoid', 'tau': 4.0}])
+    {}, {'beta': 0.0}, {'activation': 'sigmoid'}, {'activation': 'sigmoid', 'tau': 4}])
 @pytest.mark.parametrize('shape', [(4, 1), (2, 1, 3, 4)])
 def test_one_channel_has_no_correlation_over_classes(settings, shape):
     loss = DISTLoss(**settings)
