@@ -52,7 +52,8 @@ class ConfigError(MMKDError, ValueError):
 
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> ConfigError:
-        """Returns one error that lists ``problems``, at least one."""
+        """Returns one error that lists ``problems``, at least one, each once."""
+        problems = list(dict.fromkeys(problems))
         lines = [f'{len(problems)} problem(s) in the config:']
         lines += [f'  {number}. {p}' for number, p in enumerate(problems, 1)]
         error = cls('\n'.join(lines) if len(problems) > 1 else str(problems[0]))

@@ -28,7 +28,7 @@ from mmkd_ext.config.findings import problems_of
 from mmkd_ext.config.parts import find_type
 from mmkd_ext.config.segmentation import check_segmentor, head_classes
 from mmkd_ext.config.training import check_link_schedules
-from mmkd_ext.connectors.build import argument_problems
+from mmkd_ext.connectors.build import argument_problems, build_module
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, MMKDError, Problem
@@ -235,7 +235,14 @@ class _Distillation:
                 build_distiller(config)
             return None
         draft = Draft(self.config)
-        distiller = self._mending(draft, lambda: build_distiller(draft.distiller))
+        self.findings.add(draft.problems)
+        self.mended = bool(draft.problems)
+        distiller = None
+        if not (draft.problems and draft.is_empty):
+            distiller = self._mending(draft, lambda: build_distiller(draft.distiller))
+        for path, loss in draft.losses.items():
+            with self.findings.collecting(path):
+                build_module(loss, path)
         if distiller is not None:
             self._check_schedules(draft, distiller)
         return draft
@@ -298,6 +305,12 @@ class _Distillation:
                     f'in-place activations of `{role}` are '
                     'turned off: they would overwrite what a link taps.',
                 )
+        if not algorithm.distiller.links:
+            self.findings.note(
+                'model.distiller',
+                'has deliveries and no losses: the student takes over what the teacher '
+                'computed, and learns its task alone.',
+            )
         self._check_discriminators(algorithm)
         self._check_loss_classes(draft, algorithm)
         self._report_models(algorithm)

@@ -8,6 +8,8 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any
 
+from mmengine.utils import get_object_from_string
+
 from mmkd_ext.errors import (
     ConfigError,
     check_integer,
@@ -139,18 +141,18 @@ def build_schedule(config: dict[str, Any]) -> Schedule:
         ConfigError: The type, an argument or a value is wrong.
     """
     kind = config.get('type') if isinstance(config, dict) else config
-    if not isinstance(config, dict) or str(kind) not in SCHEDULES:
+    schedule = _find_schedule(kind)
+    if not isinstance(config, dict) or schedule is None:
         raise ConfigError(
             f'a schedule needs `type`, one of {sorted(SCHEDULES)}, but has {kind!r}.'
             f'{did_you_mean(str(kind), SCHEDULES)}'
         )
     arguments = {key: value for key, value in config.items() if key != 'type'}
-    schedule = SCHEDULES[str(kind)]
     parameters = inspect.signature(schedule).parameters
     for key in arguments:
         if key not in parameters:
             raise ConfigError(
-                f'schedule {config["type"]!r} has no argument `{key}`; it takes '
+                f'schedule {kind!r} has no argument `{key}`; it takes '
                 f'{list(parameters)}.{did_you_mean(key, parameters)}'
             )
     missing = [
@@ -159,5 +161,14 @@ def build_schedule(config: dict[str, Any]) -> Schedule:
         if p.default is p.empty and name not in arguments
     ]
     if missing:
-        raise ConfigError(f'schedule {config["type"]!r} needs {missing}.')
+        raise ConfigError(f'schedule {kind!r} needs {missing}.')
     return schedule(**arguments)
+
+
+def _find_schedule(kind: Any) -> type[Schedule] | None:
+    """Returns the schedule of a name, of a class, or of a class by its dotted name."""
+    if isinstance(kind, str) and '.' in kind:
+        kind = get_object_from_string(kind)
+    if inspect.isclass(kind) and issubclass(kind, Schedule):
+        return kind
+    return SCHEDULES.get(str(kind))
