@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.logging import MessageHub, print_log
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd_ext.connectors.build import build_connector, build_module
@@ -28,6 +28,7 @@ from mmkd_ext.distillers.links import (
     links_to_mmrazor,
     parse_links,
 )
+from mmkd_ext.distillers.position import RunnerPosition
 from mmkd_ext.distillers.schedules import Schedule, build_schedule
 from mmkd_ext.distillers.taps import Recorder, SilentTapError, select
 from mmkd_ext.errors import (
@@ -132,6 +133,7 @@ class LinkDistiller(BaseDistiller):
         # read, because reading a buffer on a GPU would wait for it in every step.
         self.register_buffer('position', torch.zeros(2, dtype=torch.long))
         self._iteration, self._epoch = 0, 0
+        self._runner = RunnerPosition()
         self.teacher_weights: dict[str, float] = {}
         self._factors: dict[str, float] = {}
         self._rests: dict[str, int] = {}
@@ -332,10 +334,9 @@ class LinkDistiller(BaseDistiller):
 
     def _advance(self) -> None:
         """Takes the position from the runner, or counts, and sets the weights."""
-        runtime = MessageHub.get_current_instance().runtime_info
-        if 'iter' in runtime:
-            self._iteration = int(runtime['iter'])
-            self._epoch = int(runtime.get('epoch', 0))
+        told = self._runner.read()
+        if told is not None:
+            self._iteration, self._epoch = told
         self._factors = {
             link.name: self.factor(link.name, self._iteration, self._epoch)
             for link in self.links
