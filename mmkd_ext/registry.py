@@ -32,13 +32,15 @@ __all__ = [
 
 
 def type_name(kind: Any) -> str:
-    """Returns the name of a `type`, which may be a class as in new-style configs.
+    """Returns the name of a `type`, which in new-style configs is a class.
 
     Examples:
         >>> type_name('mmkd_ext.CWDLoss'), type_name(Registry)
-        ('mmkd_ext.CWDLoss', 'Registry')
+        ('mmkd_ext.CWDLoss', 'mmengine.Registry')
     """
-    return kind if isinstance(kind, str) else getattr(kind, '__name__', str(kind))
+    if not hasattr(kind, '__name__'):
+        return str(kind)
+    return f'{kind.__module__.split(".")[0]}.{kind.__name__}'
 
 
 def _child(name: str, parent: Registry, *packages: str) -> Registry:

@@ -107,7 +107,8 @@ def _from_file(name: str, path: str) -> ConfigDict:
     if 'architecture' in model:
         return model_config(model['architecture'], f'{path}.architecture')
     scope = config.get('default_scope')
-    if scope and '.' not in str(model.get('type', '')):
+    kind = model.get('type', '')
+    if scope and not (isinstance(kind, str) and '.' in kind):
         model.setdefault('_scope_', scope)
     return model
 

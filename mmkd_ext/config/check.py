@@ -30,6 +30,7 @@ from mmkd_ext.config.training import check_training
 from mmkd_ext.distillers.links import STUDENT, TEACHER
 from mmkd_ext.distillers.taps import listed_taps
 from mmkd_ext.errors import ConfigError, did_you_mean
+from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +99,7 @@ def _check_model(context: Context) -> None:
             'model', f'must be a dict with `type`, but is {config!r}.'
         )
         return
-    context.report.kind = str(config['type'])
+    context.report.kind = type_name(config['type'])
     cls = find_type(config['type'], MODELS)
     if cls is None:
         context.findings.problem('model.type', *unknown_type(config['type'], MODELS))

@@ -363,6 +363,8 @@ class _LinkReader:
                 )
                 return None
             kind = type_name(at['type']).removesuffix('Recorder')
+            if kind.rsplit('.', 1)[-1] in RECORDERS:
+                kind = kind.rsplit('.', 1)[-1]
             if kind not in RECORDERS and '.' not in kind:
                 self.report(
                     f'{key}.at.type',
