@@ -15,6 +15,7 @@ from mmkd_ext.algorithms.teacher_distill import (
     build_distiller,
 )
 from mmkd_ext.config import measure, models
+from mmkd_ext.config.classes import class_count
 from mmkd_ext.config.context import (
     Context,
     LinkFacts,
@@ -26,7 +27,7 @@ from mmkd_ext.config.context import (
 from mmkd_ext.config.draft import Draft
 from mmkd_ext.config.findings import problems_of
 from mmkd_ext.config.parts import find_type
-from mmkd_ext.config.segmentation import check_segmentor, head_classes
+from mmkd_ext.config.segmentation import check_segmentor
 from mmkd_ext.config.training import check_link_schedules
 from mmkd_ext.connectors.build import argument_problems, build_module
 from mmkd_ext.distillers.link_distiller import LinkDistiller
@@ -208,7 +209,7 @@ class _Distillation:
             if role == STUDENT or student is None or teacher is None:
                 continue
             path = 'model.teacher' if role == TEACHER else f'model.teachers.{role}'
-            ours, theirs = map(models.class_count, (student, teacher))
+            ours, theirs = map(class_count, (student, teacher))
             if ours is not None and theirs is not None and ours != theirs:
                 self.findings.warn(
                     path,
@@ -367,7 +368,7 @@ class _Distillation:
 
     def _check_loss_classes(self, draft: Draft, algorithm: TeacherDistill) -> None:
         """Compares the classes that losses read from labels with the student's."""
-        student = head_classes(algorithm.student)
+        student = class_count(algorithm.student)
         for link in algorithm.distiller.links:
             loss = algorithm.distiller.distill_losses[link.name]
             count = getattr(loss, 'num_classes', None)
