@@ -30,6 +30,7 @@ from mmkd_ext.config.parts import find_type
 from mmkd_ext.config.segmentation import check_segmentor
 from mmkd_ext.config.training import check_link_schedules
 from mmkd_ext.connectors.build import argument_problems, build_module
+from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, MMKDError, Problem
@@ -426,7 +427,7 @@ class _Distillation:
                 f'student {sides[0]} and teacher {sides[1]} '
                 f'differ, and `{type(loss).__name__}` is not one of ours: '
                 'it may compare them wrongly without a word.',
-                'Align them with a connector.',
+                f'Align them with a connector. {ours_instead(loss)}',
             )
         return LinkFacts(
             link.name,

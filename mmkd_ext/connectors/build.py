@@ -15,6 +15,10 @@ from mmkd_ext.registry import MODELS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_HOW_TO_IMPORT = (
+    'If it is your own, import its module: '
+    "custom_imports = dict(imports=['package.module'])."
+)
 __all__ = ['argument_problems', 'build_connector', 'build_module', 'find_class']
 
 
@@ -64,7 +68,7 @@ def _config_problems(config: Mapping[str, Any], path: str) -> list[Problem]:
             Problem(
                 f'{path}.type',
                 f'nothing is registered as {kind!r}.',
-                did_you_mean(str(kind), names).strip(),
+                did_you_mean(str(kind), names).strip() or _HOW_TO_IMPORT,
             )
         ]
     arguments = _arguments(config)

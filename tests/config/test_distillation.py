@@ -477,6 +477,12 @@ MISTAKES = {
         "nothing is registered as 'mmkd_ext.CWDLos'",
         '`mmkd_ext.CWDLoss`',
     ),
+    'an own loss that is not imported': (
+        {f'{CWD}.loss.type': 'ZebraCrossing'},
+        f'{CWD}.loss.type',
+        "nothing is registered as 'ZebraCrossing'",
+        "custom_imports = dict(imports=['package.module'])",
+    ),
     'an unknown loss without its scope': (
         {f'{CWD}.loss.type': 'CWDLos'},
         f'{CWD}.loss.type',
@@ -1092,6 +1098,10 @@ def test_a_foreign_loss_between_unlike_shapes_is_a_warning(distillation):
     )
     assert report.ok
     assert 'compare them wrongly' in warned(report, CWD)
+    at['loss.type'] = 'mmrazor.ChannelWiseDivergence'
+    report = check(distillation({f'{CWD}.{key}': value for key, value in at.items()}))
+    said = str(report.findings.warnings) + str(report.findings.problems)
+    assert '`mmkd_ext.CWDLoss` takes other channels and size itself' in said
     report = check(distillation({f'{CWD}.loss': strange}))
     assert CWD not in [warning.path for warning in report.findings.warnings]
 

@@ -8,7 +8,6 @@ from torch import nn
 
 from mmkd_ext.config.findings import Findings
 from mmkd_ext.config.models import initialize
-from mmkd_ext.testing.toy import ToyModel
 
 FETCHED = {'type': 'Pretrained', 'checkpoint': 'https://host/x.pth'}
 ONES = {'type': 'Constant', 'layer': 'Conv2d', 'val': 1.0}
