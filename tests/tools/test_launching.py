@@ -212,6 +212,12 @@ def test_the_scope_of_a_students_file_is_what_it_says(tmp_path):
                 assert cfg.default_scope == scope
 
 
+def test_a_check_that_cannot_be_imported_is_an_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mmkd_ext.config.check', None)
+    with pytest.raises(ImportError):
+        train.check(Config(dict(model=dict(type='mmkd_ext.ToyModel'))))
+
+
 def test_the_scope_of_a_class_is_its_package():
     cfg = Config(dict(model=dict(architecture=dict(type=BaseModel))))
     launch.set_default_scope(cfg)
