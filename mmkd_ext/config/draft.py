@@ -76,7 +76,7 @@ class Draft:
         razor = {key: self.distiller.get(key) for key in MMRAZOR_KEYS}
         if 'links' in self.distiller or not any(razor.values()):
             return set()
-        spelled = spell_as_links(**razor)
+        spelled = spell_as_links(*(razor[key] for key in MMRAZOR_KEYS))
         self.problems, self.places = spelled.problems, spelled.places
         for key in razor:
             self.distiller.pop(key, None)
@@ -173,7 +173,7 @@ class Draft:
         """Takes a link out; its loss may be wrong as well, and is kept to be tried."""
         link = self.distiller['links'].pop(name)
         loss = link.get('loss') if _is_dict(link) else None
-        if _is_dict(loss) and 'type' in loss:
+        if isinstance(loss, dict) and 'type' in loss:
             where = self.original(Problem(f'{_LINKS}{name}.loss', '')).path
             self.losses[where] = loss
 
