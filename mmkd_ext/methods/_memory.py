@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
@@ -44,6 +44,9 @@ class KeyMemory(nn.Module):
     pointer: Tensor
     filled: Tensor
     steps: Tensor
+
+    only_forward: ClassVar[tuple[str, ...]] = ('steps',)
+    """Buffers that no skipped batch sets back."""
 
     def __init__(
         self,

@@ -64,6 +64,8 @@ class MGDConnector(nn.Module):
     """
 
     calls: Tensor
+    only_forward: ClassVar[tuple[str, ...]] = ('calls',)
+    """Buffers that no skipped batch sets back."""
 
     def __init__(
         self,
