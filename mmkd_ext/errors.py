@@ -29,9 +29,11 @@ __all__ = [
     'StackError',
     'TapError',
     'check_choice',
+    'check_integer',
     'check_range',
     'check_shapes',
     'did_you_mean',
+    'is_integer',
 ]
 
 
@@ -50,7 +52,8 @@ class ConfigError(MMKDError, ValueError):
 
     @classmethod
     def of(cls, problems: Sequence[Problem]) -> ConfigError:
-        """Returns one error that lists ``problems``, at least one."""
+        """Returns one error that lists ``problems``, at least one, each once."""
+        problems = list(dict.fromkeys(problems))
         lines = [f'{len(problems)} problem(s) in the config:']
         lines += [f'  {number}. {p}' for number, p in enumerate(problems, 1)]
         error = cls('\n'.join(lines) if len(problems) > 1 else str(problems[0]))
@@ -154,22 +157,65 @@ def check_range(
             ...
         mmkd_ext.errors.ConfigError: `tau` must be a number > 0, but is 0.
     """
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not (real and math.isfinite(value) and _is_within(value, above, low, high)):
+        raise _out_of_range(name, value, 'a number', above, low, high)
+
+
+def is_integer(value: Any) -> bool:
+    """Whether a value is an integer: neither a bool nor a float without fraction.
+
+    Examples:
+        >>> is_integer(8), is_integer(8.0), is_integer(True)
+        (True, False, False)
+    """
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def check_integer(
+    name: str,
+    value: int,
+    *,
+    above: int | None = None,
+    low: int | None = None,
+    high: int | None = None,
+) -> None:
+    """Raises `ConfigError` unless ``value`` is an integer within the bounds.
+
+    Examples:
+        >>> check_integer('steps', 1.5, low=1)
+        Traceback (most recent call last):
+            ...
+        mmkd_ext.errors.ConfigError: `steps` must be an integer >= 1, but is 1.5.
+    """
+    if not (is_integer(value) and _is_within(value, above, low, high)):
+        raise _out_of_range(name, value, 'an integer', above, low, high)
+
+
+def _is_within(
+    value: float, above: float | None, low: float | None, high: float | None
+) -> bool:
+    return (
+        (above is None or value > above)
+        and (low is None or value >= low)
+        and (high is None or value <= high)
+    )
+
+
+def _out_of_range(
+    name: str,
+    value: Any,
+    kind: str,
+    above: float | None,
+    low: float | None,
+    high: float | None,
+) -> ConfigError:
     bounds = [(above, '>'), (low, '>='), (high, '<=')]
     wanted = ' and '.join(
         f'{sign} {bound}' for bound, sign in bounds if bound is not None
     )
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        fits = False
-    else:
-        fits = (
-            math.isfinite(value)
-            and (above is None or value > above)
-            and (low is None or value >= low)
-            and (high is None or value <= high)
-        )
-    if not fits:
-        wanted = f'a number {wanted}'.rstrip()
-        raise ConfigError(f'`{name}` must be {wanted}, but is {value!r}.')
+    kind = f'{kind} {wanted}'.rstrip()
+    return ConfigError(f'`{name}` must be {kind}, but is {value!r}.')
 
 
 def check_shapes(**named: tuple[Tensor, str]) -> dict[str, int]:

@@ -7,7 +7,10 @@ from mmkd_ext import compat
 compat.apply()
 
 from mmrazor.models.algorithms.base import BaseAlgorithm  # noqa: E402
-from mmrazor.models.distillers import BaseDistiller  # noqa: E402
+from mmrazor.models.distillers import (  # noqa: E402
+    BaseDistiller,
+    ConfigurableDistiller,
+)
 from mmrazor.models.task_modules import (  # noqa: E402
     DistillDeliveryManager,
     RecorderManager,
@@ -16,6 +19,7 @@ from mmrazor.models.task_modules import (  # noqa: E402
 __all__ = [
     'BaseAlgorithm',
     'BaseDistiller',
+    'ConfigurableDistiller',
     'DistillDeliveryManager',
     'RecorderManager',
 ]

@@ -8,6 +8,8 @@ the packages when a name is first looked up.
 
 from __future__ import annotations
 
+from typing import Any
+
 from mmengine import registry as _root
 from mmengine.registry import Registry
 
@@ -25,7 +27,20 @@ __all__ = [
     'OPTIM_WRAPPER_CONSTRUCTORS',
     'PARAM_SCHEDULERS',
     'TRANSFORMS',
+    'type_name',
 ]
+
+
+def type_name(kind: Any) -> str:
+    """Returns the name of a `type`, which in new-style configs is a class.
+
+    Examples:
+        >>> type_name('mmkd_ext.CWDLoss'), type_name(Registry)
+        ('mmkd_ext.CWDLoss', 'mmengine.Registry')
+    """
+    if not hasattr(kind, '__name__'):
+        return str(kind)
+    return f'{kind.__module__.split(".")[0]}.{kind.__name__}'
 
 
 def _child(name: str, parent: Registry, *packages: str) -> Registry:

@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 
+import numpy
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from mmkd_ext.errors import (
     Problem,
     ShapeError,
     check_choice,
+    check_integer,
     check_range,
     check_shapes,
     did_you_mean,
@@ -161,6 +163,31 @@ def test_takes_a_number_in_range(value, limits):
 def test_says_what_range_is_wanted(value, limits, wanted):
     with pytest.raises(ConfigError) as caught:
         check_range('x', value, **limits)
+    assert str(caught.value) == f'`x` must be {wanted}, but is {value!r}.'
+
+
+@pytest.mark.parametrize(('value', 'limits'), [
+    (1, {'low': 1}), (0, {}), (-3, {}), (3, {'above': 2, 'high': 3}),
+    (numpy.int64(4), {'low': 1})])
+def test_takes_an_integer_in_range(value, limits):
+    check_integer('x', value, **limits)
+
+
+@pytest.mark.parametrize(('value', 'limits', 'wanted'), [
+    (1.5, {'low': 1}, 'an integer >= 1'),
+    (8.0, {'low': 1}, 'an integer >= 1'),
+    (0, {'low': 1}, 'an integer >= 1'),
+    (4, {'low': 1, 'high': 3}, 'an integer >= 1 and <= 3'),
+    (2, {'above': 2}, 'an integer > 2'),
+    (True, {}, 'an integer'),
+    ('3', {'low': 1}, 'an integer >= 1'),
+    (None, {}, 'an integer'),
+    (float('nan'), {}, 'an integer'),
+    (float('inf'), {'low': 1}, 'an integer >= 1'),
+])
+def test_says_what_integer_is_wanted(value, limits, wanted):
+    with pytest.raises(ConfigError) as caught:
+        check_integer('x', value, **limits)
     assert str(caught.value) == f'`x` must be {wanted}, but is {value!r}.'
 
 

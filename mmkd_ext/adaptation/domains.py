@@ -9,7 +9,14 @@ from typing import Any
 
 from mmengine.registry import DATASETS
 
-from mmkd_ext.errors import ConfigError, DataError, MMKDError, Problem, did_you_mean
+from mmkd_ext.errors import (
+    ConfigError,
+    DataError,
+    MMKDError,
+    Problem,
+    did_you_mean,
+    is_integer,
+)
 
 __all__ = [
     'DomainConfig',
@@ -73,8 +80,8 @@ class Reset:
         """Reads the setting ``reset``."""
         if isinstance(config, Mapping):
             every = config.get('every')
-            whole = isinstance(every, int) and not isinstance(every, bool)
-            if set(config) != {'every'} or not whole or int(every or 0) < 1:
+            fits = is_integer(every) and int(every or 0) >= 1
+            if set(config) != {'every'} or not fits:
                 raise ConfigError(
                     '`test_cfg.reset`: a dict must be dict(every=<steps>), but is '
                     f'{dict(config)!r}.'

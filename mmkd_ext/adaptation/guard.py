@@ -16,7 +16,7 @@ from mmkd_ext.adaptation.signals import (
     valid_pixels,
 )
 from mmkd_ext.adaptation.watch import ACTIONS, AdaptGuard, Verdict
-from mmkd_ext.errors import ConfigError, check_choice, check_range
+from mmkd_ext.errors import ConfigError, check_choice, check_integer, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ class CollapseGuard(AdaptGuard):
         super().__init__(init_cfg)
         cool_down = window if cool_down is None else cool_down
         for name, count in (('window', window), ('every', every)):
-            check_range(name, count, low=1)
-        check_range('cool_down', cool_down, low=0)
+            check_integer(name, count, low=1)
+        check_integer('cool_down', cool_down, low=0)
         check_range('source_scale', source_scale, above=0, high=1)
         for name, share in (('restore', restore), ('min_valid', min_valid)):
             check_range(name, share, low=0, high=1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from mmkd_ext.errors import ConfigError, check_choice, check_range
+from mmkd_ext.errors import ConfigError, check_choice, check_integer, check_range
 
 if TYPE_CHECKING:
     from mmkd_ext.adaptation.bn_distance import RelativeDistance
@@ -50,7 +50,7 @@ class DomainPrototypes(nn.Module):
         check_choice('domains', domains, _DOMAINS)
         check_range('momentum', momentum, above=0, high=1)
         check_range('threshold', threshold, above=0)
-        check_range('limit', limit, low=1)
+        check_integer('limit', limit, low=1)
         self.domains = domains
         self.momentum = momentum
         self.threshold = threshold

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from mmkd_ext.errors import check_integer
+
 __all__ = ['SeededGenerator']
 
 
@@ -31,6 +33,7 @@ class SeededGenerator(nn.Module):
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
+        check_integer('seed', seed)
         self.seed = seed
         self._generator: torch.Generator | None = None
 

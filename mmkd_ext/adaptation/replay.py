@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mmkd_ext.adaptation.pixels import thumbnail
 from mmkd_ext.adaptation.randomness import SeededGenerator
-from mmkd_ext.errors import check_range, check_shapes
+from mmkd_ext.errors import check_integer, check_range, check_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,7 +101,7 @@ class ReplayBuffer(nn.Module):
     ) -> None:
         super().__init__()
         for name in ('every', 'quota', 'images', 'score_interval'):
-            check_range(name, locals()[name], low=1)
+            check_integer(name, locals()[name], low=1)
         check_range('weight', weight, low=0)
         check_range('cap', cap, low=0)
         self.every = every

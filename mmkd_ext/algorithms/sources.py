@@ -6,13 +6,14 @@ import copy
 import importlib.util
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 
-from mmkd_ext.errors import ConfigError
+from mmkd_ext.errors import ConfigError, did_you_mean
 from mmkd_ext.registry import MODELS
 
 __all__ = ['build_model', 'model_config']
@@ -93,8 +94,11 @@ def model_config(source: Any, path: str) -> ConfigDict:
 def _from_file(name: str, path: str) -> ConfigDict:
     """Reads the model of a config file; of a distillation, its student."""
     if '::' not in name and not os.path.isfile(name):
+        folder = os.path.dirname(name) or '.'
+        beside = os.listdir(folder) if os.path.isdir(folder) else []
+        near = did_you_mean(os.path.basename(name), beside)
         raise ConfigError(
-            f'`{path}`: there is no file {name!r}. A config of an '
+            f'`{path}`: there is no file {name!r}.{near} A config of an '
             "installed package is written 'mmseg::pspnet/....py'."
         )
     try:
@@ -107,7 +111,8 @@ def _from_file(name: str, path: str) -> ConfigDict:
     if 'architecture' in model:
         return model_config(model['architecture'], f'{path}.architecture')
     scope = config.get('default_scope')
-    if scope and '.' not in str(model.get('type', '')):
+    kind = model.get('type', '')
+    if scope and not (isinstance(kind, str) and '.' in kind):
         model.setdefault('_scope_', scope)
     return model
 
@@ -118,9 +123,14 @@ def _from_package(name: str) -> Config:
     spec = importlib.util.find_spec(package)
     if spec is None:
         raise ModuleNotFoundError(f'`{package}` is not installed')
+    shipped: list[str] = []
     for root in spec.submodule_search_locations or ():
         for base in (os.path.join(root, '.mim'), root, os.path.dirname(root)):
             file = os.path.join(base, 'configs', relative)
             if os.path.isfile(file):
                 return Config.fromfile(file)
-    raise FileNotFoundError(f'`{package}` has no config {relative!r}')
+            folder = Path(base, 'configs')
+            shipped += (p.relative_to(folder).as_posix() for p in folder.rglob('*.py'))
+    raise FileNotFoundError(
+        f'`{package}` has no config {relative!r}.{did_you_mean(relative, shipped)}'
+    )

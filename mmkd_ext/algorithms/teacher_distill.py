@@ -29,7 +29,7 @@ from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, Problem, TapError, check_range, did_you_mean
 from mmkd_ext.methods._adversary import discriminators_of
-from mmkd_ext.razor import BaseAlgorithm
+from mmkd_ext.razor import BaseAlgorithm, ConfigurableDistiller
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ NO_DISCRIMINATOR_OPTIMIZER = Problem(
     "student's would train it.",
     "Write constructor='mmkd_ext.AdversarialOptimWrapperConstructor'.",
 )
-_MMRAZOR_DISTILLERS = ('ConfigurableDistiller', 'mmrazor.ConfigurableDistiller')
+_DISTILLERS = (
+    'mmkd_ext.LinkDistiller',
+    'ConfigurableDistiller',
+    'mmrazor.ConfigurableDistiller',
+)
 
 
 @MODELS.register_module()
@@ -137,6 +141,7 @@ class TeacherDistill(BaseAlgorithm):
         with torch.random.fork_rng(devices=[]):
             self.distiller = build_distiller(distiller)
             self.teachers = self._build_teachers(teacher, teacher_ckpt, teachers)
+        self.distiller.deliver_from(list(self.teachers))
         self.inherit_report: InheritReport | None = None
         if inherit is not None:
             self.inherit_report = plan_inheritance(
@@ -279,7 +284,7 @@ class TeacherDistill(BaseAlgorithm):
             silent = {tap.source for tap in recorder.silent()}
             path = next(
                 (
-                    f'{link.path}.{key}.at'
+                    link.where(f'{key}.at')
                     for link in self.distiller.links
                     for key, tap in link.all_taps()
                     if tap.of == owner and tap.source in silent
@@ -404,7 +409,8 @@ class TeacherDistill(BaseAlgorithm):
 
     def _deliveries(self) -> Any:
         deliveries = self.distiller.deliveries
-        return nullcontext() if deliveries is None else deliveries
+        stopped = deliveries is None or self.distillation_stopped
+        return nullcontext() if stopped else deliveries
 
     def _deliver(self, *, override: bool) -> None:
         if self.distiller.deliveries is not None:
@@ -426,22 +432,19 @@ def build_distiller(config: Any) -> LinkDistiller:
         )
     arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
     kind = config['type']
-    if kind in _MMRAZOR_DISTILLERS or kind in (
-        'LinkDistiller',
-        'mmkd_ext.LinkDistiller',
-    ):
+    if kind == 'LinkDistiller':
+        kind = LinkDistiller
+    elif kind == 'ConfigurableDistiller':
+        kind = ConfigurableDistiller
+    cls = find_class(kind)
+    if cls is ConfigurableDistiller:
         cls = LinkDistiller
-    else:
-        found = find_class(kind)
-        if not (isinstance(found, type) and issubclass(found, LinkDistiller)):
-            near = did_you_mean(
-                str(kind), ['mmkd_ext.LinkDistiller', *_MMRAZOR_DISTILLERS]
-            )
-            raise ConfigError(
-                f'`model.distiller.type`: must be a `LinkDistiller` or '
-                f"MMRazor's `ConfigurableDistiller`, but is {kind!r}.{near}"
-            )
-        cls = found
+    if not (isinstance(cls, type) and issubclass(cls, LinkDistiller)):
+        near = did_you_mean(str(kind), _DISTILLERS)
+        raise ConfigError(
+            f'`model.distiller.type`: must be a `LinkDistiller` or '
+            f"MMRazor's `ConfigurableDistiller`, but is {kind!r}.{near}"
+        )
     problems = argument_problems(cls, arguments, 'model.distiller')
     if problems:
         raise ConfigError.of(problems)

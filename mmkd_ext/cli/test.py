@@ -37,6 +37,7 @@ from mmkd_ext.engine.student import (  # noqa: E402
     plain_config,
 )
 from mmkd_ext.errors import ConfigError  # noqa: E402
+from mmkd_ext.registry import type_name  # noqa: E402
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -134,7 +135,8 @@ def use_show(cfg: Config, args: argparse.Namespace) -> None:
 
 def use_stream(cfg: Config, args: argparse.Namespace) -> None:
     """Prepares a model that adapts itself."""
-    if not str((cfg.get('test_cfg') or {}).get('type')).endswith('ContinualAdaptLoop'):
+    loop = type_name((cfg.get('test_cfg') or {}).get('type'))
+    if not loop.endswith('ContinualAdaptLoop'):
         raise ConfigError(
             '`model` adapts itself to a stream, so `test_cfg` must be '
             "`dict(type='mmkd_ext.ContinualAdaptLoop', domains=[...])`. To test the "

@@ -27,6 +27,7 @@ from mmkd_ext.engine.launch import (  # noqa: E402
     tells_errors,
 )
 from mmkd_ext.errors import ConfigError  # noqa: E402
+from mmkd_ext.registry import type_name  # noqa: E402
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -80,7 +81,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def use_amp(cfg: Config) -> None:
     """Switches the optimizer wrapper to mixed precision."""
     wrapper = cfg.get('optim_wrapper')
-    kind = str((wrapper or {}).get('type', 'OptimWrapper'))
+    kind = type_name((wrapper or {}).get('type', 'OptimWrapper'))
     if kind.split('.')[-1] in ('AmpOptimWrapper', 'Bf16OptimWrapper'):
         print_log(f'`--amp`: the config already uses `{kind}`.')
         return
@@ -121,12 +122,8 @@ def check(cfg: Config) -> None:
     rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
     if rank != '0':
         return
-    try:
-        from mmkd_ext.config.check import check_before_training
-    except ModuleNotFoundError as error:
-        if not str(error.name).startswith('mmkd_ext.config'):
-            raise
-        return
+    from mmkd_ext.config.check import check_before_training
+
     check_before_training(cfg)
 
 

@@ -21,7 +21,7 @@ from mmkd_ext.algorithms.dry_run import blank_batch
 from mmkd_ext.config import adaptation, distillation, models
 from mmkd_ext.config.context import CHECKERS, Context, Report
 from mmkd_ext.config.dead_keys import check_keys
-from mmkd_ext.config.files import check_data, check_load_from
+from mmkd_ext.config.files import check_data, check_load_from, name_variables
 from mmkd_ext.config.findings import Findings
 from mmkd_ext.config.names import name_problems
 from mmkd_ext.config.parts import check_parts, find_type, scoped, unknown_type
@@ -30,6 +30,7 @@ from mmkd_ext.config.training import check_training
 from mmkd_ext.distillers.links import STUDENT, TEACHER
 from mmkd_ext.distillers.taps import listed_taps
 from mmkd_ext.errors import ConfigError, did_you_mean
+from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +70,7 @@ def check_config(
         for problem in name_problems(report.config, cfg):
             findings.warn(problem.path, problem.found, problem.hint)
         _check_model(Context(cfg, report, gradients, data))
+    name_variables(cfg, findings)
     return report
 
 
@@ -98,7 +100,7 @@ def _check_model(context: Context) -> None:
             'model', f'must be a dict with `type`, but is {config!r}.'
         )
         return
-    context.report.kind = str(config['type'])
+    context.report.kind = type_name(config['type'])
     cls = find_type(config['type'], MODELS)
     if cls is None:
         context.findings.problem('model.type', *unknown_type(config['type'], MODELS))

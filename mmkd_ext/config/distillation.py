@@ -15,6 +15,7 @@ from mmkd_ext.algorithms.teacher_distill import (
     build_distiller,
 )
 from mmkd_ext.config import measure, models
+from mmkd_ext.config.classes import class_count
 from mmkd_ext.config.context import (
     Context,
     LinkFacts,
@@ -26,9 +27,10 @@ from mmkd_ext.config.context import (
 from mmkd_ext.config.draft import Draft
 from mmkd_ext.config.findings import problems_of
 from mmkd_ext.config.parts import find_type
-from mmkd_ext.config.segmentation import check_segmentor, head_classes
+from mmkd_ext.config.segmentation import check_segmentor
 from mmkd_ext.config.training import check_link_schedules
-from mmkd_ext.connectors.build import argument_problems
+from mmkd_ext.connectors.build import argument_problems, build_module
+from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, MMKDError, Problem
@@ -208,7 +210,7 @@ class _Distillation:
             if role == STUDENT or student is None or teacher is None:
                 continue
             path = 'model.teacher' if role == TEACHER else f'model.teachers.{role}'
-            ours, theirs = map(models.class_count, (student, teacher))
+            ours, theirs = map(class_count, (student, teacher))
             if ours is not None and theirs is not None and ours != theirs:
                 self.findings.warn(
                     path,
@@ -235,7 +237,14 @@ class _Distillation:
                 build_distiller(config)
             return None
         draft = Draft(self.config)
-        distiller = self._mending(draft, lambda: build_distiller(draft.distiller))
+        self.findings.add(draft.problems)
+        self.mended = bool(draft.problems)
+        distiller = None
+        if not (draft.problems and draft.is_empty):
+            distiller = self._mending(draft, lambda: build_distiller(draft.distiller))
+        for path, loss in draft.losses.items():
+            with self.findings.collecting(path):
+                build_module(loss, path)
         if distiller is not None:
             self._check_schedules(draft, distiller)
         return draft
@@ -298,6 +307,12 @@ class _Distillation:
                     f'in-place activations of `{role}` are '
                     'turned off: they would overwrite what a link taps.',
                 )
+        if not algorithm.distiller.links:
+            self.findings.note(
+                'model.distiller',
+                'has deliveries and no losses: the student takes over what the teacher '
+                'computed, and learns its task alone.',
+            )
         self._check_discriminators(algorithm)
         self._check_loss_classes(draft, algorithm)
         self._report_models(algorithm)
@@ -354,7 +369,7 @@ class _Distillation:
 
     def _check_loss_classes(self, draft: Draft, algorithm: TeacherDistill) -> None:
         """Compares the classes that losses read from labels with the student's."""
-        student = head_classes(algorithm.student)
+        student = class_count(algorithm.student)
         for link in algorithm.distiller.links:
             loss = algorithm.distiller.distill_losses[link.name]
             count = getattr(loss, 'num_classes', None)
@@ -412,7 +427,7 @@ class _Distillation:
                 f'student {sides[0]} and teacher {sides[1]} '
                 f'differ, and `{type(loss).__name__}` is not one of ours: '
                 'it may compare them wrongly without a word.',
-                'Align them with a connector.',
+                f'Align them with a connector. {ours_instead(loss)}',
             )
         return LinkFacts(
             link.name,

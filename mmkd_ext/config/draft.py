@@ -14,20 +14,22 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from mmkd_ext.distillers.links import TAP_KEYS, parse_links
+from mmkd_ext.distillers.links import (
+    MMRAZOR_KEYS,
+    TAP_KEYS,
+    parse_links,
+    place_of,
+    spell_as_links,
+)
+from mmkd_ext.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from mmkd_ext.errors import Problem
-
 __all__ = ['AnyLoss', 'Draft']
 
 _LINKS = 'model.distiller.links.'
-_MAPPINGS = (
-    'model.distiller.loss_forward_mappings.',
-    'model.distiller.distill_losses.',
-)
+_MAPPINGS = 'model.distiller.loss_forward_mappings.'
 _NEEDED = ('architecture', 'teacher', 'teachers', 'distiller')
 
 
@@ -42,25 +44,50 @@ class AnyLoss(nn.Module):
 class Draft:
     """A copy of a distillation's config that can be mended.
 
+    What MMRazor's keys say is written as links first, so that both forms are mended in
+    the same way; `original` knows where it stands in the config.
+
     Args:
         model: Config of the model, whose models may be built.
+
+    Attributes:
+        problems: What of MMRazor's keys could not be read.
+        losses: Losses of the links that were taken out, by config path.
     """
 
     def __init__(self, model: Mapping[str, Any]) -> None:
         self.model = dict(model)
         self.distiller: dict[str, Any] = copy.deepcopy(dict(model['distiller']))
         self.model['distiller'] = self.distiller
+        self.problems: list[Problem] = []
+        self.places: dict[str, dict[str, str]] = {}
+        broken = self._spell()
         links = self.distiller.get('links')
         self.first: dict[str, Any] = (
             copy.deepcopy(links) if isinstance(links, dict) else {}
         )
         self.aliases: dict[str, str] = {}
+        self.losses: dict[str, Any] = {}
+        for name in broken:
+            self._drop_link(name)
+
+    def _spell(self) -> set[str]:
+        """Writes MMRazor's keys as links; returns those with something missing."""
+        razor = {key: self.distiller.get(key) for key in MMRAZOR_KEYS}
+        if 'links' in self.distiller or not any(razor.values()):
+            return set()
+        spelled = spell_as_links(*(razor[key] for key in MMRAZOR_KEYS))
+        self.problems, self.places = spelled.problems, spelled.places
+        for key in razor:
+            self.distiller.pop(key, None)
+        self.distiller['links'] = spelled.links
+        return spelled.broken
 
     @property
     def is_empty(self) -> bool:
-        """Whether no link is left."""
+        """Whether no link and no delivery is left."""
         return not (
-            self.distiller.get('links') or self.distiller.get('loss_forward_mappings')
+            self.distiller.get('links') or self.distiller.get('distill_deliveries')
         )
 
     def taps_of(self, owners: Iterable[str]) -> dict[str, Any]:
@@ -96,10 +123,15 @@ class Draft:
 
     def original(self, problem: Problem) -> Problem:
         """Returns a problem with the names as they stand in the config."""
-        name, rest = _split_link(problem.path)
-        if name not in self.aliases:
-            return problem
-        return replace(problem, path='.'.join([_LINKS + self.aliases[name], *rest]))
+        alias, rest = _split_link(problem.path)
+        name = self.aliases.get(alias, alias)
+        if name in self.places:
+            path = place_of('.'.join(rest), _MAPPINGS + name, self.places[name])
+        elif name:
+            path = '.'.join([_LINKS + name, *rest])
+        else:
+            path = problem.path
+        return replace(problem, path=path)
 
     def mend(self, path: str) -> bool:
         """Takes out what is wrong at a config path; returns whether that was possible.
@@ -109,9 +141,6 @@ class Draft:
         name, rest = _split_link(path)
         if name:
             return self._mend_link(name, rest)
-        for prefix in _MAPPINGS:
-            if path.startswith(prefix):
-                return self._drop_mapping(path[len(prefix) :].split('.')[0])
         if path == 'model.distiller.type':
             self.distiller['type'] = 'mmkd_ext.LinkDistiller'
             return True
@@ -137,22 +166,24 @@ class Draft:
         if optional and rest[-1] in holder:
             del holder[rest[-1]]
         else:
-            del links[name]
+            self._drop_link(name)
         return True
 
-    def _drop_mapping(self, name: str) -> bool:
-        for key in ('loss_forward_mappings', 'distill_losses'):
-            (self.distiller.get(key) or {}).pop(name, None)
-        return True
+    def _drop_link(self, name: str) -> None:
+        """Takes a link out; its loss may be wrong as well, and is kept to be tried."""
+        link = self.distiller['links'].pop(name)
+        loss = link.get('loss') if _is_dict(link) else None
+        if isinstance(loss, dict) and 'type' in loss:
+            where = self.original(Problem(f'{_LINKS}{name}.loss', '')).path
+            self.losses[where] = loss
 
     def _drop_connector(self, name: str) -> bool:
         """Takes out a shared connector and the links that pass through it."""
         self.distiller['connectors'].pop(name, None)
-        for key in ('links', 'loss_forward_mappings'):
-            for link, taps in list((self.distiller.get(key) or {}).items()):
-                if any(tap.get('connector') == name for _, tap in _all_taps(taps)):
-                    del self.distiller[key][link]
-                    (self.distiller.get('distill_losses') or {}).pop(link, None)
+        links = self.distiller.get('links') or {}
+        for link, taps in list(links.items()):
+            if any(tap.get('connector') == name for _, tap in _all_taps(taps)):
+                self._drop_link(link)
         return True
 
     def _drop_option(self, keys: list[str]) -> bool:

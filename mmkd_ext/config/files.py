@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +15,13 @@ if TYPE_CHECKING:
 
     from mmkd_ext.config.findings import Findings
 
-__all__ = ['check_data', 'check_load_from', 'check_pretrained', 'is_remote']
+__all__ = [
+    'check_data',
+    'check_load_from',
+    'check_pretrained',
+    'is_remote',
+    'name_variables',
+]
 
 
 def is_remote(name: str) -> bool:
@@ -107,3 +115,29 @@ def _how_to_get(root: str, path: str) -> str:
     if 'streets' in root:
         return f'Draw it: python tools/make_streets.py --out {root.rstrip("/")}'
     return f'Put the data there, or say where it is: --cfg-options {path}.data_root=...'
+
+
+#: mmengine's ``{{$NAME:default}}``, and what Python code says instead.
+_VARIABLES = (
+    re.compile(r"\{\{\s*\$(\w+)\s*:\s*([^}\s]+)\s*\}\}"),
+    re.compile(r"(?:environ\.get|getenv)\(\s*['\"](\w+)['\"]\s*,\s*['\"]([^'\"]+)"),
+)
+
+
+def name_variables(cfg: Config, findings: Findings) -> None:
+    """Names the environment variable from which a config reads a place that is missing.
+
+    Args:
+        cfg: The config, as it was read from a file.
+        findings: What was found; hints are added to.
+    """
+    roots = {
+        os.environ.get(name, default): name
+        for pattern in _VARIABLES
+        for name, default in pattern.findall(cfg.text or '')
+    }
+    for i, problem in enumerate(findings.problems):
+        for root, name in roots.items():
+            if root and f"'{root}" in problem.found:
+                hint = f'{problem.hint} The config reads it from ${name}: set that.'
+                findings.problems[i] = replace(problem, hint=hint.strip())

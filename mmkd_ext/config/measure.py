@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mmkd_ext.algorithms.dry_run import SIZE, blank_batch
 from mmkd_ext.config.context import TermFacts
+from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.errors import Problem
 
@@ -197,10 +198,11 @@ def failed_link(error: Exception, distiller: LinkDistiller) -> Problem | None:
         if frame.f_code is LinkDistiller._loss.__code__:
             link = frame.f_locals['link']
             plan = next(p for p in distiller.plans if p.name == link.name)
+            instead = ours_instead(distiller.distill_losses[link.name])
             seen = ', '.join(f'`{key}` {shape}' for key, shape in plan.shapes.items())
             return Problem(
                 f'{link.path}.loss',
                 f'fails in a dry run: {type(error).__name__}: {error}',
-                f'It was given {seen}.',
+                f'It was given {seen}. {instead}',
             )
     return None

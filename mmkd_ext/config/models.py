@@ -18,7 +18,6 @@ from mmkd_ext.config.parts import explain_model
 
 __all__ = [
     'build',
-    'class_count',
     'count_parameters',
     'facts_of',
     'initialize',
@@ -131,12 +130,3 @@ def load_checkpoint(
         facts.matched = load_weights(
             model, facts.checkpoint, role=role, min_matched=min_matched
         ).share
-
-
-def class_count(model: nn.Module) -> int | None:
-    """Returns how many classes a model tells apart, if a part of it says so."""
-    for module in model.modules():
-        count = getattr(module, 'num_classes', None)
-        if isinstance(count, int):
-            return count
-    return None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from mmengine import registry as roots
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from mmkd_ext.algorithms.dry_run import blank_batch, undisturbed
-from mmkd_ext.config.parts import find_type, scoped
+from mmkd_ext.config.classes import check_classes
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from mmkd_ext.config.context import TrainingFacts
     from mmkd_ext.config.findings import Findings
 
-__all__ = ['check_segmentor', 'head_classes']
+__all__ = ['check_segmentor']
 
 
 def check_segmentor(
@@ -29,60 +27,20 @@ def check_segmentor(
     training: TrainingFacts | None,
     findings: Findings,
 ) -> None:
-    """Compares a segmentor that is to be trained with its data.
+    """Compares a model that is to be trained with its data.
 
     Args:
-        model: The model; others than segmentors pass.
+        model: The model; the batch is looked at for segmentors alone.
         path: Its config path.
         cfg: The whole config.
         training: Batch and number of GPUs.
         findings: Gets the problems.
     """
-    ours = head_classes(model)
-    if ours is None:
+    check_classes(model, path, cfg, findings)
+    if 'decode_head' not in dict(model.named_children()):
         return
-    where = 'train_dataloader.dataset'
-    theirs = _data_classes((cfg.get('train_dataloader') or {}).get('dataset'))
-    if theirs is not None and ours != theirs:
-        say = findings.problem if ours < theirs else findings.warn
-        say(
-            f'{path}.decode_head.num_classes',
-            f'is {ours}, but `{where}` has {theirs} classes.',
-            f'Set num_classes={theirs} in the heads of student and teacher, or choose '
-            'classes with `metainfo` of the data set.',
-        )
     if training is not None and training.samples == 1:
         _check_one_image(model, path, training.gpus, findings)
-
-
-def head_classes(model: nn.Module) -> int | None:
-    """Returns how many classes the main head of a segmentor tells apart.
-
-    None for other models, and for a head with one output for two classes.
-    """
-    children = dict(model.named_children())
-    if 'decode_head' not in children:
-        return None
-    head = children['decode_head']
-    # of a cascade the last one
-    head = list(head.children())[-1] if hasattr(head, '__len__') else head
-    classes = getattr(head, 'num_classes', None)
-    single = getattr(head, 'out_channels', None) == 1
-    return classes if isinstance(classes, int) and not single else None
-
-
-def _data_classes(dataset: Any) -> int | None:
-    """Returns the number of classes of a data set, without building it."""
-    if not isinstance(dataset, Mapping):
-        return None
-    if 'dataset' in dataset:
-        return _data_classes(dataset['dataset'])
-    classes = (dataset.get('metainfo') or {}).get('classes')
-    if classes is None and 'type' in dataset:
-        with scoped(dataset.get('_scope_')):
-            cls = find_type(dataset['type'], roots.DATASETS)
-        classes = getattr(cls, 'METAINFO', {}).get('classes')
-    return len(classes) if isinstance(classes, (list, tuple)) else None
 
 
 def _check_one_image(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmkd_ext.config.context import TrainingFacts
 from mmkd_ext.config.names import batch_of_name
+from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -48,7 +49,7 @@ def check_training(cfg: Config, findings: Findings, gpus: int | None) -> Trainin
     if isinstance(lr, (int, float)) and base and samples:
         scaled = lr * gpus * samples / base
     facts = TrainingFacts(
-        str(optimizer.get('type', '')),
+        type_name(optimizer.get('type', '')),
         lr,
         samples,
         gpus,

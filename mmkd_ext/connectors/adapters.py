@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from mmkd_ext.errors import ConfigError, ShapeError, check_range
+from mmkd_ext.errors import ConfigError, ShapeError, check_integer, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -48,6 +48,12 @@ class ConvAdapter(nn.Module):
         init_std: float | None = None,
     ) -> None:
         super().__init__()
+        for name, number in (
+            ('in_channels', in_channels),
+            ('out_channels', out_channels),
+            ('kernel_size', kernel_size),
+        ):
+            check_integer(f'ConvAdapter.{name}', number, low=1)
         if kernel_size % 2 == 0:
             raise ConfigError(
                 f'`kernel_size` of `ConvAdapter` is {kernel_size}; an even one would '

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope, Registry
 from torch import nn
 
@@ -15,6 +17,10 @@ from mmkd_ext.registry import MODELS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_HOW_TO_IMPORT = (
+    'If it is your own, import its module: '
+    "custom_imports = dict(imports=['package.module'])."
+)
 __all__ = ['argument_problems', 'build_connector', 'build_module', 'find_class']
 
 
@@ -41,7 +47,7 @@ def build_module(config: Mapping[str, Any], path: str) -> nn.Module:
         module = cls(**arguments)
     except ConfigError as error:
         raise ConfigError(f'`{path}`: {error}') from error
-    except (TypeError, ValueError, KeyError) as error:
+    except (ImportError, TypeError, ValueError, KeyError) as error:
         raise ConfigError(
             f'`{path}`: `{cls.__name__}` cannot be built: {error}'
         ) from error
@@ -59,12 +65,16 @@ def _config_problems(config: Mapping[str, Any], path: str) -> list[Problem]:
     kind = config['type']
     cls = find_class(kind)
     if cls is None:
+        reason = _import_failure(kind)
+        if reason:
+            found = f'{kind!r} cannot be looked up: {reason}.'
+            return [Problem(f'{path}.type', found, 'Install or mend that module.')]
         names = [*MODELS.module_dict, *(f'mmkd_ext.{n}' for n in MODELS.module_dict)]
         return [
             Problem(
                 f'{path}.type',
                 f'nothing is registered as {kind!r}.',
-                did_you_mean(str(kind), names).strip(),
+                did_you_mean(str(kind), names).strip() or _HOW_TO_IMPORT,
             )
         ]
     arguments = _arguments(config)
@@ -105,6 +115,33 @@ def _quiet_get(name: str) -> type | None:
         return registry.get(name)
     except (ImportError, KeyError, RuntimeError):
         return None
+
+
+def _import_failure(kind: Any) -> str:
+    """Says which import keeps a name from being looked up, which mmengine hides.
+
+    Returns:
+        What Python said; ``''`` where nothing failed.
+    """
+    scopes = ['mmkd_ext', 'mmrazor']
+    scope = DefaultScope.get_current_instance()
+    if '.' in str(kind):
+        scopes = [str(kind).split('.')[0]]
+    elif scope is not None:
+        scopes.insert(0, scope.scope_name)
+    for name in scopes:
+        try:
+            importlib.import_module(f'{name}.registry')
+            node = MODELS if name == 'mmkd_ext' else ROOT_MODELS.children.get(name)
+            if node is not None:
+                node.import_from_location()
+        except ModuleNotFoundError as error:
+            # a scope need not be a package, nor have registries
+            if error.name not in (name, f'{name}.registry'):
+                return str(error)
+        except ImportError as error:
+            return str(error)
+    return ''
 
 
 def argument_problems(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from mmkd_ext.connectors.build import build_connector
-from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.errors import ShapeError, check_integer
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -40,10 +40,7 @@ class PerLevel(nn.Module):
         self, connector: dict[str, Any], levels: int, *, shared: bool = False
     ) -> None:
         super().__init__()
-        if not isinstance(levels, int) or levels < 1:
-            raise ConfigError(
-                f'`levels` of `PerLevel` must be >= 1, but is {levels!r}.'
-            )
+        check_integer('PerLevel.levels', levels, low=1)
         self.levels = levels
         count = 1 if shared else levels
         self.connectors = nn.ModuleList(

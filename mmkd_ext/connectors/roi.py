@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.errors import ConfigError, ShapeError, check_integer
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -50,12 +50,8 @@ class RoIClassify(nn.Module):
 
     def __init__(self, stage: int | None = None) -> None:
         super().__init__()
-        if stage is not None and (
-            not isinstance(stage, int) or isinstance(stage, bool) or stage < 0
-        ):
-            raise ConfigError(
-                f'`stage` of `RoIClassify` must be None or >= 0, but is {stage!r}.'
-            )
+        if stage is not None:
+            check_integer('RoIClassify.stage', stage, low=0)
         self.stage = stage
 
     def forward(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Union
 import torch
 from torch import Tensor, nn
 
-from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.errors import ShapeError, check_integer
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -43,11 +43,7 @@ class DenseRows(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        if not isinstance(classes, int) or isinstance(classes, bool) or classes < 1:
-            raise ConfigError(
-                f'`classes` of `DenseRows` must be a whole number >= 1, but is '
-                f'{classes!r}.'
-            )
+        check_integer('DenseRows.classes', classes, low=1)
         self.classes = classes
 
     def forward(self, maps: Maps) -> Tensor | tuple[Tensor, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from mmkd_ext.connectors.build import build_connector
-from mmkd_ext.errors import ConfigError, ShapeError, check_range
+from mmkd_ext.errors import ShapeError, check_integer
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -54,15 +54,8 @@ class TokensToMap(nn.Module):
     ) -> None:
         super().__init__()
         for name, value, low in (('stride', stride, 1), ('leading', leading, 0)):
-            if value is not None and (
-                not isinstance(value, int) or isinstance(value, bool)
-            ):
-                raise ConfigError(
-                    f'`{name}` of `TokensToMap` must be a whole number, but is '
-                    f'{value!r}.'
-                )
             if value is not None:
-                check_range(name, value, low=low)
+                check_integer(f'TokensToMap.{name}', value, low=low)
         self.stride = stride
         self.leading = leading
         self.connector = (

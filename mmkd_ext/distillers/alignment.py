@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from mmkd_ext.connectors.adapters import ConvAdapter
 from mmkd_ext.errors import ShapeError
 from mmkd_ext.methods._base import PairLoss, pair_levels
+from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['PairAlign', 'about_tokens', 'plan_alignment']
+__all__ = ['PairAlign', 'about_tokens', 'ours_instead', 'plan_alignment']
 
 
 class PairAlign(nn.Module):
@@ -93,6 +94,28 @@ def about_tokens(*sides: Any) -> str:
         if hint:
             return hint
     return ''
+
+
+#: Losses of MMRazor, and ours in their place, where the names differ.
+_INSTEAD = {
+    'ChannelWiseDivergence': 'CWDLoss',
+    'KLDivergence': 'KDLoss',
+    'L2Loss': 'FitNetsLoss',
+}
+
+
+def ours_instead(loss: nn.Module) -> str:
+    """Names our loss that takes sides which another package's does not; or ``''``.
+
+    Args:
+        loss: A loss of another package.
+    """
+    kind = type(loss).__name__
+    ours = MODELS.get(f'mmkd_ext.{_INSTEAD.get(kind, kind)}')
+    if isinstance(loss, PairLoss) or ours is None or not issubclass(ours, PairLoss):
+        return ''
+    taken = ' and '.join(sorted(ours.aligns | ours.free))
+    return f'`mmkd_ext.{ours.__name__}` takes other {taken} itself.' if taken else ''
 
 
 def plan_alignment(

@@ -8,23 +8,27 @@ import math
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from mmengine.logging import MessageHub, print_log
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmkd_ext.connectors.build import build_connector, build_module
 from mmkd_ext.distillers.alignment import about_tokens, plan_alignment
+from mmkd_ext.distillers.deliveries import build_deliveries
 from mmkd_ext.distillers.links import (
     BATCH,
+    MMRAZOR_KEYS,
     STUDENT,
     Link,
+    Source,
     Tap,
     links_from_mmrazor,
     links_to_mmrazor,
     parse_links,
 )
+from mmkd_ext.distillers.position import RunnerPosition
 from mmkd_ext.distillers.schedules import Schedule, build_schedule
 from mmkd_ext.distillers.taps import Recorder, SilentTapError, select
 from mmkd_ext.errors import (
@@ -38,11 +42,11 @@ from mmkd_ext.errors import (
 from mmkd_ext.methods._adversary import AdversarialLoss
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._identity import KnowsTeacher, fingerprint
-from mmkd_ext.razor import BaseDistiller, DistillDeliveryManager
+from mmkd_ext.razor import BaseDistiller
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = ['LinkDistiller', 'LinkPlan']
 
@@ -82,6 +86,9 @@ class LinkDistiller(BaseDistiller):
         ConfigError: Lists every problem of the links together.
     """
 
+    only_forward: ClassVar[tuple[str, ...]] = ('position',)
+    """Buffers that no skipped batch sets back."""
+
     def __init__(
         self,
         links: Mapping[str, Any] | None = None,
@@ -95,20 +102,18 @@ class LinkDistiller(BaseDistiller):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if links is not None and loss_forward_mappings is not None:
-            raise ConfigError(
-                "`model.distiller`: give `links` or MMRazor's keys, not both."
+        razor = dict(
+            zip(
+                MMRAZOR_KEYS,
+                (
+                    student_recorders,
+                    teacher_recorders,
+                    distill_losses,
+                    loss_forward_mappings,
+                ),
             )
-        if links is None:
-            parsed, shared, problems = links_from_mmrazor(
-                student_recorders,
-                teacher_recorders,
-                connectors,
-                distill_losses,
-                loss_forward_mappings,
-            )
-        else:
-            parsed, shared, problems = parse_links(links, connectors)
+        )
+        parsed, shared, problems = _read(links, connectors, razor, distill_deliveries)
         self.links: list[Link] = parsed
         self.connector_configs: dict[str, Any] = shared
         self.connectors = nn.ModuleDict()
@@ -116,10 +121,13 @@ class LinkDistiller(BaseDistiller):
         self.aligners = nn.ModuleDict()
         self.schedules: dict[str, Schedule] = {}
         self.plans: list[LinkPlan] = []
-        self._build(problems)
+        self._build(problems, set(connectors or {}))
+        self.deliveries: Any = None
+        self._delivered: list[Source] = []
+        with _collecting(problems, 'model.distiller.distill_deliveries'):
+            self.deliveries, self._delivered = build_deliveries(distill_deliveries)
         if problems:
             raise ConfigError.of(problems)
-        self.deliveries = _build_deliveries(distill_deliveries)
         self.recorders = {
             owner: Recorder(owner, taps)
             for owner, taps in self._taps_by_owner().items()
@@ -128,31 +136,39 @@ class LinkDistiller(BaseDistiller):
         # read, because reading a buffer on a GPU would wait for it in every step.
         self.register_buffer('position', torch.zeros(2, dtype=torch.long))
         self._iteration, self._epoch = 0, 0
+        self._runner = RunnerPosition()
         self.teacher_weights: dict[str, float] = {}
         self._factors: dict[str, float] = {}
         self._rests: dict[str, int] = {}
+        self._delivering: set[str] = set()
 
     # ---- construction -------------------------------------------------------------
 
-    def _build(self, problems: list[Problem]) -> None:
-        """Builds losses, connectors and schedules; collects what is wrong."""
+    def _build(self, problems: list[Problem], shared: set[str]) -> None:
+        """Builds losses, connectors and schedules; collects what is wrong.
+
+        Args:
+            problems: Gets what is wrong.
+            shared: Names of the connectors that were not written inside a tap.
+        """
         paths = {
-            tap.connector: f'{link.path}.{key}.connector'
+            tap.connector: link.where(f'{key}.connector')
             for link in self.links
             for key, tap in link.all_taps()
+            if tap.connector not in shared
         }
         for name, config in self.connector_configs.items():
             path = paths.get(name, f'model.distiller.connectors.{name}')
             with _collecting(problems, path):
                 self.connectors[name] = build_connector(config, path)
         for link in self.links:
-            with _collecting(problems, f'{link.path}.loss'):
-                loss = build_module(link.loss, f'{link.path}.loss')
+            with _collecting(problems, link.where('loss')):
+                loss = build_module(link.loss, link.where('loss'))
                 self.distill_losses[link.name] = loss
                 problems += _argument_problems(link, loss)
             problems += self._given_problems(link)
             if link.schedule is not None:
-                with _collecting(problems, f'{link.path}.schedule'):
+                with _collecting(problems, link.where('schedule')):
                     self.schedules[link.name] = build_schedule(link.schedule)
 
     def _given_problems(self, link: Link) -> list[Problem]:
@@ -162,7 +178,7 @@ class LinkDistiller(BaseDistiller):
             for key, tap in link.all_taps()
             if tap.connector is not None and tap.connector in self.connectors
             for problem in _given_problems(
-                f'{link.path}.{key}',
+                link.where(key),
                 self.connectors[tap.connector],
                 [name for name, _ in tap.given],
             )
@@ -175,6 +191,22 @@ class LinkDistiller(BaseDistiller):
                 if tap.of != BATCH:
                     owners.setdefault(tap.of, []).append(tap)
         return owners
+
+    def deliver_from(self, teachers: Sequence[str]) -> None:
+        """Makes the passes of teacher and student run as far as their deliveries.
+
+        Args:
+            teachers: Names of all teachers. Those that a link asks deliver; where none
+                is asked, the first one does.
+        """
+        if not self._delivered:
+            return
+        givers = [name for name in teachers if name in self.recorders] or teachers[:1]
+        for owner in (STUDENT, *givers):
+            taps = self.recorders[owner].taps if owner in self.recorders else []
+            more = [Tap(owner, source) for source in self._delivered]
+            self.recorders[owner] = Recorder(owner, [*taps, *more])
+        self._delivering = {STUDENT, *givers}
 
     @property
     def teachers(self) -> list[str]:
@@ -190,21 +222,20 @@ class LinkDistiller(BaseDistiller):
         found: list[Problem] = []
         for link in self.links:
             for key, tap in link.all_taps():
-                path = f'{link.path}.{key}'
                 if tap.of == BATCH:
                     continue
                 if tap.of not in models:
                     hint = did_you_mean(tap.of, [*models, BATCH])
                     found.append(
                         Problem(
-                            f'{path}.of',
+                            link.where(f'{key}.of'),
                             f'there is no {tap.of!r}.',
                             f'It is one of {[*models, BATCH]}.{hint}',
                         )
                     )
                     continue
                 for _, what, hint in Recorder(tap.of, [tap]).resolve(models[tap.of]):
-                    found.append(Problem(f'{path}.at', what, hint))
+                    found.append(Problem(link.where(f'{key}.at'), what, hint))
         return found
 
     def meet_teachers(self, models: Mapping[str, nn.Module]) -> None:
@@ -223,7 +254,7 @@ class LinkDistiller(BaseDistiller):
                 for module in user.modules():
                     if isinstance(module, KnowsTeacher):
                         mark = fingerprint(models[tap.of], tap.source.name)
-                        with _naming(f'{link.path}.{key}'):
+                        with _naming(link.where(key)):
                             module.meet_teacher(mark)
 
     def plan(self, batch: Mapping[str, Any], models: Mapping[str, nn.Module]) -> None:
@@ -251,14 +282,16 @@ class LinkDistiller(BaseDistiller):
             try:
                 values[key] = self._value(tap, batch, {})
             except ShapeError as error:
-                raise ConfigError(f'`{link.path}.{key}.connector`: {error}') from error
+                raise ConfigError(
+                    f'`{link.where(f"{key}.connector")}`: {error}'
+                ) from error
             except (AttributeError, TypeError) as error:
                 found = self._recorded(tap, batch)
                 if isinstance(found, torch.Tensor):
                     raise
                 raise ConfigError(
-                    f'`{link.path}.{key}.connector`: `{tap.connector}` takes one map, '
-                    f'but the tap gives a {type(found).__name__} of {len(found)}. '
+                    f'`{link.where(f"{key}.connector")}`: `{tap.connector}` takes one '
+                    f'map, but the tap gives a {type(found).__name__} of {len(found)}. '
                     'Pick one with `item=0`, or put the connector into '
                     '`mmkd_ext.PerLevel`.'
                 ) from error
@@ -304,10 +337,9 @@ class LinkDistiller(BaseDistiller):
 
     def _advance(self) -> None:
         """Takes the position from the runner, or counts, and sets the weights."""
-        runtime = MessageHub.get_current_instance().runtime_info
-        if 'iter' in runtime:
-            self._iteration = int(runtime['iter'])
-            self._epoch = int(runtime.get('epoch', 0))
+        told = self._runner.read()
+        if told is not None:
+            self._iteration, self._epoch = told
         self._factors = {
             link.name: self.factor(link.name, self._iteration, self._epoch)
             for link in self.links
@@ -336,7 +368,7 @@ class LinkDistiller(BaseDistiller):
 
     def is_active(self, owner: str) -> bool:
         """Whether some link with a weight above 0 in this step asks ``owner``."""
-        return any(
+        return owner in self._delivering or any(
             tap.of == owner
             for link in self.links
             if self._factors[link.name]
@@ -472,6 +504,36 @@ class LinkDistiller(BaseDistiller):
             recorder.release()
 
 
+def _read(
+    links: Mapping[str, Any] | None,
+    connectors: Mapping[str, Any] | None,
+    razor: Mapping[str, Any],
+    deliveries: Mapping[str, Any] | None,
+) -> tuple[list[Link], dict[str, Any], list[Problem]]:
+    """Reads the links from whichever form they are given in.
+
+    Raises:
+        ConfigError: They are given in both forms.
+    """
+    given = [key for key, value in razor.items() if value is not None]
+    if links is not None and given:
+        raise ConfigError.of(
+            [
+                Problem(
+                    f'model.distiller.{key}',
+                    'stands beside `links`, so nothing would read it.',
+                    "Give `links` or MMRazor's keys, not both.",
+                )
+                for key in given
+            ]
+        )
+    if links is not None:
+        return parse_links(links, connectors)
+    if deliveries and not any(razor.values()):
+        return [], dict(connectors or {}), []
+    return links_from_mmrazor(connectors=connectors, **razor)
+
+
 @contextmanager
 def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
     """Notes an error of ours as a problem and goes on."""
@@ -508,7 +570,7 @@ def _argument_problems(link: Link, loss: nn.Module) -> list[Problem]:
     kind = type(loss).__name__
     unknown = [
         Problem(
-            f'{link.path}.{key}',
+            link.where(key),
             f'`{kind}` has no argument `{key}`.',
             f'It takes {list(accepted)}.{did_you_mean(key, accepted)}',
         )
@@ -603,13 +665,6 @@ def _shapes(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_shapes(part) for part in value]
     return type(value).__name__
-
-
-def _build_deliveries(config: Mapping[str, Any] | None) -> Any:
-    if not config:
-        return None
-    with MODELS.switch_scope_and_registry('mmrazor'):
-        return DistillDeliveryManager(dict(config))
 
 
 def _loss_arguments(loss: nn.Module) -> dict[str, bool] | None:

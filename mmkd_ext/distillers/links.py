@@ -23,7 +23,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Union
 
-from mmkd_ext.errors import ConfigError, Problem, did_you_mean
+from mmkd_ext.errors import ConfigError, Problem, did_you_mean, is_integer
+from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,11 +36,20 @@ __all__ = [
     'links_from_mmrazor',
     'links_to_mmrazor',
     'parse_links',
+    'place_of',
+    'spell_as_links',
 ]
 
 STUDENT, TEACHER, BATCH = 'student', 'teacher', 'batch'
 BATCH_SOURCES = ('data_samples', 'inputs')
 
+#: Keys of MMRazor's distiller that say what `links` says.
+MMRAZOR_KEYS = (
+    'student_recorders',
+    'teacher_recorders',
+    'distill_losses',
+    'loss_forward_mappings',
+)
 RECORDERS = (
     'Module',
     'ModuleOutputs',
@@ -117,6 +127,8 @@ class Link:
         taps: Tap of each argument of the loss.
         schedule: Config of the weight schedule.
         path: Where it stands in the config, for messages.
+        places: Where its parts stand, by their path below the link, if that is
+            elsewhere: MMRazor spreads them over several dicts.
     """
 
     name: str
@@ -124,6 +136,11 @@ class Link:
     taps: dict[str, Tap]
     schedule: dict[str, Any] | None = None
     path: str = field(default='', compare=False)
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def where(self, part: str = '') -> str:
+        """Returns the config path at which a part of the link was written."""
+        return place_of(part, self.path, self.places)
 
     def all_taps(self) -> Iterator[tuple[str, Tap]]:
         """Yields every tap with its path below the link, those for connectors too."""
@@ -131,11 +148,33 @@ class Link:
             yield from tap.walk(key)
 
 
+def place_of(part: str, path: str, places: Mapping[str, str]) -> str:
+    """Returns the config path of a part of a link.
+
+    Args:
+        part: Path below the link, ``''`` for the link itself.
+        path: Config path of the link.
+        places: Config paths of parts that stand elsewhere.
+
+    Examples:
+        >>> place_of('loss.tau', 'links.a', {'loss': 'losses.a'})
+        'losses.a.tau'
+        >>> place_of('preds_S.at', 'links.a', {'loss': 'losses.a'})
+        'links.a.preds_S.at'
+    """
+    keys = part.split('.')
+    for count in range(len(keys), 0, -1):
+        if '.'.join(keys[:count]) in places:
+            return '.'.join([places['.'.join(keys[:count])], *keys[count:]])
+    return f'{path}.{part}' if part else path
+
+
 def parse_links(
     links: Mapping[str, Any],
     connectors: Mapping[str, Any] | None = None,
     *,
     path: str = 'model.distiller.links',
+    places: Mapping[str, Mapping[str, str]] | None = None,
 ) -> tuple[list[Link], dict[str, Any], list[Problem]]:
     """Reads links from a config and collects every problem on the way.
 
@@ -143,6 +182,7 @@ def parse_links(
         links: The links by name.
         connectors: Connectors by name that taps may share.
         path: Config path of ``links``, for messages.
+        places: For each link where its parts stand, if that is elsewhere.
 
     Returns:
         The links that could be read; all connector configs by name, those written
@@ -155,7 +195,8 @@ def parse_links(
         hint = 'Give at least one link: a name with `loss` in it and a dict.'
         return parsed, built, [Problem(path, f'no links, but {links!r}.', hint)]
     for name, config in links.items():
-        reader = _LinkReader(f'{path}.{name}', built, problems)
+        own = (places or {}).get(name, {})
+        reader = _LinkReader(f'{path}.{name}', built, problems, own)
         link = reader.read(name, config)
         if link is not None:
             parsed.append(link)
@@ -166,14 +207,19 @@ class _LinkReader:
     """Reads one link; `report` collects what is wrong with it."""
 
     def __init__(
-        self, path: str, connectors: dict[str, Any], problems: list[Problem]
+        self,
+        path: str,
+        connectors: dict[str, Any],
+        problems: list[Problem],
+        places: Mapping[str, str],
     ) -> None:
         self.path = path
         self.connectors = connectors
         self.problems = problems
+        self.places = places
 
     def report(self, key: str, found: str, hint: str = '') -> None:
-        path = f'{self.path}.{key}' if key else self.path
+        path = place_of(key, self.path, self.places)
         self.problems.append(Problem(path, found, hint))
 
     def read(self, name: str, config: Any) -> Link | None:
@@ -212,7 +258,14 @@ class _LinkReader:
                 )
         if len(self.problems) > before:
             return None
-        return Link(name, dict(loss or {}), taps, config.get('schedule'), self.path)
+        return Link(
+            name,
+            dict(loss or {}),
+            taps,
+            config.get('schedule'),
+            self.path,
+            self.places,
+        )
 
     def read_tap(self, link: str, key: str, config: Mapping[str, Any]) -> Tap | None:
         before = len(self.problems)
@@ -302,15 +355,16 @@ class _LinkReader:
                 )
                 return None
             unknown = [k for k in at if k not in ('type', 'source')]
-            if unknown or not all(
-                isinstance(at.get(k), str) for k in ('type', 'source')
-            ):
+            named = isinstance(at.get('type'), (str, type))
+            if unknown or not named or not isinstance(at.get('source'), str):
                 self.report(
                     f'{key}.at',
                     f'a recorder has `type` and `source`, but is {dict(at)!r}.',
                 )
                 return None
-            kind = at['type'].removesuffix('Recorder')
+            kind = type_name(at['type']).removesuffix('Recorder')
+            if kind.rsplit('.', 1)[-1] in RECORDERS:
+                kind = kind.rsplit('.', 1)[-1]
             if kind not in RECORDERS and '.' not in kind:
                 self.report(
                     f'{key}.at.type',
@@ -377,12 +431,60 @@ def links_from_mmrazor(
     Returns:
         As `parse_links`.
     """
-    recorders = {True: student_recorders or {}, False: teacher_recorders or {}}
-    mappings = loss_forward_mappings or {}
-    losses = distill_losses or {}
-    connectors = dict(connectors or {})
-    problems: list[Problem] = []
-    problems += [
+    given = spell_as_links(
+        student_recorders,
+        teacher_recorders,
+        distill_losses,
+        loss_forward_mappings,
+        path=path,
+    )
+    if not given.links:
+        nothing = Problem(path, 'distils nothing: it has no losses.')
+        return [], dict(connectors or {}), given.problems or [nothing]
+    parsed, built, problems = parse_links(
+        given.links,
+        connectors,
+        path=f'{path}.loss_forward_mappings',
+        places=given.places,
+    )
+    whole = [link for link in parsed if link.name not in given.broken]
+    return whole, built, given.problems + problems
+
+
+@dataclass
+class SpelledLinks:
+    """What MMRazor's keys say, as the config of links.
+
+    Attributes:
+        links: Config of each link, as `parse_links` takes it.
+        places: For each link where its parts stand in the config.
+        problems: What could not be read.
+        broken: Links of which something is missing therefore.
+    """
+
+    links: dict[str, dict[str, Any]] = field(default_factory=dict)
+    places: dict[str, dict[str, str]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+
+
+def spell_as_links(
+    student_recorders: Mapping[str, Any] | None = None,
+    teacher_recorders: Mapping[str, Any] | None = None,
+    distill_losses: Mapping[str, Any] | None = None,
+    loss_forward_mappings: Mapping[str, Any] | None = None,
+    *,
+    path: str = 'model.distiller',
+) -> SpelledLinks:
+    """Writes the keys of MMRazor's ``ConfigurableDistiller`` as the config of links."""
+    out = SpelledLinks()
+    recorders = {
+        STUDENT: _dict_of(student_recorders, f'{path}.student_recorders', out),
+        TEACHER: _dict_of(teacher_recorders, f'{path}.teacher_recorders', out),
+    }
+    mappings = _dict_of(loss_forward_mappings, f'{path}.loss_forward_mappings', out)
+    losses = _dict_of(distill_losses, f'{path}.distill_losses', out)
+    out.problems += [
         Problem(
             f'{path}.distill_losses.{name}',
             'no mapping gives it its arguments, so it would never be computed.',
@@ -391,11 +493,10 @@ def links_from_mmrazor(
         for name in losses
         if name not in mappings
     ]
-    links = {}
     for name, mapping in mappings.items():
         where = f'{path}.loss_forward_mappings.{name}'
         if name not in losses:
-            problems.append(
+            out.problems.append(
                 Problem(
                     where,
                     'there is no such loss.',
@@ -404,16 +505,28 @@ def links_from_mmrazor(
             )
             continue
         link: dict[str, Any] = {'loss': losses[name]}
-        for key, record in mapping.items():
+        places = {'loss': f'{path}.distill_losses.{name}'}
+        for key, record in _dict_of(mapping, where, out).items():
             tap, found = _tap_from_record(record, recorders, f'{where}.{key}')
-            problems += found
             if tap is not None:
                 link[key] = tap
-        links[name] = link
-    if problems or not links:
-        more = [] if problems else [Problem(path, 'distils nothing: it has no losses.')]
-        return [], connectors, problems + more
-    return parse_links(links, connectors, path=f'{path}.loss_forward_mappings')
+                recorder = f'{path}.{tap["of"]}_recorders.{record["recorder"]}'
+                places[f'{key}.at'] = recorder
+                for theirs, ours in _RECORD_KEYS.items():
+                    places[f'{key}.{ours}'] = f'{where}.{key}.{theirs}'
+            if found:
+                out.problems += found
+                out.broken.add(name)
+        out.links[name], out.places[name] = link, places
+    return out
+
+
+def _dict_of(value: Any, path: str, out: SpelledLinks) -> Mapping[str, Any]:
+    """Returns a dict of the config; what is none is a problem."""
+    if value is None or isinstance(value, Mapping):
+        return value or {}
+    out.problems.append(Problem(path, f'must be a dict, but is {value!r}.'))
+    return {}
 
 
 _RECORD_KEYS = {
@@ -425,7 +538,7 @@ _RECORD_KEYS = {
 
 
 def _tap_from_record(
-    record: Any, recorders: Mapping[bool, Mapping[str, Any]], where: str
+    record: Any, recorders: Mapping[str, Mapping[str, Any]], where: str
 ) -> tuple[dict[str, Any] | None, list[Problem]]:
     """Turns one entry of ``loss_forward_mappings`` into a tap's config."""
     if not isinstance(record, Mapping):
@@ -448,18 +561,18 @@ def _tap_from_record(
             )
         )
         return None, problems
+    whose = STUDENT if student else TEACHER
     name = str(record.get('recorder'))
-    if name not in recorders[student]:
-        whose = STUDENT if student else TEACHER
+    if name not in recorders[whose]:
         problems.append(
             Problem(
                 f'{where}.recorder',
                 f'no recorder {name!r} among `{whose}_recorders`.',
-                did_you_mean(name, recorders[student]).strip(),
+                did_you_mean(name, recorders[whose]).strip(),
             )
         )
         return None, problems
-    tap = {'of': STUDENT if student else TEACHER, 'at': dict(recorders[student][name])}
+    tap = {'of': whose, 'at': recorders[whose][name]}
     tap.update(
         {
             ours: record[theirs]
@@ -544,11 +657,11 @@ def _to_tuple(value: Any) -> Any:
 
 
 def _is_index(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return is_integer(value) and value >= 0
 
 
 def _is_item(value: Any) -> bool:
     if isinstance(value, tuple):
         return bool(value) and all(v is not None and _is_item(v) for v in value)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value is None or whole or (isinstance(value, str) and value != '')
+    named = isinstance(value, str) and value != ''
+    return value is None or is_integer(value) or named

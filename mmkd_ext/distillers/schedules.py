@@ -8,7 +8,15 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any
 
-from mmkd_ext.errors import ConfigError, check_range, did_you_mean
+from mmengine.utils import get_object_from_string
+
+from mmkd_ext.errors import (
+    ConfigError,
+    check_integer,
+    check_range,
+    did_you_mean,
+    is_integer,
+)
 
 __all__ = ['SCHEDULES', 'Schedule', 'build_schedule']
 
@@ -45,9 +53,9 @@ class ConstantSchedule(Schedule):
     ) -> None:
         super().__init__(by_epoch=by_epoch)
         check_range('value', value, low=0)
-        check_range('begin', begin, low=0)
+        check_integer('begin', begin, low=0)
         if end is not None:
-            check_range('end', end, above=begin)
+            check_integer('end', end, above=begin)
         self.value, self.begin, self.end = value, begin, end
 
     def at(self, position: int) -> float:
@@ -70,8 +78,8 @@ class LinearSchedule(Schedule):
         super().__init__(by_epoch=by_epoch)
         check_range('start', start, low=0)
         check_range('stop', stop, low=0)
-        check_range('begin', begin, low=0)
-        check_range('end', end, above=begin)
+        check_integer('begin', begin, low=0)
+        check_integer('end', end, above=begin)
         self.start, self.stop, self.begin, self.end = start, stop, begin, end
 
     def at(self, position: int) -> float:
@@ -105,11 +113,12 @@ class MultiStepSchedule(Schedule):
         check_range('gamma', gamma, low=0)
         check_range('value', value, low=0)
         rising = isinstance(milestones, (list, tuple)) and all(
-            isinstance(one, int) for one in milestones
+            is_integer(one) for one in milestones
         )
         if not rising or list(milestones) != sorted({*milestones}) or not milestones:
             raise ConfigError(
-                f'`milestones` must be a non-empty rising list, but is {milestones!r}.'
+                '`milestones` must be a non-empty rising list of integers, but is '
+                f'{milestones!r}.'
             )
         self.milestones, self.gamma, self.value = list(milestones), gamma, value
 
@@ -132,18 +141,18 @@ def build_schedule(config: dict[str, Any]) -> Schedule:
         ConfigError: The type, an argument or a value is wrong.
     """
     kind = config.get('type') if isinstance(config, dict) else config
-    if not isinstance(config, dict) or str(kind) not in SCHEDULES:
+    schedule = _find_schedule(kind)
+    if not isinstance(config, dict) or schedule is None:
         raise ConfigError(
             f'a schedule needs `type`, one of {sorted(SCHEDULES)}, but has {kind!r}.'
             f'{did_you_mean(str(kind), SCHEDULES)}'
         )
     arguments = {key: value for key, value in config.items() if key != 'type'}
-    schedule = SCHEDULES[str(kind)]
     parameters = inspect.signature(schedule).parameters
     for key in arguments:
         if key not in parameters:
             raise ConfigError(
-                f'schedule {config["type"]!r} has no argument `{key}`; it takes '
+                f'schedule {kind!r} has no argument `{key}`; it takes '
                 f'{list(parameters)}.{did_you_mean(key, parameters)}'
             )
     missing = [
@@ -152,5 +161,14 @@ def build_schedule(config: dict[str, Any]) -> Schedule:
         if p.default is p.empty and name not in arguments
     ]
     if missing:
-        raise ConfigError(f'schedule {config["type"]!r} needs {missing}.')
+        raise ConfigError(f'schedule {kind!r} needs {missing}.')
     return schedule(**arguments)
+
+
+def _find_schedule(kind: Any) -> type[Schedule] | None:
+    """Returns the schedule of a name, of a class, or of a class by its dotted name."""
+    if isinstance(kind, str) and '.' in kind:
+        kind = get_object_from_string(kind)
+    if inspect.isclass(kind) and issubclass(kind, Schedule):
+        return kind
+    return SCHEDULES.get(str(kind))

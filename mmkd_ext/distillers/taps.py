@@ -9,6 +9,7 @@ go with `Recorder.release`.
 from __future__ import annotations
 
 import functools
+import importlib
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -26,6 +27,8 @@ __all__ = ['Recorder', 'SilentTapError', 'listed_taps', 'select']
 
 _MODULE_KINDS = ('ModuleOutputs', 'ModuleInputs')
 _ITSELF = 'Module'
+#: Counted, so that a pass goes as far as them; nothing of them is kept.
+_CALL_KINDS = ('MethodCalls', 'FunctionCalls')
 
 
 class SilentTapError(TapError):
@@ -70,7 +73,8 @@ class Recorder:
     @property
     def can_stop(self) -> bool:
         """Whether it is known after which calls everything has been recorded."""
-        return not self._foreign and None not in self.needed.values()
+        counted = any(source.kind in _CALL_KINDS for source in self.needed)
+        return not self._foreign and not counted and None not in self.needed.values()
 
     def resolve(self, model: nn.Module) -> list[tuple[Tap, str, str]]:
         """Looks all modules up.
@@ -132,6 +136,9 @@ class Recorder:
                     stack.enter_context(
                         _listening(module, functools.partial(self._hear, source, stop))
                     )
+                elif source.kind in _CALL_KINDS:
+                    note = functools.partial(self._hear, source, False, None, None)
+                    stack.enter_context(_counting(source, note))
             for recorder in self._foreign.values():
                 if not recorder._initialized:
                     recorder.initialize(model)
@@ -333,9 +340,41 @@ def _listening(module: nn.Module, hear: Callable[[Any, Any], None]) -> Iterator[
             module.forward = own
 
 
+@contextmanager
+def _counting(source: Source, note: Callable[[], None]) -> Iterator[None]:
+    """Calls ``note()`` after each call of a method or function during the block.
+
+    What has been put in its place before stays at work, as deliveries do.
+    """
+    path, name = source.name.rsplit('.', 1)
+    if source.kind == 'MethodCalls':
+        module, kind = path.rsplit('.', 1)
+        holder = getattr(importlib.import_module(module), kind)
+    else:
+        holder = importlib.import_module(path)
+    own = vars(holder).get(name)
+    inner = getattr(holder, name)
+
+    @functools.wraps(inner)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        value = inner(*args, **kwargs)
+        note()
+        return value
+
+    setattr(holder, name, noted)
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(holder, name)
+        else:
+            setattr(holder, name, own)
+
+
 def _foreign_recorders(sources: Iterable[Source]) -> dict[Source, Any]:
     """Builds MMRazor's recorders for the kinds that are not about modules."""
-    foreign = [s for s in sources if s.kind not in _MODULE_KINDS]
+    ours = (*_MODULE_KINDS, *_CALL_KINDS)
+    foreign = [s for s in sources if s.kind not in ours]
     if not foreign:
         return {}
     from mmkd_ext.razor import RecorderManager

@@ -40,7 +40,7 @@ from mmkd_ext.engine.stream_state import (
     set_random_state,
     write_state,
 )
-from mmkd_ext.errors import CheckpointError, ConfigError, DataError, check_range
+from mmkd_ext.errors import CheckpointError, ConfigError, DataError, check_integer
 from mmkd_ext.evaluation.adaptation.record import (
     CellRecord,
     StreamRecord,
@@ -127,7 +127,7 @@ class ContinualAdaptLoop(BaseLoop):
     ) -> None:
         # the parent would build `dataloader`, which is only a template
         super().__init__(runner, ())
-        check_range('test_cfg.rounds', rounds, low=1)
+        check_integer('test_cfg.rounds', rounds, low=1)
         self.model = _algorithm(runner)
         self.rounds = rounds
         self.reset = Reset.of(reset)
@@ -611,7 +611,7 @@ def _source_interval(config: Mapping[str, Any] | None) -> int:
     interval = (config or {}).get('interval', 'round')
     if interval == 'round':
         return 1
-    check_range('test_cfg.source_eval.interval', interval, low=1)
+    check_integer('test_cfg.source_eval.interval', interval, low=1)
     return int(interval)
 
 
@@ -621,7 +621,7 @@ def _interval(config: Mapping[str, Any] | None) -> int:
         raise ConfigError(
             f'`test_cfg.save` must be dict(interval=n), but is {dict(config)!r}.'
         )
-    check_range('test_cfg.save.interval', interval, low=1)
+    check_integer('test_cfg.save.interval', interval, low=1)
     return int(interval)
 
 

@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from mmengine.config import Config
@@ -30,6 +30,7 @@ from mmkd_ext.checkpoint import (
     weights_of,
 )
 from mmkd_ext.errors import CheckpointError, ConfigError, MMKDError, did_you_mean
+from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
     import argparse
@@ -144,13 +145,22 @@ def set_default_scope(cfg: Config) -> None:
     if cfg.get('default_scope') is not None:
         return
     model = cfg.get('model') or {}
-    student = model.get('architecture', model)
+    cfg.default_scope = _scope_of(model.get('architecture', model)) or 'mmkd_ext'
+
+
+def _scope_of(student: Any) -> str | None:
+    """Returns the scope in which a model's parts are named, if it can be told."""
     if isinstance(student, dict):
         student = student.get('cfg_path', student.get('type', ''))
-    name = str(student)
-    scope = name.split('::')[0] if '::' in name else name.split('.')[0]
-    named = '::' in name or ('.' in name and '/' not in name)
-    cfg.default_scope = scope if named else 'mmkd_ext'
+    name = type_name(student)
+    if '::' in name:
+        return name.split('::')[0]
+    if name.endswith(('.py', '.json', '.yaml', '.yml')):
+        # one that is not there is told when the model is built
+        file = Config.fromfile(name) if os.path.isfile(name) else {}
+        scope: str | None = file.get('default_scope')
+        return scope
+    return name.split('.')[0] if '.' in name else None
 
 
 def prepare_distributed(cfg: Config) -> None:

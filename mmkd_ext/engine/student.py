@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from mmkd_ext.errors import ConfigError
+from mmkd_ext.registry import type_name
 
 __all__ = [
     'is_adaptation_config',
@@ -24,27 +25,30 @@ def is_distillation_config(cfg: Config) -> bool:
     model = cfg.get('model')
     if not isinstance(model, dict):
         return False
-    if is_adaptation_config(cfg):
-        return True
     return 'architecture' in model and ('teacher' in model or 'teachers' in model)
 
 
 def is_adaptation_config(cfg: Config) -> bool:
     """Whether a config's model is a student that adapts itself to a stream."""
-    kind = str((cfg.get('model') or {}).get('type', ''))
+    kind = type_name((cfg.get('model') or {}).get('type', ''))
     return kind.split('.')[-1] == 'ContinualAdaptation'
+
+
+def _wraps_student(cfg: Config) -> bool:
+    """Whether a plain model is inside a config's model."""
+    return is_distillation_config(cfg) or is_adaptation_config(cfg)
 
 
 def plain_config(cfg: Config) -> Config:
     """Returns the config of the student alone: no teacher, no link.
 
-    A config that is no distillation comes back as a copy.
+    A config of a plain model comes back as a copy.
 
     Raises:
         ConfigError: The student is a built module, which has no config.
     """
     plain = copy.deepcopy(cfg)
-    if not is_distillation_config(cfg):
+    if not _wraps_student(cfg):
         return plain
     # here, so that hooks and export need no mmrazor where nothing is distilled
     from mmkd_ext.algorithms.sources import model_config
@@ -71,7 +75,7 @@ def plain_config(cfg: Config) -> Config:
 def _drop_discriminator(cfg: Config) -> None:
     """Leaves the student's optimizer and schedulers alone."""
     wrapper = cfg.get('optim_wrapper') or {}
-    if str(wrapper.get('constructor', '')).startswith(_OWN):
+    if type_name(wrapper.get('constructor', '')).startswith(_OWN):
         del wrapper['constructor']
         wrapper.pop('discriminator', None)
     schedulers = cfg.get('param_scheduler')
@@ -81,7 +85,7 @@ def _drop_discriminator(cfg: Config) -> None:
 
 def plain_config_text(cfg: Config) -> str | None:
     """Returns the text of `plain_config`, or None where there is no config to write."""
-    if not is_distillation_config(cfg):
+    if not _wraps_student(cfg):
         return None
     try:
         return plain_config(cfg).pretty_text
@@ -91,4 +95,4 @@ def plain_config_text(cfg: Config) -> str | None:
 
 def _is_own(part: ConfigDict | dict[str, Any]) -> bool:
     """Whether a part of a config needs this package."""
-    return str(part.get('type', '')).startswith(_OWN)
+    return type_name(part.get('type', '')).startswith(_OWN)

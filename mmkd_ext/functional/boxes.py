@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from mmkd_ext.errors import ShapeError, check_range, check_shapes
+from mmkd_ext.errors import ShapeError, check_integer, check_range, check_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -206,7 +206,7 @@ def box_levels(boxes: Tensor, levels: int, *, finest_scale: float = 56.0) -> Ten
         tensor([0, 2])
     """
     check_shapes(boxes=(boxes, 'b 4'))
-    check_range('levels', levels, low=1)
+    check_integer('levels', levels, low=1)
     check_range('finest_scale', finest_scale, above=0)
     scale = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(1).sqrt()
     # mmdet's 1e-6 lifts a box of exactly one level's size over rounding

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch.nn.functional as F
 
-from mmkd_ext.errors import check_range, check_shapes
+from mmkd_ext.errors import check_integer, check_shapes
 from mmkd_ext.functional._direction import directed
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def class_similarity(feature: Tensor, labels: Tensor, *, num_classes: int) -> Te
         tensor([[[0.7071, 0.7071]]])
     """
     check_shapes(feature=(feature, 'n c h w'), labels=(labels, 'n h w'))
-    check_range('num_classes', num_classes, low=1)
+    check_integer('num_classes', num_classes, low=1)
     x, y = feature.flatten(2), labels.flatten(1)
     known = (y >= 0) & (y < num_classes)
     # positions of no class go to a class of their own, whose products are not used

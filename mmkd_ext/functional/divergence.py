@@ -62,6 +62,13 @@ def class_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) -> T
     `Distilling the Knowledge in a Neural Network, 2015
     <https://arxiv.org/abs/1503.02531>`_; on dense logits every pixel is a sample.
 
+    One channel is the score of a yes against a no, as heads with a single output are
+    trained, so `p` and `q` are then the two outcomes of a sigmoid:
+
+    .. math::
+        D = \tau^2 \Big( p \log \frac{p}{q} + (1 - p) \log \frac{1 - p}{1 - q} \Big),
+        \quad p = \sigma(t / \tau), \; q = \sigma(s / \tau)
+
     Args:
         student: Logits ``(n c)`` or ``(n c h w)``.
         teacher: Logits of the same shape.
@@ -81,9 +88,16 @@ def class_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) -> T
         torch.Size([2, 8, 8])
     """
     pattern = 'n c h w' if student.dim() == 4 else 'n c'
-    check_shapes(student=(student, pattern), teacher=(teacher, pattern))
+    sizes = check_shapes(student=(student, pattern), teacher=(teacher, pattern))
     check_range('tau', tau, above=0)
+    if sizes['c'] == 1:
+        student, teacher = _against_zero(student), _against_zero(teacher)
     return _divergence(student, teacher, tau, dim=1)
+
+
+def _against_zero(score: Tensor) -> Tensor:
+    """Two scores whose softmax is the sigmoid of one and what is left of it."""
+    return torch.cat([score, torch.zeros_like(score)], 1)
 
 
 def _divergence(student: Tensor, teacher: Tensor, tau: float, dim: int) -> Tensor:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch.autograd.function import once_differentiable
 
-from mmkd_ext.errors import ConfigError, check_shapes
+from mmkd_ext.errors import ConfigError, check_shapes, is_integer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +21,7 @@ def check_grids(grids: Sequence[int]) -> None:
     """Raises `ConfigError` unless ``grids`` are falling numbers >= 1."""
     fits = (
         isinstance(grids, (list, tuple))
-        and all(isinstance(cells, int) and cells >= 1 for cells in grids)
+        and all(is_integer(cells) and cells >= 1 for cells in grids)
         and all(a > b for a, b in zip(grids, grids[1:]))
     )
     if not fits:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mmkd_ext.errors import ShapeError, check_range, check_shapes
+from mmkd_ext.errors import ShapeError, check_integer, check_range, check_shapes
 from mmkd_ext.functional.boxes import box_iof, box_iou
 
 if TYPE_CHECKING:
@@ -295,7 +295,7 @@ def first_kept(
     """
     sizes = check_shapes(boxes=(boxes, 'n a 4'), scores=(scores, 'n a'))
     check_range('overlap', overlap, low=0, high=1)
-    check_range('count', count, low=1)
+    check_integer('count', count, low=1)
     kept = torch.zeros_like(scores, dtype=torch.bool)
     nothing = float('-inf')
     areas = _extent(boxes).prod(-1)
@@ -382,7 +382,7 @@ def _thresholds(
     iou: Tensor, anchors: Sequence[Tensor], boxes: Tensor, nearest: int
 ) -> Tensor:
     """Takes the statistics of the candidates from the overlaps ``(a b)``."""
-    check_range('nearest', nearest, low=1)
+    check_integer('nearest', nearest, low=1)
     if not iou.numel():
         return iou.new_zeros(len(boxes))
     candidates = []

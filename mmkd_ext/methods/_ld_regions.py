@@ -20,7 +20,13 @@ from typing import TYPE_CHECKING, Any, Callable
 import torch
 from torch import Tensor, nn
 
-from mmkd_ext.errors import ConfigError, ShapeError, check_range, check_shapes
+from mmkd_ext.errors import (
+    ConfigError,
+    ShapeError,
+    check_integer,
+    check_range,
+    check_shapes,
+)
 from mmkd_ext.functional.regions import (
     distribution_boxes,
     fine_grained_region,
@@ -120,7 +126,7 @@ class LDValuableRegion(nn.Module):
         self, nearest: int = 9, low: float = 0.25, *, published_diou: bool = False
     ) -> None:
         super().__init__()
-        check_range('nearest', nearest, low=1)
+        check_integer('nearest', nearest, low=1)
         check_range('low', low, low=0, high=1)
         self.nearest = nearest
         self.low = low
@@ -212,7 +218,7 @@ class LDGIRegion(nn.Module):
     def __init__(self, overlap: float = 0.3, count: int = 10) -> None:
         super().__init__()
         check_range('overlap', overlap, low=0, high=1)
-        check_range('count', count, low=1)
+        check_integer('count', count, low=1)
         self.overlap = overlap
         self.count = count
 

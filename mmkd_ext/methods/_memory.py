@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd_ext.errors import CheckpointError, check_choice, check_range
+from mmkd_ext.errors import CheckpointError, check_choice, check_integer
 
 __all__ = ['KeyMemory', 'gathered', 'ranks']
 
@@ -44,6 +44,9 @@ class KeyMemory(nn.Module):
     filled: Tensor
     steps: Tensor
 
+    only_forward: ClassVar[tuple[str, ...]] = ('steps',)
+    """Buffers that no skipped batch sets back."""
+
     def __init__(
         self,
         classes: int,
@@ -55,8 +58,12 @@ class KeyMemory(nn.Module):
         saved: bool = True,
     ) -> None:
         super().__init__()
-        for name, number in (('size', size), ('channels', channels)):
-            check_range(name, number, low=1)
+        for name, number in (
+            ('classes', classes),
+            ('size', size),
+            ('channels', channels),
+        ):
+            check_integer(name, number, low=1)
         check_choice('storage', storage, tuple(_STORAGES))
         self.seed = seed
         self.saved = saved

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from mmkd_ext.errors import ConfigError, ShapeError, check_range, check_shapes
+from mmkd_ext.errors import ConfigError, ShapeError, check_integer, check_shapes
 from mmkd_ext.methods._adversary import Discriminator
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ class SKDSDiscriminator(Discriminator):
         spectral_norm: bool = True,
     ) -> None:
         super().__init__()
-        check_range('channels', channels, low=1)
-        check_range('image_channels', image_channels, low=1)
-        check_range('attention', attention, low=0)
+        check_integer('channels', channels, low=1)
+        check_integer('image_channels', image_channels, low=1)
+        check_integer('attention', attention, low=0)
         if not widths or attention > len(widths):
             raise ConfigError(
                 f'`attention` follows {attention} convolutions, but `widths` '

@@ -27,7 +27,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd_ext.errors import ConfigError, ShapeError, check_range, check_shapes
+from mmkd_ext.errors import (
+    ConfigError,
+    ShapeError,
+    check_integer,
+    check_range,
+    check_shapes,
+)
 from mmkd_ext.functional.relations import (
     channel_relation_divergence,
     contrast_divergence,
@@ -69,7 +75,7 @@ class CIRKDProjection(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         for name, number in (('in', in_channels), ('out', out_channels)):
-            check_range(f'{name}_channels', number, low=1)
+            check_integer(f'{name}_channels', number, low=1)
         self.in_channels = in_channels
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 1, bias=False),
@@ -222,7 +228,7 @@ class _RelationLoss(PairLoss):
     ) -> None:
         super().__init__(**policy)
         check_range('tau', tau, above=0)
-        check_range('pool', pool, low=1)
+        check_integer('pool', pool, low=1)
         check_range('max_memory', max_memory, above=0)
         self.tau = tau
         self.pool = pool
@@ -365,13 +371,14 @@ class _MemoryLoss(PairLoss):
         **policy: Any,
     ) -> None:
         super().__init__(**policy)
-        check_range('samples', samples, low=1)
+        check_integer('samples', samples, low=1)
         check_range('tau', tau, above=0)
         check_range('max_memory', max_memory, above=0)
         self.samples = samples
         self.tau = tau
         self.enqueue_first = enqueue_first
         self.max_memory = max_memory
+        check_integer('seed', seed)
         self.seed = seed
         self.storage = storage
         self.saved = saved
@@ -427,7 +434,7 @@ class _ClassMemoryLoss(_MemoryLoss):
         ignore_index: int = 255,
         **settings: Any,
     ) -> None:
-        check_range('num_classes', num_classes, low=1)
+        check_integer('num_classes', num_classes, low=1)
         size = self.published_size if size is None else size
         if samples is None:
             samples = self.published_samples // num_classes + 1
@@ -435,6 +442,7 @@ class _ClassMemoryLoss(_MemoryLoss):
         self._make_memory(num_classes, size, channels)
         self.num_classes = num_classes
         self.channels = channels
+        check_integer('ignore_index', ignore_index)
         self.ignore_index = ignore_index
 
     def check_pair(self, student: Tensor, teacher: Tensor) -> None:
@@ -590,7 +598,7 @@ class CIRKDPixelMemoryLoss(_ClassMemoryLoss):
         **settings: Any,
     ) -> None:
         super().__init__(num_classes, channels, **settings)
-        check_range('new_keys', new_keys, low=1)
+        check_integer('new_keys', new_keys, low=1)
         self.new_keys = new_keys
         self.published_enqueue = published_enqueue
 
@@ -710,10 +718,10 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
             raise ConfigError(f'`map_size` must be (height, width), but is {map_size}.')
         height, width = map_size
         for side in (height, width):
-            check_range('map_size', side, low=1)
+            check_integer('map_size', side, low=1)
         super().__init__(samples=samples, **settings)
         self._make_memory(1, size, height * width)
-        check_range('new_keys', new_keys, low=1)
+        check_integer('new_keys', new_keys, low=1)
         self.map_size = (height, width)
         self.new_keys = new_keys
 

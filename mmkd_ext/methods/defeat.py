@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mmkd_ext.errors import ShapeError, check_range, check_shapes
+from mmkd_ext.errors import ShapeError, check_integer, check_range, check_shapes
 from mmkd_ext.functional.boxes import box_levels, box_mask
 from mmkd_ext.functional.divergence import class_divergence
 from mmkd_ext.methods._base import PairLoss
@@ -210,8 +210,8 @@ class DeFeatAdapter(nn.Module):
     def __init__(self, in_channels: int, out_channels: int | None = None) -> None:
         super().__init__()
         out_channels = in_channels if out_channels is None else out_channels
-        check_range('in_channels', in_channels, low=1)
-        check_range('out_channels', out_channels, low=1)
+        check_integer('in_channels', in_channels, low=1)
+        check_integer('out_channels', out_channels, low=1)
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         with torch.no_grad():
             self.conv.weight.normal_().fmod_(2).mul_(1e-4)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mmkd_ext.errors import check_choice, check_range, check_shapes
+from mmkd_ext.errors import ShapeError, check_choice, check_range, check_shapes
 from mmkd_ext.functional.correlation import pearson
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
@@ -43,7 +43,8 @@ class DISTLoss(PairLoss):
 
     A side that does not vary has correlation 0: a batch of one sample adds a constant
     :math:`\tau^2 \gamma` with no gradient, and a student equal to its teacher has loss
-    0 only where both vary.
+    0 only where both vary. Over the classes of one channel nothing ever varies, so such
+    logits are refused unless that term is left out: ``activation='sigmoid', beta=0``.
 
     Args:
         beta: Weight of the correlation within a sample, >= 0.
@@ -85,6 +86,7 @@ class DISTLoss(PairLoss):
         """Returns the value of each sample ``(n)`` or position ``(n h w)``."""
         pattern = 'n c h w' if student.dim() == 4 else 'n c'
         check_shapes(student=(student, pattern), teacher=(teacher, pattern))
+        self.check_pair(student, teacher)
         s, t = self._activated(student), self._activated(teacher)
         within_sample = 1 - pearson(s, t, dim=1)
         within_class = 1 - pearson(
@@ -92,6 +94,17 @@ class DISTLoss(PairLoss):
         )
         whole = self.beta * within_sample + self.gamma * within_class.mean()
         return self.tau**2 * whole
+
+    def check_pair(self, student: Tensor, teacher: Tensor) -> None:
+        """Raises where there is one channel, over which nothing correlates."""
+        without_classes = self.activation == 'sigmoid' and not self.beta
+        if student.dim() < 2 or student.shape[1] != 1 or without_classes:
+            return
+        raise ShapeError(
+            f'`student` {tuple(student.shape)} has 1 channel, and over one class there '
+            "is no correlation. Set activation='sigmoid', beta=0 to learn the one over "
+            'positions, or use `mmkd_ext.KDLoss`.'
+        )
 
     def _activated(self, logits: Tensor) -> Tensor:
         logits = logits / self.tau

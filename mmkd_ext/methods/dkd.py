@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mmkd_ext.errors import check_range, check_shapes
+from mmkd_ext.errors import ShapeError, check_integer, check_range, check_shapes
 from mmkd_ext.functional.decoupled import decoupled_divergence
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._labels import labelled, labels_at
@@ -47,6 +47,15 @@ class _DecoupledLoss(PairLoss):
         check_range('beta', beta, low=0)
         check_range('tau', tau, above=0)
         self.alpha, self.beta, self.tau = alpha, beta, tau
+
+    def check_pair(self, student: Tensor, teacher: Tensor) -> None:
+        """Raises where there is no class beside the target."""
+        if student.dim() > 1 and student.shape[1] < 2:
+            raise ShapeError(
+                f'`student` {tuple(student.shape)} has {student.shape[1]} channel(s), '
+                'but beside the target there must be another class. Of one class '
+                '`mmkd_ext.KDLoss` compares the sigmoids.'
+            )
 
     def _of_rows(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         target, other = decoupled_divergence(student, teacher, labels, tau=self.tau)
@@ -166,6 +175,7 @@ class DKDPixelLoss(_DecoupledLoss):
         **policy: Any,
     ) -> None:
         super().__init__(alpha, beta, tau, **policy)
+        check_integer('ignore_index', ignore_index)
         self.ignore_index = ignore_index
 
     def compute(  # type: ignore[override]
@@ -183,6 +193,7 @@ class DKDPixelLoss(_DecoupledLoss):
             ConfigError: A label is above the number of classes.
         """
         check_shapes(student=(student, 'n k h w'), teacher=(teacher, 'n k h w'))
+        self.check_pair(student, teacher)
         labels = labels_at(data_samples, student)
         counts = labelled(labels, student.shape[1], ignore_index=self.ignore_index)
         student, teacher = (x.permute(0, 2, 3, 1)[counts] for x in (student, teacher))

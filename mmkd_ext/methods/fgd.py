@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mmkd_ext.errors import ShapeError, check_choice, check_range, check_shapes
+from mmkd_ext.errors import (
+    ShapeError,
+    check_choice,
+    check_integer,
+    check_range,
+    check_shapes,
+)
 from mmkd_ext.functional.attention import channel_attention, spatial_attention
 from mmkd_ext.functional.boxes import background_mask, scale_mask
 from mmkd_ext.methods._base import PairLoss
@@ -161,8 +167,8 @@ class FGDLoss(PairLoss):
         **policy: Any,
     ) -> None:
         super().__init__(**policy)
-        check_range('channels', channels, low=1)
-        check_range('levels', levels, low=1)
+        check_integer('channels', channels, low=1)
+        check_integer('levels', levels, low=1)
         weights = {
             'weight_fg': weight_fg,
             'weight_bg': weight_bg,

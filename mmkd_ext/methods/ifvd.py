@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mmkd_ext.errors import check_range, check_shapes
+from mmkd_ext.errors import check_integer, check_shapes
 from mmkd_ext.functional.class_similarity import class_similarity
 from mmkd_ext.functional.mimicry import squared_error
 from mmkd_ext.methods._base import PairLoss
@@ -61,7 +61,7 @@ class IFVDLoss(PairLoss):
 
     def __init__(self, num_classes: int, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('num_classes', num_classes, low=1)
+        check_integer('num_classes', num_classes, low=1)
         self.num_classes = num_classes
 
     def compute(  # type: ignore[override]

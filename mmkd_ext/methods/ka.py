@@ -16,9 +16,11 @@ published, and the paper prints ``alpha`` as "10e-7".
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
@@ -28,6 +30,7 @@ from mmkd_ext.errors import (
     ConfigError,
     ShapeError,
     check_choice,
+    check_integer,
     check_range,
     check_shapes,
 )
@@ -234,8 +237,9 @@ class KAEncoder(nn.Module, KnowsTeacher):
         channels: As in stage one.
         widths: As in stage one.
         strides: As in stage one.
-        stage_one: Config of stage one. The last checkpoint of its run is taken, in
-            ``work_dirs/<name of the config>``.
+        stage_one: Config of stage one. The last checkpoint of its run is taken, in its
+            `work_dir`, else in ``work_dirs/<name of the config>`` of the working folder
+            or of the folder in which ``configs`` lies.
         checkpoint: A checkpoint of stage one, or the folder of its run, if it is not
             there.
         teacher: Name of the teacher, as in stage one.
@@ -428,7 +432,7 @@ def _encoder(
         ('strides', strides),
     ):
         for number in numbers:
-            check_range(name, number, low=1)
+            check_integer(name, number, low=1)
     return nn.Sequential(
         *(
             nn.Sequential(
@@ -445,27 +449,44 @@ def _stage_one_file(checkpoint: str | None, stage_one: str | None) -> str:
     """Returns the checkpoint that stage one has left.
 
     Args:
-        checkpoint: The file, or the folder of its run; None for the usual folder.
+        checkpoint: The file, or the folder of its run; None for the usual folders.
         stage_one: Config of stage one, if known.
 
     Raises:
         CheckpointError: It is not there; says what to run.
     """
-    place = checkpoint
-    if place is None:
-        name = os.path.splitext(os.path.basename(str(stage_one)))[0]
-        place = os.path.join('work_dirs', name)
-    if '://' in place or os.path.isfile(place):
-        return place
-    found = latest_checkpoint(place)
-    if found is not None:
-        return found
+    places = _folders_of(str(stage_one)) if checkpoint is None else [checkpoint]
+    for place in places:
+        if '://' in place or os.path.isfile(place):
+            return place
+        found = latest_checkpoint(place)
+        if found is not None:
+            return found
     run = f': `python tools/train.py {stage_one}`' if stage_one else ''
+    looked = ' or '.join(repr(os.path.abspath(place)) for place in places)
     raise CheckpointError(
-        f'`KAEncoder` finds no checkpoint of stage one in {place!r}. Train the '
+        f'`KAEncoder` finds no checkpoint of stage one in {looked}. Train the '
         f'auto-encoder first{run}. If its result is elsewhere, set `checkpoint` to the '
         'file or to the folder of the run.'
     )
+
+
+def _folders_of(stage_one: str) -> list[str]:
+    """Returns where a training of a config may have written.
+
+    That is its `work_dir`, else ``work_dirs/<its name>`` in the working folder, or in
+    the folder in which ``configs`` lies, from where it may have been started.
+    """
+    config = Path(stage_one)
+    usual = Path('work_dirs', config.stem)
+    folders = [usual]
+    if config.is_file():
+        own = Config.fromfile(config).get('work_dir')
+        if own is not None:
+            return [str(own)]
+        roots = [up.parent for up in config.resolve().parents if up.name == 'configs']
+        folders += [root / usual for root in roots]
+    return list(dict.fromkeys(str(folder) for folder in folders))
 
 
 def _differ(one: Tensor | None, other: Tensor) -> bool:

@@ -39,6 +39,10 @@ class KDLoss(PairLoss):
     (``'batchmean'``, ``HW`` times more) or by ``N C H W`` (``'mean'``, ``C`` times
     less); multiply `loss_weight` accordingly when you port such a config.
 
+    Logits of one channel, of a head that tells one class from the rest by a sigmoid,
+    are compared as these two outcomes; a softmax over one class would be 1 on both
+    sides and teach nothing.
+
     Rows ``(n c)`` may come with `labels` and `label_weights` from a detector; then only
     rows count whose label is one of the columns and whose weight is above 0. In a
     sigmoid head, which has no column for the background, these are the positive ones,

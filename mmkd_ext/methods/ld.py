@@ -181,7 +181,8 @@ class LDClassLoss(_RegionLoss):
 
     As published: a softmax over logits that the head takes a sigmoid of, a mean over
     the :math:`K` classes, and a mean over the positions of each level. Their number is
-    that of this GPU, which DDP's mean of gradients makes a weight of each image.
+    that of this GPU, which DDP's mean of gradients makes a weight of each image. Of a
+    single class, whose softmax would be 1 on both sides, the sigmoids are compared.
 
     Args:
         tau: Temperature, > 0.

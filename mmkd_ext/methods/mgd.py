@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from mmkd_ext.errors import ShapeError, check_choice, check_range
+from mmkd_ext.errors import ShapeError, check_choice, check_integer, check_range
 from mmkd_ext.functional.masking import random_mask
 from mmkd_ext.functional.mimicry import squared_error
 from mmkd_ext.methods._base import PairLoss
@@ -64,6 +64,8 @@ class MGDConnector(nn.Module):
     """
 
     calls: Tensor
+    only_forward: ClassVar[tuple[str, ...]] = ('calls',)
+    """Buffers that no skipped batch sets back."""
 
     def __init__(
         self,
@@ -78,6 +80,10 @@ class MGDConnector(nn.Module):
         check_range('mask_ratio', mask_ratio, low=0, high=1)
         check_choice('mask', mask, ('spatial', 'channel'))
         self.in_channels = channels if in_channels is None else in_channels
+        check_integer('channels', channels, low=1)
+        check_integer('in_channels', self.in_channels, low=1)
+        if seed is not None:
+            check_integer('seed', seed)
         self.mask_ratio, self.mask, self.seed = mask_ratio, mask, seed
         differs = self.in_channels != channels
         self.align = nn.Conv2d(self.in_channels, channels, 1) if differs else None

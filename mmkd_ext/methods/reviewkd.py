@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.errors import ConfigError, ShapeError, check_integer
 from mmkd_ext.functional.pooling import check_grids, pooled_error
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
@@ -75,10 +75,8 @@ class ReviewKDFusion(nn.Module):
         in_channels: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        if not isinstance(levels, int) or levels < 1:
-            raise ConfigError(
-                f'`levels` of `ReviewKDFusion` must be >= 1, but is {levels!r}.'
-            )
+        check_integer('ReviewKDFusion.levels', levels, low=1)
+        check_integer('ReviewKDFusion.mid_channels', mid_channels, low=1)
         after = _each_level('channels', channels, levels)
         before = (
             after
@@ -181,12 +179,15 @@ class _BatchNorm(nn.BatchNorm2d):
 
 
 def _each_level(name: str, value: int | Sequence[int], levels: int) -> list[int]:
-    found = [value] * levels if isinstance(value, int) else list(value)
-    if len(found) != levels or not all(isinstance(c, int) and c >= 1 for c in found):
+    several = isinstance(value, (list, tuple))
+    found: list[Any] = list(value) if several else [value] * levels
+    if len(found) != levels:
         raise ConfigError(
-            f'`{name}` of `ReviewKDFusion` must be a number >= 1, or one for each of '
+            f'`ReviewKDFusion.{name}` must be one number, or one for each of '
             f'{levels} levels, but is {value!r}.'
         )
+    for number in found:
+        check_integer(f'ReviewKDFusion.{name}', number, low=1)
     return found
 
 

@@ -9,7 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
-from mmkd_ext.errors import ConfigError, check_choice, check_range
+from mmkd_ext.errors import ConfigError, check_choice, check_integer
 from mmkd_ext.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class DistillPicturesHook(Hook):
         own_scales: bool = False,
     ) -> None:
         if interval is not None:
-            check_range('interval', interval, low=1)
+            check_integer('interval', interval, low=1)
         check_choice('split', split, ('val', 'train'))
         for name, value in (('indices', indices), ('links', links), ('levels', levels)):
             if isinstance(value, str) or (value is not None and not list(value)):

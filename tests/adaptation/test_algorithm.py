@@ -348,7 +348,7 @@ def test_a_gradient_that_is_not_finite_updates_nothing():
         (dict(type='mmkd_ext.TentDistler'), {}, 'mean `mmkd_ext.TentDistiller`'),
         (dict(TENT, los='hard'), {}, 'Did you mean `loss`'),
         (dict(TENT, statistics='bach'), {}, 'Did you mean `batch`'),
-        (dict(TENT, steps=0), {}, '`steps` must be a number >= 1'),
+        (dict(TENT, steps=0), {}, '`steps` must be an integer >= 1'),
         (dict(type='mmkd_ext.CWDLoss'), {}, 'must be an `AdaptDistiller`'),
     ],
 )

@@ -343,7 +343,7 @@ def test_a_new_stream_starts_from_nothing():
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (dict(window=0), '`window` must be a number >= 1'),
+        (dict(window=0), '`window` must be an integer >= 1'),
         (dict(source_norm='methd'), 'Did you mean `method`'),
         (dict(source_scale=0), '`source_scale` must be a number > 0'),
         (dict(limits=dict(entopy=0.3)), 'Did you mean `entropy`'),

@@ -229,7 +229,7 @@ def test_saved_prototypes_go_on_and_a_saved_state_stays_as_it_is():
         (dict(domains='detcted'), 'Did you mean `detected`'),
         (dict(momentum=0.0), '`momentum` must be a number > 0'),
         (dict(threshold=0), '`threshold` must be a number > 0'),
-        (dict(limit=0), '`limit` must be a number >= 1'),
+        (dict(limit=0), '`limit` must be an integer >= 1'),
     ],
 )
 def test_wrong_settings_say_what_is_wrong(settings, message):

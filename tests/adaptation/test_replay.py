@@ -178,8 +178,8 @@ def test_a_saved_buffer_goes_on_with_the_same_draws():
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
-        (dict(every=0), '`every` must be a number >= 1'),
-        (dict(quota=0), '`quota` must be a number >= 1'),
+        (dict(every=0), '`every` must be an integer >= 1'),
+        (dict(quota=0), '`quota` must be an integer >= 1'),
         (dict(weight=-1), '`weight` must be a number >= 0'),
         (dict(cap=-1), '`cap` must be a number >= 0'),
     ],

@@ -79,3 +79,19 @@ def test_a_file_without_model_is_refused(tmp_path):
     path.write_text('a = 1\n')
     with pytest.raises(ConfigError, match='no `model`'):
         build_model(str(path), 'model.teacher')
+
+
+def test_a_renamed_file_is_guessed(tmp_path, file):
+    wrong = str(tmp_path / 'toi.py')
+    for source, path in ((wrong, 'x'), (dict(cfg_path=wrong), 'x.cfg_path')):
+        with pytest.raises(ConfigError, match=r'Did you mean `toy\.py`') as error:
+            build_model(source, 'x')
+        assert f'`{path}`' in str(error.value)
+
+
+@pytest.mark.mmseg
+def test_a_renamed_config_of_a_package_is_guessed():
+    wrong = 'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024x.py'
+    with pytest.raises(ConfigError, match='Did you mean') as error:
+        build_model(dict(cfg_path=wrong), 'x')
+    assert '`pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py`' in str(error.value)

@@ -393,7 +393,7 @@ MISTAKES = {
             'model.distiller.connectors': {'adapt': {**ADAPTER, 'kernel': 3}},
             f'{CWD}.preds_S.connector': 'adapt',
         },
-        f'{CWD}.preds_S.connector.kernel',
+        'model.distiller.connectors.adapt.kernel',
         'no such argument',
         '`kernel_size`',
     ),
@@ -424,7 +424,7 @@ MISTAKES = {
     'a schedule that ends before it begins': (
         {f'{CWD}.schedule': {'type': 'linear', 'begin': 9, 'end': 3}},
         f'{CWD}.schedule',
-        '`end` must be a number > 9',
+        '`end` must be an integer > 9',
         '',
     ),
     'a missing argument of a schedule': (
@@ -476,6 +476,12 @@ MISTAKES = {
         f'{CWD}.loss.type',
         "nothing is registered as 'mmkd_ext.CWDLos'",
         '`mmkd_ext.CWDLoss`',
+    ),
+    'an own loss that is not imported': (
+        {f'{CWD}.loss.type': 'ZebraCrossing'},
+        f'{CWD}.loss.type',
+        "nothing is registered as 'ZebraCrossing'",
+        "custom_imports = dict(imports=['package.module'])",
     ),
     'an unknown loss without its scope': (
         {f'{CWD}.loss.type': 'CWDLos'},
@@ -579,9 +585,15 @@ MISTAKES = {
         '',
     ),
     'a value that makes a class fail': (
-        {f'{CWD}.preds_S.connector': {**ADAPTER, 'in_channels': 'four'}},
+        {
+            f'{CWD}.preds_S.connector': {
+                'type': 'mmkd_ext.PerLevel',
+                'levels': 3,
+                'connector': 'four',
+            }
+        },
         f'{CWD}.preds_S.connector',
-        '`ConvAdapter` cannot be built',
+        '`PerLevel` cannot be built',
         '',
     ),
     'a teacher that is to be trained': (
@@ -779,9 +791,73 @@ def test_mappings_are_mended_one_by_one(distillation):
     assert [problem.path for problem in report.findings.problems] == [
         f'{mappings}.loss_a.preds_T.recorder',
         'model.distiller.connectors.wrong.type',
-        f'{mappings}.loss_c.preds_S.at',
+        'model.distiller.student_recorders.gone',
     ]
     assert [one.name for one in report.links] == ['loss_d']
+
+
+def test_mistakes_of_every_stage_are_reported_at_once_in_mmrazors_form_too(
+    distillation,
+):
+    recorder = {'type': 'ModuleOutputs', 'source': 'head.conv_seg'}
+    side = {'from_student': True, 'recorder': 'logits'}
+    other = {**side, 'from_student': False}
+    cfg = distillation(
+        model__distiller={
+            'type': 'ConfigurableDistiller',
+            'student_recorders': {
+                'logits': recorder,
+                'gone': {**recorder, 'source': 'head.conv_sge'},
+            },
+            'teacher_recorders': {'logits': recorder},
+            'connectors': {'adapt': {**ADAPTER, 'kernel': 3}},
+            'distill_losses': {
+                'loss_a': {'type': 'mmkd_ext.CWDLoss', 'tua': 1.0},
+                'loss_b': {'type': 'mmkd_ext.KDLos'},
+                'loss_c': {'type': 'mmkd_ext.CWDLoss', 'tau': -1},
+                'loss_d': {'type': 'mmkd_ext.CWDLoss'},
+            },
+            'loss_forward_mappings': {
+                'loss_a': {'preds_S': {**side, 'recorder': 'gone'}, 'preds_T': other},
+                'loss_b': {'preds_S': {**side, 'connector': 'adapt'}, 'preds_T': other},
+                'loss_c': {'preds_S': side, 'preds_T': {**other, 'recorder': 'lgits'}},
+                'loss_d': {'preds_S': side, 'preds_T': other},
+            },
+        }
+    )
+    report = check(cfg)
+    inside = 'model.distiller'
+    assert sorted(problem.path for problem in report.findings.problems) == [
+        f'{inside}.connectors.adapt.kernel',
+        f'{inside}.distill_losses.loss_a.tua',
+        f'{inside}.distill_losses.loss_b.type',
+        f'{inside}.distill_losses.loss_c',
+        f'{inside}.loss_forward_mappings.loss_c.preds_T.recorder',
+        f'{inside}.student_recorders.gone',
+    ]
+    assert [one.name for one in report.links] == ['loss_d']
+
+
+def test_deliveries_alone_are_noted(distillation):
+    cfg = distillation(
+        model__distiller={
+            'type': 'mmkd_ext.LinkDistiller',
+            'distill_deliveries': {
+                'logits': {
+                    'type': 'MethodOutputs',
+                    'max_keep_data': 1,
+                    'method_path': 'mmkd_ext.testing.toy.ToyModel._logits',
+                }
+            },
+        }
+    )
+    report = check(cfg)
+    assert report.ok
+    assert 'deliveries and no losses' in str(noted(report, 'model.distiller'))
+    assert {term.name for term in report.terms} == {
+        'student.loss_seg',
+        'student.loss_aux',
+    }
 
 
 def test_a_shared_connector_that_is_wrong_takes_its_links_out(distillation, link):
@@ -1022,6 +1098,10 @@ def test_a_foreign_loss_between_unlike_shapes_is_a_warning(distillation):
     )
     assert report.ok
     assert 'compare them wrongly' in warned(report, CWD)
+    at['loss.type'] = 'mmrazor.ChannelWiseDivergence'
+    report = check(distillation({f'{CWD}.{key}': value for key, value in at.items()}))
+    said = str(report.findings.warnings) + str(report.findings.problems)
+    assert '`mmkd_ext.CWDLoss` takes other channels and size itself' in said
     report = check(distillation({f'{CWD}.loss': strange}))
     assert CWD not in [warning.path for warning in report.findings.warnings]
 

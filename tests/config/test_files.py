@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 from mmengine.config import Config
 
-from mmkd_ext.config.files import check_data, check_load_from, check_pretrained
+from mmkd_ext.config.files import (
+    check_data,
+    check_load_from,
+    check_pretrained,
+    name_variables,
+)
 from mmkd_ext.config.findings import Findings
 
 
@@ -139,3 +144,30 @@ def test_local_pretrained_weights_must_exist_and_addresses_are_noted():
         'model.pretrained',
         'model.necks[0].init_cfg[0].checkpoint',
     ]
+
+
+@pytest.mark.parametrize(
+    'line',
+    [
+        "data_root = '{{$TOYS_ROOT:data/toys}}'",
+        "data_root = __import__('os').environ.get('TOYS_ROOT', 'data/toys')",
+    ],
+)
+def test_the_variable_from_which_a_missing_root_is_read_is_named(
+    line, tmp_path, monkeypatch
+):
+    file = tmp_path / 'config.py'
+    file.write_text(f'{line}\ndata = dict(data_root=data_root)\n')
+    for value in (None, str(tmp_path / 'gone')):
+        if value is not None:
+            monkeypatch.setenv('TOYS_ROOT', value)
+        cfg = Config.fromfile(file)
+        findings = Findings()
+        root = value or 'data/toys'
+        findings.problem('a', f'there is no folder {root!r}.', 'Put it there.')
+        findings.problem('b', "there is no file 'else/where'.")
+        name_variables(cfg, findings)
+        assert findings.problems[0].hint == (
+            'Put it there. The config reads it from $TOYS_ROOT: set that.'
+        )
+        assert findings.problems[1].hint == ''

@@ -7,8 +7,7 @@ from mmengine.model import BaseModule, ModuleList
 from torch import nn
 
 from mmkd_ext.config.findings import Findings
-from mmkd_ext.config.models import class_count, initialize
-from mmkd_ext.testing.toy import ToyModel
+from mmkd_ext.config.models import initialize
 
 FETCHED = {'type': 'Pretrained', 'checkpoint': 'https://host/x.pth'}
 ONES = {'type': 'Constant', 'layer': 'Conv2d', 'val': 1.0}
@@ -47,8 +46,3 @@ def test_an_initialisation_that_fails_is_a_problem():
     (problem,) = findings.problems
     assert problem.path == 'model.architecture'
     assert problem.found == 'RuntimeError: no such luck'
-
-
-def test_counts_classes_where_a_model_says_so():
-    assert class_count(ToyModel(classes=7)) == 7
-    assert class_count(nn.Identity()) is None

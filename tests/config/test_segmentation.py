@@ -9,7 +9,6 @@ import torch
 from mmengine.config import Config
 
 from mmkd_ext.config.check import check_config
-from mmkd_ext.config.segmentation import head_classes
 
 pytestmark = pytest.mark.mmseg
 
@@ -171,16 +170,6 @@ def test_data_that_names_no_classes_and_models_that_are_no_segmentors_pass():
         )
         == []
     )
-    assert head_classes(torch.nn.Conv2d(1, 1, 1)) is None
-
-
-def test_of_a_cascade_the_last_head_counts_and_one_output_is_no_count():
-    heads = torch.nn.ModuleList(torch.nn.Identity() for _ in range(2))
-    model = torch.nn.ModuleDict({'decode_head': heads})
-    heads[0].num_classes, heads[1].num_classes = 2, 19
-    assert head_classes(model) == 19
-    heads[1].out_channels = 1
-    assert head_classes(model) is None
 
 
 @pytest.mark.parametrize(('count', 'kind'), [(11, 'problems'), (25, 'warnings')])

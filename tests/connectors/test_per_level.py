@@ -74,7 +74,7 @@ def test_refuses_other_channels():
 
 @pytest.mark.parametrize('levels', [0, -1, 2.0, '3', None])
 def test_refuses_what_is_no_number_of_levels(levels):
-    with pytest.raises(ConfigError, match='`levels` of `PerLevel` must be >= 1, but'):
+    with pytest.raises(ConfigError, match=r'`PerLevel\.levels` must be an integer'):
         PerLevel(ADAPTER, levels=levels)
 
 

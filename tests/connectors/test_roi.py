@@ -91,7 +91,7 @@ def test_says_what_a_roi_head_is():
 
 @pytest.mark.parametrize('stage', [-1, 1.0, True, 'first'])
 def test_refuses_a_strange_stage(stage):
-    with pytest.raises(ConfigError, match='`stage` of `RoIClassify` must be'):
+    with pytest.raises(ConfigError, match=r'`RoIClassify\.stage` must be an integer'):
         RoIClassify(stage=stage)
 
 

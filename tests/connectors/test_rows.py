@@ -48,7 +48,7 @@ def test_refuses_channels_that_are_no_multiple_and_what_is_no_map(shape):
 
 @pytest.mark.parametrize('classes', [0, -1, 2.0, True, None])
 def test_refuses_a_strange_number_of_classes(classes):
-    with pytest.raises(ConfigError, match='`classes` of `DenseRows` must be a whole'):
+    with pytest.raises(ConfigError, match=r'`DenseRows\.classes` must be an integer'):
         DenseRows(classes=classes)
 
 

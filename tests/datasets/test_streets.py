@@ -176,7 +176,7 @@ def test_a_run_that_was_overtaken_keeps_what_the_other_drew(tmp_path, monkeypatc
     ],
 )
 def test_settings_that_cannot_be_drawn_are_refused(name, value):
-    with pytest.raises(ConfigError, match=f'`{name}` must be a number'):
+    with pytest.raises(ConfigError, match=f'`{name}` must be an integer'):
         StreetSettings(**{name: value})
 
 

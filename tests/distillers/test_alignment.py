@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmkd_ext.distillers.alignment import about_tokens, plan_alignment
+from mmkd_ext.distillers.alignment import about_tokens, ours_instead, plan_alignment
 from mmkd_ext.errors import ShapeError
 from mmkd_ext.methods import ATLoss, CWDLoss, FitNetsLoss, KDLoss
 
@@ -173,3 +173,22 @@ def test_knows_which_channels_are_classes(kind, name, classes):
         'roi_head': torch.nn.ModuleDict({'box': _BoxHead()}),
     })
     assert _is_classifier(model, Tap('student', Source(kind, name))) is classes
+
+
+@pytest.mark.parametrize(
+    ('kind', 'said'),
+    [
+        ('ChannelWiseDivergence', '`mmkd_ext.CWDLoss` takes other channels and size'),
+        ('ATLoss', '`mmkd_ext.ATLoss` takes other channels and size'),
+        ('KLDivergence', '`mmkd_ext.KDLoss` takes other size'),
+        ('RKDLoss', ''),
+    ],
+)
+def test_names_our_loss_that_would_align(kind, said):
+    theirs = type(kind, (torch.nn.Module,), {})()
+    assert ours_instead(theirs).startswith(said)
+    assert bool(said) == bool(ours_instead(theirs))
+
+
+def test_ours_is_not_recommended_in_its_own_place():
+    assert ours_instead(CWDLoss()) == ''

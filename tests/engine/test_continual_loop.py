@@ -452,7 +452,7 @@ def test_images_of_other_sizes_in_one_stream(data, tmp_path):
         (dict(reset='rond'), 'Did you mean `round`'),
         (dict(reset=dict(every=0)), r'dict\(every=<steps>\)'),
         (dict(reset='guarded'), 'needs a guard'),
-        (dict(rounds=0), '`test_cfg.rounds` must be a number >= 1'),
+        (dict(rounds=0), '`test_cfg.rounds` must be an integer >= 1'),
         (dict(optim_wrapper=None), 'needs `test_cfg.optim_wrapper'),
         (dict(optim_wrapper=dict(optimizer=dict(type='Adm'))), 'cannot be built'),
         (dict(save=dict(every=3)), r'must be dict\(interval=n\)'),

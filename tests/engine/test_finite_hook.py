@@ -21,6 +21,8 @@ import engine_toys as toys
 
 from mmkd_ext.engine import FiniteLossHook
 from mmkd_ext.errors import ConfigError, NonFiniteError
+from mmkd_ext.methods import MGDConnector
+from mmkd_ext.methods._memory import KeyMemory
 
 
 @HOOKS.register_module(force=True)
@@ -256,3 +258,35 @@ def test_an_unknown_action_is_refused_with_the_known_ones():
         ConfigError, match=r"'stop', 'skip', 'warn'.*Did you mean `skip`"
     ):
         FiniteLossHook('skp')
+
+
+def test_what_counts_draws_goes_on_through_a_skipped_batch():
+    def step():
+        generator = memory.generator()
+        connector(torch.zeros(1, 2, 4, 4))
+        memory.keys.fill_(1)
+        return torch.rand(3, generator=generator)
+
+    memory, connector = KeyMemory(2, 3, 2), MGDConnector(2, seed=0)
+    model = nn.ModuleDict({'memory': memory, 'connector': connector})
+    model.add_module('weight', Weight())
+    model.parse_losses = model.weight.parse_losses
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    wrapper.initialize_count_status(model, 0, 2)
+    runner = SimpleNamespace(
+        model=model,
+        optim_wrapper=wrapper,
+        iter=0,
+        message_hub=MessageHub.get_instance('draws'),
+        logger=SimpleNamespace(warning=lambda text: None),
+    )
+    hook = FiniteLossHook('skip')
+    hook.before_train(runner)
+    hook.before_train_iter(runner, 0)
+    step()
+    total, _ = model.parse_losses({'loss': model.weight.weight * float('nan')})
+    wrapper.update_params(total)
+    hook.after_train(runner)
+    assert not memory.keys.any()  # what was remembered is set back
+    assert memory.steps == 1
+    assert connector.calls == 1

@@ -353,7 +353,7 @@ def test_refuses_a_background_of_something_else():
 
 
 def test_refuses_levels_and_scales_that_do_not_exist():
-    with pytest.raises(ConfigError, match='`levels` must be a number >= 1'):
+    with pytest.raises(ConfigError, match='`levels` must be an integer >= 1'):
         box_levels(torch.zeros(1, 4), 0)
     with pytest.raises(ConfigError, match='`finest_scale` must be a number > 0'):
         box_levels(torch.zeros(1, 4), 1, finest_scale=0)

@@ -141,6 +141,6 @@ def test_names_the_axis_that_differs(axis, shape):
 
 @pytest.mark.parametrize('count', [0, -1, '19', None])
 def test_refuses_no_classes(count):
-    with pytest.raises(ConfigError, match='`num_classes` must be a number >= 1'):
+    with pytest.raises(ConfigError, match='`num_classes` must be an integer >= 1'):
         class_similarity(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1).long(),
                          num_classes=count)

@@ -69,9 +69,23 @@ def test_one_pixel_has_no_spatial_divergence():
     assert not channel_divergence(student, teacher).any()
 
 
-def test_one_class_has_no_divergence():
+@pytest.mark.parametrize('shape', [(1, 1), (1, 1, 1, 1)])
+@pytest.mark.parametrize('frozen', [True, False])
+def test_one_channel_is_the_score_of_yes_against_no(shape, frozen):
+    # sigmoid(0) = 1/2 and sigmoid(ln 3) = 3/4, by hand
+    student = torch.zeros(shape, dtype=torch.float64)
+    teacher = torch.full(shape, log(3), dtype=torch.float64)
+    found = class_divergence(student, teacher.requires_grad_(not frozen))
+    assert found.item() == pytest.approx(0.75 * log(1.5) + 0.25 * log(0.5), rel=1e-12)
+    assert found.item() == pytest.approx(0.1308, abs=5e-5)
+
+
+def test_one_channel_agrees_with_the_kl_of_torch_distributions():
     student, teacher = noise((2, 1, 3, 4))
-    assert not class_divergence(student, teacher).any()
+    tau = 2.0
+    p, q = (torch.distributions.Bernoulli(logits=x / tau) for x in (teacher, student))
+    wanted = tau**2 * torch.distributions.kl_divergence(p, q)[:, 0]
+    torch.testing.assert_close(class_divergence(student, teacher, tau=tau), wanted)
 
 
 def test_agrees_with_the_kl_of_torch_distributions():
@@ -113,7 +127,7 @@ def test_constants_added_to_a_channel_do_not_matter(shape, seed, tau):
 
 
 @CALM
-@given(SHAPES, SEEDS, TAUS)
+@given(SHAPES.filter(lambda shape: shape[1] > 1), SEEDS, TAUS)
 def test_constants_added_to_all_classes_of_a_pixel_do_not_matter(shape, seed, tau):
     student, teacher = noise(shape, seed)
     first, second = noise((shape[0], 1, *shape[2:]), seed + 1, spread=10.0)
@@ -177,8 +191,9 @@ def test_gradient_is_right(divergence, tau, frozen):
         lambda s, t: divergence(s, t, tau=tau), (student, teacher))
 
 
-def test_gradient_of_samples_is_right():
-    student, teacher = noise((2, 3))
+@pytest.mark.parametrize('shape', [(2, 3), (2, 1), (2, 1, 2, 3)])
+def test_gradient_of_samples_is_right(shape):
+    student, teacher = noise(shape)
     assert torch.autograd.gradcheck(
         lambda s: class_divergence(s, teacher, tau=2.0), (student.requires_grad_(),))
 
@@ -189,6 +204,14 @@ def test_gradient_is_tau_times_the_difference_of_the_distributions(tau):
     student, teacher = noise((3, 5))
     class_divergence(student.requires_grad_(), teacher, tau=tau).sum().backward()
     wanted = tau * ((student / tau).softmax(1) - (teacher / tau).softmax(1))
+    torch.testing.assert_close(student.grad, wanted)
+
+
+@pytest.mark.parametrize('tau', [1.0, 4.0])
+def test_gradient_of_one_channel_is_tau_times_the_difference_of_the_sigmoids(tau):
+    student, teacher = noise((2, 1, 3, 4))
+    class_divergence(student.requires_grad_(), teacher, tau=tau).sum().backward()
+    wanted = tau * ((student / tau).sigmoid() - (teacher / tau).sigmoid())
     torch.testing.assert_close(student.grad, wanted)
 
 

@@ -366,5 +366,5 @@ def test_refuses_scores_of_other_boxes():
     ],
 )
 def test_refuses_settings_out_of_range(call, name):
-    with pytest.raises(ConfigError, match=f'`{name}` must be a number'):
+    with pytest.raises(ConfigError, match=rf'`{name}` must be an? (number|integer)'):
         call()

@@ -7,7 +7,7 @@ from math import log
 import pytest
 import torch
 
-from mmkd_ext.errors import ConfigError
+from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import DISTLoss
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair, pyramid
 
@@ -63,6 +63,31 @@ CASES = [
         name='maps',
     ),
 ]
+
+
+@pytest.mark.parametrize('settings', [
+    {}, {'beta': 0.0}, {'activation': 'sigmoid'}, {'activation': 'sigmoid', 'tau': 4}])
+@pytest.mark.parametrize('shape', [(4, 1), (2, 1, 3, 4)])
+def test_one_channel_has_no_correlation_over_classes(settings, shape):
+    loss = DISTLoss(**settings)
+    wanted = r"1 channel.*activation='sigmoid', beta=0"
+    student, teacher = noise(*shape)
+    with pytest.raises(ShapeError, match=wanted):
+        loss(student, teacher)
+    with pytest.raises(ShapeError, match=wanted):
+        loss.check_pair(student, teacher)
+
+
+def test_of_one_channel_the_correlation_over_positions_can_be_learned():
+    student, teacher = noise(2, 1, 3, 4)
+    loss = DISTLoss(activation='sigmoid', beta=0, gamma=2.0)
+    found = loss(student.requires_grad_(), teacher)
+    both = torch.stack([student.detach().sigmoid().flatten(),
+                        teacher.sigmoid().flatten()])
+    torch.testing.assert_close(found.detach(), 2 * (1 - torch.corrcoef(both)[0, 1]),
+                               rtol=1e-6, atol=0)
+    found.backward()
+    assert student.grad.abs().max() > 0
 
 
 def noise(*shape, seed=0):

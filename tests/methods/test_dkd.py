@@ -278,6 +278,21 @@ def test_what_is_ignored_may_be_a_class_of_many():
                   labels=torch.tensor([255])))
 
 
+@pytest.mark.parametrize('shape', [(2, 1), (1, 1, 2, 2)])
+def test_beside_the_target_there_must_be_a_class(shape):
+    sides = torch.zeros(shape), torch.zeros(shape)
+    labels = {'labels': torch.zeros(2).long()}
+    samples = {'data_samples': [SimpleNamespace(gt_sem_seg=SimpleNamespace(
+        data=torch.ones(1, 2, 2).long()))]}
+    rows = len(shape) == 2
+    loss = DKDLoss() if rows else DKDPixelLoss()
+    wanted = r'1 c.*beside the target there must be another'
+    with pytest.raises(ShapeError, match=wanted):
+        loss(*sides, **(labels if rows else samples))
+    with pytest.raises(ShapeError, match=wanted):
+        loss.check_pair(*sides)
+
+
 def test_says_that_labels_exceed_the_classes():
     # ADE20K without `reduce_zero_label` has label 150
     with pytest.raises(ConfigError, match='labels reach 5, but the logits have 5'):

@@ -293,8 +293,8 @@ def test_may_align_channels_and_size():
 @pytest.mark.parametrize(
     ('wrong', 'words'),
     [
-        ({'channels': 0}, '`channels` must be a number >= 1'),
-        ({'levels': 0}, '`levels` must be a number >= 1'),
+        ({'channels': 0}, '`channels` must be an integer >= 1'),
+        ({'levels': 0}, '`levels` must be an integer >= 1'),
         ({'weight_fg': -1}, '`weight_fg` must be a number >= 0'),
         ({'weight_global': None}, '`weight_global` must be a number >= 0'),
         ({'tau': 0}, '`tau` must be a number > 0'),

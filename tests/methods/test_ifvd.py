@@ -151,7 +151,7 @@ def test_says_that_label_maps_differ_in_size():
 
 @pytest.mark.parametrize('count', [0, -1, '19', None])
 def test_refuses_no_classes(count):
-    with pytest.raises(ConfigError, match='`num_classes` must be a number >= 1'):
+    with pytest.raises(ConfigError, match='`num_classes` must be an integer >= 1'):
         IFVDLoss(count)
 
 

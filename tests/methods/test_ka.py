@@ -146,7 +146,7 @@ def test_refuses_other_numbers_of_widths_and_strides(arguments):
 def test_refuses_sizes_below_one(name):
     arguments = {'channels': 3, 'widths': (4,), 'strides': (2,)}
     arguments[name] = 0 if name == 'channels' else (0,)
-    with pytest.raises(ConfigError, match=f'`{name}` must be a number >= 1'):
+    with pytest.raises(ConfigError, match=f'`{name}` must be an integer >= 1'):
         KAAutoEncoder(**arguments)
 
 
@@ -252,10 +252,27 @@ def test_finds_the_last_checkpoint_of_stage_one_by_its_config(
     KAEncoder(**SMALL, teacher='teacher-a.pth', checkpoint=str(run))
 
 
+@pytest.mark.parametrize('own', [None, 'elsewhere'])
+def test_finds_stage_one_from_any_folder(own, stage_one, tmp_path, monkeypatch):
+    project = tmp_path / 'project'
+    config = project / 'configs' / 'ka' / 'ka-autoencoder_x.py'
+    config.parent.mkdir(parents=True)
+    run = project / 'work_dirs' / 'ka-autoencoder_x' if own is None else tmp_path / own
+    config.write_text('' if own is None else f'work_dir = {str(run)!r}')
+    run.mkdir(parents=True)
+    shutil.copy(stage_one[1], run / 'iter_7.pth')
+    (run / 'last_checkpoint').write_text('iter_7.pth')
+    other = tmp_path / 'other'
+    other.mkdir()
+    monkeypatch.chdir(other)
+    KAEncoder(**SMALL, teacher='teacher-a.pth', stage_one=str(config))
+
+
 def test_says_which_command_stage_one_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = refusal(None, checkpoint=None, stage_one='configs/ka/ka-autoencoder_x.py')
-    assert "no checkpoint of stage one in 'work_dirs/ka-autoencoder_x'" in found
+    usual = str(tmp_path / 'work_dirs' / 'ka-autoencoder_x')
+    assert f'no checkpoint of stage one in {usual!r}' in found
     assert '`python tools/train.py configs/ka/ka-autoencoder_x.py`' in found
 
 

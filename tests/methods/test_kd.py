@@ -42,6 +42,14 @@ CASES = [
         values=[KnownValue([[0.0, 0.0]], [[4 * log(3), 0.0]], 16 * KL,
                            'the teacher at tau=4 is as skewed; times tau**2')],
     ),
+    LossCase(
+        KDLoss,
+        inputs=pair(2, 1, 3, 4),
+        temperature='tau',
+        values=[KnownValue([[[[0.0, 0.0]]]], [[[[log(3), 0.0]]]], KL / 2,
+                           'sigmoids 1/2 and 3/4 at one of two pixels')],
+        name='one channel',
+    ),
 ]
 
 

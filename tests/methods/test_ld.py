@@ -638,14 +638,14 @@ def test_half_precision_logits_are_read_in_float32(dtype):
 @pytest.mark.parametrize(
     ('build', 'message'),
     [
-        (lambda: LDValuableRegion(nearest=0), '`nearest` must be a number >= 1'),
+        (lambda: LDValuableRegion(nearest=0), '`nearest` must be an integer >= 1'),
         (lambda: LDValuableRegion(low=1.5), '`low` must be a number >= 0 and <= 1'),
         (
             lambda: LDFineGrainedRegion(share=-1),
             '`share` must be a number >= 0 and <= 1',
         ),
         (lambda: LDGIRegion(overlap=2), '`overlap` must be a number >= 0 and <= 1'),
-        (lambda: LDGIRegion(count=0), '`count` must be a number >= 1'),
+        (lambda: LDGIRegion(count=0), '`count` must be an integer >= 1'),
     ],
 )
 def test_regions_refuse_settings_out_of_range(build, message):

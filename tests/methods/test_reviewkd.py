@@ -194,9 +194,9 @@ def test_says_which_level_has_other_channels():
 
 
 @pytest.mark.parametrize(('levels', 'channels', 'message'), [
-    (0, 8, '`levels` of `ReviewKDFusion` must be >= 1'),
-    (2, [8], '`channels` of `ReviewKDFusion` must be a number >= 1, or one for each'),
-    (2, 0, '`channels` of `ReviewKDFusion` must be a number >= 1')])
+    (0, 8, '`ReviewKDFusion.levels` must be an integer >= 1'),
+    (2, [8], '`ReviewKDFusion.channels` must be one number, or one for each'),
+    (2, 0, '`ReviewKDFusion.channels` must be an integer >= 1')])
 def test_refuses_numbers_that_make_no_fusion(levels, channels, message):
     with pytest.raises(ConfigError, match=message):
         ReviewKDFusion(levels, channels)

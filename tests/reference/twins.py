@@ -28,11 +28,19 @@ def channel_divergence(student, teacher, tau):
             for n in range(len(student))]
 
 
+def classes(values, tau):
+    """Returns the distribution of classes; of a single score, of yes and no."""
+    if len(values) == 1:
+        yes = 1 / (1 + exp(-values[0] / tau))
+        return [yes, 1 - yes]
+    return softened(values, tau)
+
+
 def class_divergence(student, teacher, tau):
     """KD of each pixel, ``[n][h][w]``."""
     height, width = len(student[0][0]), len(student[0][0][0])
-    return [[[tau**2 * kl(softened([channel[y][x] for channel in teacher[n]], tau),
-                          softened([channel[y][x] for channel in student[n]], tau))
+    return [[[tau**2 * kl(classes([channel[y][x] for channel in teacher[n]], tau),
+                          classes([channel[y][x] for channel in student[n]], tau))
               for x in range(width)]
              for y in range(height)]
             for n in range(len(student))]
@@ -40,7 +48,7 @@ def class_divergence(student, teacher, tau):
 
 def class_divergence_of_samples(student, teacher, tau):
     """KD of each sample, ``[n]``."""
-    return [tau**2 * kl(softened(t, tau), softened(s, tau))
+    return [tau**2 * kl(classes(t, tau), classes(s, tau))
             for s, t in zip(student, teacher)]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,12 @@ import engine_toys as toys  # noqa: E402
 from mmkd_ext.checkpoint import read_checkpoint  # noqa: E402
 from mmkd_ext.cli import export, test, train  # noqa: E402
 from mmkd_ext.engine import launch  # noqa: E402
-from mmkd_ext.engine.student import plain_config  # noqa: E402
+from mmkd_ext.engine.student import (  # noqa: E402
+    is_adaptation_config,
+    is_distillation_config,
+    plain_config,
+    plain_config_text,
+)
 from mmkd_ext.errors import CheckpointError, ConfigError  # noqa: E402
 
 
@@ -176,6 +182,48 @@ def test_the_check_runs_first_and_can_be_left_out(config, monkeypatch):
     call(train, config())
     call(train, config(), '--no-check')
     assert calls == ['check', 'train', 'train']
+
+
+def test_the_scope_of_a_students_file_is_what_it_says(tmp_path):
+    (tmp_path / 'student.py').write_text(
+        "default_scope = 'mmseg'\nmodel = dict(type='EncoderDecoder')\n"
+    )
+    (tmp_path / 'bare.py').write_text("model = dict(type='mmkd_ext.ToyModel')\n")
+    for name, scope in (('student', 'mmseg'), ('bare', 'mmkd_ext'), ('x', 'mmkd_ext')):
+        for source in (str(tmp_path / f'{name}.py'), f'{name}.py'):
+            if source == 'student.py':
+                scope = 'mmkd_ext'  # no such file here: told when it is built
+            for student in (source, dict(cfg_path=source)):
+                cfg = Config(dict(model=dict(architecture=student)))
+                launch.set_default_scope(cfg)
+                assert cfg.default_scope == scope
+
+
+def test_a_check_that_cannot_be_imported_is_an_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'mmkd_ext.config.check', None)
+    with pytest.raises(ImportError):
+        train.check(Config(dict(model=dict(type='mmkd_ext.ToyModel'))))
+
+
+def test_the_scope_of_a_class_is_its_package():
+    cfg = Config(dict(model=dict(architecture=dict(type=BaseModel))))
+    launch.set_default_scope(cfg)
+    assert cfg.default_scope == 'mmengine'
+
+
+def test_a_model_that_adapts_itself_is_no_distillation():
+    cfg = Config(
+        dict(
+            model=dict(
+                type='mmkd_ext.ContinualAdaptation',
+                architecture=dict(type='mmkd_ext.ToyModel'),
+            )
+        )
+    )
+    assert not is_distillation_config(cfg)
+    assert is_adaptation_config(cfg)
+    assert plain_config(cfg).model.type == 'mmkd_ext.ToyModel'
+    assert plain_config_text(cfg)
 
 
 def test_the_scope_comes_from_the_student():

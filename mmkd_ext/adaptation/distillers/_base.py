@@ -17,7 +17,7 @@ from mmkd_ext.adaptation.restore import StochasticRestore
 from mmkd_ext.adaptation.segment import image_logits, uses_slide
 from mmkd_ext.adaptation.trainable import select_parameters
 from mmkd_ext.adaptation.views import build_views
-from mmkd_ext.errors import check_choice, check_range
+from mmkd_ext.errors import check_choice, check_integer
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class AdaptDistiller(BaseModule):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_range('steps', steps, low=1)
+        check_integer('steps', steps, low=1)
         check_choice('order', order, ORDERS)
         self.trainable = trainable
         self.steps = steps

@@ -15,7 +15,7 @@ from mmkd_ext.adaptation.pseudo_labels import (
     hard_cross_entropy,
     weighted_mean,
 )
-from mmkd_ext.errors import check_range
+from mmkd_ext.errors import check_integer, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class EATADistiller(StatisticsDistiller):
     ) -> None:
         super().__init__(statistics, mixing, **common)
         check_range('fisher_weight', fisher_weight, low=0)
-        check_range('fisher_images', fisher_images, low=0)
+        check_integer('fisher_images', fisher_images, low=0)
         self.certain = EntropyFilter(share)
         self.new = (
             None if margin is None else RedundancyFilter(margin, level=redundancy)

@@ -22,7 +22,7 @@ from mmkd_ext.adaptation.pseudo_labels import (
     soft_cross_entropy,
     weighted_mean,
 )
-from mmkd_ext.errors import check_range
+from mmkd_ext.errors import check_integer, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class RoTTADistiller(TeacherDistiller):
     ) -> None:
         super().__init__(decay, buffers, views=views, **common)
         check_range('alpha', alpha, low=0, high=1)
-        check_range('interval', interval, low=1)
+        check_integer('interval', interval, low=1)
         self.alpha, self.interval = alpha, interval
         self.memory = RecentMemory(capacity)
 
@@ -211,7 +211,7 @@ class RecentMemory(nn.Module):
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
-        check_range('capacity', capacity, low=1)
+        check_integer('capacity', capacity, low=1)
         self.capacity = capacity
         self.reset()
 

@@ -50,7 +50,7 @@ import cv2
 import numpy as np
 
 from mmkd_ext.datasets.streets import render, weather, world
-from mmkd_ext.errors import DataError, check_range
+from mmkd_ext.errors import DataError, check_integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -124,10 +124,10 @@ class StreetSettings:
     frames: int = 10
 
     def __post_init__(self) -> None:
-        check_range('height', self.height, low=32, high=1024)
-        check_range('frames', self.frames, low=1, high=100)
+        check_integer('height', self.height, low=32, high=1024)
+        check_integer('frames', self.frames, low=1, high=100)
         for name in ('seed', 'train', 'val', 'drives', 'val_drives'):
-            check_range(name, getattr(self, name), low=0)
+            check_integer(name, getattr(self, name), low=0)
 
     @property
     def images(self) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 
-from mmkd_ext.errors import check_range
+from mmkd_ext.errors import check_integer
 from mmkd_ext.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class AdaptProgressHook(Hook):
     priority = 'LOW'
 
     def __init__(self, interval: int = 50, bar: bool | None = None) -> None:
-        check_range('AdaptProgressHook.interval', interval, low=1)
+        check_integer('AdaptProgressHook.interval', interval, low=1)
         self.interval = interval
         self.bar = sys.stdout.isatty() if bar is None else bar
         self._known: dict[str, float] = {}

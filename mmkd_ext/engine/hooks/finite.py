@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -14,7 +14,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper
 from torch import Tensor
 
-from mmkd_ext.errors import ConfigError, NonFiniteError, check_choice, check_range
+from mmkd_ext.errors import ConfigError, NonFiniteError, check_choice, check_integer
 from mmkd_ext.registry import HOOKS
 
 if TYPE_CHECKING:
@@ -37,8 +37,9 @@ class FiniteLossHook(Hook):
     Args:
         action: ``'stop'`` raises `NonFiniteError` with the values of all terms.
             ``'skip'`` leaves the batch out: no weight, no optimizer state and no
-            buffer (running statistics, memories) changes, which costs one copy of the
-            buffers a step; with gradient accumulation the other batches still count.
+            buffer (running statistics, memories; not what counts draws) changes,
+            which costs one copy of the buffers a step; with gradient accumulation
+            the other batches still count.
             ``'warn'`` logs and goes on.
         max_skips: How many batches may be skipped one after the other until ``'skip'``
             stops as well: a model whose weights are NaN never recovers.
@@ -48,7 +49,7 @@ class FiniteLossHook(Hook):
 
     def __init__(self, action: str = 'stop', max_skips: int = 10) -> None:
         check_choice('action', action, _ACTIONS)
-        check_range('max_skips', max_skips, low=1)
+        check_integer('max_skips', max_skips, low=1)
         self.action = action
         self.max_skips = max_skips
         self._skipping = False
@@ -80,7 +81,7 @@ class FiniteLossHook(Hook):
         del batch_idx, data_batch
         self._skipping = False
         if self.action == 'skip':
-            buffers = _unwrap(runner.model).buffers()
+            buffers = _set_back(_unwrap(runner.model))
             self._buffers = [(b, b.detach().clone()) for b in buffers]
 
     def after_train(self, runner: Runner) -> None:
@@ -177,6 +178,19 @@ def _unwrap(model: nn.Module) -> nn.Module:
     """Returns the model inside DistributedDataParallel."""
     inner = model.module if is_model_wrapper(model) else model
     return cast('nn.Module', inner)
+
+
+def _set_back(model: nn.Module) -> Iterator[Tensor]:
+    """Yields the buffers that a skipped batch must not change.
+
+    A module's `only_forward` names those that count what has been drawn or done: set
+    back, a resumed run would draw the same numbers once more.
+    """
+    for module in model.modules():
+        ahead = getattr(module, 'only_forward', ())
+        for name, buffer in module.named_buffers(recurse=False):
+            if name not in ahead:
+                yield buffer
 
 
 def _finite_everywhere(values: list[Tensor]) -> bool:
