@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, cast
 
 import torch
 from mmengine.model import BaseModel
@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from mmkd_ext.adaptation.batch import Batch, StepResult, Tally, Update
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
+from mmkd_ext.adaptation.originals import originals_of
+from mmkd_ext.adaptation.randomness import generators_going_on
 from mmkd_ext.adaptation.segment import check_segmentor
 from mmkd_ext.adaptation.source import SourceCopy
 from mmkd_ext.adaptation.watch import AdaptGuard, Verdict
@@ -156,7 +158,8 @@ class ContinualAdaptation(BaseModel):
                 'without labels. Run it with `tools/test.py` and '
                 "`test_cfg=dict(type='mmkd_ext.ContinualAdaptLoop', ...)`."
             )
-        scores = self.distiller.predict(inputs)
+        originals = originals_of(data_samples, inputs, self.data_preprocessor)
+        scores = self.distiller.predict(inputs, originals)
         return scores if mode == 'tensor' else self._samples(scores, data_samples)
 
     def _samples(self, scores: Tensor, data_samples: Any) -> list[Any]:
@@ -188,65 +191,76 @@ class ContinualAdaptation(BaseModel):
         began = time.perf_counter()
         # not as in training, which pads to another size
         data = self.data_preprocessor(data, False)
-        batch = Batch(data['inputs'], data['data_samples'], domain, step)
+        inputs, samples = data['inputs'], data['data_samples']
+        originals = originals_of(samples, inputs, self.data_preprocessor)
+        batch = Batch(inputs, samples, domain, step, originals)
         distiller = self.distiller
-        distiller.tally = Tally(native=batch.inputs.numel())
-        events: list[dict[str, Any]] = []
-        counts: dict[str, float] = {
-            'updates': 0,
-            'skipped': 0,
-            'rolled_back': 0,
-            'resets': 0,
-        }
-        verdict = Verdict()
-        late = distiller.order == 'adapt_then_predict'
-        if not late or self.guard is not None:
-            self._answer(batch, optim_wrapper)
-            verdict = self._watch(batch, optim_wrapper)
-        update = self._adapt(batch, optim_wrapper, verdict)
-        if late and update.steps:
-            batch.scores = None
-        if batch.scores is None:
-            with torch.no_grad():
-                batch.scores = distiller.answer(batch)
-        distiller.after_image(batch, update)
-        _count(counts, events, verdict, update)
-        samples = self._samples(batch.scores, batch.samples)
-        if batch.inputs.is_cuda:
+        distiller.tally = Tally(native=inputs.numel())
+        with distiller.in_precision_of(optim_wrapper):
+            verdict, update = self._predict_and_adapt(batch, optim_wrapper)
+            distiller.after_image(batch, update)
+        samples = self._samples(cast('Tensor', batch.scores), batch.samples)
+        if inputs.is_cuda:
             torch.cuda.synchronize()
-        counts.update(
-            forwards=distiller.tally.forwards / len(batch.inputs),
-            backwards=distiller.tally.backwards / len(batch.inputs),
-        )
+        counts = {
+            **_counts(verdict, update),
+            'forwards': distiller.tally.forwards / len(inputs),
+            'backwards': distiller.tally.backwards / len(inputs),
+        }
         return StepResult(
             samples,
             update.losses,
             counts,
-            events,
+            _events(verdict, update),
             dict(verdict.signals),
             time.perf_counter() - began,
         )
 
-    def _answer(self, batch: Batch, optim_wrapper: OptimWrapper | None) -> None:
-        """Makes the prediction of a batch, with its graph where the loss needs it."""
-        if optim_wrapper is None or not self.distiller.can_share(optim_wrapper):
+    def _predict_and_adapt(
+        self, batch: Batch, optim_wrapper: OptimWrapper | None
+    ) -> tuple[Verdict, Update]:
+        """Predicts and updates, in the order of the method."""
+        distiller, verdict = self.distiller, Verdict()
+        if distiller.order == 'predict_then_adapt':
+            batch.scores = self._scores(batch, optim_wrapper, distiller.answer)
+            verdict = self._watch(batch, batch.scores, optim_wrapper)
+            return verdict, self._adapt(batch, optim_wrapper, verdict)
+        if self.guard is not None:
+            # a look for the guard alone: it must leave nothing behind
+            scores = self._scores(batch, optim_wrapper, distiller.look)
+            verdict = self._watch(batch, scores, optim_wrapper)
+        update = self._adapt(batch, optim_wrapper, verdict)
+        if batch.scores is None or update.steps:
             with torch.no_grad():
-                batch.scores = self.distiller.answer(batch)
-            return
-        with torch.enable_grad(), optim_wrapper.optim_context(self.architecture):
-            batch.live = self.distiller.answer(batch)
-        batch.scores = batch.live.detach()
+                batch.scores = distiller.answer(batch)
+        return verdict, update
 
-    def _watch(self, batch: Batch, optim_wrapper: OptimWrapper | None) -> Verdict:
+    def _scores(
+        self,
+        batch: Batch,
+        optim_wrapper: OptimWrapper | None,
+        ask: Callable[[Batch], Tensor],
+    ) -> Tensor:
+        """Returns a prediction, with its graph in `batch` where the loss needs it."""
+        shared = self.distiller.can_share(optim_wrapper)
+        with torch.set_grad_enabled(shared):
+            scores = ask(batch)
+        if shared:
+            batch.live = scores
+        return scores.detach()
+
+    def _watch(
+        self, batch: Batch, scores: Tensor, optim_wrapper: OptimWrapper | None
+    ) -> Verdict:
         """Asks the guard, and does what it says about the state."""
-        if self.guard is None or batch.scores is None:
+        if self.guard is None:
             return Verdict()
         theirs = None
         with torch.no_grad():
             if self.guard.needs_source:
                 inputs = self.guard.source_inputs(batch.inputs)
                 theirs = self.distiller.run(self._reference(self.guard), inputs)
-            verdict = self.guard.watch(batch, batch.scores, theirs)
+            verdict = self.guard.watch(batch, scores, theirs)
         if verdict.action == 'roll_back':
             self._roll_back(optim_wrapper)
         elif verdict.action == 'reset':
@@ -277,7 +291,9 @@ class ContinualAdaptation(BaseModel):
             return Update(skipped=verdict.reason or verdict.action)
         with torch.enable_grad():
             update = self.distiller.update(batch, optim_wrapper)
-        if verdict.action == 'restore':
+        if update.reset:
+            self._reset_weights(optim_wrapper)
+        elif verdict.action == 'restore':
             self.distiller.restore_weights(verdict.restore)
         return update
 
@@ -301,12 +317,13 @@ class ContinualAdaptation(BaseModel):
         )
 
     def _roll_back(self, optim_wrapper: OptimWrapper | None) -> None:
-        """Goes back to what was remembered, or to the source."""
+        """Goes back to what was remembered, or to the source; generators go on."""
         if self._remembered is None:
             self._reset_weights(optim_wrapper)
             return
         self.architecture.load_state_dict(self._remembered['architecture'])
-        self.distiller.load_state_dict(self._remembered['distiller'])
+        with generators_going_on(self.distiller):
+            self.distiller.load_state_dict(self._remembered['distiller'])
         if optim_wrapper is not None:
             forget_optimizer(optim_wrapper)
             # a copy: the optimizer would go on working on the remembered tensors
@@ -359,27 +376,26 @@ def forget_optimizer(optim_wrapper: OptimWrapper | None) -> None:
     optim_wrapper._inner_count = 0
 
 
-def _count(
-    counts: dict[str, float],
-    events: list[dict[str, Any]],
-    verdict: Verdict,
-    update: Update,
-) -> None:
-    """Counts what happened, and notes what was out of the ordinary."""
-    counts['updates'] = update.steps
-    counts['skipped'] = int(bool(update.skipped))
-    counts['rolled_back'] = int(verdict.action == 'roll_back')
-    counts['resets'] = int(verdict.action == 'reset')
+def _counts(verdict: Verdict, update: Update) -> dict[str, float]:
+    """Returns what happened, in numbers."""
+    return {
+        'updates': update.steps,
+        'skipped': int(bool(update.skipped)),
+        'rolled_back': int(verdict.action == 'roll_back'),
+        'resets': int(verdict.action == 'reset') + int(bool(update.reset)),
+    }
+
+
+def _events(verdict: Verdict, update: Update) -> list[dict[str, Any]]:
+    """Returns what was out of the ordinary."""
+    events = []
     if verdict.action != 'go':
-        events.append(
-            {
-                'action': verdict.action,
-                'reason': verdict.reason,
-                'signals': dict(verdict.signals),
-            }
-        )
+        events.append((verdict.action, verdict.reason, dict(verdict.signals)))
     elif update.skipped:
-        events.append({'action': 'skip', 'reason': update.skipped, 'signals': {}})
+        events.append(('skip', update.skipped, {}))
+    if update.reset:
+        events.append(('reset', update.reset, {}))
+    return [dict(zip(('action', 'reason', 'signals'), event)) for event in events]
 
 
 def _preprocessor(config: Any) -> nn.Module:

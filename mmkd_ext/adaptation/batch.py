@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
+
+    from mmkd_ext.adaptation.originals import Original
 
 __all__ = ['Batch', 'Skip', 'StepResult', 'Tally', 'Update']
 
@@ -20,6 +24,8 @@ class Batch:
         samples: Their data samples, with meta information alone.
         domain: Name of the domain, which only methods with known domains may read.
         step: Number of steps before this one.
+        originals: The pictures as they were before the pipeline resized them, one an
+            image, where the samples have them; see `mmkd_ext.KeepOriginal`.
         scores: Prediction ``(n k h w)`` at the size of `inputs`, once it is made.
         live: The same logits with their graph, where prediction and loss share one
             forward pass (`AdaptDistiller.shares_forward`); else None.
@@ -30,6 +36,7 @@ class Batch:
     samples: list[Any]
     domain: str | None = None
     step: int = 0
+    originals: Sequence[Original] | None = None
     scores: Tensor | None = None
     live: Tensor | None = None
     memo: dict[str, Any] = field(default_factory=dict)
@@ -54,11 +61,13 @@ class Update:
         steps: Updates made.
         losses: Last values of the terms.
         skipped: Why an update was left out, or nothing.
+        reset: Why all is to go back to the source after the last update, or nothing.
     """
 
     steps: int = 0
     losses: dict[str, float] = field(default_factory=dict)
     skipped: str = ''
+    reset: str = ''
 
 
 @dataclass

@@ -442,6 +442,27 @@ def test_a_guard_rolls_back_to_what_was_remembered_optimizer_too(guarded):
     assert all(torch.equal(found[k]['exp_avg'], v['exp_avg']) for k, v in steps.items())
 
 
+def test_what_is_drawn_after_a_roll_back_is_not_what_was_drawn_before():
+    guard = dict(type='mmkd_ext.CollapseGuard')
+    distiller = dict(
+        type='mmkd_ext.CoTTADistiller', views=[1.0, dict(noise=0.5)], restore=0.2
+    )
+    built = toys.model(distiller, guard=guard)
+    optim = toys.wrapper(built)
+    built._remember(optim)
+    toys.stream(built, optim, images=2)
+    generators = {
+        name: module
+        for name, module in built.distiller.named_modules()
+        if type(module).__name__ == 'SeededGenerator'
+    }
+    assert len(generators) == 2  # views and restore
+    before = {name: g.on('cpu').get_state() for name, g in generators.items()}
+    built._roll_back(optim)
+    for name, generator in generators.items():
+        assert torch.equal(generator.on('cpu').get_state(), before[name]), name
+
+
 def test_a_guard_resets_to_the_source_and_forgets_the_moments(guarded, expected):
     built, optim = guarded
     before = weight(built)

@@ -107,7 +107,11 @@ def test_below_the_threshold_the_source_comes_back_and_the_average_starts_anew()
     built = toys.model(dict(SAR, recovery=100.0))
     optim = toys.wrapper(built, 0.1, torch.optim.Adam)
     result = built.adapt_step(toys.batch(0, SIZE), optim)
-    assert 'recovered' in result.events[0]['reason']
+    (event,) = result.events
+    assert (event['action'], 'recovered' in event['reason']) == ('reset', True)
+    # the update was made, and then undone: no skip
+    counts = {name: result.counts[name] for name in ('updates', 'skipped', 'resets')}
+    assert counts == dict(updates=1, skipped=0, resets=1)
     assert built.distiller.average.isnan()
     assert not optim.optimizer.state
     source = built.source.module.state_dict()
@@ -117,14 +121,16 @@ def test_below_the_threshold_the_source_comes_back_and_the_average_starts_anew()
 
 def test_the_average_is_of_the_second_losses():
     built = toys.model(SAR)
-    method, optim = built.distiller, toys.wrapper(built)
+    method = built.distiller
     for loss in (1.0, 2.0):
-        assert method.watch(torch.tensor(loss), optim) == ''
+        method.follow(torch.tensor(loss))
     # 0.9 * 1 + 0.1 * 2
     assert method.average.item() == pytest.approx(1.1)
+    assert method.wants_reset() == ''
     method.recovery = 1.05
-    assert method.watch(torch.tensor(1.0), optim) == ''
-    assert 'recovered' in method.watch(torch.tensor(0.0), optim)
+    assert method.wants_reset() == ''
+    method.follow(torch.tensor(0.0))
+    assert 'recovered' in method.wants_reset()
 
 
 def test_the_second_pass_asks_the_pixels_that_passed_the_first():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -12,23 +14,25 @@ from torch import Tensor, nn
 
 from mmkd_ext.adaptation.batch import Skip, Tally, Update
 from mmkd_ext.adaptation.filters import PixelFilter
-from mmkd_ext.adaptation.randomness import SeededGenerator
+from mmkd_ext.adaptation.randomness import SeededGenerator, generators_of
 from mmkd_ext.adaptation.restore import StochasticRestore
 from mmkd_ext.adaptation.segment import image_logits, uses_slide
 from mmkd_ext.adaptation.trainable import select_parameters
-from mmkd_ext.adaptation.views import build_views
+from mmkd_ext.adaptation.views import MIN_VIEW_SIDE, bounded_views, build_views
 from mmkd_ext.errors import check_choice, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from mmengine.optim import OptimWrapper
     from torch.nn import Parameter
 
     from mmkd_ext.adaptation.batch import Batch
+    from mmkd_ext.adaptation.originals import Original
     from mmkd_ext.adaptation.trainable import Trainable
-    from mmkd_ext.adaptation.views import ViewConfig
+    from mmkd_ext.adaptation.views import View, ViewConfig
 
 __all__ = ['ORDERS', 'AdaptDistiller']
 
@@ -54,6 +58,8 @@ class AdaptDistiller(BaseModule):
         order: ``'predict_then_adapt'``, or ``'adapt_then_predict'``, which looks at
             each image before it answers.
         views: Augmented views, see `build_views`.
+        min_view_side: Shorter side in pixels below which no view is shrunk, see
+            `bounded_views`; 1 for no bound.
         filter: Config of a module that tells from logits ``(n k h w)`` which pixels
             count: a mask or weights ``(n h w)``.
         restore: Probability with which a trained weight goes back to the source after
@@ -76,6 +82,7 @@ class AdaptDistiller(BaseModule):
         steps: int = 1,
         order: str = 'predict_then_adapt',
         views: ViewConfig = None,
+        min_view_side: int = MIN_VIEW_SIDE,
         filter: Mapping[str, Any] | None = None,
         restore: float = 0.0,
         init_cfg: dict[str, Any] | None = None,
@@ -86,11 +93,13 @@ class AdaptDistiller(BaseModule):
         self.trainable = trainable
         self.steps = steps
         self.order = order
-        self.views = build_views(views)
+        check_range('min_view_side', min_view_side, low=1)
+        self.views, self.min_view_side = build_views(views), min_view_side
         self.filter = None if filter is None else MODELS.build(dict(filter))
         self.restore = StochasticRestore(restore)
         self.view_generator = SeededGenerator()
         self.tally = Tally()
+        self._precision: Callable[[], AbstractContextManager[None]] = nullcontext
 
     # ---- to be filled in ----------------------------------------------------------
 
@@ -115,12 +124,19 @@ class AdaptDistiller(BaseModule):
         go on.
         """
 
-    def predict(self, inputs: Tensor) -> Tensor:
+    def predict(
+        self, inputs: Tensor, originals: Sequence[Original] | None = None
+    ) -> Tensor:
         """Returns scores ``(n k h w)`` at the size of the images, changing nothing.
 
         Logits, or anything else whose resized maximum is the class (log-probabilities
         of several views).
+
+        Args:
+            inputs: Images ``(n c h w)``.
+            originals: What scaled views are made from, see `View.apply`.
         """
+        del originals
         return self.run(self.answering, inputs)
 
     def answer(self, batch: Batch) -> Tensor:
@@ -129,7 +145,7 @@ class AdaptDistiller(BaseModule):
         Unlike `predict` it may remember things, in ``batch.memo`` for the losses or in
         buffers. Gradients are on only where `shares_forward` holds.
         """
-        return self.predict(batch.inputs)
+        return self.look(batch)
 
     def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:
         """Returns the terms of the loss, or why there is none; gradients are on.
@@ -140,6 +156,10 @@ class AdaptDistiller(BaseModule):
         raise NotImplementedError(
             f'`{type(self).__name__}` trains and so must have `compute_losses`.'
         )
+
+    def wants_reset(self) -> str:
+        """Returns why everything is to go back to the source, asked after an update."""
+        return ''
 
     def after_update(self, batch: Batch) -> None:
         """Follows each update, before the restore: averages, restarts."""
@@ -154,6 +174,7 @@ class AdaptDistiller(BaseModule):
             'steps': self.steps,
             'protocol': self.order,
             'views': [view.describe() for view in self.views],
+            'min_view_side': self.min_view_side,
             'filter': None if self.filter is None else type(self.filter).__name__,
             'restore': self.restore.p,
         }
@@ -177,9 +198,36 @@ class AdaptDistiller(BaseModule):
             inputs: Images ``(n c h w)``, also several views of one size.
             whole: See `image_logits`; training passes are whole.
         """
-        logits = image_logits(model, inputs, whole=whole)
+        with self._precision():
+            logits = image_logits(model, inputs, whole=whole)
         self.tally.forward(inputs, live=logits.requires_grad)
         return logits
+
+    @contextmanager
+    def in_precision_of(self, optim_wrapper: OptimWrapper | None) -> Iterator[None]:
+        """Lets all passes in the block run in the precision of the optimizer's wrapper.
+
+        So under mixed precision student, teacher and source predict alike, whoever
+        asks. None means full precision: for gradients that nobody scales.
+        """
+        before = self._precision
+        self._precision = (
+            nullcontext
+            if optim_wrapper is None
+            else partial(optim_wrapper.optim_context, self.student)
+        )
+        try:
+            yield
+        finally:
+            self._precision = before
+
+    def look(self, batch: Batch) -> Tensor:
+        """Returns the scores for a batch of the stream, changing nothing."""
+        return self.predict(batch.inputs, batch.originals)
+
+    def views_of(self, inputs: Tensor) -> tuple[View, ...]:
+        """Returns the views that images of this size get, see `bounded_views`."""
+        return bounded_views(self.views, inputs.shape[2:], self.min_view_side)
 
     def first_logits(self, batch: Batch) -> Tensor:
         """Returns the student's logits of the image itself, with gradients.
@@ -231,8 +279,7 @@ class AdaptDistiller(BaseModule):
 
     def reseed(self, seed: int) -> None:
         """Seeds every `SeededGenerator` in here, each differently."""
-        generators = [m for m in self.modules() if isinstance(m, SeededGenerator)]
-        for number, generator in enumerate(generators):
+        for number, generator in enumerate(generators_of(self)):
             generator.reseed(seed + 7919 * number)
 
     def can_share(self, optim_wrapper: OptimWrapper | None) -> bool:
@@ -263,6 +310,9 @@ class AdaptDistiller(BaseModule):
             if done.skipped:
                 break
             done.steps += 1
+            done.reset = self.wants_reset()
+            if done.reset:
+                break
             self.after_update(batch)
             self.restore_weights()
         batch.live = None

@@ -51,7 +51,7 @@ class StatisticsDistiller(AdaptDistiller):
         """Predicts, and with ``'ema'`` keeps the statistics."""
         keeping = self.statistics == 'ema'
         with learning(self.student) if keeping else nullcontext():
-            return self.predict(batch.inputs)
+            return self.look(batch)
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""

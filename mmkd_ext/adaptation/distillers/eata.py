@@ -147,7 +147,9 @@ class EATADistiller(StatisticsDistiller):
         Of the cross entropy with the classes that are predicted there.
         """
         trained = self.trained()
-        with self.at_source(trained), torch.enable_grad():
+        # nobody scales these gradients, so mixed precision would lose small ones
+        full = self.in_precision_of(None)
+        with full, self.at_source(trained), torch.enable_grad():
             logits = self.run(self.student, inputs, whole=True)
             loss = hard_cross_entropy(logits, logits.detach().argmax(1)).mean()
             found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)

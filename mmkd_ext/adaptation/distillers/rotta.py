@@ -26,11 +26,12 @@ from mmkd_ext.errors import check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mmengine.optim import OptimWrapper
 
     from mmkd_ext.adaptation.batch import Batch
+    from mmkd_ext.adaptation.originals import Original
     from mmkd_ext.adaptation.randomness import SeededGenerator
     from mmkd_ext.adaptation.views import ViewConfig
 
@@ -110,9 +111,14 @@ class RoTTADistiller(TeacherDistiller):
         super().reset()
         self.memory.reset()
 
-    def teach(self, inputs: Tensor, generator: SeededGenerator) -> Tensor:
+    def teach(
+        self,
+        inputs: Tensor,
+        generator: SeededGenerator,
+        originals: Sequence[Original] | None = None,
+    ) -> Tensor:
         """Returns the teacher's logits of the image itself."""
-        del generator
+        del generator, originals
         return self.run(self.answering, inputs)
 
     def update(self, batch: Batch, optim_wrapper: OptimWrapper) -> Update:
@@ -136,7 +142,7 @@ class RoTTADistiller(TeacherDistiller):
         pixels = self.selected(taught)
         generator = self.view_generator.on(images.device)
         losses = []
-        for view in self.views:
+        for view in self.views_of(images):
             with robust(self.student, self.alpha):
                 seen = view.apply(images, generator)
                 logits = self.run(self.student, seen, whole=True)
@@ -250,7 +256,8 @@ class RecentMemory(nn.Module):
         held = [item for item in self.items if item[0].shape == inputs.shape[1:]]
         if not held:
             return inputs[:0], inputs.new_zeros(0)
-        images = torch.stack([image for image, _, _ in held]).to(inputs)
+        # each by itself: mixed precision refuses to stack halves of another kind
+        images = torch.stack([image.to(inputs) for image, _, _ in held])
         ages = [(self.count - born) / self.capacity for _, _, born in held]
         return images, inputs.new_tensor([timeliness(age) for age in ages])
 

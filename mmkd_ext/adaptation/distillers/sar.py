@@ -170,25 +170,22 @@ class SARDistiller(StatisticsDistiller):
             return problem
         optim_wrapper.step()
         optim_wrapper.zero_grad()
-        return self.watch(second['loss_entropy'].detach(), optim_wrapper)
+        self.follow(second['loss_entropy'].detach())
+        return ''
 
-    def watch(self, loss: Tensor, optim_wrapper: OptimWrapper) -> str:
-        """Goes back to the source when the average is too low; returns the reason."""
+    def follow(self, loss: Tensor) -> None:
+        """Takes a loss into the moving average."""
         first = bool(self.average.isnan())
         loss = loss.to(self.average)
         self.average.copy_(
             loss if first else self.average.lerp(loss, 1 - self.momentum)
         )
-        if self.recovery is None or self.average >= self.recovery:
+
+    def wants_reset(self) -> str:
+        """Recovers when the average is too low."""
+        if self.recovery is None or not self.average < self.recovery:
             return ''
-        reason = f'recovered: mean entropy {self.average:.3f} < {self.recovery}'
-        theirs = self.source.state_dict()
-        with torch.no_grad():
-            for name, value in self.student.state_dict(keep_vars=True).items():
-                value.copy_(theirs[name])
-        self.reset()
-        optim_wrapper.optimizer.state.clear()
-        return reason
+        return f'recovered: mean entropy {self.average:.3f} < {self.recovery}'
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""
