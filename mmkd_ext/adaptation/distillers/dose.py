@@ -146,7 +146,7 @@ class DoSeDistiller(TeacherDistiller):
         feature: str = 'input',
         decay: float = 0.0,
         buffers: str = 'copy',
-        mixing: float = 0.5,
+        mixing: float = 0.0,
         prototypes: Mapping[str, Any] = _DEFAULTS,
         replay: Mapping[str, Any] | None = _DEFAULTS,
         views: ViewConfig = DOSE_VIEWS,
