@@ -388,14 +388,20 @@ def _counts(verdict: Verdict, update: Update) -> dict[str, float]:
 
 def _events(verdict: Verdict, update: Update) -> list[dict[str, Any]]:
     """Returns what was out of the ordinary."""
-    events = []
+    events: list[dict[str, Any]] = []
     if verdict.action != 'go':
-        events.append((verdict.action, verdict.reason, dict(verdict.signals)))
+        events.append(
+            {
+                'action': verdict.action,
+                'reason': verdict.reason,
+                'signals': dict(verdict.signals),
+            }
+        )
     elif update.skipped:
-        events.append(('skip', update.skipped, {}))
+        events.append({'action': 'skip', 'reason': update.skipped, 'signals': {}})
     if update.reset:
-        events.append(('reset', update.reset, {}))
-    return [dict(zip(('action', 'reason', 'signals'), event)) for event in events]
+        events.append({'action': 'reset', 'reason': update.reset, 'signals': {}})
+    return events
 
 
 def _preprocessor(config: Any) -> nn.Module:

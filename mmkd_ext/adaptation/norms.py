@@ -221,50 +221,64 @@ def learning(model: nn.Module) -> Iterator[None]:
 class NormRecorder:
     """Records the statistics at each batch normalisation layer of a model.
 
-    Gradients reach what was recorded. Hooks are in place during `recording` only.
+    All passes of a block count as if they were one batch: views of several sizes and
+    sliding windows make one mean and one variance of each channel. Gradients reach what
+    was recorded. Hooks are in place during `recording` only.
 
     Args:
         feature: ``'input'`` of the layer, or its ``'output'``.
 
     Examples:
-        >>> net = nn.Sequential(nn.BatchNorm2d(2))
+        >>> net = nn.Sequential(nn.BatchNorm2d(1)).eval()
         >>> recorder = NormRecorder()
         >>> with recorder.recording(net):
-        ...     _ = net(torch.ones(1, 2, 4, 4))
-        >>> recorder.found['0'].mean
-        tensor([1., 1.])
+        ...     _ = net(torch.zeros(1, 1, 1, 3)), net(torch.ones(1, 1, 1, 1))
+        >>> [value.item() for value in recorder.statistics['0']]
+        [0.25, 0.1875]
     """
 
     def __init__(self, feature: str = 'input') -> None:
         check_choice('feature', feature, _FEATURES)
         self.feature = feature
-        self.found: dict[str, Statistics] = {}
+        self.statistics: dict[str, Statistics] = {}
+        self._counts: dict[str, int] = {}
 
     @contextmanager
     def recording(self, model: nn.Module) -> Iterator[NormRecorder]:
-        """Records what happens in the block; layers called twice keep the last."""
-        self.found = {}
+        """Records what happens in the block, and nothing of what was before."""
+        self.statistics, self._counts = {}, {}
         with ExitStack() as stack:
             for name, norm in batch_norms(model).items():
-                stack.callback(self._listen(name, norm))
+                if isinstance(norm, StreamNorm) and self.feature == 'input':
+                    # it has them anyway
+                    norm.listener = partial(self._pool, name)
+                    stack.callback(setattr, norm, 'listener', None)
+                else:
+                    hook = norm.register_forward_hook(partial(self._hook, name))
+                    stack.callback(hook.remove)
             yield self
 
-    def _listen(self, name: str, norm: _BatchNorm) -> Callable[[], None]:
-        """Begins to record a layer; returns what ends it."""
-        if isinstance(norm, StreamNorm) and self.feature == 'input':
-            # it has them anyway
-            norm.listener = partial(self._take, name)
-            return partial(setattr, norm, 'listener', None)
+    def _hook(
+        self, name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor
+    ) -> None:
+        del module
+        # activations that follow overwrite the output, which backward needs
+        x = inputs[0] if self.feature == 'input' else output.clone()
+        self._pool(name, x, channel_moments(x))
 
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            del module
-            # activations that follow overwrite the output, which backward needs
-            x = inputs[0] if self.feature == 'input' else output.clone()
-            self._take(name, x, channel_moments(x))
+    def _pool(self, name: str, x: Tensor, statistics: Statistics) -> None:
+        """Pools the statistics of an input with those of the passes before."""
+        count = x.numel() // x.size(1)
+        before = self._counts.get(name, 0)
+        if before:
+            share = count / (before + count)
+            statistics = _pooled(self.statistics[name], statistics, share)
+        self.statistics[name] = statistics
+        self._counts[name] = before + count
 
-        return norm.register_forward_hook(hook).remove
 
-    def _take(self, name: str, x: Tensor, statistics: Statistics) -> None:
-        """Keeps the statistics of an input."""
-        del x
-        self.found[name] = statistics
+def _pooled(first: Statistics, second: Statistics, share: float) -> Statistics:
+    """Returns the statistics of a union in which the second has a share."""
+    mean = first.mean.lerp(second.mean, share)
+    between = share * (1 - share) * (second.mean - first.mean).square()
+    return Statistics(mean, first.var.lerp(second.var, share) + between)

@@ -68,15 +68,12 @@ def originals_of(
         inputs: Their images ``(n c h w)``.
         preprocessor: The segmentor's.
     """
-    if not samples or not all(ORIGINAL in sample for sample in samples):
-        return None
+    originals = []
     height, width = inputs.shape[2:]
-    return [
-        Original(
-            sample.get(ORIGINAL),
-            (height, width),
-            tuple(sample.metainfo.get('img_padding_size', (0, 0, 0, 0))),
-            preprocessor,
-        )
-        for sample in samples
-    ]
+    for sample in samples or ():
+        if ORIGINAL not in sample:
+            return None
+        padding = tuple(sample.metainfo.get('img_padding_size', (0, 0, 0, 0)))
+        image = sample.get(ORIGINAL)
+        originals.append(Original(image, (height, width), padding, preprocessor))
+    return originals or None

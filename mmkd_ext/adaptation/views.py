@@ -54,7 +54,7 @@ class View:
     @property
     def is_identity(self) -> bool:
         """Whether it is the image itself."""
-        return self == View()
+        return self == _IDENTITY
 
     @property
     def is_random(self) -> bool:
@@ -114,7 +114,7 @@ class View:
 
     def describe(self) -> dict[str, Any]:
         """Returns what differs from the image itself."""
-        plain = asdict(View())
+        plain = asdict(_IDENTITY)
         return {k: v for k, v in asdict(self).items() if v != plain[k]}
 
 
@@ -125,6 +125,7 @@ def _both_ways(x: Tensor, generator: torch.Generator | None) -> Tensor:
     return 2 * drawn - 1
 
 
+_IDENTITY = View()
 #: The 14 views of CoTTA's code on ACDC: seven scales, each also flipped.
 COTTA_VIEWS = tuple(
     View(scale=scale, flip=flip)

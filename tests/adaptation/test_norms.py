@@ -123,12 +123,12 @@ def test_the_recorder_sees_the_statistics_with_their_graph(feature):
     with recorder.recording(nn.Sequential(layer)) as found:
         y = layer(x)
     seen = x if feature == 'input' else y
-    mean, var = found.found['0']
+    mean, var = found.statistics['0']
     torch.testing.assert_close(mean, seen.mean((0, 2, 3)))
     torch.testing.assert_close(var, seen.var((0, 2, 3), unbiased=False))
     assert mean.requires_grad
     layer(torch.zeros(1, 3, 1, 1))
-    assert recorder.found['0'].mean is mean  # the hook is gone
+    assert recorder.statistics['0'].mean is mean  # the hook is gone
 
 
 def test_an_output_that_an_activation_overwrites_can_be_recorded():
@@ -137,7 +137,7 @@ def test_an_output_that_an_activation_overwrites_can_be_recorded():
     x = torch.randn(2, 3, 4, 4, requires_grad=True)
     with recorder.recording(net):
         net(x)
-    recorder.found['0'].var.sum().backward()
+    recorder.statistics['0'].var.sum().backward()
     assert x.grad.isfinite().all()
 
 
@@ -155,9 +155,9 @@ def test_a_mixing_layer_tells_what_a_plain_one_shows(mixing, size):
     with told.recording(net):
         recorded = net(x)
     assert torch.equal(recorded, alone)
-    torch.testing.assert_close(told.found['0'], plain.found['0'])
+    torch.testing.assert_close(told.statistics['0'], plain.statistics['0'])
     wanted, found = (
-        torch.autograd.grad(r.found['0'].mean.sum() + r.found['0'].var.sum(), x)
+        torch.autograd.grad(sum(v.sum() for v in r.statistics['0']), x)
         for r in (plain, told)
     )
     torch.testing.assert_close(found, wanted)

@@ -23,7 +23,7 @@ from mmkd_ext.errors import check_choice, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from mmengine.optim import OptimWrapper
@@ -338,17 +338,16 @@ class AdaptDistiller(BaseModule):
         Then the gradients are gone, with those that were accumulated before.
         """
         terms = {name: value for name, value in losses.items() if 'loss' in name}
-        bad = {k: v for k, v in values_of(terms).items() if not math.isfinite(v)}
-        if bad:
-            return 'not finite: ' + ', '.join(f'`{k}` is {v}' for k, v in bad.items())
         total = torch.stack([value.float().mean() for value in terms.values()]).sum()
+        if not total.isfinite():
+            bad = {k: v for k, v in values_of(terms).items() if not math.isfinite(v)}
+            return 'not finite: ' + ', '.join(f'`{k}` is {v}' for k, v in bad.items())
         optim_wrapper.backward(optim_wrapper.scale_loss(total))
         self.tally.backward()
         # a gradient scaler looks for infinities itself, and learns from them
         if isinstance(optim_wrapper, AmpOptimWrapper):
             return ''
-        gradients = [p.grad for p in self.trained().values() if p.grad is not None]
-        if gradients and not _all_finite(gradients):
+        if not _all_finite(self.trained().values()):
             optim_wrapper.zero_grad()
             return 'a gradient is not finite'
         return ''
@@ -362,6 +361,10 @@ def values_of(losses: Mapping[str, Tensor]) -> dict[str, float]:
     return dict(zip(losses, stacked.tolist()))
 
 
-def _all_finite(tensors: list[Tensor]) -> bool:
-    norms = torch._foreach_norm(tensors)
-    return bool(torch.stack([norm.float() for norm in norms]).isfinite().all())
+def _all_finite(parameters: Iterable[Parameter]) -> bool:
+    """Whether all gradients are finite; waits for the device once."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return True
+    norms = map(Tensor.float, torch._foreach_norm(gradients))
+    return bool(torch.stack([*norms]).isfinite().all())

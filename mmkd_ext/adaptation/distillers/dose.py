@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 
 from mmkd_ext.adaptation.batch import Skip
-from mmkd_ext.adaptation.bn_distance import PoolingRecorder, RelativeDistance
+from mmkd_ext.adaptation.bn_distance import RelativeDistance
 from mmkd_ext.adaptation.distillers._teacher import (
     TeacherDistiller,
     log_probabilities,
 )
 from mmkd_ext.adaptation.distillers.cotta import choose_labels
-from mmkd_ext.adaptation.norms import require_batch_norm, use_stream_norms
+from mmkd_ext.adaptation.norms import (
+    NormRecorder,
+    require_batch_norm,
+    use_stream_norms,
+)
 from mmkd_ext.adaptation.pixels import as_bytes, as_inputs
 from mmkd_ext.adaptation.prototypes import DomainPrototypes
 from mmkd_ext.adaptation.pseudo_labels import (
@@ -213,13 +217,13 @@ class DoSeDistiller(TeacherDistiller):
 
     def answer(self, batch: Batch) -> Tensor:
         """Returns log-probabilities of the label, and keeps what the losses need."""
-        recorder = PoolingRecorder(self.feature)
+        recorder = NormRecorder(self.feature)
         with recorder.recording(self.teacher.module) if self.records else nullcontext():
             look = self._look(batch.inputs, self.view_generator, batch.originals)
         if self.records:
             # the auxiliary heads of a segmentor are asked in training only
-            self.prototypes.layers = self.prototypes.layers or list(recorder.found)
-            look.statistics = self.distance.stack(recorder.found)
+            self.prototypes.layers = self.prototypes.layers or list(recorder.statistics)
+            look.statistics = self.distance.stack(recorder.statistics)
         look.domain = self.prototypes.name_of(
             batch.domain, look.statistics, self._distance
         )
@@ -268,12 +272,12 @@ class DoSeDistiller(TeacherDistiller):
         weights = self._weights(look.probabilities)
         if weights is not None and not weights.any():
             return Skip('no pixel is certain enough, or none passed the filter')
-        recorder = PoolingRecorder(self.feature)
+        recorder = NormRecorder(self.feature)
         with recorder.recording(self.student) if self.pulls else nullcontext():
             each = self._student_cross_entropy(batch.inputs, look)
         losses = {'loss_ce': weighted_mean(each, weights)}
         if self.pulls:
-            losses |= self._pull(self.distance.stack(recorder.found), look)
+            losses |= self._pull(self.distance.stack(recorder.statistics), look)
         # also with several updates, an image brings one replay
         replay = None if 'replayed' in batch.memo else self.replay
         if replay is not None and replay.is_due:
