@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmkd_ext.errors import check_choice, check_range
 
@@ -58,20 +58,18 @@ class EMATeacher(nn.Module):
     @torch.no_grad()
     def update(self, student: nn.Module) -> None:
         """Follows the student by one step."""
-        pairs = [*zip(self.module.parameters(), student.parameters())]
-        copies = []
+        average: list[tuple[Tensor, Tensor]] = []
+        average.extend(zip(self.module.parameters(), student.parameters()))
+        copies: list[tuple[Tensor, Tensor]] = []
         if self.buffers_are != 'keep':
-            buffers = zip(self.module.buffers(), student.buffers())
-            averaged = self.buffers_are == 'average'
-            for pair in buffers:
-                (pairs if averaged and pair[0].is_floating_point() else copies).append(
-                    pair
-                )
+            for own, other in zip(self.module.buffers(), student.buffers()):
+                averaged = self.buffers_are == 'average' and own.is_floating_point()
+                (average if averaged else copies).append((own, other))
         # exact at both ends: a copy for 0, nothing for 1
         if self.decay == 0:
-            pairs, copies = [], [*pairs, *copies]
+            average, copies = [], [*average, *copies]
         if self.decay < 1:
-            for own, other in pairs:
+            for own, other in average:
                 own.lerp_(other, 1 - self.decay)
         for own, other in copies:
             own.copy_(other)

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import mmkd_ext.adaptation  # noqa: F401
-from mmkd_ext.adaptation import AdaptDistiller, AdaptGuard, Verdict
-from mmkd_ext.adaptation.algorithm import forget_optimizer
+from mmkd_ext.adaptation import AdaptDistiller, AdaptGuard, Decision
+from mmkd_ext.adaptation.algorithm import reset_optimizer
 from mmkd_ext.registry import MODELS
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -53,8 +53,8 @@ class Onlooker(AdaptGuard):
 
     needs_source = True
 
-    def watch(self, batch, scores, source_scores):
-        return Verdict()
+    def decide(self, batch, scores, source_scores):
+        return Decision()
 
     def reset(self):
         pass
@@ -141,7 +141,7 @@ def test_all_passes_have_the_precision_of_the_optimizer(name, order):
     asked = {
         'student': built.architecture,
         'source': built.source.module,
-        'guard': built.source.unlearned(built.architecture),
+        'guard': built.source.with_student_norms(built.architecture),
         **({'teacher': teacher.module} if teacher else {}),
     }
     models = {model.backbone.conv1: who for who, model in asked.items()}
@@ -224,7 +224,7 @@ def test_a_reset_forgets_everything(name):
     built, optim = build(name)
     first = stream(built, optim)
     built.reset()
-    forget_optimizer(optim)
+    reset_optimizer(optim)
     built.distiller.reseed(0)
     assert same(stream(built, optim), first)
 

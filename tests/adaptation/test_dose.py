@@ -422,7 +422,7 @@ def test_saved_and_loaded_it_goes_on_bit_for_bit():
 
 
 def test_a_reset_forgets_prototypes_and_buffer():
-    from mmkd_ext.adaptation.algorithm import forget_optimizer
+    from mmkd_ext.adaptation.algorithm import reset_optimizer
 
     built = toys.model(
         dict(DOSE, views=FLIPPED, restore=0.0, replay=dict(every=9, score_interval=1))
@@ -430,7 +430,7 @@ def test_a_reset_forgets_prototypes_and_buffer():
     optim = toys.wrapper(built, 0.1)
     first = [result.losses for result in run(built, optim, 2)]
     built.reset()
-    forget_optimizer(optim)
+    reset_optimizer(optim)
     assert built.distiller.report() == {'prototypes': None, 'buffer': []}
     assert [result.losses for result in run(built, optim, 2)] == first
 

@@ -1,4 +1,4 @@
-"""SAR: the climb, its two filters, the recovery, and frozen blocks."""
+"""SAR: the sam_perturbation, its two filters, the recovery, and frozen blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmkd_ext.adaptation.distillers.sar import climb
+from mmkd_ext.adaptation.distillers.sar import sam_perturbation
 from mmkd_ext.errors import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -25,7 +25,7 @@ def test_the_climb_goes_rho_along_the_gradient_and_comes_back():
     weights[0].grad = torch.tensor([3.0, 0.0])
     weights[1].grad = torch.tensor([0.0, 4.0, 0.0])
     before = [w.detach().clone() for w in weights]
-    with climb(weights, 0.5):
+    with sam_perturbation(weights, 0.5):
         # the gradient is 5 long
         torch.testing.assert_close(weights[0].data, torch.tensor([0.4, 0.7]))
         torch.testing.assert_close(weights[1].data, torch.tensor([0.0, 0.4, 0.0]))
@@ -34,12 +34,12 @@ def test_the_climb_goes_rho_along_the_gradient_and_comes_back():
 
 def test_weights_come_back_from_an_error_and_stay_without_a_gradient():
     weights = [nn.Parameter(torch.ones(2))]
-    with climb(weights, 0.5):
+    with sam_perturbation(weights, 0.5):
         assert torch.equal(weights[0], torch.ones(2))
     weights[0].grad = torch.ones(2)
 
     def fail():
-        with climb(weights, 0.5):
+        with sam_perturbation(weights, 0.5):
             raise RuntimeError('out of memory')
 
     with pytest.raises(RuntimeError):
@@ -147,7 +147,7 @@ def test_the_second_pass_asks_the_pixels_that_passed_the_first():
 
     def watched(batch):
         losses = compute(batch)
-        kept.append(batch.memo['certain'])
+        kept.append(batch.state.certain)
         return losses
 
     built.distiller.compute_losses = watched

@@ -12,7 +12,7 @@ from mmengine.model import BaseModule
 from mmengine.optim import AmpOptimWrapper
 from torch import Tensor, nn
 
-from mmkd_ext.adaptation.batch import Skip, Tally, Update
+from mmkd_ext.adaptation.batch import PassCounter, Skip, StepState, Update
 from mmkd_ext.adaptation.filters import PixelFilter
 from mmkd_ext.adaptation.randomness import SeededGenerator, generators_of
 from mmkd_ext.adaptation.restore import StochasticRestore
@@ -42,15 +42,16 @@ ORDERS = ('predict_then_adapt', 'adapt_then_predict')
 class AdaptDistiller(BaseModule):
     """Adapts a student to one image after another, without labels.
 
-    A method fills in `compute_losses`, and where it needs to `prepare`, `reset`,
-    `predict` or `answer`, `after_update` and `after_image`. Everything that it
-    remembers is a module, a buffer, or extra state of one, so that a state dict holds
-    all of it; `student` and `source` are there from `prepare` on and are in no state
-    dict of this class.
+    A step is `predict`, `update`, `after`. A method fills in `compute_losses`, which
+    `update` calls, and where it needs to `prepare`, `reset`, `forward` or `predict`,
+    `after_update` and `after`. Everything that it keeps beyond a step is a module, a
+    buffer, or extra state of one, so that a state dict holds all of it; what it keeps
+    within one is a `StepState`. `student` and `source` are there from `prepare` on and
+    are in no state dict of this class.
 
     The student is in eval mode throughout: no dropout, no drop path, running
     statistics. A method with other statistics says so by
-    :func:`mmkd_ext.adaptation.norms.use_stream_norms` in `prepare`.
+    :func:`mmkd_ext.adaptation.norms.use_adaptive_norms` in `prepare`.
 
     Args:
         trainable: What is adapted: ``'norm'``, ``'all'``, or patterns of names.
@@ -71,6 +72,8 @@ class AdaptDistiller(BaseModule):
     trains: ClassVar[bool] = True
     #: Whether its losses need the logits of the prediction, with their graph.
     shares_forward: ClassVar[bool] = False
+    #: What it keeps from one part of a step for the next; each step has a new one.
+    step_state: ClassVar[type[StepState]] = StepState
 
     student: nn.Module
     source: nn.Module
@@ -98,7 +101,7 @@ class AdaptDistiller(BaseModule):
         self.filter = None if filter is None else MODELS.build(dict(filter))
         self.restore = StochasticRestore(restore)
         self.view_generator = SeededGenerator()
-        self.tally = Tally()
+        self.passes = PassCounter()
         self._precision: Callable[[], AbstractContextManager[None]] = nullcontext
 
     # ---- to be filled in ----------------------------------------------------------
@@ -121,10 +124,12 @@ class AdaptDistiller(BaseModule):
         """Forgets what was learned; student and source hold the source's weights.
 
         Called when a stream starts, and at each reset within it. Random generators
-        go on.
+        go on. Call ``super().reset()`` first.
         """
+        if isinstance(self.filter, PixelFilter):
+            self.filter.reset()
 
-    def predict(
+    def forward(
         self, inputs: Tensor, originals: Sequence[Original] | None = None
     ) -> Tensor:
         """Returns scores ``(n k h w)`` at the size of the images, changing nothing.
@@ -139,13 +144,13 @@ class AdaptDistiller(BaseModule):
         del originals
         return self.run(self.answering, inputs)
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """Returns the scores that are reported for a batch of the stream.
 
-        Unlike `predict` it may remember things, in ``batch.memo`` for the losses or in
+        Unlike `forward` it may keep things, in ``batch.state`` for the losses or in
         buffers. Gradients are on only where `shares_forward` holds.
         """
-        return self.look(batch)
+        return self(batch.inputs, batch.originals)
 
     def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:
         """Returns the terms of the loss, or why there is none; gradients are on.
@@ -164,7 +169,7 @@ class AdaptDistiller(BaseModule):
     def after_update(self, batch: Batch) -> None:
         """Follows each update, before the restore: averages, restarts."""
 
-    def after_image(self, batch: Batch, update: Update) -> None:
+    def after(self, batch: Batch, update: Update) -> None:
         """Follows each image once, updated or not: prototypes, buffers, replay."""
 
     def describe(self) -> dict[str, Any]:
@@ -200,7 +205,7 @@ class AdaptDistiller(BaseModule):
         """
         with self._precision():
             logits = image_logits(model, inputs, whole=whole)
-        self.tally.forward(inputs, live=logits.requires_grad)
+        self.passes.forward(inputs, graph=logits.requires_grad)
         return logits
 
     @contextmanager
@@ -221,10 +226,6 @@ class AdaptDistiller(BaseModule):
         finally:
             self._precision = before
 
-    def look(self, batch: Batch) -> Tensor:
-        """Returns the scores for a batch of the stream, changing nothing."""
-        return self.predict(batch.inputs, batch.originals)
-
     def views_of(self, inputs: Tensor) -> tuple[View, ...]:
         """Returns the views that images of this size get, see `bounded_views`."""
         return bounded_views(self.views, inputs.shape[2:], self.min_view_side)
@@ -235,9 +236,9 @@ class AdaptDistiller(BaseModule):
         The first update of an image takes those of the prediction where they are
         shared.
         """
-        if batch.live is not None:
-            live, batch.live = batch.live, None
-            return live
+        if batch.logits is not None:
+            logits, batch.logits = batch.logits, None
+            return logits
         return self.run(self.student, batch.inputs, whole=True)
 
     def selected(self, logits: Tensor) -> Tensor | None:
@@ -271,12 +272,6 @@ class AdaptDistiller(BaseModule):
 
     # ---- what the algorithm calls -------------------------------------------------
 
-    def forget(self) -> None:
-        """Resets the method, and its filter."""
-        if isinstance(self.filter, PixelFilter):
-            self.filter.reset()
-        self.reset()
-
     def reseed(self, seed: int) -> None:
         """Seeds every `SeededGenerator` in here, each differently."""
         for number, generator in enumerate(generators_of(self)):
@@ -288,7 +283,6 @@ class AdaptDistiller(BaseModule):
             self.shares_forward
             and self.trains
             and optim_wrapper is not None
-            and self.answering is self.student
             and not uses_slide(self.student)
         )
 
@@ -315,8 +309,8 @@ class AdaptDistiller(BaseModule):
                 break
             self.after_update(batch)
             self.restore_weights()
-        batch.live = None
-        self.tally.live = 0.0
+        batch.logits = None
+        self.passes.pending = 0.0
         return done
 
     def take_step(
@@ -337,13 +331,16 @@ class AdaptDistiller(BaseModule):
 
         Then the gradients are gone, with those that were accumulated before.
         """
-        terms = {name: value for name, value in losses.items() if 'loss' in name}
-        total = torch.stack([value.float().mean() for value in terms.values()]).sum()
+        terms = {}
+        for name, value in losses.items():
+            if 'loss' in name:
+                terms[name] = value.float().mean()
+        total = torch.stack([*terms.values()]).sum()
         if not total.isfinite():
             bad = {k: v for k, v in values_of(terms).items() if not math.isfinite(v)}
             return 'not finite: ' + ', '.join(f'`{k}` is {v}' for k, v in bad.items())
         optim_wrapper.backward(optim_wrapper.scale_loss(total))
-        self.tally.backward()
+        self.passes.backward()
         # a gradient scaler looks for infinities itself, and learns from them
         if isinstance(optim_wrapper, AmpOptimWrapper):
             return ''

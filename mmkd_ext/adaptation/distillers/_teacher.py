@@ -27,7 +27,7 @@ class TeacherDistiller(AdaptDistiller):
     """Lets a teacher answer, which follows the student after each update.
 
     What is reported are the teacher's logits of the image, or the logarithm of the mean
-    of its probabilities over several views; methods override `teach`.
+    of its probabilities over several views; methods override `teacher_predict`.
 
     Args:
         decay: What the teacher keeps of itself in an update.
@@ -48,6 +48,7 @@ class TeacherDistiller(AdaptDistiller):
 
     def reset(self) -> None:
         """Makes the teacher the source."""
+        super().reset()
         self.teacher.reset(self.source)
 
     @property
@@ -55,18 +56,20 @@ class TeacherDistiller(AdaptDistiller):
         """The teacher."""
         return self.teacher.module
 
-    def predict(
+    def forward(
         self, inputs: Tensor, originals: Sequence[Original] | None = None
     ) -> Tensor:
         """Returns the teacher's scores ``(n k h w)``, changing nothing."""
         # random views are drawn, but the stream does not notice
-        return self.teach(inputs, copy.deepcopy(self.view_generator), originals)
+        return self.teacher_predict(
+            inputs, copy.deepcopy(self.view_generator), originals
+        )
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """Returns the teacher's scores for a batch of the stream."""
-        return self.teach(batch.inputs, self.view_generator, batch.originals)
+        return self.teacher_predict(batch.inputs, self.view_generator, batch.originals)
 
-    def teach(
+    def teacher_predict(
         self,
         inputs: Tensor,
         generator: SeededGenerator,
@@ -93,7 +96,7 @@ class TeacherDistiller(AdaptDistiller):
         """Returns the reported scores; makes them if adaptation comes first."""
         if batch.scores is None:
             with torch.no_grad():
-                batch.scores = self.answer(batch)
+                batch.scores = self.predict(batch)
         return batch.scores
 
     def after_update(self, batch: Batch) -> None:

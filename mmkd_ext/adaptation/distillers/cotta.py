@@ -90,7 +90,7 @@ class CoTTADistiller(TeacherDistiller):
         self.threshold = threshold
         self.anchor_views, self.restore_names = anchor_views, restore_names
 
-    def teach(
+    def teacher_predict(
         self,
         inputs: Tensor,
         generator: SeededGenerator,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
 from mmkd_ext.adaptation.distillers._teacher import log_probabilities
-from mmkd_ext.adaptation.norms import require_batch_norm, use_stream_norms
+from mmkd_ext.adaptation.norms import require_batch_norm, use_adaptive_norms
 from mmkd_ext.errors import ConfigError, check_choice, check_range
 from mmkd_ext.registry import MODELS
 
@@ -122,7 +122,7 @@ class DIGADistiller(AdaptDistiller):
         super().prepare(student, source)
         if self.mixing > 0:
             require_batch_norm(student, type(self).__name__)
-            use_stream_norms(student, self.mixing)
+            use_adaptive_norms(student, self.mixing)
         classifier = self.classifier()
         size = (classifier.out_channels, classifier.in_channels)
         self.register_buffer('prototypes', torch.zeros(size))
@@ -130,6 +130,7 @@ class DIGADistiller(AdaptDistiller):
 
     def reset(self) -> None:
         """Forgets the prototypes."""
+        super().reset()
         self.prototypes.zero_()
         self.seen.zero_()
 
@@ -143,14 +144,14 @@ class DIGADistiller(AdaptDistiller):
             )
         return found
 
-    def predict(
+    def forward(
         self, inputs: Tensor, originals: Sequence[Original] | None = None
     ) -> Tensor:
         """Returns scores ``(n k h w)``, changing nothing."""
         del originals
         return self.fused(inputs, learn=False)
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """Returns scores, and learns the prototypes of the images."""
         return self.fused(batch.inputs, learn=True)
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from mmkd_ext.adaptation.batch import Skip, Update
 from mmkd_ext.adaptation.distillers._teacher import TeacherDistiller
 from mmkd_ext.adaptation.norms import (
-    StreamNorm,
+    AdaptiveBatchNorm,
     learning,
     require_batch_norm,
-    use_stream_norms,
+    use_adaptive_norms,
 )
 from mmkd_ext.adaptation.pseudo_labels import (
     entropy,
@@ -103,7 +103,7 @@ class RoTTADistiller(TeacherDistiller):
         if self.alpha > 0:
             require_batch_norm(student, type(self).__name__)
             # predictions use what is kept, and bring nothing of their own
-            use_stream_norms(student, 0.0, keep=True)
+            use_adaptive_norms(student, 0.0, keep=True)
         super().prepare(student, source)
 
     def reset(self) -> None:
@@ -111,7 +111,7 @@ class RoTTADistiller(TeacherDistiller):
         super().reset()
         self.memory.reset()
 
-    def teach(
+    def teacher_predict(
         self,
         inputs: Tensor,
         generator: SeededGenerator,
@@ -166,15 +166,15 @@ class RoTTADistiller(TeacherDistiller):
 @contextmanager
 def robust(model: nn.Module, alpha: float) -> Iterator[None]:
     """Lets batch normalisation move its running statistics and use them."""
-    norms = [m for m in model.modules() if isinstance(m, StreamNorm)]
+    norms = [m for m in model.modules() if isinstance(m, AdaptiveBatchNorm)]
     try:
         for norm in norms:
-            norm.mixing = alpha
+            norm.momentum = alpha
         with learning(model):
             yield
     finally:
         for norm in norms:
-            norm.mixing = 0.0
+            norm.momentum = 0.0
 
 
 def timeliness(age: float) -> float:
