@@ -165,3 +165,33 @@ def test_a_bounded_view_is_what_the_teacher_sees():
     # teacher, then the anchor on the picture itself
     assert shapes[0] == [(32, 64), (32, 64), (16, 32), (32, 64)]
     assert shapes[1] == [(32, 64), (32, 64), (32, 64)]
+
+
+# ---- through the loop -------------------------------------------------------------
+
+
+def test_a_whole_stream_makes_its_views_from_the_originals(tmp_path):
+    import adapt_runs as runs
+
+    runs.draw(tmp_path / 'data', domains=('fog',), size=(64, 128), images=2)
+    source = runs.source(tmp_path / 'source.pth')
+    resize = dict(type='Resize', scale=(64, 32), keep_ratio=True)
+    rest = [resize, dict(type='mmseg.LoadAnnotations'), PACK]
+    keep = [dict(type='mmkd_ext.KeepOriginal', transforms=rest)]
+    found = {}
+    for name, steps in (('kept', keep), ('resized', rest)):
+        config = runs.config(
+            tmp_path / 'data',
+            tmp_path / name,
+            COTTA,
+            domains=('fog',),
+            keep=tmp_path / f'{name}-labels',
+            rounds=1,
+        )
+        pipeline = [dict(type='LoadImageFromFile'), *steps]
+        config.test_cfg.domains[0].dataloader.dataset.pipeline = pipeline
+        runs.run(config, source)
+        files = sorted((tmp_path / f'{name}-labels').iterdir())
+        found[name] = np.stack([np.load(file) for file in files])
+    assert found['kept'].shape == (2, 1, 64, 128)
+    assert (found['kept'] != found['resized']).any()
