@@ -74,6 +74,8 @@ DATASETS = _child(
     'datasets.cdriving',
     'datasets.shift',
 )
-TRANSFORMS = _child('transform', _root.TRANSFORMS, 'datasets.corrupt')
+TRANSFORMS = _child(
+    'transform', _root.TRANSFORMS, 'datasets.corrupt', 'datasets.original'
+)
 # mmseg's metric; the rest of the package works without mmseg
 METRICS = _child('metric', _root.METRICS, 'evaluation.segmentation')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mmkd_ext.adaptation.algorithm import ContinualAdaptation
 from mmkd_ext.adaptation.batch import Batch, Skip, StepResult, Update
+from mmkd_ext.adaptation.decision import AdaptGuard, Decision
 from mmkd_ext.adaptation.distillers import (
     AdaptDistiller,
     BNStatsDistiller,
@@ -19,7 +20,6 @@ from mmkd_ext.adaptation.distillers import (
 )
 from mmkd_ext.adaptation.filters import EntropyFilter, RedundancyFilter
 from mmkd_ext.adaptation.guard import CollapseGuard
-from mmkd_ext.adaptation.watch import AdaptGuard, Verdict
 
 __all__ = [
     'AdaptDistiller',
@@ -30,6 +30,7 @@ __all__ = [
     'CollapseGuard',
     'ContinualAdaptation',
     'DIGADistiller',
+    'Decision',
     'DoSeDistiller',
     'EATADistiller',
     'EMATeacherDistiller',
@@ -42,5 +43,4 @@ __all__ = [
     'StepResult',
     'TentDistiller',
     'Update',
-    'Verdict',
 ]

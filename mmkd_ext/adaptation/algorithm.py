@@ -5,17 +5,19 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, cast
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
-from mmkd_ext.adaptation.batch import Batch, StepResult, Tally, Update
+from mmkd_ext.adaptation.batch import Batch, PassCounter, StepResult, Update
+from mmkd_ext.adaptation.decision import AdaptGuard, Decision
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
+from mmkd_ext.adaptation.originals import originals_of
+from mmkd_ext.adaptation.randomness import generators_going_on
 from mmkd_ext.adaptation.segment import check_segmentor
 from mmkd_ext.adaptation.source import SourceCopy
-from mmkd_ext.adaptation.watch import AdaptGuard, Verdict
 from mmkd_ext.algorithms.sources import build_model
 from mmkd_ext.checkpoint import load_weights
 from mmkd_ext.connectors.build import build_module
@@ -25,7 +27,9 @@ from mmkd_ext.registry import MODELS
 if TYPE_CHECKING:
     from mmengine.optim import OptimWrapper
 
-__all__ = ['ContinualAdaptation']
+__all__ = ['ContinualAdaptation', 'reset_optimizer']
+
+_CONTINUE = Decision()
 
 
 @MODELS.register_module()
@@ -87,7 +91,7 @@ class ContinualAdaptation(BaseModel):
             vars(student)['_is_init'] = True
         self.source = SourceCopy(student)
         self.distiller.prepare(student, self.source.module)
-        self._remembered: dict[str, Any] | None = None
+        self._snapshot: dict[str, Any] | None = None
         self.started = False
         self.train(False)
 
@@ -105,7 +109,7 @@ class ContinualAdaptation(BaseModel):
             seed: Of everything that draws random numbers in the method.
         """
         if not self.started:
-            self.source.take(self.architecture)
+            self.source.snapshot(self.architecture)
         self.started = True
         self.distiller.reseed(seed)
         self.architecture.requires_grad_(False)
@@ -116,13 +120,13 @@ class ContinualAdaptation(BaseModel):
     def reset(self) -> None:
         """Goes back to the source: weights, statistics, and all that was learned.
 
-        Random generators go on, and the optimizer is whose it is: the caller's.
+        Random generators go on. The optimizer is the caller's, see `reset_optimizer`.
         """
-        self.source.give(self.architecture)
-        self.distiller.forget()
+        self.source.restore(self.architecture)
+        self.distiller.reset()
         if self.guard is not None:
             self.guard.reset()
-        self._remembered = None
+        self._snapshot = None
 
     def train(self, mode: bool = True) -> ContinualAdaptation:
         """Stays in eval mode: see `AdaptDistiller`."""
@@ -140,7 +144,7 @@ class ContinualAdaptation(BaseModel):
     def forward(
         self, inputs: Tensor, data_samples: Any = None, mode: str = 'tensor'
     ) -> Any:
-        """Predicts with the model that answers; changes nothing.
+        """Predicts with the model that the method reports; changes nothing.
 
         Args:
             inputs: Normalised images ``(n c h w)``.
@@ -156,7 +160,8 @@ class ContinualAdaptation(BaseModel):
                 'without labels. Run it with `tools/test.py` and '
                 "`test_cfg=dict(type='mmkd_ext.ContinualAdaptLoop', ...)`."
             )
-        scores = self.distiller.predict(inputs)
+        originals = originals_of(data_samples, inputs, self.data_preprocessor)
+        scores = self.distiller(inputs, originals)
         return scores if mode == 'tensor' else self._samples(scores, data_samples)
 
     def _samples(self, scores: Tensor, data_samples: Any) -> list[Any]:
@@ -188,81 +193,104 @@ class ContinualAdaptation(BaseModel):
         began = time.perf_counter()
         # not as in training, which pads to another size
         data = self.data_preprocessor(data, False)
-        batch = Batch(data['inputs'], data['data_samples'], domain, step)
+        inputs, samples = data['inputs'], data['data_samples']
         distiller = self.distiller
-        distiller.tally = Tally(native=batch.inputs.numel())
-        events: list[dict[str, Any]] = []
-        counts: dict[str, float] = {
-            'updates': 0,
-            'skipped': 0,
-            'rolled_back': 0,
-            'resets': 0,
-        }
-        verdict = Verdict()
-        late = distiller.order == 'adapt_then_predict'
-        if not late or self.guard is not None:
-            self._answer(batch, optim_wrapper)
-            verdict = self._watch(batch, optim_wrapper)
-        update = self._adapt(batch, optim_wrapper, verdict)
-        if late and update.steps:
-            batch.scores = None
-        if batch.scores is None:
-            with torch.no_grad():
-                batch.scores = distiller.answer(batch)
-        distiller.after_image(batch, update)
-        _count(counts, events, verdict, update)
-        samples = self._samples(batch.scores, batch.samples)
-        if batch.inputs.is_cuda:
+        distiller.passes = passes = PassCounter(native=inputs.numel())
+        originals = originals_of(samples, inputs, self.data_preprocessor)
+        state = distiller.step_state()
+        batch = Batch(inputs, samples, domain, step, originals, state=state)
+        with distiller.in_precision_of(optim_wrapper):
+            decision, update = self._predict_and_update(batch, optim_wrapper)
+            distiller.after(batch, update)
+        predictions = self._samples(cast('Tensor', batch.scores), samples)
+        if inputs.is_cuda:
             torch.cuda.synchronize()
-        counts.update(
-            forwards=distiller.tally.forwards / len(batch.inputs),
-            backwards=distiller.tally.backwards / len(batch.inputs),
-        )
+        resets = (decision.action == 'reset', bool(update.reset))
+        counts: dict[str, float] = {
+            'updates': update.steps,
+            'skipped': int(bool(update.skipped)),
+            'rolled_back': int(decision.action == 'roll_back'),
+            'resets': sum(resets),
+            'forwards': passes.forwards / len(inputs),
+            'backwards': passes.backwards / len(inputs),
+        }
         return StepResult(
-            samples,
+            predictions,
             update.losses,
             counts,
-            events,
-            dict(verdict.signals),
+            _events(decision, update),
+            dict(decision.signals),
             time.perf_counter() - began,
         )
 
-    def _answer(self, batch: Batch, optim_wrapper: OptimWrapper | None) -> None:
-        """Makes the prediction of a batch, with its graph where the loss needs it."""
-        if optim_wrapper is None or not self.distiller.can_share(optim_wrapper):
+    def _predict_and_update(
+        self, batch: Batch, optim_wrapper: OptimWrapper | None
+    ) -> tuple[Decision, Update]:
+        """Predicts and updates, in the order of the method."""
+        distiller, guard, decision = self.distiller, self.guard, _CONTINUE
+        if distiller.order == 'predict_then_adapt':
+            batch.scores = self._scores(batch, optim_wrapper, distiller.predict)
+            if guard is not None:
+                decision = self._decide(guard, batch, batch.scores, optim_wrapper)
+            return decision, self._update(batch, optim_wrapper, decision)
+        if guard is not None:
+            # for the guard alone, so it must leave nothing behind
+            scores = self._scores(
+                batch,
+                optim_wrapper,
+                lambda batch: distiller(batch.inputs, batch.originals),
+            )
+            decision = self._decide(guard, batch, scores, optim_wrapper)
+        update = self._update(batch, optim_wrapper, decision)
+        if batch.scores is None or update.steps:
             with torch.no_grad():
-                batch.scores = self.distiller.answer(batch)
-            return
-        with torch.enable_grad(), optim_wrapper.optim_context(self.architecture):
-            batch.live = self.distiller.answer(batch)
-        batch.scores = batch.live.detach()
+                batch.scores = distiller.predict(batch)
+        return decision, update
 
-    def _watch(self, batch: Batch, optim_wrapper: OptimWrapper | None) -> Verdict:
-        """Asks the guard, and does what it says about the state."""
-        if self.guard is None or batch.scores is None:
-            return Verdict()
-        theirs = None
+    def _scores(
+        self,
+        batch: Batch,
+        optim_wrapper: OptimWrapper | None,
+        predict: Callable[[Batch], Tensor],
+    ) -> Tensor:
+        """Returns a prediction, with its graph in `batch` where the loss needs it."""
+        shared = self.distiller.can_share(optim_wrapper)
+        with torch.set_grad_enabled(shared):
+            scores = predict(batch)
+        if shared:
+            batch.logits = scores
+        return scores.detach()
+
+    def _decide(
+        self,
+        guard: AdaptGuard,
+        batch: Batch,
+        scores: Tensor,
+        optim_wrapper: OptimWrapper | None,
+    ) -> Decision:
+        """Asks the guard, and does what it decides about the state."""
+        source_scores = None
         with torch.no_grad():
-            if self.guard.needs_source:
-                inputs = self.guard.source_inputs(batch.inputs)
-                theirs = self.distiller.run(self._reference(self.guard), inputs)
-            verdict = self.guard.watch(batch, batch.scores, theirs)
-        if verdict.action == 'roll_back':
+            if guard.needs_source:
+                inputs = guard.source_inputs(batch.inputs)
+                source_scores = self.distiller.run(self._reference(guard), inputs)
+            decision = guard.decide(batch, scores, source_scores)
+        if decision.action == 'roll_back':
             self._roll_back(optim_wrapper)
-        elif verdict.action == 'reset':
+        elif decision.action == 'reset':
             self._reset_weights(optim_wrapper)
-        elif verdict.remember:
-            self._remember(optim_wrapper)
-        return verdict
+        elif decision.snapshot:
+            self._take_snapshot(optim_wrapper)
+        return decision
 
     def _reference(self, guard: AdaptGuard) -> nn.Module:
         """Returns the source as a guard compares with it."""
         if guard.source_norm == 'method':
-            return self.source.unlearned(self.architecture)
+            return self.source.with_student_norms(self.architecture)
         return self.source.module
 
-    def _adapt(
-        self, batch: Batch, optim_wrapper: OptimWrapper | None, verdict: Verdict
+    def _update(
+        self, batch: Batch, optim_wrapper: OptimWrapper | None, decision: Decision
     ) -> Update:
         """Updates the student, unless the guard says otherwise."""
         if not self.distiller.trains:
@@ -272,27 +300,29 @@ class ContinualAdaptation(BaseModel):
                 f'`{type(self.distiller).__name__}` trains, but there is no optimizer: '
                 'set `test_cfg.optim_wrapper=dict(optimizer=dict(...))`.'
             )
-        if verdict.action not in ('go', 'restore'):
-            batch.live = None
-            return Update(skipped=verdict.reason or verdict.action)
+        if decision.action not in ('continue', 'restore'):
+            batch.logits = None
+            return Update(skipped=decision.reason or decision.action)
         with torch.enable_grad():
             update = self.distiller.update(batch, optim_wrapper)
-        if verdict.action == 'restore':
-            self.distiller.restore_weights(verdict.restore)
+        if update.reset:
+            self._reset_weights(optim_wrapper)
+        elif decision.action == 'restore':
+            self.distiller.restore_weights(decision.restore)
         return update
 
     # ---- going back ---------------------------------------------------------------
 
     def _reset_weights(self, optim_wrapper: OptimWrapper | None) -> None:
         """Resets all but the guard, which goes on counting its cool-down."""
-        self.source.give(self.architecture)
-        self.distiller.forget()
-        self._remembered = None
-        forget_optimizer(optim_wrapper)
+        self.source.restore(self.architecture)
+        self.distiller.reset()
+        self._snapshot = None
+        reset_optimizer(optim_wrapper)
 
-    def _remember(self, optim_wrapper: OptimWrapper | None) -> None:
+    def _take_snapshot(self, optim_wrapper: OptimWrapper | None) -> None:
         """Keeps a copy of student, method and optimizer to roll back to."""
-        self._remembered = copy.deepcopy(
+        self._snapshot = copy.deepcopy(
             {
                 'architecture': self.architecture.state_dict(),
                 'distiller': self.distiller.state_dict(),
@@ -301,16 +331,17 @@ class ContinualAdaptation(BaseModel):
         )
 
     def _roll_back(self, optim_wrapper: OptimWrapper | None) -> None:
-        """Goes back to what was remembered, or to the source."""
-        if self._remembered is None:
+        """Goes back to the snapshot, or to the source; generators go on."""
+        if self._snapshot is None:
             self._reset_weights(optim_wrapper)
             return
-        self.architecture.load_state_dict(self._remembered['architecture'])
-        self.distiller.load_state_dict(self._remembered['distiller'])
+        self.architecture.load_state_dict(self._snapshot['architecture'])
+        with generators_going_on(self.distiller):
+            self.distiller.load_state_dict(self._snapshot['distiller'])
         if optim_wrapper is not None:
-            forget_optimizer(optim_wrapper)
-            # a copy: the optimizer would go on working on the remembered tensors
-            optim_wrapper.load_state_dict(copy.deepcopy(self._remembered['optimizer']))
+            reset_optimizer(optim_wrapper)
+            # a copy: the optimizer would go on working on the tensors of the snapshot
+            optim_wrapper.load_state_dict(copy.deepcopy(self._snapshot['optimizer']))
 
     # ---- saving -------------------------------------------------------------------
 
@@ -318,7 +349,7 @@ class ContinualAdaptation(BaseModel):
         """Returns all that a resumed stream needs of the model."""
         return {
             'state_dict': self.state_dict(),
-            'remembered': self._remembered,
+            'snapshot': self._snapshot,
             'source': self.source.fingerprint,
         }
 
@@ -340,14 +371,14 @@ class ContinualAdaptation(BaseModel):
             raise CheckpointError(
                 f'The saved stream is of another model: {error}'
             ) from error
-        self._remembered = state['remembered']
+        self._snapshot = state['snapshot']
 
     def student_state_dict(self) -> dict[str, Tensor]:
         """Returns the weights of the student, as mmseg loads them strictly."""
         return dict(self.architecture.state_dict())
 
 
-def forget_optimizer(optim_wrapper: OptimWrapper | None) -> None:
+def reset_optimizer(optim_wrapper: OptimWrapper | None) -> None:
     """Brings an optimizer to where it began: no moments, no gradients.
 
     The learning rate stays as it is.
@@ -359,27 +390,22 @@ def forget_optimizer(optim_wrapper: OptimWrapper | None) -> None:
     optim_wrapper._inner_count = 0
 
 
-def _count(
-    counts: dict[str, float],
-    events: list[dict[str, Any]],
-    verdict: Verdict,
-    update: Update,
-) -> None:
-    """Counts what happened, and notes what was out of the ordinary."""
-    counts['updates'] = update.steps
-    counts['skipped'] = int(bool(update.skipped))
-    counts['rolled_back'] = int(verdict.action == 'roll_back')
-    counts['resets'] = int(verdict.action == 'reset')
-    if verdict.action != 'go':
+def _events(decision: Decision, update: Update) -> list[dict[str, Any]]:
+    """Returns what was out of the ordinary."""
+    events: list[dict[str, Any]] = []
+    if decision.action != 'continue':
         events.append(
             {
-                'action': verdict.action,
-                'reason': verdict.reason,
-                'signals': dict(verdict.signals),
+                'action': decision.action,
+                'reason': decision.reason,
+                'signals': dict(decision.signals),
             }
         )
     elif update.skipped:
         events.append({'action': 'skip', 'reason': update.skipped, 'signals': {}})
+    if update.reset:
+        events.append({'action': 'reset', 'reason': update.reset, 'signals': {}})
+    return events
 
 
 def _preprocessor(config: Any) -> nn.Module:

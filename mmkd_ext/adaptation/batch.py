@@ -6,9 +6,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
-__all__ = ['Batch', 'Skip', 'StepResult', 'Tally', 'Update']
+    from mmkd_ext.adaptation.originals import Original
+
+__all__ = ['Batch', 'PassCounter', 'Skip', 'StepResult', 'StepState', 'Update']
+
+
+@dataclass
+class StepState:
+    """What a method keeps from one part of a step for the next; here nothing."""
 
 
 @dataclass
@@ -20,19 +29,23 @@ class Batch:
         samples: Their data samples, with meta information alone.
         domain: Name of the domain, which only methods with known domains may read.
         step: Number of steps before this one.
+        originals: The pictures as they were before the pipeline resized them, one an
+            image, where the samples have them; see `mmkd_ext.KeepOriginal`.
         scores: Prediction ``(n k h w)`` at the size of `inputs`, once it is made.
-        live: The same logits with their graph, where prediction and loss share one
+        logits: The same as logits with their graph, where prediction and loss share one
             forward pass (`AdaptDistiller.shares_forward`); else None.
-        memo: What a method keeps from its prediction for its losses.
+        state: What the method keeps from one part of the step for the next: an instance
+            of its `AdaptDistiller.step_state`.
     """
 
     inputs: Tensor
     samples: list[Any]
     domain: str | None = None
     step: int = 0
+    originals: Sequence[Original] | None = None
     scores: Tensor | None = None
-    live: Tensor | None = None
-    memo: dict[str, Any] = field(default_factory=dict)
+    logits: Tensor | None = None
+    state: Any = field(default_factory=StepState)
 
 
 @dataclass(frozen=True)
@@ -48,21 +61,23 @@ class Skip:
 
 @dataclass
 class Update:
-    """What became of the updates on one image.
+    """The outcome of the updates on one image.
 
     Args:
         steps: Updates made.
         losses: Last values of the terms.
         skipped: Why an update was left out, or nothing.
+        reset: Why all is to go back to the source after the last update, or nothing.
     """
 
     steps: int = 0
     losses: dict[str, float] = field(default_factory=dict)
     skipped: str = ''
+    reset: str = ''
 
 
 @dataclass
-class Tally:
+class PassCounter:
     """Counts passes over the network, in passes over the image at its own size.
 
     A view of half the height and width counts a quarter.
@@ -71,25 +86,25 @@ class Tally:
         native: Numbers in the input of one step.
         forwards: Forward passes.
         backwards: Backward passes.
-        live: Forward passes with a graph that no backward pass has used yet.
+        pending: Forward passes with a graph that no backward pass has used yet.
     """
 
     native: int = 1
     forwards: float = 0.0
     backwards: float = 0.0
-    live: float = 0.0
+    pending: float = 0.0
 
-    def forward(self, inputs: Tensor, *, live: bool) -> None:
-        """Counts a forward pass."""
+    def forward(self, inputs: Tensor, *, graph: bool) -> None:
+        """Counts a forward pass, which has a graph or not."""
         share = inputs.numel() / self.native
         self.forwards += share
-        if live:
-            self.live += share
+        if graph:
+            self.pending += share
 
     def backward(self) -> None:
-        """Counts the backward pass through everything that is live."""
-        self.backwards += self.live
-        self.live = 0.0
+        """Counts the backward pass through all graphs that are pending."""
+        self.backwards += self.pending
+        self.pending = 0.0
 
 
 @dataclass

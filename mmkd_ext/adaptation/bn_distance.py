@@ -7,62 +7,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from mmkd_ext.adaptation.norms import NormRecorder, Statistics, batch_norms
+from mmkd_ext.adaptation.norms import Statistics, batch_norms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch.nn.modules.batchnorm import _BatchNorm
 
-__all__ = ['PoolingRecorder', 'RelativeDistance']
+__all__ = ['RelativeDistance']
 
 #: Channels whose source variance is below this share of the layer's mean count as if
 #: they had that share: a channel that the source never used would be all that counts.
 FLOOR = 0.01
-
-
-class PoolingRecorder(NormRecorder):
-    """Records the statistics over all passes of a block, as if they were one batch.
-
-    So views of several sizes and sliding windows make one mean and one variance of
-    each channel.
-
-    Args:
-        feature: ``'input'`` of the layer, or its ``'output'``.
-
-    Examples:
-        >>> net = nn.Sequential(nn.BatchNorm2d(1)).eval()
-        >>> recorder = PoolingRecorder()
-        >>> with recorder.recording(net):
-        ...     _ = net(torch.zeros(1, 1, 1, 3)), net(torch.ones(1, 1, 1, 1))
-        >>> [value.item() for value in recorder.found['0']]
-        [0.25, 0.1875]
-    """
-
-    def __init__(self, feature: str = 'input') -> None:
-        super().__init__(feature)
-        self._values: dict[str, int] = {}
-
-    def _listen(self, name: str, norm: _BatchNorm) -> Callable[[], None]:
-        self._values.pop(name, None)
-        return super()._listen(name, norm)
-
-    def _take(self, name: str, x: Tensor, statistics: Statistics) -> None:
-        """Pools the statistics with those of the passes before."""
-        count = x.numel() // x.size(1)
-        before = self._values.get(name, 0)
-        if before:
-            share = count / (before + count)
-            statistics = _pooled(self.found[name], statistics, share)
-        self.found[name] = statistics
-        self._values[name] = before + count
-
-
-def _pooled(first: Statistics, second: Statistics, share: float) -> Statistics:
-    """Returns the statistics of a union in which the second has a share."""
-    mean = first.mean.lerp(second.mean, share)
-    between = share * (1 - share) * (second.mean - first.mean).square()
-    return Statistics(mean, first.var.lerp(second.var, share) + between)
 
 
 class RelativeDistance:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmkd_ext.errors import check_choice, check_range
 
@@ -58,22 +58,21 @@ class EMATeacher(nn.Module):
     @torch.no_grad()
     def update(self, student: nn.Module) -> None:
         """Follows the student by one step."""
-        for mine, theirs in zip(self.module.parameters(), student.parameters()):
-            self._follow(mine, theirs)
-        if self.buffers_are == 'keep':
-            return
-        for own, other in zip(self.module.buffers(), student.buffers()):
-            if self.buffers_are == 'average' and own.is_floating_point():
-                self._follow(own, other)
-            else:
-                own.copy_(other)
-
-    def _follow(self, mine: torch.Tensor, theirs: torch.Tensor) -> None:
+        average: list[tuple[Tensor, Tensor]] = []
+        average.extend(zip(self.module.parameters(), student.parameters()))
+        copies: list[tuple[Tensor, Tensor]] = []
+        if self.buffers_are != 'keep':
+            for own, other in zip(self.module.buffers(), student.buffers()):
+                averaged = self.buffers_are == 'average' and own.is_floating_point()
+                (average if averaged else copies).append((own, other))
         # exact at both ends: a copy for 0, nothing for 1
         if self.decay == 0:
-            mine.copy_(theirs)
-        elif self.decay < 1:
-            mine.lerp_(theirs, 1 - self.decay)
+            average, copies = [], [*average, *copies]
+        if self.decay < 1:
+            for own, other in average:
+                own.lerp_(other, 1 - self.decay)
+        for own, other in copies:
+            own.copy_(other)
 
     def train(self, mode: bool = True) -> EMATeacher:
         """Stays in eval mode."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmkd_ext.adaptation.decision import ACTIONS, AdaptGuard, Decision
 from mmkd_ext.adaptation.signals import (
     SIGNALS,
     compare,
@@ -15,7 +16,6 @@ from mmkd_ext.adaptation.signals import (
     textured,
     valid_pixels,
 )
-from mmkd_ext.adaptation.watch import ACTIONS, AdaptGuard, Verdict
 from mmkd_ext.errors import ConfigError, check_choice, check_integer, check_range
 from mmkd_ext.registry import MODELS
 
@@ -34,7 +34,7 @@ LIMITS = {
 #: The strongest answer to a signal alone.
 STRONGEST = {'entropy': 'reset', 'classes': 'reset', 'agreement': 'restore'}
 SOURCE_NORMS = ('method', 'source')
-_COUNTERS = ('seen', 'healthy', 'pause', 'strikes')
+_COUNTERS = ('seen', 'healthy', 'pause', 'num_rollbacks')
 
 
 @MODELS.register_module()
@@ -144,7 +144,7 @@ class CollapseGuard(AdaptGuard):
     def reset(self) -> None:
         """Forgets everything, at the start of a stream."""
         self._restart()
-        self.seen = self.pause = self.strikes = 0
+        self.seen = self.pause = self.num_rollbacks = 0
         self.needs_source = True
 
     def _restart(self) -> None:
@@ -152,7 +152,7 @@ class CollapseGuard(AdaptGuard):
         self.rows: deque[Tensor] = deque(maxlen=self.window)
         self.alarms = dict.fromkeys(SIGNALS, 0)
         self.healthy = 0
-        self.standing = Verdict()
+        self.standing = Decision()
 
     # ---- looking ------------------------------------------------------------------
 
@@ -163,9 +163,9 @@ class CollapseGuard(AdaptGuard):
         size = [max(1, round(side * self.source_scale)) for side in inputs.shape[2:]]
         return F.interpolate(inputs, size, mode='bilinear', antialias=True)
 
-    def watch(
+    def decide(
         self, batch: Batch, scores: Tensor, source_scores: Tensor | None
-    ) -> Verdict:
+    ) -> Decision:
         """Judges one image."""
         self.seen += 1
         self.needs_source = self.seen % self.every == 0
@@ -174,29 +174,31 @@ class CollapseGuard(AdaptGuard):
         there = textured(batch.inputs)
         signals = {'valid': _mean(valid & there)}
         if signals['valid'] < self.min_valid:
-            if _mean(there) < self.min_valid or (paused and self.strikes != 1):
+            if _mean(there) < self.min_valid or (paused and self.num_rollbacks != 1):
                 reason = f'{signals["valid"]:.1%} of the pixels are valid'
-                return Verdict('skip', reason, signals)
+                return Decision('skip', reason, signals)
             # the image is sound, so it is the weights that are not, and stay so
             return self._go_back('roll_back', 'the prediction is not finite', signals)
         if source_scores is not None:
             row = compare(scores, source_scores, valid, self.min_share)
             self.rows.append(row)
             signals['source_classes'] = float(row[-1])
-        found = self._look(signals)
+        found = self._measure(signals)
         if paused:
-            self.standing = Verdict()
+            self.standing = Decision()
             signals['pause'] = float(self.pause)
-            return Verdict('skip', 'updates rest after going back', signals)
+            return Decision('skip', 'updates rest after going back', signals)
         if source_scores is None:
             kept = self.standing
-            return Verdict(kept.action, kept.reason, signals, kept.restore)
-        verdict = self._judge(found, signals)
+            return Decision(kept.action, kept.reason, signals, kept.restore)
+        decision = self._judge(found, signals)
         # going back is done once
-        self.standing = verdict if verdict.action in ('restore', 'skip') else Verdict()
-        return verdict
+        self.standing = (
+            decision if decision.action in ('restore', 'skip') else Decision()
+        )
+        return decision
 
-    def _look(self, signals: dict[str, float]) -> dict[str, float]:
+    def _measure(self, signals: dict[str, float]) -> dict[str, float]:
         """Returns what is lost, and adds it to the signals."""
         if not self.rows:
             return {}
@@ -207,10 +209,10 @@ class CollapseGuard(AdaptGuard):
 
     # ---- answering ----------------------------------------------------------------
 
-    def _judge(self, found: Mapping[str, float], signals: dict[str, float]) -> Verdict:
+    def _judge(self, found: Mapping[str, float], signals: dict[str, float]) -> Decision:
         """Turns what is lost into an answer."""
         if 4 * len(self.rows) < self.window:
-            return Verdict(signals=signals)
+            return Decision(signals=signals)
         risks = {
             name: (found[name] - limit) / (1 - limit)
             for name, limit in self.limits.items()
@@ -226,7 +228,7 @@ class CollapseGuard(AdaptGuard):
         if action in ('roll_back', 'reset'):
             return self._go_back(action, reason, signals)
         probability = self.restore * min(1.0, 4 * risks[worst])
-        return Verdict(action, reason, signals, probability * (action == 'restore'))
+        return Decision(action, reason, signals, probability * (action == 'restore'))
 
     def _grade(self, name: str, risk: float) -> int:
         """Returns the grade of one signal, and counts how long it has been an alarm."""
@@ -237,27 +239,27 @@ class CollapseGuard(AdaptGuard):
         self.alarms[name] += 1
         return min(grade, ACTIONS.index(self.strongest[name]))
 
-    def _calm(self, found: Mapping[str, float], signals: dict[str, float]) -> Verdict:
+    def _calm(self, found: Mapping[str, float], signals: dict[str, float]) -> Decision:
         """Counts healthy images; a state far from any alarm is one to go back to."""
         self.healthy += 1
         if self.healthy < self.window:
-            return Verdict(signals=signals)
-        self.strikes = 0
+            return Decision(signals=signals)
+        self.num_rollbacks = 0
         # a window that is only just healthy may hold the start of a collapse
         far = all(2 * found[name] <= limit for name, limit in self.limits.items())
         if far:
             self.healthy = 0
-        return Verdict(signals=signals, remember=far)
+        return Decision(signals=signals, snapshot=far)
 
-    def _go_back(self, action: str, reason: str, signals: dict[str, float]) -> Verdict:
+    def _go_back(self, action: str, reason: str, signals: dict[str, float]) -> Decision:
         """Goes back, further and with a longer pause if that was not long ago."""
-        if self.strikes:
+        if self.num_rollbacks:
             action, reason = 'reset', f'{reason}, again'
         # 2 ** 20 images are for ever, and a number all the same
-        self.pause = self.cool_down * 2 ** min(self.strikes, 20)
-        self.strikes += 1
+        self.pause = self.cool_down * 2 ** min(self.num_rollbacks, 20)
+        self.num_rollbacks += 1
         self._restart()
-        return Verdict(action, reason, signals)
+        return Decision(action, reason, signals)
 
     # ---- saving -------------------------------------------------------------------
 
@@ -278,7 +280,7 @@ class CollapseGuard(AdaptGuard):
             setattr(self, name, state['counters'][name])
         self.alarms = dict(state['alarms'])
         action, reason, restore = state['standing']
-        self.standing = Verdict(action, reason, restore=restore)
+        self.standing = Decision(action, reason, restore=restore)
         self.needs_source = self.seen % self.every == 0
 
     def describe(self) -> dict[str, Any]:

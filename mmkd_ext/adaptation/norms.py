@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
+    'AdaptiveBatchNorm',
     'NormRecorder',
     'Statistics',
-    'StreamNorm',
     'batch_norms',
-    'copy_stream_norms',
+    'copy_adaptive_norms',
     'learning',
     'require_batch_norm',
-    'use_stream_norms',
+    'use_adaptive_norms',
 ]
 
 _FEATURES = ('input', 'output')
@@ -72,7 +72,7 @@ def require_batch_norm(model: nn.Module, method: str) -> int:
     return found
 
 
-class StreamNorm(_BatchNorm):
+class AdaptiveBatchNorm(_BatchNorm):
     r"""Batch normalisation whose statistics are mixed with those of the batch.
 
     .. math::
@@ -86,21 +86,24 @@ class StreamNorm(_BatchNorm):
 
     Args:
         norm: The layer to replace; weights and buffers are shared with it.
-        mixing: Weight `m` of the batch's statistics: 0 is the source, 1 uses the batch
-            alone.
+        momentum: Weight `m` of the batch's statistics, `mixing` in configs: 0 is the
+            source, 1 uses the batch alone.
         keep: Whether the mixture becomes the running statistics, while `learning`.
     """
 
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, norm: _BatchNorm, mixing: float, *, keep: bool = False) -> None:
-        super().__init__(norm.num_features, norm.eps, norm.momentum, affine=False)
+    def __init__(
+        self, norm: _BatchNorm, momentum: float, *, keep: bool = False
+    ) -> None:
+        super().__init__(norm.num_features, norm.eps, momentum, affine=False)
         self.affine = norm.affine
         self.weight, self.bias = norm.weight, norm.bias
         for name in ('running_mean', 'running_var', 'num_batches_tracked'):
             setattr(self, name, getattr(norm, name))
-        self.mixing, self.keep = mixing, keep
+        self.momentum: float = momentum
+        self.keep = keep
         #: Told each input and its statistics, see `NormRecorder`.
         self.listener: Callable[[Tensor, Statistics], None] | None = None
         self.learning = False
@@ -109,7 +112,7 @@ class StreamNorm(_BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         """Normalises ``(n c ...)``."""
         keeps = self.keep and self.learning
-        if self.mixing == 1 and not keeps and x.numel() > x.size(1):
+        if self.momentum == 1 and not keeps and x.numel() > x.size(1):
             # the same by one fused call
             if self.listener is not None:
                 self.listener(x, channel_moments(x))
@@ -139,7 +142,7 @@ class StreamNorm(_BatchNorm):
     def statistics(self, x: Tensor) -> Statistics:
         """Returns the statistics with which a batch is normalised."""
         running = Statistics(self.running_mean, self.running_var)
-        alone = self.mixing == 0 or x.numel() == x.size(1)
+        alone = self.momentum == 0 or x.numel() == x.size(1)
         if alone and self.listener is None:
             return running
         batch = channel_moments(x)
@@ -147,56 +150,58 @@ class StreamNorm(_BatchNorm):
             self.listener(x, batch)
         if alone:
             return running
-        if self.mixing == 1:
+        if self.momentum == 1:
             return batch
         return Statistics(
-            running.mean.lerp(batch.mean, self.mixing),
-            running.var.lerp(batch.var, self.mixing),
+            running.mean.lerp(batch.mean, self.momentum),
+            running.var.lerp(batch.var, self.momentum),
         )
 
     def extra_repr(self) -> str:
         """Says whose statistics are used."""
-        return f'{self.num_features}, mixing={self.mixing}, keep={self.keep}'
+        return f'{self.num_features}, momentum={self.momentum}, keep={self.keep}'
 
     def _check_input_dim(self, x: Tensor) -> None:
         del x
 
 
-def use_stream_norms(
-    model: nn.Module, mixing: float, *, keep: bool = False
-) -> dict[str, StreamNorm]:
+def use_adaptive_norms(
+    model: nn.Module, momentum: float, *, keep: bool = False
+) -> dict[str, AdaptiveBatchNorm]:
     """Replaces the batch normalisation of a model, in place; returns the new layers.
 
     Args:
         model: The student.
-        mixing: See `StreamNorm`.
+        momentum: See `AdaptiveBatchNorm`.
         keep: Likewise.
     """
-    check_range('mixing', mixing, low=0, high=1)
+    check_range('mixing', momentum, low=0, high=1)
     replaced = {
-        name: StreamNorm(norm, mixing, keep=keep)
+        name: AdaptiveBatchNorm(norm, momentum, keep=keep)
         for name, norm in batch_norms(model).items()
     }
     _replace(model, replaced)
     return replaced
 
 
-def copy_stream_norms(student: nn.Module, model: nn.Module) -> None:
+def copy_adaptive_norms(student: nn.Module, model: nn.Module) -> None:
     """Normalises a twin of the student as the student is, in place.
 
     The twin has statistics of its own, and keeps none of a batch.
 
     Args:
-        student: Some of its layers may be `StreamNorm`.
+        student: Some of its layers may be `AdaptiveBatchNorm`.
         model: Of the same architecture, without them.
     """
     norms = batch_norms(model)
-    mixings = {
-        name: norm.mixing
+    momenta = {
+        name: norm.momentum
         for name, norm in student.named_modules()
-        if isinstance(norm, StreamNorm)
+        if isinstance(norm, AdaptiveBatchNorm)
     }
-    _replace(model, {name: StreamNorm(norms[name], m) for name, m in mixings.items()})
+    _replace(
+        model, {name: AdaptiveBatchNorm(norms[name], m) for name, m in momenta.items()}
+    )
 
 
 def _replace(model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
@@ -207,8 +212,8 @@ def _replace(model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
 
 @contextmanager
 def learning(model: nn.Module) -> Iterator[None]:
-    """Lets `StreamNorm` layers keep the mixed statistics during the block."""
-    norms = [m for m in model.modules() if isinstance(m, StreamNorm)]
+    """Lets `AdaptiveBatchNorm` layers keep the mixed statistics during the block."""
+    norms = [m for m in model.modules() if isinstance(m, AdaptiveBatchNorm)]
     for norm in norms:
         norm.learning = True
     try:
@@ -221,50 +226,64 @@ def learning(model: nn.Module) -> Iterator[None]:
 class NormRecorder:
     """Records the statistics at each batch normalisation layer of a model.
 
-    Gradients reach what was recorded. Hooks are in place during `recording` only.
+    All passes of a block count as if they were one batch: views of several sizes and
+    sliding windows make one mean and one variance of each channel. Gradients reach what
+    was recorded. Hooks are in place during `recording` only.
 
     Args:
         feature: ``'input'`` of the layer, or its ``'output'``.
 
     Examples:
-        >>> net = nn.Sequential(nn.BatchNorm2d(2))
+        >>> net = nn.Sequential(nn.BatchNorm2d(1)).eval()
         >>> recorder = NormRecorder()
         >>> with recorder.recording(net):
-        ...     _ = net(torch.ones(1, 2, 4, 4))
-        >>> recorder.found['0'].mean
-        tensor([1., 1.])
+        ...     _ = net(torch.zeros(1, 1, 1, 3)), net(torch.ones(1, 1, 1, 1))
+        >>> [value.item() for value in recorder.statistics['0']]
+        [0.25, 0.1875]
     """
 
     def __init__(self, feature: str = 'input') -> None:
         check_choice('feature', feature, _FEATURES)
         self.feature = feature
-        self.found: dict[str, Statistics] = {}
+        self.statistics: dict[str, Statistics] = {}
+        self._counts: dict[str, int] = {}
 
     @contextmanager
     def recording(self, model: nn.Module) -> Iterator[NormRecorder]:
-        """Records what happens in the block; layers called twice keep the last."""
-        self.found = {}
+        """Records what happens in the block, and nothing of what was before."""
+        self.statistics, self._counts = {}, {}
         with ExitStack() as stack:
             for name, norm in batch_norms(model).items():
-                stack.callback(self._listen(name, norm))
+                if isinstance(norm, AdaptiveBatchNorm) and self.feature == 'input':
+                    # it has them anyway
+                    norm.listener = partial(self._pool, name)
+                    stack.callback(setattr, norm, 'listener', None)
+                else:
+                    hook = norm.register_forward_hook(partial(self._hook, name))
+                    stack.callback(hook.remove)
             yield self
 
-    def _listen(self, name: str, norm: _BatchNorm) -> Callable[[], None]:
-        """Begins to record a layer; returns what ends it."""
-        if isinstance(norm, StreamNorm) and self.feature == 'input':
-            # it has them anyway
-            norm.listener = partial(self._take, name)
-            return partial(setattr, norm, 'listener', None)
+    def _hook(
+        self, name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor
+    ) -> None:
+        del module
+        # activations that follow overwrite the output, which backward needs
+        x = inputs[0] if self.feature == 'input' else output.clone()
+        self._pool(name, x, channel_moments(x))
 
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            del module
-            # activations that follow overwrite the output, which backward needs
-            x = inputs[0] if self.feature == 'input' else output.clone()
-            self._take(name, x, channel_moments(x))
+    def _pool(self, name: str, x: Tensor, statistics: Statistics) -> None:
+        """Pools the statistics of an input with those of the passes before."""
+        count = x.numel() // x.size(1)
+        before = self._counts.get(name, 0)
+        if before:
+            share = count / (before + count)
+            statistics = _pooled(self.statistics[name], statistics, share)
+        self.statistics[name] = statistics
+        self._counts[name] = before + count
 
-        return norm.register_forward_hook(hook).remove
 
-    def _take(self, name: str, x: Tensor, statistics: Statistics) -> None:
-        """Keeps the statistics of an input."""
-        del x
-        self.found[name] = statistics
+def _pooled(first: Statistics, second: Statistics, share: float) -> Statistics:
+    """Returns the statistics of a union in which the second has a share."""
+    mean = first.mean.lerp(second.mean, share)
+    between = share * (1 - share) * (second.mean - first.mean).square()
+    return Statistics(mean, first.var.lerp(second.var, share) + between)

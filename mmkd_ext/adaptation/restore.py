@@ -58,8 +58,10 @@ class StochasticRestore(nn.Module):
         p = self.p if p is None else p
         if p == 0:
             return
+        device = None
         for name, weight in weights.items():
-            generator = self.generator.on(weight.device)
+            if weight.device != device:
+                device, generator = weight.device, self.generator.on(weight.device)
             drawn = torch.rand(weight.shape, generator=generator, device=weight.device)
             # rand is below 1, so p=1 restores all
             mask = drawn < p

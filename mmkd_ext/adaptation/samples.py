@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mmkd_ext.datasets.original import ORIGINAL
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -14,7 +16,7 @@ _LEADING_TO_TRUTH = ('seg_map_path', 'ann_path', 'ann_file', 'label_path')
 
 
 def without_truth(samples: Sequence[Any]) -> list[Any]:
-    """Returns new samples with the meta information alone.
+    """Returns new samples with the meta information, and the original picture, alone.
 
     No annotation, no field of another name that may hold one, and no path to one. The
     given samples stay as they are.
@@ -26,5 +28,8 @@ def without_truth(samples: Sequence[Any]) -> list[Any]:
             for key, value in sample.metainfo.items()
             if key not in _LEADING_TO_TRUTH and not key.startswith('gt_')
         }
-        kept.append(type(sample)(metainfo=meta))
+        blind = type(sample)(metainfo=meta)
+        if ORIGINAL in sample:
+            blind.set_field(sample.get(ORIGINAL), ORIGINAL)
+        kept.append(blind)
     return kept

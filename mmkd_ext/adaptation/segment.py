@@ -59,7 +59,7 @@ def image_logits(model: nn.Module, inputs: Tensor, *, whole: bool = False) -> Te
         'pad_shape': shape,
         'padding_size': [0, 0, 0, 0],
     }
-    metas = [dict(meta) for _ in range(len(inputs))]
+    metas = [*map(dict, [meta] * len(inputs))]
     ask = segmentor.encode_decode if whole else segmentor.inference
     logits: Tensor = ask(inputs, metas)
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

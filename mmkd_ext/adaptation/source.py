@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from mmkd_ext.adaptation.norms import copy_stream_norms
+from mmkd_ext.adaptation.norms import copy_adaptive_norms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,15 +25,15 @@ class SourceCopy:
     fingerprint is, and tells when a stream is resumed with another source.
 
     Args:
-        student: The model to copy; its weights are taken by `take`.
+        student: The model to copy; its weights are taken by `snapshot`.
     """
 
     def __init__(self, student: nn.Module) -> None:
         self.module = copy.deepcopy(student).eval().requires_grad_(False)
         self.fingerprint = ''
-        self._unlearned: nn.Module | None = None
+        self._with_student_norms: nn.Module | None = None
 
-    def unlearned(self, student: nn.Module) -> nn.Module:
+    def with_student_norms(self, student: nn.Module) -> nn.Module:
         """Returns the source, normalised as the student is: what it was at first.
 
         It shares weights and statistics with `module`.
@@ -41,27 +41,27 @@ class SourceCopy:
         Args:
             student: The model, with the normalisation that its method gave it.
         """
-        if self._unlearned is None:
+        if self._with_student_norms is None:
             tensors = [*self.module.parameters(), *self.module.buffers()]
             shared = {id(tensor): tensor for tensor in tensors}
-            self._unlearned = copy.deepcopy(self.module, shared)
-            copy_stream_norms(student, self._unlearned)
-        return self._unlearned
+            self._with_student_norms = copy.deepcopy(self.module, shared)
+            copy_adaptive_norms(student, self._with_student_norms)
+        return self._with_student_norms
 
     def move(self, fn: Callable[[Tensor], Tensor]) -> None:
         """Applies what `nn.Module.to` and its kin do to tensors."""
         self.module._apply(fn)
         # moved statistics are other tensors
-        self._unlearned = None
+        self._with_student_norms = None
 
     @torch.no_grad()
-    def take(self, student: nn.Module) -> None:
+    def snapshot(self, student: nn.Module) -> None:
         """Takes the weights and running statistics of the student."""
         _copy(self._tensors(student), self._tensors(self.module))
         self.fingerprint = fingerprint(self.module)
 
     @torch.no_grad()
-    def give(self, student: nn.Module) -> None:
+    def restore(self, student: nn.Module) -> None:
         """Brings the student back to the source, in place."""
         _copy(self._tensors(self.module), self._tensors(student))
 

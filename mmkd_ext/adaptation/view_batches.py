@@ -10,6 +10,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from mmkd_ext.adaptation.originals import Original
     from mmkd_ext.adaptation.views import View
 
 __all__ = ['ViewBatch', 'each_view', 'view_batches']
@@ -23,7 +24,10 @@ class ViewBatch(NamedTuple):
 
 
 def view_batches(
-    inputs: Tensor, views: Sequence[View], generator: torch.Generator | None = None
+    inputs: Tensor,
+    views: Sequence[View],
+    generator: torch.Generator | None = None,
+    originals: Sequence[Original] | None = None,
 ) -> list[ViewBatch]:
     """Returns the views of images ``(n c h w)``, those of one size stacked.
 
@@ -31,6 +35,7 @@ def view_batches(
         inputs: Images.
         views: At least one.
         generator: For random views, on the device of the images.
+        originals: What scaled views are made from, see `View.apply`.
 
     Examples:
         >>> from mmkd_ext.adaptation.views import View
@@ -42,7 +47,7 @@ def view_batches(
     """
     groups: dict[torch.Size, tuple[list[View], list[Tensor]]] = {}
     for view in views:
-        image = view.apply(inputs, generator)
+        image = view.apply(inputs, generator, originals)
         own, images = groups.setdefault(image.shape, ([], []))
         own.append(view)
         images.append(image)

@@ -2,7 +2,7 @@
 
 Importing this package for the streets imports nothing else, so that they can be drawn
 in a moment, and on a machine without mmseg. The registry of `mmkd_ext.registry` needs
-the classes of the real ones, and `Corrupt`.
+the classes of the real ones, `Corrupt` and `KeepOriginal`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ __all__ = [
     'CDrivingDataset',
     'CamVidDataset',
     'Corrupt',
+    'KeepOriginal',
     'SHIFTDataset',
     'StreetSettings',
     'make_streets',
@@ -25,6 +26,7 @@ _HOMES = {
     'CDrivingDataset': 'cdriving',
     'CamVidDataset': 'camvid',
     'Corrupt': 'corrupt',
+    'KeepOriginal': 'original',
     'SHIFTDataset': 'shift',
     'StreetSettings': 'streets',
     'make_streets': 'streets',

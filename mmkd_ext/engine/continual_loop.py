@@ -17,7 +17,7 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.runner.base_loop import BaseLoop
 
 from mmkd_ext.adaptation import ContinualAdaptation
-from mmkd_ext.adaptation.algorithm import forget_optimizer
+from mmkd_ext.adaptation.algorithm import reset_optimizer
 from mmkd_ext.adaptation.domains import (
     Reset,
     StreamConfig,
@@ -284,7 +284,7 @@ class ContinualAdaptLoop(BaseLoop):
             )
         if self.reset.is_due(at.step, at.index, at.domain):
             self.model.reset()
-            forget_optimizer(run.optimizer)
+            reset_optimizer(run.optimizer)
             run.record.reset(at.step, at.index, f'planned: {self.reset}')
         data = delivery.data
         if data is None:

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 STATE_FILE = 'stream_state.pth'
-VERSION = 1
+VERSION = 2
 #: Settings that change nothing about predictions.
 _FREE = {
     'num_workers',

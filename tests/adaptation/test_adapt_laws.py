@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import mmkd_ext.adaptation  # noqa: F401
-from mmkd_ext.adaptation import AdaptDistiller
-from mmkd_ext.adaptation.algorithm import forget_optimizer
+from mmkd_ext.adaptation import AdaptDistiller, AdaptGuard, Decision
+from mmkd_ext.adaptation.algorithm import reset_optimizer
 from mmkd_ext.registry import MODELS
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -27,7 +27,7 @@ METHODS = sorted(
 )
 #: Settings with which a method has something to do on three tiny images.
 BUSY = {
-    'CoTTADistiller': dict(views=[1.0, 'flip', 0.5], restore=0.2),
+    'CoTTADistiller': dict(views=[1.0, 'flip', 0.5], min_view_side=1, restore=0.2),
     'DIGADistiller': dict(threshold=0.2),
     'EATADistiller': dict(share=1.0, margin=0.0001, fisher_images=4),
     'RoTTADistiller': dict(interval=2, capacity=3),
@@ -48,9 +48,22 @@ STILL = {
 }
 
 
-def build(name, settings=None, lr=0.05, **network):
+class Onlooker(AdaptGuard):
+    """A guard that looks at everything and never acts."""
+
+    needs_source = True
+
+    def decide(self, batch, scores, source_scores):
+        return Decision()
+
+    def reset(self):
+        pass
+
+
+def build(name, settings=None, lr=0.05, guard=None, **network):
     settings = BUSY.get(name, {}) if settings is None else settings
-    built = toys.model(dict(type=f'mmkd_ext.{name}', **settings), **network)
+    distiller = dict(type=f'mmkd_ext.{name}', **settings)
+    built = toys.model(distiller, guard=guard, **network)
     optim = (
         toys.wrapper(built, lr, torch.optim.Adam) if built.distiller.trains else None
     )
@@ -86,6 +99,61 @@ def test_a_prediction_has_no_side_effect(name):
     first = built.test_step(toys.batch(7, SIZE))[0].seg_logits.data
     assert alike(built.adapt_state(), before)
     assert torch.equal(built.test_step(toys.batch(7, SIZE))[0].seg_logits.data, first)
+
+
+@pytest.mark.parametrize('order', ['predict_then_adapt', 'adapt_then_predict'])
+@pytest.mark.parametrize('name', METHODS)
+def test_a_guard_that_never_acts_changes_nothing(name, order):
+    found = []
+    for guard in (None, Onlooker()):
+        built, optim = build(name, {**BUSY.get(name, {}), 'order': order}, guard=guard)
+        found.append([*stream(built, optim), *built.student_state_dict().values()])
+    assert same(*found)
+
+
+@pytest.mark.parametrize(
+    'name', [name for name in METHODS if not MODELS.get(name).trains]
+)
+def test_what_trains_nothing_needs_no_optimizer(name):
+    built, optim = build(name)
+    assert optim is None
+    assert len(stream(built, None)) == 3
+
+
+@pytest.mark.parametrize('order', ['predict_then_adapt', 'adapt_then_predict'])
+@pytest.mark.parametrize('name', [n for n in METHODS if MODELS.get(n).trains])
+def test_all_passes_have_the_precision_of_the_optimizer(name, order):
+    from mmkd_ext.engine import Bf16OptimWrapper
+
+    # unscaled gradients of its own are measured in full precision
+    own = {'EATADistiller': dict(fisher_images=0), 'DoSeDistiller': dict(replay=None)}
+    settings = {**BUSY.get(name, {}), **own.get(name, {}), 'order': order}
+    built, _ = build(name, settings, guard=Onlooker())
+    trained = list(built.distiller.trained().values())
+    optim = Bf16OptimWrapper(optimizer=torch.optim.SGD(trained, lr=0.1))
+    passes = {}
+
+    def record(module, inputs, output):
+        mixed = torch.is_autocast_enabled('cpu')
+        passes.setdefault(models[module], []).append(mixed)
+
+    teacher = getattr(built.distiller, 'teacher', None)
+    asked = {
+        'student': built.architecture,
+        'source': built.source.module,
+        'guard': built.source.with_student_norms(built.architecture),
+        **({'teacher': teacher.module} if teacher else {}),
+    }
+    models = {model.backbone.conv1: who for who, model in asked.items()}
+    for convolution in models:
+        convolution.register_forward_hook(record)
+    stream(built, optim)
+    assert {'student', 'guard', *(['teacher'] if teacher else [])} <= set(passes)
+    assert all(all(mixed) for mixed in passes.values())
+    # a test is no step: it has no optimizer, and full precision
+    passes.clear()
+    built.test_step(toys.batch(0, SIZE))
+    assert not any(any(mixed) for mixed in passes.values())
 
 
 @pytest.mark.parametrize('name', METHODS)
@@ -156,7 +224,7 @@ def test_a_reset_forgets_everything(name):
     built, optim = build(name)
     first = stream(built, optim)
     built.reset()
-    forget_optimizer(optim)
+    reset_optimizer(optim)
     built.distiller.reseed(0)
     assert same(stream(built, optim), first)
 

@@ -254,10 +254,10 @@ def test_a_reset_forgets_everything():
     built = toys.model(dict(TENT, statistics='ema'))
     optim = toys.wrapper(built, kind=torch.optim.Adam)
     first = toys.stream(built, optim)
-    from mmkd_ext.adaptation.algorithm import forget_optimizer
+    from mmkd_ext.adaptation.algorithm import reset_optimizer
 
     built.reset()
-    forget_optimizer(optim)
+    reset_optimizer(optim)
     assert same(toys.stream(built, optim), first)
 
 
@@ -387,7 +387,7 @@ def test_labels_never_train_it():
 @pytest.fixture
 def guarded():
     """A model with a guard that answers what it is told, and its optimizer."""
-    from mmkd_ext.adaptation import AdaptGuard, Verdict
+    from mmkd_ext.adaptation import AdaptGuard, Decision
 
     class Told(AdaptGuard):
         needs_source = True
@@ -396,9 +396,9 @@ def guarded():
             super().__init__()
             self.answers, self.seen = [], []
 
-        def watch(self, batch, scores, source_scores):
+        def decide(self, batch, scores, source_scores):
             self.seen.append((batch.step, scores.shape, source_scores.shape))
-            return Verdict(**(self.answers.pop(0) if self.answers else {}))
+            return Decision(**(self.answers.pop(0) if self.answers else {}))
 
         def reset(self):
             pass
@@ -428,7 +428,7 @@ def test_a_guard_that_says_skip_leaves_the_weights(guarded):
 
 def test_a_guard_rolls_back_to_what_was_remembered_optimizer_too(guarded):
     built, optim = guarded
-    built.guard.answers = [{}, dict(remember=True), {}, dict(action='roll_back')]
+    built.guard.answers = [{}, dict(snapshot=True), {}, dict(action='roll_back')]
     built.adapt_step(toys.batch(0), optim)
     good = weight(built)
     steps = copy.deepcopy(optim.state_dict()['state'])
@@ -440,6 +440,27 @@ def test_a_guard_rolls_back_to_what_was_remembered_optimizer_too(guarded):
     assert result.counts['rolled_back'] == 1
     found = optim.state_dict()['state']
     assert all(torch.equal(found[k]['exp_avg'], v['exp_avg']) for k, v in steps.items())
+
+
+def test_what_is_drawn_after_a_roll_back_is_not_what_was_drawn_before():
+    guard = dict(type='mmkd_ext.CollapseGuard')
+    distiller = dict(
+        type='mmkd_ext.CoTTADistiller', views=[1.0, dict(noise=0.5)], restore=0.2
+    )
+    built = toys.model(distiller, guard=guard)
+    optim = toys.wrapper(built)
+    built._take_snapshot(optim)
+    toys.stream(built, optim, images=2)
+    generators = {
+        name: module
+        for name, module in built.distiller.named_modules()
+        if type(module).__name__ == 'SeededGenerator'
+    }
+    assert len(generators) == 2  # views and restore
+    before = {name: g.on('cpu').get_state() for name, g in generators.items()}
+    built._roll_back(optim)
+    for name, generator in generators.items():
+        assert torch.equal(generator.on('cpu').get_state(), before[name]), name
 
 
 def test_a_guard_resets_to_the_source_and_forgets_the_moments(guarded, expected):

@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmkd_ext.adaptation.distillers.diga import class_means, prototype_probabilities
+from mmkd_ext.adaptation.distillers.diga import (
+    class_means,
+    cosine_probabilities,
+    distance_probabilities,
+)
 from mmkd_ext.errors import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -28,24 +32,104 @@ def test_without_mixing_and_fusion_it_is_the_source():
 
 def test_sure_pixels_make_the_mean_of_their_class():
     features = torch.tensor([[[1.0, 3.0, 9.0, 5.0]], [[0.0, 2.0, 9.0, 4.0]]])
-    p = torch.tensor([[0.95, 0.92, 0.9, 0.05], [0.05, 0.08, 0.1, 0.95]]).unsqueeze(1)
+    p = torch.tensor([[0.95, 0.9, 0.89, 0.05], [0.05, 0.1, 0.11, 0.95]]).unsqueeze(1)
     means, found = class_means(features, p, 0.9)
     assert means.tolist() == [[2.0, 1.0], [5.0, 4.0]]
     assert found.tolist() == [True, True]
 
 
-def test_classes_without_a_prototype_keep_the_classifier():
+def authors(streams, threshold, rho, history, fusion):
+    """Fused probabilities, image by image, from the facts of the authors' code.
+
+    Plain loops. The ground truth with which the code moves the running prototypes from
+    the second image on is replaced by the sure classes.
+    """
+    running, results = {}, []
+    for features, logits in streams:
+        classes, height, width = logits.shape
+        spots = [(i, j) for i in range(height) for j in range(width)]
+        p = logits.softmax(0)
+        own = {}
+        for k in range(classes):
+            sure = [
+                features[:, i, j]
+                for i, j in spots
+                if p[:, i, j].argmax() == k and p[k, i, j] >= threshold
+            ]
+            if sure:
+                own[k] = sum(sure) / len(sure)
+        for k, mean in own.items():
+            running[k] = (1 - rho) * running[k] + rho * mean if k in running else mean
+        result = torch.zeros_like(p)
+        for i, j in spots:
+            for weight, prototypes in ((history, running), (1 - history, own)):
+                near = {
+                    k: (-(features[:, i, j] - q).norm()).exp()
+                    for k, q in prototypes.items()
+                }
+                for k, value in near.items():
+                    result[k, i, j] += fusion * weight * value / sum(near.values())
+            result[:, i, j] += (1 - fusion) * p[:, i, j]
+        results.append(result)
+    return results
+
+
+def test_labels_and_probabilities_are_those_of_the_authors_rule():
+    settings = dict(DIGA, threshold=0.5, rho=0.1, history=0.8, fusion=0.8)
+    method = toys.model(settings).distiller
+    generator = torch.Generator().manual_seed(0)
+    channels = method.classifier().in_channels
+    images = [
+        (
+            torch.randn(channels, 4, 6, generator=generator),
+            3 * torch.randn(toys.CLASSES, 4, 6, generator=generator),
+        )
+        for _ in range(4)
+    ]
+    expected = authors(images, 0.5, 0.1, 0.8, 0.8)
+    for (features, logits), theirs in zip(images, expected):
+        found = method.fuse(features, logits, learn=True)
+        torch.testing.assert_close(found, theirs, atol=1e-5, rtol=1e-4)
+        assert torch.equal(found.argmax(0), theirs.argmax(0))
+
+
+def test_probabilities_are_resized_not_their_logarithms():
+    built = toys.model(DIGA)
+    method = built.distiller
+    kept = []
+    method.fuse = lambda features, logits, *, learn: (
+        kept.append(type(method).fuse(method, features, logits, learn=learn))
+        or kept[-1]
+    )
+    scores = built(built.data_preprocessor(toys.batch(0, SIZE), False)['inputs'])
+    small = kept[0][None]
+    large = torch.nn.functional.interpolate(small, SIZE, mode='bilinear')
+    torch.testing.assert_close(scores.exp(), large, atol=1e-6, rtol=1e-4)
+
+
+def test_where_nothing_is_sure_the_classifier_decides():
+    method = toys.model(dict(DIGA, threshold=1.0)).distiller
+    features = torch.randn(method.classifier().in_channels, 2, 3)
+    logits = torch.randn(toys.CLASSES, 2, 3)
+    found = method.fuse(features, logits, learn=True)
+    torch.testing.assert_close(found, logits.softmax(0))
+    # with running prototypes and none of its own, those classify alone
+    method.prototypes[1:3] = torch.randn(2, features.size(0))
+    method.seen[1:3] = True
+    found = method.fuse(features, logits, learn=True)
+    near = distance_probabilities(features, method.prototypes, method.seen, 1.0)
+    torch.testing.assert_close(found, 0.8 * near + 0.2 * logits.softmax(0))
+
+
+def test_cosine_leaves_classes_without_a_prototype_to_the_classifier():
     features = torch.tensor([1.0, 0.0]).view(2, 1, 1)
     classified = torch.tensor([0.5, 0.3, 0.2]).view(3, 1, 1)
     prototypes = torch.tensor([[0.0, 2.0], [3.0, 0.0], [0.0, 0.0]])
     seen = torch.tensor([True, True, False])
-    found = prototype_probabilities(features, classified, prototypes, seen, 0.5)
+    found = cosine_probabilities(features, classified, prototypes, seen, 0.5)
     # 0.8 shared by softmax of cosines 0 and 1 over 0.5
     share = 0.8 * torch.tensor([0.0, 2.0]).softmax(0)
     torch.testing.assert_close(found.flatten(), torch.cat([share, torch.tensor([0.2])]))
-    nothing = torch.zeros(3, dtype=torch.bool)
-    untouched = prototype_probabilities(features, classified, prototypes, nothing, 0.5)
-    assert torch.equal(untouched, classified)
 
 
 def test_prototypes_move_by_rho_and_are_mixed_with_the_images_own():
@@ -66,15 +150,16 @@ def test_prototypes_move_by_rho_and_are_mixed_with_the_images_own():
     torch.testing.assert_close(method.prototypes[2], expected)
 
 
-def test_the_images_own_prototype_has_what_history_leaves():
-    built = toys.model(dict(DIGA, rho=0.0, history=0.6, fusion=1.0, temperature=1.0))
+def test_cosine_mixes_prototypes_before_it_compares():
+    cosine = dict(DIGA, similarity='cosine', temperature=1.0)
+    built = toys.model(dict(cosine, rho=0.0, history=0.6, fusion=1.0))
     method = built.distiller
     axes = torch.eye(method.classifier().in_channels)
     method.prototypes[:2] = axes[:2]
     method.seen[:2] = True
     sure = torch.full((toys.CLASSES, 1, 1), -9.0)
     sure[0] = 9.0
-    scores = method.fuse(axes[2].view(-1, 1, 1), sure, learn=False).flatten()
+    scores = method.fuse(axes[2].view(-1, 1, 1), sure, learn=False).log().flatten()
     # q_0 = 0.6 e_0 + 0.4 e_2, so the cosine is 0.4 / sqrt(0.52); with e_1 it is 0
     assert (scores[0] - scores[1]).item() == pytest.approx(0.4 / 0.52**0.5, rel=1e-4)
 

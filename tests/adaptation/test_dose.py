@@ -102,9 +102,16 @@ def test_a_learning_rate_of_zero_predicts_like_the_source():
     assert not built.distiller.replay.items
 
 
-def test_by_default_it_normalises_with_half_the_image():
-    settings = {k: v for k, v in DOSE.items() if k != 'mixing'}
-    built = toys.model(dict(settings, views=None, replay=None))
+def test_by_default_it_leaves_the_normalisation_of_a_good_network_alone():
+    built = toys.model(dict(type='mmkd_ext.DoSeDistiller'))
+    assert built.distiller.mixing == 0
+    plain = toys.model(dict(type='mmkd_ext.SourceDistiller')).architecture
+    kinds = [[type(m) for m in net.modules()] for net in (built.architecture, plain)]
+    assert kinds[0] == kinds[1]
+
+
+def test_mixing_normalises_with_a_share_of_the_image():
+    built = toys.model(dict(DOSE, mixing=0.5, views=None, replay=None))
     found = toys.stream(built, toys.wrapper(built, 0.0))
     statistics = dict(type='mmkd_ext.BNStatsDistiller', mixing=0.5)
     for ours, theirs in zip(found, toys.stream(toys.model(statistics))):
@@ -134,6 +141,7 @@ def test_the_teacher_is_the_student_of_the_iteration_before_unrestored():
 def test_with_everything_of_cotta_and_nothing_of_its_own_it_is_cotta():
     views = [dict(scale=1.0), 'flip', 0.5, dict(scale=1.5, flip=True)]
     common = dict(views=views, restore=0.01, trainable='all', decay=0.999)
+    common['min_view_side'] = 1
     ours = toys.model(dict(BARE, **common, anchor=0.3, labels='hard', buffers='keep'))
     theirs = toys.model(dict(type='mmkd_ext.CoTTADistiller', threshold=0.3, **common))
     found = toys.stream(ours, toys.wrapper(ours, 1e-2, torch.optim.Adam), 4)
@@ -414,7 +422,7 @@ def test_saved_and_loaded_it_goes_on_bit_for_bit():
 
 
 def test_a_reset_forgets_prototypes_and_buffer():
-    from mmkd_ext.adaptation.algorithm import forget_optimizer
+    from mmkd_ext.adaptation.algorithm import reset_optimizer
 
     built = toys.model(
         dict(DOSE, views=FLIPPED, restore=0.0, replay=dict(every=9, score_interval=1))
@@ -422,7 +430,7 @@ def test_a_reset_forgets_prototypes_and_buffer():
     optim = toys.wrapper(built, 0.1)
     first = [result.losses for result in run(built, optim, 2)]
     built.reset()
-    forget_optimizer(optim)
+    reset_optimizer(optim)
     assert built.distiller.report() == {'prototypes': None, 'buffer': []}
     assert [result.losses for result in run(built, optim, 2)] == first
 
@@ -451,7 +459,7 @@ def test_the_report_is_what_the_result_file_takes():
         dict(feature='output'),
         dict(mixing=0.5),
         dict(mixing=1.0),
-        dict(student_batch='views', views=[dict(scale=1.0), 0.5]),
+        dict(student_batch='views', views=[dict(scale=1.0), 0.5], min_view_side=1),
         dict(prototypes=dict(domains='single')),
     ],
 )

@@ -47,7 +47,7 @@ def measured(ours, theirs, **settings):
 def tell(guard, labels, source=FAIR, sure=100.0, blank=False):
     """Lets a guard judge one image, as the algorithm does."""
     theirs = scores(source) if guard.needs_source else None
-    return guard.watch(image(labels, blank), scores(labels, sure), theirs)
+    return guard.decide(image(labels, blank), scores(labels, sure), theirs)
 
 
 def told(guard, labels, images):
@@ -145,9 +145,9 @@ def test_a_frame_that_failed_is_blank():
 def test_a_healthy_stream_is_let_alone_and_remembered_each_window():
     guard = CollapseGuard(window=4)
     almost = [0, 0, 1, 1, 2, 2, 3, 0]
-    verdicts = [tell(guard, almost) for _ in range(9)]
-    assert {verdict.action for verdict in verdicts} == {'go'}
-    assert [i for i, v in enumerate(verdicts) if v.remember] == [3, 7]
+    decisions = [tell(guard, almost) for _ in range(9)]
+    assert {decision.action for decision in decisions} == {'continue'}
+    assert [i for i, v in enumerate(decisions) if v.snapshot] == [3, 7]
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,14 @@ def test_each_signal_alone_is_enough(signal, labels, source, sure, action):
     theirs = scores(labels if signal == 'entropy' else FAIR, source)
     off = {'limits': {'agreement': None}} if signal == 'classes' else {}
     guard = CollapseGuard(window=1, **off)
-    verdict = guard.watch(image(labels), scores(labels, sure), theirs)
-    assert verdict.action == action
-    assert signal in verdict.reason
+    decision = guard.decide(image(labels), scores(labels, sure), theirs)
+    assert decision.action == action
+    assert signal in decision.reason
     others = {'entropy', 'classes', 'agreement'} - {signal, *off.get('limits', {})}
-    assert all(verdict.signals[f'lost_{name}'] < 0.01 for name in others)
+    assert all(decision.signals[f'lost_{name}'] < 0.01 for name in others)
     quiet = CollapseGuard(window=1, limits={**off.get('limits', {}), signal: None})
-    verdict = quiet.watch(image(labels), scores(labels, sure), theirs)
-    assert verdict.action == 'go'
+    decision = quiet.decide(image(labels), scores(labels, sure), theirs)
+    assert decision.action == 'continue'
 
 
 def test_more_is_restored_the_more_is_lost():
@@ -179,15 +179,21 @@ def test_more_is_restored_the_more_is_lost():
     for limit in (0.49, 0.45, 0.4):
         off = dict(classes=None, agreement=None, entropy=limit)
         found.append(tell(CollapseGuard(window=1, limits=off, restore=0.2), HALF))
-    assert {verdict.action for verdict in found} == {'restore'}
+    assert {decision.action for decision in found} == {'restore'}
     # half is lost; four quarters of the way from the limit to 1
     by_hand = [0.2 * 4 * (0.5 - limit) / (1 - limit) for limit in (0.49, 0.45, 0.4)]
-    assert [verdict.restore for verdict in found] == pytest.approx(by_hand)
+    assert [decision.restore for decision in found] == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize(
     ('limit', 'action'),
-    [(0.51, 'go'), (0.4, 'restore'), (0.3, 'skip'), (0.2, 'skip'), (0.01, 'skip')],
+    [
+        (0.51, 'continue'),
+        (0.4, 'restore'),
+        (0.3, 'skip'),
+        (0.2, 'skip'),
+        (0.01, 'skip'),
+    ],
 )
 def test_the_grade_is_the_quarter_of_the_way_to_a_complete_loss(limit, action):
     limits = dict(classes=None, agreement=None, entropy=limit)
@@ -215,18 +221,18 @@ def test_a_state_that_is_only_just_healthy_is_not_remembered():
     limits = dict(classes=None, agreement=None, entropy=0.6)
     guard = CollapseGuard(window=2, limits=limits)
     found = [tell(guard, HALF) for _ in range(4)]  # half is lost
-    assert {verdict.action for verdict in found} == {'go'}
-    assert not any(verdict.remember for verdict in found)
-    assert any(tell(guard, FAIR).remember for _ in range(2))
+    assert {decision.action for decision in found} == {'continue'}
+    assert not any(decision.snapshot for decision in found)
+    assert any(tell(guard, FAIR).snapshot for _ in range(2))
 
 
 def test_an_answer_that_helps_ends_the_alarm():
     guard = CollapseGuard(**MILD)
     assert told(guard, HALF, 3) == ['restore'] * 3
-    assert told(guard, FAIR, 2)[-1] == 'go'
-    assert told(guard, FAIR, 4)[-1] == 'go'
+    assert told(guard, FAIR, 2)[-1] == 'continue'
+    assert told(guard, FAIR, 4)[-1] == 'continue'
     # it counts from the first again, which is when the window is full of them
-    assert told(guard, HALF, 7) == ['go'] * 3 + ['restore'] * 4
+    assert told(guard, HALF, 7) == ['continue'] * 3 + ['restore'] * 4
 
 
 def test_resets_do_not_loop():
@@ -241,20 +247,20 @@ def test_resets_do_not_loop():
 def test_health_for_a_window_makes_up_for_the_past():
     guard = CollapseGuard(window=4)
     told(guard, ONE, 6)
-    assert guard.strikes == 2
+    assert guard.num_rollbacks == 2
     told(guard, FAIR, guard.pause)
-    assert [tell(guard, FAIR).remember for _ in range(4)] == [False, False, False, True]
-    assert guard.strikes == 0
+    assert [tell(guard, FAIR).snapshot for _ in range(4)] == [False, False, False, True]
+    assert guard.num_rollbacks == 0
     found = [tell(guard, ONE) for _ in range(4)]
     reasons = [v.reason for v in found if v.action in ('roll_back', 'reset')]
     assert reasons
     assert 'again' not in reasons[0]
-    assert guard.strikes == 1
+    assert guard.num_rollbacks == 1
 
 
 def test_it_waits_for_a_quarter_of_its_window():
     guard = CollapseGuard(window=12)
-    assert told(guard, ONE, 3) == ['go', 'go', 'reset']
+    assert told(guard, ONE, 3) == ['continue', 'continue', 'reset']
 
 
 def test_disagreement_alone_never_goes_back():
@@ -271,30 +277,30 @@ def test_it_asks_the_source_for_every_nth_image_and_its_answer_stands():
         asked.append(guard.needs_source)
         found.append(tell(guard, HALF))
     assert asked == [True, False, False, True, False, False, True]
-    assert {verdict.action for verdict in found} == {'restore'}
-    assert len({verdict.restore for verdict in found}) == 1
-    assert ['source_classes' in verdict.signals for verdict in found] == asked
+    assert {decision.action for decision in found} == {'restore'}
+    assert len({decision.restore for decision in found}) == 1
+    assert ['source_classes' in decision.signals for decision in found] == asked
     assert len(guard.rows) == 3
 
 
 def test_going_back_does_not_stand():
     guard = CollapseGuard(window=1, every=4, cool_down=0)
-    assert told(guard, ONE, 5) == ['reset', 'go', 'go', 'go', 'reset']
+    assert told(guard, ONE, 5) == ['reset', 'continue', 'continue', 'continue', 'reset']
 
 
 def test_a_blank_image_is_skipped_and_forgotten():
     guard = CollapseGuard(window=4)
-    verdict = tell(guard, ONE, blank=True)
-    assert (verdict.action, verdict.signals) == ('skip', {'valid': 0.0})
+    decision = tell(guard, ONE, blank=True)
+    assert (decision.action, decision.signals) == ('skip', {'valid': 0.0})
     assert len(guard.rows) == 0
-    assert tell(guard, FAIR).action == 'go'
+    assert tell(guard, FAIR).action == 'continue'
 
 
 def test_weights_that_predict_nothing_finite_are_left_at_once():
     guard = CollapseGuard(window=4)
     told(guard, FAIR, 2)
     broken = scores(FAIR) * float('nan')
-    found = [guard.watch(image(), broken, None).action for _ in range(4)]
+    found = [guard.decide(image(), broken, None).action for _ in range(4)]
     # the remembered ones too: to the source; if that does not help, nothing does
     assert found == ['roll_back', 'reset', 'skip', 'skip']
 
@@ -313,7 +319,7 @@ def test_resumed_it_answers_as_if_it_had_never_stopped(stop):
     settings = dict(window=3, every=2, cool_down=2)
     straight = CollapseGuard(**settings)
     expected = [tell(straight, labels) for labels in stream]
-    assert len({verdict.action for verdict in expected}) > 3
+    assert len({decision.action for decision in expected}) > 3
     first, second = CollapseGuard(**settings), CollapseGuard(**settings)
     found = [tell(first, labels) for labels in stream[:stop]]
     file = io.BytesIO()
@@ -489,8 +495,8 @@ def test_the_reference_has_no_weights_of_its_own_and_moves_with_the_model():
     built = toys.model(dict(type='mmkd_ext.DoSeDistiller'), guard=GUARD)
     for kind in (torch.float32, torch.float64):
         built.to(kind)
-        unlearned = built.source.unlearned(built.architecture)
-        ours, theirs = unlearned.state_dict(), built.source.module.state_dict()
+        with_student_norms = built.source.with_student_norms(built.architecture)
+        ours, theirs = with_student_norms.state_dict(), built.source.module.state_dict()
         assert ours.keys() == theirs.keys()
         for name, tensor in ours.items():
             assert tensor.data_ptr() == theirs[name].data_ptr()

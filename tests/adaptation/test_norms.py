@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from mmkd_ext.adaptation.norms import (
+    AdaptiveBatchNorm,
     NormRecorder,
-    StreamNorm,
     batch_norms,
     learning,
     require_batch_norm,
-    use_stream_norms,
+    use_adaptive_norms,
 )
 from mmkd_ext.errors import ConfigError
 
@@ -30,14 +30,14 @@ def norm(channels=3, seed=0):
 def test_without_mixing_it_is_the_layer_bit_for_bit():
     layer, x = norm(), torch.randn(2, 3, 5, 5)
     for keep in (False, True):
-        stream = StreamNorm(layer, 0.0, keep=keep)
+        stream = AdaptiveBatchNorm(layer, 0.0, keep=keep)
         stream.learning = keep
         assert torch.equal(stream(x), layer(x))
 
 
 def test_mixing_one_is_batch_normalisation_in_training():
     layer, x = norm(), torch.randn(2, 3, 5, 5)
-    found = StreamNorm(layer, 1.0)(x)
+    found = AdaptiveBatchNorm(layer, 1.0)(x)
     torch.testing.assert_close(found, layer.train()(x))
 
 
@@ -48,7 +48,7 @@ def test_the_mixture_by_hand():
     layer.running_mean.fill_(1.0)
     layer.running_var.fill_(4.0)
     x = torch.tensor([0.0, 4.0]).view(1, 1, 1, 2)  # mean 2, biased variance 4
-    found = StreamNorm(layer, 0.25)(x)
+    found = AdaptiveBatchNorm(layer, 0.25)(x)
     # mean 0.75 * 1 + 0.25 * 2, variance 4
     expected = 2 * (x - 1.25) / (4 + layer.eps) ** 0.5 + 1
     torch.testing.assert_close(found, expected)
@@ -56,14 +56,14 @@ def test_the_mixture_by_hand():
 
 def test_gradients_reach_the_statistics_of_the_batch():
     layer = norm().double()
-    stream = StreamNorm(layer, 0.3)
+    stream = AdaptiveBatchNorm(layer, 0.3)
     x = torch.randn(2, 3, 2, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(stream, x)
 
 
 def test_statistics_are_kept_while_learning_only():
     layer, x = norm(), torch.randn(1, 3, 4, 4)
-    stream = StreamNorm(layer, 0.5, keep=True)
+    stream = AdaptiveBatchNorm(layer, 0.5, keep=True)
     before = layer.running_mean.clone()
     stream(x)
     assert torch.equal(layer.running_mean, before)
@@ -76,7 +76,7 @@ def test_statistics_are_kept_while_learning_only():
 
 def test_one_value_a_channel_has_no_variance_so_the_running_ones_are_used():
     layer, x = norm(), torch.randn(1, 3, 1, 1)
-    assert torch.equal(StreamNorm(layer, 1.0)(x), layer(x))
+    assert torch.equal(AdaptiveBatchNorm(layer, 1.0)(x), layer(x))
     with pytest.raises(ValueError, match='more than 1 value'):
         layer.train()(x)
 
@@ -85,7 +85,7 @@ def test_state_dicts_fit_both_ways():
     plain = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
     names = list(plain.state_dict())
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
-    use_stream_norms(model, 0.1)
+    use_adaptive_norms(model, 0.1)
     assert list(model.state_dict()) == names
     model.load_state_dict(plain.state_dict(), strict=True)
     plain.load_state_dict(model.state_dict(), strict=True)
@@ -93,14 +93,14 @@ def test_state_dicts_fit_both_ways():
 
 def test_train_mode_changes_nothing():
     layer, x = norm(), torch.randn(2, 3, 4, 4)
-    stream = StreamNorm(layer, 0.3).train()
-    assert torch.equal(stream(x), StreamNorm(layer, 0.3).eval()(x))
+    stream = AdaptiveBatchNorm(layer, 0.3).train()
+    assert torch.equal(stream(x), AdaptiveBatchNorm(layer, 0.3).eval()(x))
 
 
 def test_sync_batch_norm_counts_and_works_without_a_gpu():
     model = nn.Sequential(nn.SyncBatchNorm(3))
     assert list(batch_norms(model)) == ['0']
-    use_stream_norms(model, 1.0)
+    use_adaptive_norms(model, 1.0)
     assert model(torch.randn(1, 3, 4, 4)).shape == (1, 3, 4, 4)
 
 
@@ -123,12 +123,12 @@ def test_the_recorder_sees_the_statistics_with_their_graph(feature):
     with recorder.recording(nn.Sequential(layer)) as found:
         y = layer(x)
     seen = x if feature == 'input' else y
-    mean, var = found.found['0']
+    mean, var = found.statistics['0']
     torch.testing.assert_close(mean, seen.mean((0, 2, 3)))
     torch.testing.assert_close(var, seen.var((0, 2, 3), unbiased=False))
     assert mean.requires_grad
     layer(torch.zeros(1, 3, 1, 1))
-    assert recorder.found['0'].mean is mean  # the hook is gone
+    assert recorder.statistics['0'].mean is mean  # the hook is gone
 
 
 def test_an_output_that_an_activation_overwrites_can_be_recorded():
@@ -137,7 +137,7 @@ def test_an_output_that_an_activation_overwrites_can_be_recorded():
     x = torch.randn(2, 3, 4, 4, requires_grad=True)
     with recorder.recording(net):
         net(x)
-    recorder.found['0'].var.sum().backward()
+    recorder.statistics['0'].var.sum().backward()
     assert x.grad.isfinite().all()
 
 
@@ -150,14 +150,14 @@ def test_a_mixing_layer_tells_what_a_plain_one_shows(mixing, size):
     plain, told = NormRecorder(), NormRecorder()
     with plain.recording(net):
         layer(x)
-    (stream,) = use_stream_norms(net, mixing).values()
+    (stream,) = use_adaptive_norms(net, mixing).values()
     alone = net(x)
     with told.recording(net):
         recorded = net(x)
     assert torch.equal(recorded, alone)
-    torch.testing.assert_close(told.found['0'], plain.found['0'])
+    torch.testing.assert_close(told.statistics['0'], plain.statistics['0'])
     wanted, found = (
-        torch.autograd.grad(r.found['0'].mean.sum() + r.found['0'].var.sum(), x)
+        torch.autograd.grad(sum(v.sum() for v in r.statistics['0']), x)
         for r in (plain, told)
     )
     torch.testing.assert_close(found, wanted)
@@ -165,6 +165,6 @@ def test_a_mixing_layer_tells_what_a_plain_one_shows(mixing, size):
 
 
 def test_a_mixing_layer_keeps_the_type_of_half_inputs():
-    layer = StreamNorm(norm(), 0.5)
+    layer = AdaptiveBatchNorm(norm(), 0.5)
     x = torch.randn(1, 3, 4, 4, dtype=torch.bfloat16, requires_grad=True)
     assert layer(x).dtype == torch.bfloat16

@@ -107,13 +107,13 @@ def test_the_fingerprint_sees_one_bit():
 def test_the_source_gives_back_weights_and_statistics_in_place():
     student = net()
     source = SourceCopy(student)
-    source.take(student)
+    source.snapshot(student)
     before = copy.deepcopy(student.state_dict())
     weight = student[0].weight
     with torch.no_grad():
         for value in student.state_dict().values():
             value.add_(1)
-    source.give(student)
+    source.restore(student)
     assert student[0].weight is weight
     assert all(torch.equal(v, before[k]) for k, v in student.state_dict().items())
     assert not any(p.requires_grad for p in source.module.parameters())

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from mmkd_ext.adaptation.bn_distance import FLOOR, PoolingRecorder, RelativeDistance
+from mmkd_ext.adaptation.bn_distance import FLOOR, RelativeDistance
 from mmkd_ext.adaptation.channel_moments import channel_moments
+from mmkd_ext.adaptation.norms import NormRecorder
 from mmkd_ext.adaptation.prototypes import DomainPrototypes
 from mmkd_ext.errors import ConfigError
 
@@ -108,12 +109,12 @@ def test_the_source_keeps_its_own_statistics():
 
 def test_gradients_reach_what_was_recorded():
     net = norms([1.0, 1.0])
-    recorder = PoolingRecorder()
+    recorder = NormRecorder()
     x = torch.randn(2, 2, 3, 3, requires_grad=True)
     with recorder.recording(net):
         net(x)
-    measure = RelativeDistance(net, list(recorder.found))
-    measure(measure.stack(recorder.found), torch.zeros(2, 2)).backward()
+    measure = RelativeDistance(net, list(recorder.statistics))
+    measure(measure.stack(recorder.statistics), torch.zeros(2, 2)).backward()
     assert x.grad.abs().sum() > 0
 
 
@@ -121,7 +122,7 @@ def test_gradients_reach_what_was_recorded():
 def test_several_passes_are_recorded_as_one_batch(feature):
     net = norms([2.0, 3.0])
     net[0].weight.data.fill_(2.0)
-    recorder = PoolingRecorder(feature)
+    recorder = NormRecorder(feature)
     pieces = [torch.randn(n, 2, h, 5) for n, h in ((1, 4), (3, 2), (2, 7))]
     for _ in range(2):
         with recorder.recording(net):
@@ -129,7 +130,7 @@ def test_several_passes_are_recorded_as_one_batch(feature):
                 net(piece)
     values = pieces if feature == 'input' else [net(piece) for piece in pieces]
     flat = torch.cat([v.transpose(0, 1).flatten(1) for v in values], 1)
-    mean, var = recorder.found['0']
+    mean, var = recorder.statistics['0']
     torch.testing.assert_close(mean, flat.mean(1))
     torch.testing.assert_close(var, flat.var(1, unbiased=False))
 

@@ -1,4 +1,4 @@
-"""SAR: the climb, its two filters, the recovery, and frozen blocks."""
+"""SAR: the sam_perturbation, its two filters, the recovery, and frozen blocks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmkd_ext.adaptation.distillers.sar import climb
+from mmkd_ext.adaptation.distillers.sar import sam_perturbation
 from mmkd_ext.errors import ConfigError
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -25,7 +25,7 @@ def test_the_climb_goes_rho_along_the_gradient_and_comes_back():
     weights[0].grad = torch.tensor([3.0, 0.0])
     weights[1].grad = torch.tensor([0.0, 4.0, 0.0])
     before = [w.detach().clone() for w in weights]
-    with climb(weights, 0.5):
+    with sam_perturbation(weights, 0.5):
         # the gradient is 5 long
         torch.testing.assert_close(weights[0].data, torch.tensor([0.4, 0.7]))
         torch.testing.assert_close(weights[1].data, torch.tensor([0.0, 0.4, 0.0]))
@@ -34,12 +34,12 @@ def test_the_climb_goes_rho_along_the_gradient_and_comes_back():
 
 def test_weights_come_back_from_an_error_and_stay_without_a_gradient():
     weights = [nn.Parameter(torch.ones(2))]
-    with climb(weights, 0.5):
+    with sam_perturbation(weights, 0.5):
         assert torch.equal(weights[0], torch.ones(2))
     weights[0].grad = torch.ones(2)
 
     def fail():
-        with climb(weights, 0.5):
+        with sam_perturbation(weights, 0.5):
             raise RuntimeError('out of memory')
 
     with pytest.raises(RuntimeError):
@@ -107,7 +107,11 @@ def test_below_the_threshold_the_source_comes_back_and_the_average_starts_anew()
     built = toys.model(dict(SAR, recovery=100.0))
     optim = toys.wrapper(built, 0.1, torch.optim.Adam)
     result = built.adapt_step(toys.batch(0, SIZE), optim)
-    assert 'recovered' in result.events[0]['reason']
+    (event,) = result.events
+    assert (event['action'], 'recovered' in event['reason']) == ('reset', True)
+    # the update was made, and then undone: no skip
+    counts = {name: result.counts[name] for name in ('updates', 'skipped', 'resets')}
+    assert counts == dict(updates=1, skipped=0, resets=1)
     assert built.distiller.average.isnan()
     assert not optim.optimizer.state
     source = built.source.module.state_dict()
@@ -117,14 +121,16 @@ def test_below_the_threshold_the_source_comes_back_and_the_average_starts_anew()
 
 def test_the_average_is_of_the_second_losses():
     built = toys.model(SAR)
-    method, optim = built.distiller, toys.wrapper(built)
+    method = built.distiller
     for loss in (1.0, 2.0):
-        assert method.watch(torch.tensor(loss), optim) == ''
+        method.follow(torch.tensor(loss))
     # 0.9 * 1 + 0.1 * 2
     assert method.average.item() == pytest.approx(1.1)
+    assert method.wants_reset() == ''
     method.recovery = 1.05
-    assert method.watch(torch.tensor(1.0), optim) == ''
-    assert 'recovered' in method.watch(torch.tensor(0.0), optim)
+    assert method.wants_reset() == ''
+    method.follow(torch.tensor(0.0))
+    assert 'recovered' in method.wants_reset()
 
 
 def test_the_second_pass_asks_the_pixels_that_passed_the_first():
@@ -141,7 +147,7 @@ def test_the_second_pass_asks_the_pixels_that_passed_the_first():
 
     def watched(batch):
         losses = compute(batch)
-        kept.append(batch.memo['certain'])
+        kept.append(batch.state.certain)
         return losses
 
     built.distiller.compute_losses = watched

@@ -8,10 +8,15 @@ conditions = ('fog', 'night', 'rain', 'snow')
 
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(960, 540), keep_ratio=True),
-    # after `Resize`: predictions are compared at the labels' own size
-    dict(type='mmseg.LoadAnnotations'),
-    dict(type='mmseg.PackSegInputs'),
+    # scaled views are made from the picture as it was before `Resize`
+    dict(
+        type='mmkd_ext.KeepOriginal',
+        transforms=[
+            dict(type='Resize', scale=(960, 540), keep_ratio=True),
+            # after `Resize`: predictions are compared at the labels' own size
+            dict(type='mmseg.LoadAnnotations'),
+            dict(type='mmseg.PackSegInputs'),
+        ]),
 ]
 
 domains = [

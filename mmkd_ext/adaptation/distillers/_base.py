@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -10,25 +12,27 @@ from mmengine.model import BaseModule
 from mmengine.optim import AmpOptimWrapper
 from torch import Tensor, nn
 
-from mmkd_ext.adaptation.batch import Skip, Tally, Update
+from mmkd_ext.adaptation.batch import PassCounter, Skip, StepState, Update
 from mmkd_ext.adaptation.filters import PixelFilter
-from mmkd_ext.adaptation.randomness import SeededGenerator
+from mmkd_ext.adaptation.randomness import SeededGenerator, generators_of
 from mmkd_ext.adaptation.restore import StochasticRestore
 from mmkd_ext.adaptation.segment import image_logits, uses_slide
 from mmkd_ext.adaptation.trainable import select_parameters
-from mmkd_ext.adaptation.views import build_views
-from mmkd_ext.errors import check_choice, check_integer
+from mmkd_ext.adaptation.views import MIN_VIEW_SIDE, bounded_views, build_views
+from mmkd_ext.errors import check_choice, check_integer, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from mmengine.optim import OptimWrapper
     from torch.nn import Parameter
 
     from mmkd_ext.adaptation.batch import Batch
+    from mmkd_ext.adaptation.originals import Original
     from mmkd_ext.adaptation.trainable import Trainable
-    from mmkd_ext.adaptation.views import ViewConfig
+    from mmkd_ext.adaptation.views import View, ViewConfig
 
 __all__ = ['ORDERS', 'AdaptDistiller']
 
@@ -38,15 +42,16 @@ ORDERS = ('predict_then_adapt', 'adapt_then_predict')
 class AdaptDistiller(BaseModule):
     """Adapts a student to one image after another, without labels.
 
-    A method fills in `compute_losses`, and where it needs to `prepare`, `reset`,
-    `predict` or `answer`, `after_update` and `after_image`. Everything that it
-    remembers is a module, a buffer, or extra state of one, so that a state dict holds
-    all of it; `student` and `source` are there from `prepare` on and are in no state
-    dict of this class.
+    A step is `predict`, `update`, `after`. A method fills in `compute_losses`, which
+    `update` calls, and where it needs to `prepare`, `reset`, `forward` or `predict`,
+    `after_update` and `after`. Everything that it keeps beyond a step is a module, a
+    buffer, or extra state of one, so that a state dict holds all of it; what it keeps
+    within one is a `StepState`. `student` and `source` are there from `prepare` on and
+    are in no state dict of this class.
 
     The student is in eval mode throughout: no dropout, no drop path, running
     statistics. A method with other statistics says so by
-    :func:`mmkd_ext.adaptation.norms.use_stream_norms` in `prepare`.
+    :func:`mmkd_ext.adaptation.norms.use_adaptive_norms` in `prepare`.
 
     Args:
         trainable: What is adapted: ``'norm'``, ``'all'``, or patterns of names.
@@ -54,6 +59,8 @@ class AdaptDistiller(BaseModule):
         order: ``'predict_then_adapt'``, or ``'adapt_then_predict'``, which looks at
             each image before it answers.
         views: Augmented views, see `build_views`.
+        min_view_side: Shorter side in pixels below which no view is shrunk, see
+            `bounded_views`; 1 for no bound.
         filter: Config of a module that tells from logits ``(n k h w)`` which pixels
             count: a mask or weights ``(n h w)``.
         restore: Probability with which a trained weight goes back to the source after
@@ -65,6 +72,8 @@ class AdaptDistiller(BaseModule):
     trains: ClassVar[bool] = True
     #: Whether its losses need the logits of the prediction, with their graph.
     shares_forward: ClassVar[bool] = False
+    #: What it keeps from one part of a step for the next; each step has a new one.
+    step_state: ClassVar[type[StepState]] = StepState
 
     student: nn.Module
     source: nn.Module
@@ -76,6 +85,7 @@ class AdaptDistiller(BaseModule):
         steps: int = 1,
         order: str = 'predict_then_adapt',
         views: ViewConfig = None,
+        min_view_side: int = MIN_VIEW_SIDE,
         filter: Mapping[str, Any] | None = None,
         restore: float = 0.0,
         init_cfg: dict[str, Any] | None = None,
@@ -86,11 +96,13 @@ class AdaptDistiller(BaseModule):
         self.trainable = trainable
         self.steps = steps
         self.order = order
-        self.views = build_views(views)
+        check_range('min_view_side', min_view_side, low=1)
+        self.views, self.min_view_side = build_views(views), min_view_side
         self.filter = None if filter is None else MODELS.build(dict(filter))
         self.restore = StochasticRestore(restore)
         self.view_generator = SeededGenerator()
-        self.tally = Tally()
+        self.passes = PassCounter()
+        self._precision: Callable[[], AbstractContextManager[None]] = nullcontext
 
     # ---- to be filled in ----------------------------------------------------------
 
@@ -112,24 +124,33 @@ class AdaptDistiller(BaseModule):
         """Forgets what was learned; student and source hold the source's weights.
 
         Called when a stream starts, and at each reset within it. Random generators
-        go on.
+        go on. Call ``super().reset()`` first.
         """
+        if isinstance(self.filter, PixelFilter):
+            self.filter.reset()
 
-    def predict(self, inputs: Tensor) -> Tensor:
+    def forward(
+        self, inputs: Tensor, originals: Sequence[Original] | None = None
+    ) -> Tensor:
         """Returns scores ``(n k h w)`` at the size of the images, changing nothing.
 
         Logits, or anything else whose resized maximum is the class (log-probabilities
         of several views).
+
+        Args:
+            inputs: Images ``(n c h w)``.
+            originals: What scaled views are made from, see `View.apply`.
         """
+        del originals
         return self.run(self.answering, inputs)
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """Returns the scores that are reported for a batch of the stream.
 
-        Unlike `predict` it may remember things, in ``batch.memo`` for the losses or in
+        Unlike `forward` it may keep things, in ``batch.state`` for the losses or in
         buffers. Gradients are on only where `shares_forward` holds.
         """
-        return self.predict(batch.inputs)
+        return self(batch.inputs, batch.originals)
 
     def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:
         """Returns the terms of the loss, or why there is none; gradients are on.
@@ -141,10 +162,14 @@ class AdaptDistiller(BaseModule):
             f'`{type(self).__name__}` trains and so must have `compute_losses`.'
         )
 
+    def wants_reset(self) -> str:
+        """Returns why everything is to go back to the source, asked after an update."""
+        return ''
+
     def after_update(self, batch: Batch) -> None:
         """Follows each update, before the restore: averages, restarts."""
 
-    def after_image(self, batch: Batch, update: Update) -> None:
+    def after(self, batch: Batch, update: Update) -> None:
         """Follows each image once, updated or not: prototypes, buffers, replay."""
 
     def describe(self) -> dict[str, Any]:
@@ -154,6 +179,7 @@ class AdaptDistiller(BaseModule):
             'steps': self.steps,
             'protocol': self.order,
             'views': [view.describe() for view in self.views],
+            'min_view_side': self.min_view_side,
             'filter': None if self.filter is None else type(self.filter).__name__,
             'restore': self.restore.p,
         }
@@ -177,9 +203,32 @@ class AdaptDistiller(BaseModule):
             inputs: Images ``(n c h w)``, also several views of one size.
             whole: See `image_logits`; training passes are whole.
         """
-        logits = image_logits(model, inputs, whole=whole)
-        self.tally.forward(inputs, live=logits.requires_grad)
+        with self._precision():
+            logits = image_logits(model, inputs, whole=whole)
+        self.passes.forward(inputs, graph=logits.requires_grad)
         return logits
+
+    @contextmanager
+    def in_precision_of(self, optim_wrapper: OptimWrapper | None) -> Iterator[None]:
+        """Lets all passes in the block run in the precision of the optimizer's wrapper.
+
+        So under mixed precision student, teacher and source predict alike, whoever
+        asks. None means full precision: for gradients that nobody scales.
+        """
+        before = self._precision
+        self._precision = (
+            nullcontext
+            if optim_wrapper is None
+            else partial(optim_wrapper.optim_context, self.student)
+        )
+        try:
+            yield
+        finally:
+            self._precision = before
+
+    def views_of(self, inputs: Tensor) -> tuple[View, ...]:
+        """Returns the views that images of this size get, see `bounded_views`."""
+        return bounded_views(self.views, inputs.shape[2:], self.min_view_side)
 
     def first_logits(self, batch: Batch) -> Tensor:
         """Returns the student's logits of the image itself, with gradients.
@@ -187,9 +236,9 @@ class AdaptDistiller(BaseModule):
         The first update of an image takes those of the prediction where they are
         shared.
         """
-        if batch.live is not None:
-            live, batch.live = batch.live, None
-            return live
+        if batch.logits is not None:
+            logits, batch.logits = batch.logits, None
+            return logits
         return self.run(self.student, batch.inputs, whole=True)
 
     def selected(self, logits: Tensor) -> Tensor | None:
@@ -223,16 +272,9 @@ class AdaptDistiller(BaseModule):
 
     # ---- what the algorithm calls -------------------------------------------------
 
-    def forget(self) -> None:
-        """Resets the method, and its filter."""
-        if isinstance(self.filter, PixelFilter):
-            self.filter.reset()
-        self.reset()
-
     def reseed(self, seed: int) -> None:
         """Seeds every `SeededGenerator` in here, each differently."""
-        generators = [m for m in self.modules() if isinstance(m, SeededGenerator)]
-        for number, generator in enumerate(generators):
+        for number, generator in enumerate(generators_of(self)):
             generator.reseed(seed + 7919 * number)
 
     def can_share(self, optim_wrapper: OptimWrapper | None) -> bool:
@@ -241,7 +283,6 @@ class AdaptDistiller(BaseModule):
             self.shares_forward
             and self.trains
             and optim_wrapper is not None
-            and self.answering is self.student
             and not uses_slide(self.student)
         )
 
@@ -263,10 +304,13 @@ class AdaptDistiller(BaseModule):
             if done.skipped:
                 break
             done.steps += 1
+            done.reset = self.wants_reset()
+            if done.reset:
+                break
             self.after_update(batch)
             self.restore_weights()
-        batch.live = None
-        self.tally.live = 0.0
+        batch.logits = None
+        self.passes.pending = 0.0
         return done
 
     def take_step(
@@ -287,18 +331,20 @@ class AdaptDistiller(BaseModule):
 
         Then the gradients are gone, with those that were accumulated before.
         """
-        terms = {name: value for name, value in losses.items() if 'loss' in name}
-        bad = {k: v for k, v in values_of(terms).items() if not math.isfinite(v)}
-        if bad:
+        terms = {}
+        for name, value in losses.items():
+            if 'loss' in name:
+                terms[name] = value.float().mean()
+        total = torch.stack([*terms.values()]).sum()
+        if not total.isfinite():
+            bad = {k: v for k, v in values_of(terms).items() if not math.isfinite(v)}
             return 'not finite: ' + ', '.join(f'`{k}` is {v}' for k, v in bad.items())
-        total = torch.stack([value.float().mean() for value in terms.values()]).sum()
         optim_wrapper.backward(optim_wrapper.scale_loss(total))
-        self.tally.backward()
+        self.passes.backward()
         # a gradient scaler looks for infinities itself, and learns from them
         if isinstance(optim_wrapper, AmpOptimWrapper):
             return ''
-        gradients = [p.grad for p in self.trained().values() if p.grad is not None]
-        if gradients and not _all_finite(gradients):
+        if not _all_finite(self.trained().values()):
             optim_wrapper.zero_grad()
             return 'a gradient is not finite'
         return ''
@@ -312,6 +358,10 @@ def values_of(losses: Mapping[str, Tensor]) -> dict[str, float]:
     return dict(zip(losses, stacked.tolist()))
 
 
-def _all_finite(tensors: list[Tensor]) -> bool:
-    norms = torch._foreach_norm(tensors)
-    return bool(torch.stack([norm.float() for norm in norms]).isfinite().all())
+def _all_finite(parameters: Iterable[Parameter]) -> bool:
+    """Whether all gradients are finite; waits for the device once."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    if not gradients:
+        return True
+    norms = map(Tensor.float, torch._foreach_norm(gradients))
+    return bool(torch.stack([*norms]).isfinite().all())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
 from mmkd_ext.adaptation.distillers.bn_stats import mixing_of
-from mmkd_ext.adaptation.norms import learning, require_batch_norm, use_stream_norms
+from mmkd_ext.adaptation.norms import learning, require_batch_norm, use_adaptive_norms
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,13 +45,13 @@ class StatisticsDistiller(AdaptDistiller):
         super().prepare(student, source)
         if self.statistics != 'source':
             require_batch_norm(student, type(self).__name__)
-            use_stream_norms(student, self.mixing, keep=self.statistics == 'ema')
+            use_adaptive_norms(student, self.mixing, keep=self.statistics == 'ema')
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """Predicts, and with ``'ema'`` keeps the statistics."""
         keeping = self.statistics == 'ema'
         with learning(self.student) if keeping else nullcontext():
-            return self.predict(batch.inputs)
+            return self(batch.inputs, batch.originals)
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""

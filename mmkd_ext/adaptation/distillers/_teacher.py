@@ -12,9 +12,12 @@ from mmkd_ext.adaptation.ema import EMATeacher
 from mmkd_ext.adaptation.views import mean_probabilities
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
     from mmkd_ext.adaptation.batch import Batch
+    from mmkd_ext.adaptation.originals import Original
     from mmkd_ext.adaptation.randomness import SeededGenerator
 
 __all__ = ['TeacherDistiller', 'log_probabilities']
@@ -24,7 +27,7 @@ class TeacherDistiller(AdaptDistiller):
     """Lets a teacher answer, which follows the student after each update.
 
     What is reported are the teacher's logits of the image, or the logarithm of the mean
-    of its probabilities over several views; methods override `teach`.
+    of its probabilities over several views; methods override `teacher_predict`.
 
     Args:
         decay: What the teacher keeps of itself in an update.
@@ -45,6 +48,7 @@ class TeacherDistiller(AdaptDistiller):
 
     def reset(self) -> None:
         """Makes the teacher the source."""
+        super().reset()
         self.teacher.reset(self.source)
 
     @property
@@ -52,31 +56,47 @@ class TeacherDistiller(AdaptDistiller):
         """The teacher."""
         return self.teacher.module
 
-    def predict(self, inputs: Tensor) -> Tensor:
+    def forward(
+        self, inputs: Tensor, originals: Sequence[Original] | None = None
+    ) -> Tensor:
         """Returns the teacher's scores ``(n k h w)``, changing nothing."""
         # random views are drawn, but the stream does not notice
-        return self.teach(inputs, copy.deepcopy(self.view_generator))
+        return self.teacher_predict(
+            inputs, copy.deepcopy(self.view_generator), originals
+        )
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """Returns the teacher's scores for a batch of the stream."""
-        return self.teach(batch.inputs, self.view_generator)
+        return self.teacher_predict(batch.inputs, self.view_generator, batch.originals)
 
-    def teach(self, inputs: Tensor, generator: SeededGenerator) -> Tensor:
-        """Returns the teacher's scores ``(n k h w)``; random views use `generator`."""
-        if all(view.is_identity for view in self.views):
+    def teacher_predict(
+        self,
+        inputs: Tensor,
+        generator: SeededGenerator,
+        originals: Sequence[Original] | None = None,
+    ) -> Tensor:
+        """Returns the teacher's scores ``(n k h w)``.
+
+        Args:
+            inputs: Images ``(n c h w)``.
+            generator: Of random views.
+            originals: What scaled views are made from, see `View.apply`.
+        """
+        views = self.views_of(inputs)
+        if all(view.is_identity for view in views):
             return self.run(self.answering, inputs)
 
         def ask(view: Tensor) -> Tensor:
             return self.run(self.answering, view)
 
-        mean = mean_probabilities(ask, inputs, self.views, generator)
+        mean = mean_probabilities(ask, inputs, views, generator, originals)
         return log_probabilities(mean)
 
     def reported(self, batch: Batch) -> Tensor:
         """Returns the reported scores; makes them if adaptation comes first."""
         if batch.scores is None:
             with torch.no_grad():
-                batch.scores = self.answer(batch)
+                batch.scores = self.predict(batch)
         return batch.scores
 
     def after_update(self, batch: Batch) -> None:

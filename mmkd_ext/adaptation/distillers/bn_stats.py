@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
-from mmkd_ext.adaptation.norms import learning, require_batch_norm, use_stream_norms
+from mmkd_ext.adaptation.norms import learning, require_batch_norm, use_adaptive_norms
 from mmkd_ext.errors import check_choice, check_range
 from mmkd_ext.registry import MODELS
 
@@ -56,13 +56,13 @@ class BNStatsDistiller(AdaptDistiller):
         """Takes over the batch normalisation of the student."""
         super().prepare(student, source)
         require_batch_norm(student, type(self).__name__)
-        use_stream_norms(student, self.mixing, keep=self.statistics == 'ema')
+        use_adaptive_norms(student, self.mixing, keep=self.statistics == 'ema')
 
-    def answer(self, batch: Batch) -> Tensor:
+    def predict(self, batch: Batch) -> Tensor:
         """Predicts, and with ``'ema'`` keeps the statistics."""
         keeping = self.statistics == 'ema'
         with learning(self.student) if keeping else nullcontext():
-            return self.predict(batch.inputs)
+            return self(batch.inputs, batch.originals)
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""

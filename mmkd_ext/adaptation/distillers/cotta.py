@@ -16,9 +16,12 @@ from mmkd_ext.errors import check_choice, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from mmkd_ext.adaptation.batch import Batch, Skip
+    from mmkd_ext.adaptation.originals import Original
     from mmkd_ext.adaptation.randomness import SeededGenerator
     from mmkd_ext.adaptation.trainable import Trainable
     from mmkd_ext.adaptation.views import ViewConfig
@@ -46,6 +49,9 @@ class CoTTADistiller(TeacherDistiller):
       that is trained is restored. ``restore_names='published'`` is their filter.
     - The code makes a new optimizer for each domain, and so knows the domains; here
       that is the loop's ``reset``.
+    - Scaled views are made from the picture as it was loaded, as in the code, where the
+      pipeline keeps it (`mmkd_ext.KeepOriginal`), else from the network's input.
+    - No view is shrunk below `min_view_side`; the 14 of ACDC are not touched by it.
     - Between single view and mean is chosen at the size of the network's input, and the
       result resized as other scores are.
 
@@ -84,8 +90,14 @@ class CoTTADistiller(TeacherDistiller):
         self.threshold = threshold
         self.anchor_views, self.restore_names = anchor_views, restore_names
 
-    def teach(self, inputs: Tensor, generator: SeededGenerator) -> Tensor:
+    def teacher_predict(
+        self,
+        inputs: Tensor,
+        generator: SeededGenerator,
+        originals: Sequence[Original] | None = None,
+    ) -> Tensor:
         """Returns log-probabilities ``(n k h w)`` whose maximum is CoTTA's class."""
+        views = self.views_of(inputs)
         single: list[Tensor] = []
 
         def ask(view: Tensor) -> Tensor:
@@ -95,14 +107,14 @@ class CoTTADistiller(TeacherDistiller):
                 single.append(logits.softmax(1))
             return logits
 
-        mean = mean_probabilities(ask, inputs, self.views, generator)
+        mean = mean_probabilities(ask, inputs, views, generator, originals)
         if not single:
             ask(inputs)
         anchor = self.run(self.source, inputs).softmax(1).amax(1)
         if self.anchor_views == 'all':
-            for view in self.views:
+            for view in views:
                 if not view.is_identity and not view.is_random:
-                    self.run(self.source, view.apply(inputs))
+                    self.run(self.source, view.apply(inputs, originals=originals))
         return log_probabilities(choose_labels(single[0], mean, anchor, self.threshold))
 
     def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from mmkd_ext.adaptation.batch import Skip
+from mmkd_ext.adaptation.batch import Skip, StepState
 from mmkd_ext.adaptation.distillers._statistics import StatisticsDistiller
 from mmkd_ext.adaptation.filters import EntropyFilter, RedundancyFilter
 from mmkd_ext.adaptation.pseudo_labels import (
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
     from mmkd_ext.adaptation.batch import Batch, Update
 
 __all__ = ['EATADistiller']
+
+
+@dataclass
+class EATAState(StepState):
+    """The pixels that were new before the first update ``(n h w)``."""
+
+    new: Tensor | None = None
 
 
 @MODELS.register_module()
@@ -66,6 +74,7 @@ class EATADistiller(StatisticsDistiller):
     """
 
     shares_forward: ClassVar[bool] = True
+    step_state: ClassVar[type[StepState]] = EATAState
     fisher: Tensor
     measured: Tensor
 
@@ -99,6 +108,7 @@ class EATADistiller(StatisticsDistiller):
 
     def reset(self) -> None:
         """Forgets predictions and Fisher information."""
+        super().reset()
         if self.new is not None:
             self.new.reset()
         self.fisher.zero_()
@@ -112,9 +122,10 @@ class EATADistiller(StatisticsDistiller):
             return Skip('no pixel is certain enough')
         if self.new is not None:
             # once an image: its second update would find itself redundant
-            if 'new' not in batch.memo:
-                batch.memo['new'] = self.new.select(logits.detach().softmax(1), kept)
-            kept = kept & batch.memo['new']
+            state: EATAState = batch.state
+            if state.new is None:
+                state.new = self.new.select(logits.detach().softmax(1), kept)
+            kept = kept & state.new
         weights = self.selected(logits)
         weights = kept if weights is None else kept * weights
         if not weights.any():
@@ -133,7 +144,7 @@ class EATADistiller(StatisticsDistiller):
         away = [(p - source[k]).reshape(-1) for k, p in self.trained().items()]
         return (self.fisher * torch.cat(away).square()).sum()
 
-    def after_image(self, batch: Batch, update: Update) -> None:
+    def after(self, batch: Batch, update: Update) -> None:
         """Measures the Fisher information, on the first images."""
         del update
         if self.fisher.numel() and self.measured < self.fisher_images:
@@ -147,11 +158,13 @@ class EATADistiller(StatisticsDistiller):
         Of the cross entropy with the classes that are predicted there.
         """
         trained = self.trained()
-        with self.at_source(trained), torch.enable_grad():
+        # nobody scales these gradients, so mixed precision would lose small ones
+        full = self.in_precision_of(None)
+        with full, self.at_source(trained), torch.enable_grad():
             logits = self.run(self.student, inputs, whole=True)
             loss = hard_cross_entropy(logits, logits.detach().argmax(1)).mean()
             found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True)
-            self.tally.backward()
+            self.passes.backward()
         flat = [
             (torch.zeros_like(p) if g is None else g).reshape(-1)
             for p, g in zip(trained.values(), found)

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from mmkd_ext.adaptation.batch import Skip, Update
 from mmkd_ext.adaptation.distillers._teacher import TeacherDistiller
 from mmkd_ext.adaptation.norms import (
-    StreamNorm,
+    AdaptiveBatchNorm,
     learning,
     require_batch_norm,
-    use_stream_norms,
+    use_adaptive_norms,
 )
 from mmkd_ext.adaptation.pseudo_labels import (
     entropy,
@@ -26,11 +26,12 @@ from mmkd_ext.errors import check_integer, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mmengine.optim import OptimWrapper
 
     from mmkd_ext.adaptation.batch import Batch
+    from mmkd_ext.adaptation.originals import Original
     from mmkd_ext.adaptation.randomness import SeededGenerator
     from mmkd_ext.adaptation.views import ViewConfig
 
@@ -102,7 +103,7 @@ class RoTTADistiller(TeacherDistiller):
         if self.alpha > 0:
             require_batch_norm(student, type(self).__name__)
             # predictions use what is kept, and bring nothing of their own
-            use_stream_norms(student, 0.0, keep=True)
+            use_adaptive_norms(student, 0.0, keep=True)
         super().prepare(student, source)
 
     def reset(self) -> None:
@@ -110,9 +111,14 @@ class RoTTADistiller(TeacherDistiller):
         super().reset()
         self.memory.reset()
 
-    def teach(self, inputs: Tensor, generator: SeededGenerator) -> Tensor:
+    def teacher_predict(
+        self,
+        inputs: Tensor,
+        generator: SeededGenerator,
+        originals: Sequence[Original] | None = None,
+    ) -> Tensor:
         """Returns the teacher's logits of the image itself."""
-        del generator
+        del generator, originals
         return self.run(self.answering, inputs)
 
     def update(self, batch: Batch, optim_wrapper: OptimWrapper) -> Update:
@@ -136,7 +142,7 @@ class RoTTADistiller(TeacherDistiller):
         pixels = self.selected(taught)
         generator = self.view_generator.on(images.device)
         losses = []
-        for view in self.views:
+        for view in self.views_of(images):
             with robust(self.student, self.alpha):
                 seen = view.apply(images, generator)
                 logits = self.run(self.student, seen, whole=True)
@@ -160,15 +166,15 @@ class RoTTADistiller(TeacherDistiller):
 @contextmanager
 def robust(model: nn.Module, alpha: float) -> Iterator[None]:
     """Lets batch normalisation move its running statistics and use them."""
-    norms = [m for m in model.modules() if isinstance(m, StreamNorm)]
+    norms = [m for m in model.modules() if isinstance(m, AdaptiveBatchNorm)]
     try:
         for norm in norms:
-            norm.mixing = alpha
+            norm.momentum = alpha
         with learning(model):
             yield
     finally:
         for norm in norms:
-            norm.mixing = 0.0
+            norm.momentum = 0.0
 
 
 def timeliness(age: float) -> float:
@@ -250,7 +256,8 @@ class RecentMemory(nn.Module):
         held = [item for item in self.items if item[0].shape == inputs.shape[1:]]
         if not held:
             return inputs[:0], inputs.new_zeros(0)
-        images = torch.stack([image for image, _, _ in held]).to(inputs)
+        # each by itself: mixed precision refuses to stack halves of another kind
+        images = torch.stack([image.to(inputs) for image, _, _ in held])
         ages = [(self.count - born) / self.capacity for _, _, born in held]
         return images, inputs.new_tensor([timeliness(age) for age in ages])
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from mmkd_ext.adaptation.batch import Skip
+from mmkd_ext.adaptation.batch import Skip, StepState
 from mmkd_ext.adaptation.distillers._statistics import StatisticsDistiller
 from mmkd_ext.adaptation.filters import EntropyFilter
 from mmkd_ext.adaptation.pseudo_labels import entropy, weighted_mean
@@ -24,10 +25,17 @@ if TYPE_CHECKING:
 
     from mmkd_ext.adaptation.batch import Batch
 
-__all__ = ['LAST_BLOCKS', 'SARDistiller', 'climb']
+__all__ = ['LAST_BLOCKS', 'SARDistiller', 'sam_perturbation']
 
 #: Last stage of mmseg's ResNets, and of its MiT (SegFormer).
 LAST_BLOCKS = ('backbone.layer4.*', 'backbone.layers.3.*')
+
+
+@dataclass
+class SARState(StepState):
+    """The pixels that the first pass of an update kept ``(n h w)``."""
+
+    certain: Tensor | None = None
 
 
 @MODELS.register_module()
@@ -72,6 +80,7 @@ class SARDistiller(StatisticsDistiller):
     """
 
     shares_forward: ClassVar[bool] = True
+    step_state: ClassVar[type[StepState]] = SARState
     average: Tensor
 
     def __init__(
@@ -118,6 +127,7 @@ class SARDistiller(StatisticsDistiller):
 
     def reset(self) -> None:
         """Forgets the moving average."""
+        super().reset()
         self.average.fill_(float('nan'))
 
     def is_frozen(self, name: str) -> bool:
@@ -135,9 +145,10 @@ class SARDistiller(StatisticsDistiller):
         """
         logits = self.first_logits(batch)
         kept = self.certain(logits.detach())
-        if 'certain' in batch.memo:
-            kept = kept & batch.memo['certain']
-        batch.memo['certain'] = kept
+        state: SARState = batch.state
+        if state.certain is not None:
+            kept = kept & state.certain
+        state.certain = kept
         weights = self.selected(logits)
         weights = kept if weights is None else kept * weights
         if not weights.any():
@@ -158,11 +169,11 @@ class SARDistiller(StatisticsDistiller):
         if problem:
             return problem
         weights = list(self.trained().values())
-        with climb(weights, self.rho):
+        with sam_perturbation(weights, self.rho):
             optim_wrapper.zero_grad()
             with optim_wrapper.optim_context(self.student):
                 second = self.compute_losses(batch)
-            batch.memo.pop('certain')
+            batch.state.certain = None
             if isinstance(second, Skip):
                 return second.reason
             problem = self.backward(second, optim_wrapper)
@@ -170,25 +181,22 @@ class SARDistiller(StatisticsDistiller):
             return problem
         optim_wrapper.step()
         optim_wrapper.zero_grad()
-        return self.watch(second['loss_entropy'].detach(), optim_wrapper)
+        self.follow(second['loss_entropy'].detach())
+        return ''
 
-    def watch(self, loss: Tensor, optim_wrapper: OptimWrapper) -> str:
-        """Goes back to the source when the average is too low; returns the reason."""
+    def follow(self, loss: Tensor) -> None:
+        """Takes a loss into the moving average."""
         first = bool(self.average.isnan())
         loss = loss.to(self.average)
         self.average.copy_(
             loss if first else self.average.lerp(loss, 1 - self.momentum)
         )
-        if self.recovery is None or self.average >= self.recovery:
+
+    def wants_reset(self) -> str:
+        """Recovers when the average is too low."""
+        if self.recovery is None or not self.average < self.recovery:
             return ''
-        reason = f'recovered: mean entropy {self.average:.3f} < {self.recovery}'
-        theirs = self.source.state_dict()
-        with torch.no_grad():
-            for name, value in self.student.state_dict(keep_vars=True).items():
-                value.copy_(theirs[name])
-        self.reset()
-        optim_wrapper.optimizer.state.clear()
-        return reason
+        return f'recovered: mean entropy {self.average:.3f} < {self.recovery}'
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""
@@ -202,7 +210,7 @@ class SARDistiller(StatisticsDistiller):
 
 
 @contextmanager
-def climb(weights: Sequence[Parameter], rho: float) -> Iterator[None]:
+def sam_perturbation(weights: Sequence[Parameter], rho: float) -> Iterator[None]:
     """Moves weights by `rho` along their gradient during the block.
 
     They come back bit for bit. Weights without a gradient stay.

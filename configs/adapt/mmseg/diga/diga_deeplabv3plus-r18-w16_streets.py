@@ -8,4 +8,5 @@ Status: measured
 """
 
 _base_ = ['../../../_base_/adapt/streets_deeplabv3plus-r18-w16.py']
-model = dict(distiller=dict(type='mmkd_ext.DIGADistiller'))
+# measured before prototypes were compared as in the authors' code
+model = dict(distiller=dict(type='mmkd_ext.DIGADistiller', similarity='cosine'))

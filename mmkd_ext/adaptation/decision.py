@@ -1,4 +1,4 @@
-"""What a guard is asked, and what it may answer."""
+"""The base of guards, and what a guard may decide."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ if TYPE_CHECKING:
 
     from mmkd_ext.adaptation.batch import Batch
 
-__all__ = ['ACTIONS', 'AdaptGuard', 'Verdict']
+__all__ = ['ACTIONS', 'AdaptGuard', 'Decision']
 
-#: What a verdict may ask for, from mild to strong.
-ACTIONS = ('go', 'restore', 'skip', 'roll_back', 'reset')
+#: What a decision may ask for, from mild to strong.
+ACTIONS = ('continue', 'restore', 'skip', 'roll_back', 'reset')
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What is to be done with one image.
+class Decision:
+    """What a guard decides about one image.
 
     Args:
-        action: ``'go'`` updates; ``'restore'`` updates and restores source weights with
-            probability `restore`; ``'skip'`` does not update; ``'roll_back'`` goes back
-            to the remembered state and does not update; ``'reset'`` goes back to the
-            source with everything and does not update.
+        action: ``'continue'`` updates; ``'restore'`` updates and restores source
+            weights with probability `restore`; ``'skip'`` does not update;
+            ``'roll_back'`` goes back to the last snapshot and does not update;
+            ``'reset'`` goes back to the source with everything and does not update.
         reason: Why, for the log.
         signals: What the guard saw; goes into the event and the timeline.
         restore: Probability for ``'restore'``.
-        remember: Whether the state before this update is the one to roll back to.
+        snapshot: Whether to take the state before this update as the one to roll back
+            to.
     """
 
-    action: str = 'go'
+    action: str = 'continue'
     reason: str = ''
     signals: dict[str, float] = field(default_factory=dict)
     restore: float = 0.0
-    remember: bool = False
+    snapshot: bool = False
 
     def __post_init__(self) -> None:
         check_choice('action', self.action, ACTIONS)
@@ -53,7 +54,7 @@ class AdaptGuard(BaseModule):
     guarded as if it had never stopped.
     """
 
-    #: Whether the next `watch` wants the source model's prediction: one more forward
+    #: Whether the next `decide` wants the source model's prediction: one more forward
     #: pass. A guard may change it from image to image.
     needs_source = False
     #: How the source is normalised: as the ``'method'`` normalises its student, or with
@@ -65,10 +66,10 @@ class AdaptGuard(BaseModule):
         return inputs
 
     @abstractmethod
-    def watch(
+    def decide(
         self, batch: Batch, scores: Tensor, source_scores: Tensor | None
-    ) -> Verdict:
-        """Judges one image.
+    ) -> Decision:
+        """Returns what to do with one image.
 
         Args:
             batch: The images.
