@@ -11,13 +11,15 @@ Three kinds of files are told apart by their keys:
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import re
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +29,6 @@ from mmkd_ext import compat
 from mmkd_ext.errors import CheckpointError, check_range
 from mmkd_ext.version import __version__
 
-if TYPE_CHECKING:
-    import logging
-
 __all__ = [
     'LoadReport',
     'extract_part',
@@ -38,6 +37,7 @@ __all__ = [
     'latest_checkpoint',
     'load_weights',
     'read_checkpoint',
+    'report_of',
     'student_checkpoint',
     'weights_of',
 ]
@@ -48,6 +48,9 @@ PARTS: dict[str, tuple[str, ...]] = {
     'teacher': ('teacher.', 'distiller.teacher.module.'),
 }
 _SHOWN = 5
+_REPORTS: weakref.WeakKeyDictionary[nn.Module, LoadReport] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,11 @@ class LoadReport:
         default_factory=dict
     )
     share: float = 0.0
+
+    @property
+    def unfilled(self) -> tuple[str, ...]:
+        """Names in the model's state dict that stayed as they were."""
+        return (*self.missing, *self.mismatched)
 
     @property
     def complete(self) -> bool:
@@ -324,11 +332,18 @@ def load_weights(
             f'{report}\n  At least {_percent(min_matched)} must match.'
             f'{_explain(model, state, report)}'
         )
+    _REPORTS[model] = report
     if logger is not None:
         from mmengine.logging import print_log
 
-        print_log(str(report), logger=logger)
+        level = logging.WARNING if report.unfilled else logging.INFO
+        print_log(str(report), logger=logger, level=level)
     return report
+
+
+def report_of(model: nn.Module) -> LoadReport | None:
+    """Returns what the file that `load_weights` last filled a model from had for it."""
+    return _REPORTS.get(model)
 
 
 def _best_reading(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from mmkd_ext.algorithms.dry_run import (
     blank_batch,
+    input_size,
     run_once,
     set_inplace,
     undisturbed,
@@ -22,18 +24,30 @@ from mmkd_ext.algorithms.inherit import (
     plan_inheritance,
 )
 from mmkd_ext.algorithms.sources import build_model
+from mmkd_ext.algorithms.tap_checks import (
+    gradient_problems,
+    row_problems,
+    unfilled_problems,
+)
 from mmkd_ext.algorithms.teacher import Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.connectors.build import argument_problems, find_class
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
-from mmkd_ext.errors import ConfigError, Problem, TapError, check_range, did_you_mean
+from mmkd_ext.errors import (
+    CheckpointError,
+    ConfigError,
+    Problem,
+    TapError,
+    check_range,
+    did_you_mean,
+)
 from mmkd_ext.methods._adversary import discriminators_of
 from mmkd_ext.razor import BaseAlgorithm
-from mmkd_ext.registry import MODELS
+from mmkd_ext.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 __all__ = ['NO_DISCRIMINATOR_OPTIMIZER', 'TeacherDistill', 'build_distiller']
 
@@ -232,6 +246,7 @@ class TeacherDistill(BaseAlgorithm):
                 weight=weight,
                 min_matched=config.get('min_matched', self.min_matched),
                 renormalize=renormalize,
+                own_input=config.get('preprocess') is not False,
             )
         except ConfigError as error:
             raise ConfigError(f'`{ckpt_path}`: {error}') from error
@@ -241,13 +256,15 @@ class TeacherDistill(BaseAlgorithm):
         problems = self.distiller.tap_problems(self.models)
         if problems:
             raise ConfigError.of(problems)
-        batch = blank_batch(self.architecture)
+        # all see the same pictures in training
+        self.input_size = input_size(*self.models.values())
+        batch = blank_batch(self.architecture, self.input_size)
         try:
             for owner, recorder in self.distiller.recorders.items():
                 model = self.models[owner]
                 role = STUDENT if owner == STUDENT else TEACHER
                 # the batch must be the model's own: each project packs its samples
-                own = batch if owner == STUDENT else blank_batch(model)
+                own = batch if owner == STUDENT else blank_batch(model, self.input_size)
                 mode, found = self._run_once(owner, model, recorder, own)
                 if recorder.changed() and may_fix[role]:
                     count = set_inplace(model, False)
@@ -264,11 +281,36 @@ class TeacherDistill(BaseAlgorithm):
                     self.teachers[owner].mode = mode
             if problems:
                 raise ConfigError.of(problems)
+            problems += row_problems(self.distiller, self.models, len(batch['inputs']))
             # statistics and counters of connectors must not learn from a blank image
-            with undisturbed(self.distiller):
+            with ExitStack() as stack:
+                stack.enter_context(undisturbed(self.distiller))
+                stack.enter_context(_noting(problems))
+                for recorder in self.distiller.recorders.values():
+                    stack.enter_context(recorder.detached())
                 self.distiller.plan(batch, self.models)
+            if not problems and self.student_trainable:
+                problems += gradient_problems(self.distiller, self.architecture, batch)
+            for name, teacher in self.teachers.items():
+                problems += self._unfilled(name, teacher)
+            if problems:
+                raise ConfigError.of(problems)
         finally:
             self.distiller.release()
+
+    def _unfilled(self, name: str, teacher: Teacher) -> list[Problem]:
+        """Finds taps of what a teacher's file, read already, left as it was made."""
+
+        def run() -> None:
+            module, recorder = teacher.module, self.distiller.recorders[name]
+            batch = blank_batch(module, self.input_size)
+            with (
+                undisturbed(module, gradients=True),
+                recorder.recording(module, stop=True),
+            ):
+                module(**batch, mode=teacher.mode)
+
+        return unfilled_problems(self.distiller, name, teacher.module, run)
 
     def _run_once(
         self, owner: str, model: nn.Module, recorder: Any, batch: dict[str, Any]
@@ -303,10 +345,21 @@ class TeacherDistill(BaseAlgorithm):
             )
         for teacher in self.teachers.values():
             teacher.initialize()
+        self._check_loaded()
         self.distiller.meet_teachers(self.models)
         if self.inherit_report is not None:
             inherit_weights(self.architecture, self.teacher, self.inherit_report)
             print_log(self.inherit_report.describe(), logger='current')
+
+    def _check_loaded(self) -> None:
+        """Raises where a link would teach what no file has filled."""
+        problems = [
+            problem
+            for name, teacher in self.teachers.items()
+            for problem in self._unfilled(name, teacher)
+        ]
+        if problems:
+            raise ConfigError.of(problems)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> TeacherDistill:
         super()._apply(fn, *args)
@@ -317,7 +370,56 @@ class TeacherDistill(BaseAlgorithm):
     def train(self, mode: bool = True) -> TeacherDistill:
         """Sets the student's mode; teachers stay in eval."""
         super().train(mode)
+        for teacher in self.teachers.values():
+            teacher.keep_preprocessor(self.data_preprocessor)
         return self
+
+    def build_optim_wrapper(
+        self, build: Callable[[nn.Module, Any], OptimWrapper], cfg: Mapping[str, Any]
+    ) -> OptimWrapper:
+        """Builds the optimizer: the student's as in a plain run, the rest beside it.
+
+        Constructors and `paramwise_cfg` choose by the names of a plain model. So they
+        see the student alone; connectors and losses get the base learning rate.
+
+        Args:
+            build: Builds the optimizer wrapper of a model, as mmengine does.
+            cfg: Config of the wrapper.
+
+        Raises:
+            ConfigError: The constructor builds several optimizers, and a connector has
+                to be trained by one of them.
+        """
+        constructor = cfg.get('constructor')
+        choosing = ('constructor', 'paramwise_cfg')
+        if not any(p.requires_grad for p in self.architecture.parameters()):
+            # nothing to choose among
+            return build(self, {k: v for k, v in cfg.items() if k not in choosing})
+        if not any(map(cfg.get, choosing)) or _trains_discriminators(constructor):
+            return build(self, cfg)
+        wrapper = build(self.architecture, cfg)
+        known = set(map(id, self.architecture.parameters()))
+        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        if not rest:
+            return wrapper
+        if not isinstance(wrapper, OptimWrapper):
+            raise ConfigError(
+                f'`optim_wrapper.constructor`: {constructor!r} builds several '
+                'optimizers, and it is not known which of them should train connectors '
+                'and losses.'
+            )
+        wrapper.optimizer.add_param_group({'params': rest})
+        return wrapper
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns what only the student has, to hooks that look for a plain model."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            student = vars(self).get('_modules', {}).get('architecture')
+            if name.startswith('_') or not hasattr(student, name):
+                raise
+            return getattr(student, name)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any
@@ -325,7 +427,36 @@ class TeacherDistill(BaseAlgorithm):
         # checkpoints of MMRazor hold the teacher; it is not ours to load from there
         for key in [k for k in state_dict if k.startswith(f'{prefix}teacher.')]:
             del state_dict[key]
+        self._take_plain(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _take_plain(self, state_dict: dict[str, Tensor], prefix: str) -> None:
+        """Gives the student the weights of a plain model, such as `load_from` names.
+
+        Raises:
+            CheckpointError: No weight among them is the student's.
+        """
+        given = [key for key in state_dict if key.startswith(prefix)]
+        parts = tuple(f'{prefix}{name}.' for name in self._modules)
+        if not given or any(key.startswith(parts) for key in given):
+            return
+        known = self.architecture.state_dict()
+        fitting = [key for key in given if key[len(prefix) :] in known]
+        if not fitting:
+            raise CheckpointError(
+                f'The weights are neither those of a distillation nor of the student, '
+                f'a `{type(self.architecture).__name__}`: it has no {given[0]!r}. Name '
+                'the file in `model.student_ckpt` to see what fits.'
+            )
+        for key in fitting:
+            state_dict[f'{prefix}architecture.{key[len(prefix) :]}'] = state_dict.pop(
+                key
+            )
+        print_log(
+            f'The weights are those of a plain model: {len(fitting)} of {len(known)} '
+            'went into the student.',
+            logger='current',
+        )
 
     def loss(
         self, inputs: Tensor, data_samples: Sequence[Any] | None = None
@@ -339,6 +470,11 @@ class TeacherDistill(BaseAlgorithm):
         Returns:
             ``student.<loss>`` for the task, ``distill.<link>`` for the links.
         """
+        if not all(teacher.is_ready for teacher in self.teachers.values()):
+            # nobody has called init_weights()
+            for teacher in self.teachers.values():
+                teacher.load()
+            self._check_loaded()
         with self.distiller.step():
             asked = (
                 []
@@ -391,13 +527,17 @@ class TeacherDistill(BaseAlgorithm):
             # nobody asks the student, so its pass and its statistics are left out
             return {}
         recording = (
-            recorder.recording(self.architecture)
+            # without a task loss nothing is needed after the last tap, nor any label
+            recorder.recording(
+                self.architecture, stop=not self.calculate_student_loss
+            )
             if listens and recorder
             else nullcontext()
         )
         gradients = nullcontext() if self.student_trainable else torch.no_grad()
+        mode = 'loss' if self.calculate_student_loss else self.student_mode
         with recording, gradients, self._deliveries():
-            losses = self.architecture(inputs, data_samples, mode='loss')
+            losses = self.architecture(inputs, data_samples, mode=mode)
         if not self.calculate_student_loss:
             return {}
         return {f'student.{name}': value for name, value in losses.items()}
@@ -409,6 +549,22 @@ class TeacherDistill(BaseAlgorithm):
     def _deliver(self, *, override: bool) -> None:
         if self.distiller.deliveries is not None:
             self.distiller.deliveries.override_data = override
+
+
+def _trains_discriminators(constructor: Any) -> bool:
+    """Whether an optimizer's constructor looks for discriminators itself."""
+    if isinstance(constructor, str):
+        constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
+    return bool(getattr(constructor, 'trains_discriminators', False))
+
+
+@contextmanager
+def _noting(problems: list[Problem]) -> Iterator[None]:
+    """Adds the problems of an error to others, and goes on."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += error.problems or [Problem('', str(error))]
 
 
 def build_distiller(config: Any) -> LinkDistiller:
