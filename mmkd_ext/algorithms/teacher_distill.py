@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from mmkd_ext.algorithms.dry_run import (
@@ -399,16 +399,24 @@ class TeacherDistill(BaseAlgorithm):
             return build(self, cfg)
         wrapper = build(self.architecture, cfg)
         known = set(map(id, self.architecture.parameters()))
-        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in known]
+        rest = {
+            name: p
+            for name, p in self.named_parameters()
+            if p.requires_grad and id(p) not in known
+        }
         if not rest:
             return wrapper
-        if not isinstance(wrapper, OptimWrapper):
+        if isinstance(wrapper, OptimWrapperDict):
             raise ConfigError(
                 f'`optim_wrapper.constructor`: {constructor!r} builds several '
                 'optimizers, and it is not known which of them should train connectors '
                 'and losses.'
             )
-        wrapper.optimizer.add_param_group({'params': rest})
+        group: dict[str, Any] = {'params': list(rest.values())}
+        if any('param_names' in one for one in wrapper.optimizer.param_groups):
+            # torch wants them in all groups or in none
+            group['param_names'] = list(rest)
+        wrapper.optimizer.add_param_group(group)
         return wrapper
 
     def __getattr__(self, name: str) -> Any:
