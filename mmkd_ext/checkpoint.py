@@ -38,6 +38,7 @@ __all__ = [
     'load_weights',
     'read_checkpoint',
     'report_of',
+    'some',
     'student_checkpoint',
     'weights_of',
 ]
@@ -97,15 +98,15 @@ class LoadReport:
             + (f' (its `{self.prefix}` part)' if self.prefix else '')
         ]
         if self.missing:
-            lines.append(f'  not in the file: {_some(self.missing)}')
+            lines.append(f'  not in the file: {some(self.missing)}')
         if self.unexpected:
-            lines.append(f'  not in the model: {_some(self.unexpected)}')
+            lines.append(f'  not in the model: {some(self.unexpected)}')
         if self.mismatched:
             shapes = [
                 f'{name} {ours} in the model, {theirs} in the file'
                 for name, (ours, theirs) in self.mismatched.items()
             ]
-            lines.append(f'  other shapes: {_some(shapes)}')
+            lines.append(f'  other shapes: {some(shapes)}')
         return '\n'.join(lines)
 
 
@@ -176,7 +177,7 @@ def weights_of(
     if not state:
         raise CheckpointError(
             'The checkpoint holds no weights: it has no tensors under '
-            f'`state_dict` (its keys: {_some(map(str, checkpoint))}).'
+            f'`state_dict` (its keys: {some(map(str, checkpoint))}).'
         )
     while all(key.startswith('module.') for key in state):
         state = _strip(state, 'module.')
@@ -214,7 +215,7 @@ def extract_part(
     )
     raise CheckpointError(
         f'The checkpoint has no {part} in it; its top-level names are '
-        f'{_some(tops)}.{hint}'
+        f'{some(tops)}.{hint}'
     )
 
 
@@ -435,7 +436,7 @@ def _explain(model: nn.Module, state: Mapping[str, Tensor], report: LoadReport) 
     ours = sorted({name.split('.')[0] for name in names})
     theirs = sorted({key.split('.')[0] for key in state})
     return (
-        f' The model has {_some(ours)}; the file has {_some(theirs)}. '
+        f' The model has {some(ours)}; the file has {some(theirs)}. '
         'Is it the checkpoint of another model?'
     )
 
@@ -552,14 +553,14 @@ def _neighbours(name: str) -> str:
     except OSError:
         return f' Its folder {folder!r} does not exist either.'
     return (
-        f' In that folder are {_some(found)}.'
+        f' In that folder are {some(found)}.'
         if found
         else (' There is no checkpoint in that folder.')
     )
 
 
-def _some(items: Iterable[str]) -> str:
-    """Joins a few of ``items`` and counts the rest."""
+def some(items: Iterable[str]) -> str:
+    """Joins a few of ``items``, for messages, and counts the rest."""
     listed = list(items)
     text = ', '.join(listed[:_SHOWN])
     more = len(listed) - _SHOWN

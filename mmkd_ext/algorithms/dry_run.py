@@ -21,6 +21,7 @@ __all__ = [
     'blank_batch',
     'has_masks',
     'input_size',
+    'known_divisor',
     'run_once',
     'set_inplace',
     'undisturbed',
@@ -86,6 +87,15 @@ def input_size(*models: nn.Module) -> tuple[int, int]:
     side = SIZE * max(_pooling_factor(model) for model in models)
     side = divisor * math.ceil(side / divisor)
     return side, side
+
+
+def known_divisor(model: nn.Module) -> int:
+    """Returns a number that divides the sides of all pictures a model is trained on.
+
+    It is 1 where its preprocessor neither pads to multiples nor to a size.
+    """
+    size = _pair(getattr(getattr(model, 'data_preprocessor', None), 'size', None))
+    return padding_divisor(model) if size is None else math.gcd(*size)
 
 
 def _fixed_size(model: nn.Module) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from mmkd_ext.algorithms.dry_run import undisturbed
-from mmkd_ext.checkpoint import report_of
+from mmkd_ext.checkpoint import report_of, some
 from mmkd_ext.distillers.links import BATCH, STUDENT
 from mmkd_ext.errors import Problem
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from mmkd_ext.distillers.taps import Recorder
 
 __all__ = ['gradient_problems', 'row_problems', 'unfilled_problems']
-
-_SHOWN = 5
 
 
 # ---- a term that gives the student no gradient -------------------------------------
@@ -279,10 +277,9 @@ def unfilled_problems(
 
 
 def _unfilled(where: str, tap: Tap, keys: Sequence[str], filename: str) -> Problem:
-    more = f' and {len(keys) - _SHOWN} more' if len(keys) > _SHOWN else ''
     return Problem(
         where,
-        f'`{tap.source}` of `{tap.of}` depends on {", ".join(keys[:_SHOWN])}{more}, '
-        f'which {filename!r} did not fill: it would teach noise.',
+        f'`{tap.source}` of `{tap.of}` depends on {some(keys)}, which {filename!r} did '
+        'not fill: it would teach noise.',
         'Take a checkpoint of this very model, or tap a part that the file fills.',
     )

@@ -68,7 +68,8 @@ class Teacher:
         stats = InputStats.of(own) if own_input else None
         self.preprocessor = None if stats is None else own
         self.padding = 0.0 if stats is None else stats.pad
-        self.divisor = 1 if stats is None else padding_divisor(self.module)
+        self.own_input = own_input
+        self.divisor = padding_divisor(self.module) if own_input else 1
         self.mode = 'tensor'
         self.report: LoadReport | None = None
         self._ready = checkpoint is None

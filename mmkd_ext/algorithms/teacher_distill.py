@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from mmkd_ext.algorithms.dry_run import (
     blank_batch,
     input_size,
+    known_divisor,
     run_once,
     set_inplace,
     undisturbed,
@@ -49,6 +51,8 @@ from mmkd_ext.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mmkd_ext.distillers.taps import Recorder
+
 __all__ = ['NO_DISCRIMINATOR_OPTIMIZER', 'TeacherDistill', 'build_distiller']
 
 _TEACHER_KEYS = ('model', 'ckpt', 'weight', 'preprocess', 'min_matched')
@@ -58,6 +62,8 @@ NO_DISCRIMINATOR_OPTIMIZER = Problem(
     "student's would train it.",
     "Write constructor='mmkd_ext.AdversarialOptimWrapperConstructor'.",
 )
+# Strides of the maps that detectors and segmentors use; what a neck may ask for.
+_STRIDE, _STRIDES = 32, (8, 16, 32, 64, 128)
 _MMRAZOR_DISTILLERS = ('ConfigurableDistiller', 'mmrazor.ConfigurableDistiller')
 
 
@@ -293,22 +299,50 @@ class TeacherDistill(BaseAlgorithm):
                 problems += gradient_problems(self.distiller, self.architecture, batch)
             for name, teacher in self.teachers.items():
                 problems += self._unfilled(name, teacher)
+                self._find_padding(name, teacher)
             if problems:
                 raise ConfigError.of(problems)
         finally:
             self.distiller.release()
 
+    def _find_padding(self, name: str, teacher: Teacher) -> None:
+        """Finds multiples that a teacher's pictures have to be padded to.
+
+        Its preprocessor may not say, since RTMDet's pictures are padded while they are
+        loaded. So a picture of odd sides is tried where the student's may be of any.
+        """
+        recorder = self.distiller.recorders.get(name)
+        known = known_divisor(self.architecture)
+        if recorder is None or not teacher.own_input or known % _STRIDE == 0:
+            return
+        height, width = self.input_size[0] - _STRIDE + 1, self.input_size[1] + 3
+        for divisor in (1, *_STRIDES):
+            multiple = math.lcm(teacher.divisor, divisor)
+            size = (height + -height % multiple, width + -width % multiple)
+            self._record_blank(teacher, recorder, size)
+            if not recorder.silent():
+                teacher.divisor = multiple
+                return
+
+    def _record_blank(
+        self, teacher: Teacher, recorder: Recorder, size: tuple[int, int]
+    ) -> None:
+        """Records a teacher's pass on a blank image, as far as it gets."""
+        batch = blank_batch(teacher.module, size)
+        # as in the dry run: a blank image may be too strange for a head
+        with (
+            undisturbed(teacher.module, gradients=True),
+            suppress(Exception),
+            recorder.recording(teacher.module, stop=True),
+        ):
+            teacher.module(**batch, mode=teacher.mode)
+
     def _unfilled(self, name: str, teacher: Teacher) -> list[Problem]:
         """Finds taps of what a teacher's file, read already, left as it was made."""
 
         def run() -> None:
-            module, recorder = teacher.module, self.distiller.recorders[name]
-            batch = blank_batch(module, self.input_size)
-            with (
-                undisturbed(module, gradients=True),
-                recorder.recording(module, stop=True),
-            ):
-                module(**batch, mode=teacher.mode)
+            recorder = self.distiller.recorders[name]
+            self._record_blank(teacher, recorder, self.input_size)
 
         return unfilled_problems(self.distiller, name, teacher.module, run)
 
