@@ -39,6 +39,7 @@ from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import (
     CheckpointError,
     ConfigError,
+    DataError,
     Problem,
     TapError,
     check_range,
@@ -159,9 +160,8 @@ class TeacherDistill(BaseAlgorithm):
             self.teachers = self._build_teachers(teacher, teacher_ckpt, teachers)
         self.inherit_report: InheritReport | None = None
         if inherit is not None:
-            self.inherit_report = plan_inheritance(
-                self.architecture, self.teacher, inherit
-            )
+            first = next(iter(self.teachers.values())).module
+            self.inherit_report = plan_inheritance(self.architecture, first, inherit)
         self.distiller.teacher_weights = {
             name: one.weight for name, one in self.teachers.items()
         }
@@ -188,8 +188,10 @@ class TeacherDistill(BaseAlgorithm):
 
     @property
     def teacher(self) -> nn.Module:
-        """The model of the first teacher."""
-        return next(iter(self.teachers.values())).module
+        """The model of the first teacher, with the weights of its checkpoint."""
+        first = next(iter(self.teachers.values()))
+        first.load()
+        return first.module
 
     @property
     def models(self) -> dict[str, nn.Module]:
@@ -529,7 +531,7 @@ class TeacherDistill(BaseAlgorithm):
             )
             self._deliver(override=False)
             for teacher in asked:
-                with self._deliveries():
+                with self._about_labels(teacher.name, teacher.mode), self._deliveries():
                     teacher.run(
                         self.distiller.recorders[teacher.name], inputs, data_samples
                     )
@@ -570,19 +572,40 @@ class TeacherDistill(BaseAlgorithm):
             return {}
         recording = (
             # without a task loss nothing is needed after the last tap, nor any label
-            recorder.recording(
-                self.architecture, stop=not self.calculate_student_loss
-            )
+            recorder.recording(self.architecture, stop=not self.calculate_student_loss)
             if listens and recorder
             else nullcontext()
         )
         gradients = nullcontext() if self.student_trainable else torch.no_grad()
+        losses: dict[str, Tensor] = {}
         mode = 'loss' if self.calculate_student_loss else self.student_mode
-        with recording, gradients, self._deliveries():
+        telling = self._about_labels(STUDENT, mode)
+        # where no task loss is asked for, the recording leaves the block
+        with telling, recording, gradients, self._deliveries():
             losses = self.architecture(inputs, data_samples, mode=mode)
         if not self.calculate_student_loss:
             return {}
         return {f'student.{name}': value for name, value in losses.items()}
+
+    @contextmanager
+    def _about_labels(self, owner: str, mode: str) -> Iterator[None]:
+        """Says where a pass without a task loss fails for want of labels.
+
+        Raises:
+            DataError: A tap fires in ``mode='loss'`` only.
+        """
+        try:
+            yield
+        except AttributeError as error:
+            if self.calculate_student_loss or mode != 'loss':
+                raise
+            taps = {str(tap.source) for tap in self.distiller.recorders[owner].taps}
+            raise DataError(
+                '`model.calculate_student_loss`: one of the taps '
+                f"{sorted(taps)} of `{owner}` is called in mode='loss' only, which "
+                f'needs labels, and that failed: {error}. Tap modules that are called '
+                'without labels, or give labels.'
+            ) from error
 
     def _deliveries(self) -> Any:
         deliveries = self.distiller.deliveries
