@@ -50,7 +50,7 @@ from mmkd_ext.razor import BaseAlgorithm
 from mmkd_ext.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mmkd_ext.distillers.taps import Recorder
 
@@ -421,20 +421,31 @@ class TeacherDistill(BaseAlgorithm):
         Args:
             build: Builds the optimizer wrapper of a model, as mmengine does.
             cfg: Config of the wrapper.
-
-        Raises:
-            ConfigError: The constructor builds several optimizers, and a connector has
-                to be trained by one of them.
         """
         constructor = cfg.get('constructor')
         choosing = ('constructor', 'paramwise_cfg')
+        if _trains_discriminators(constructor):
+            return build(self, cfg)
         if not any(p.requires_grad for p in self.architecture.parameters()):
             # nothing to choose among
             return build(self, {k: v for k, v in cfg.items() if k not in choosing})
-        if not any(map(cfg.get, choosing)) or _trains_discriminators(constructor):
+        if not any(map(cfg.get, choosing)):
             return build(self, cfg)
-        wrapper = build(self.architecture, cfg)
-        known = set(map(id, self.architecture.parameters()))
+        return self.add_connectors(build(self.architecture, cfg))
+
+    def add_connectors(
+        self, wrapper: OptimWrapper, but: Iterable[nn.Parameter] = ()
+    ) -> OptimWrapper:
+        """Lets the student's optimizer train connectors and losses as well.
+
+        Args:
+            wrapper: The student's.
+            but: Parameters that something else trains.
+
+        Raises:
+            ConfigError: There are several optimizers to choose from.
+        """
+        known = {id(p) for p in (*self.architecture.parameters(), *but)}
         rest = {
             name: p
             for name, p in self.named_parameters()
@@ -444,9 +455,9 @@ class TeacherDistill(BaseAlgorithm):
             return wrapper
         if isinstance(wrapper, OptimWrapperDict):
             raise ConfigError(
-                f'`optim_wrapper.constructor`: {constructor!r} builds several '
-                'optimizers, and it is not known which of them should train connectors '
-                'and losses.'
+                '`optim_wrapper.constructor`: builds several optimizers, '
+                f'{list(wrapper.optim_wrappers)}, and it is not known which of them '
+                'should train connectors and losses.'
             )
         group: dict[str, Any] = {'params': list(rest.values())}
         if any('param_names' in one for one in wrapper.optimizer.param_groups):

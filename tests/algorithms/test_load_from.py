@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from mmengine.hooks import EMAHook
 from mmengine.runner.checkpoint import load_checkpoint
 
 from mmkd_ext.errors import CheckpointError
@@ -56,6 +59,20 @@ def test_a_part_of_a_plain_model_is_enough(tmp_path):
     load_checkpoint(algorithm, saved(tmp_path, state), map_location='cpu')
     got = algorithm.student.state_dict()
     assert all(torch.equal(got[key], value) for key, value in state.items())
+
+
+def test_an_average_of_weights_starts_with_them_too(tmp_path):
+    torch.manual_seed(3)
+    state = ToyModel().state_dict()
+    algorithm = build()
+    hook = EMAHook()
+    hook.before_run(SimpleNamespace(model=algorithm, iter=0, epoch=0))
+    checkpoint = {'state_dict': dict(state), 'meta': {}}
+    runner = SimpleNamespace(_resume=False)
+    hook.after_load_checkpoint(runner, checkpoint)
+    got = hook.ema_model.module.architecture.state_dict()
+    assert all(torch.equal(got[key], value) for key, value in state.items())
+    assert list(checkpoint['state_dict']) == list(state)
 
 
 def test_weights_in_memory_are_taken_as_well():

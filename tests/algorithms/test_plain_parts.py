@@ -221,6 +221,39 @@ def test_several_optimizers_cannot_share_a_connector():
         build_optim_wrapper(build(ToyModel()), dict(constructor='mmkd_ext.TwoForTest'))
 
 
+def test_beside_a_discriminator_the_student_has_the_rates_of_a_plain_run_too():
+    links = dict(
+        LINKS,
+        loss_holistic=dict(
+            loss=dict(
+                type='mmkd_ext.SKDSHolisticLoss', channels=4, widths=(4, 8), attention=1
+            ),
+            preds_S=dict(of='student', at='head.conv_seg'),
+            preds_T=dict(of='teacher', at='head.conv_seg'),
+            inputs=dict(of='batch', at='inputs'),
+        ),
+    )
+    algorithm = build(ToyModel(), links=links)
+    cfg = wrapper_config(paramwise_cfg=PARAMWISE)
+    expected = rates(build_optim_wrapper(algorithm.student, cfg), algorithm.student)
+    adversarial = dict(cfg, constructor='mmkd_ext.AdversarialOptimWrapperConstructor')
+    wrapper = build_optim_wrapper(algorithm, adversarial)
+    assert rates(wrapper, algorithm.student) == expected
+    connectors = rates(wrapper, algorithm.distiller)
+    assert set(connectors.values()) == {(0.01, 1e-4)}
+    (loss,) = [
+        loss
+        for name, loss in algorithm.distiller.distill_losses.items()
+        if name == 'loss_holistic'
+    ]
+    theirs = {id(p) for p in loss.discriminator.parameters()}
+    assert theirs
+    trained = {
+        id(p) for group in wrapper.optimizer.param_groups for p in group['params']
+    }
+    assert not theirs & trained
+
+
 def test_the_runner_builds_the_same_optimizer():
     algorithm = build(ToyModel())
     runner = SimpleNamespace(model=algorithm)
