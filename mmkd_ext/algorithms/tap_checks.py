@@ -39,12 +39,12 @@ def gradient_problems(
     problems = []
     with undisturbed(distiller, gradients=True):
         for link in distiller.links:
-            ours = [(key, tap) for key, tap in link.all_taps() if tap.of == STUDENT]
+            ours = [key for key, tap in link.taps.items() if tap.of == STUDENT]
             if ours and not any(
                 _reaches(_entering(distiller, tap, batch), trained)
                 for tap in link.taps.values()
             ):
-                problems.append(_why_none(distiller, student, link, ours, trained))
+                problems.append(_why_none(distiller, student, link, ours[0], trained))
     return problems
 
 
@@ -64,12 +64,11 @@ def _why_none(
     distiller: LinkDistiller,
     student: nn.Module,
     link: Link,
-    taps: Sequence[tuple[str, Tap]],
+    key: str,
     trained: set[int],
 ) -> Problem:
-    """Says why the first of a link's taps gives the student no gradient."""
-    # what the loss compares, rather than what a connector is told besides
-    key, tap = min(taps, key=lambda entry: 'given' in entry[0])
+    """Says why a tap of a link gives the student no gradient."""
+    tap = link.taps[key]
     recorder, source = distiller.recorders[STUDENT], tap.source
     where = f'{link.path}.{key}.at'
     if _reaches(recorder.value(tap), trained):
@@ -88,11 +87,11 @@ def _why_none(
                 f'`{source}` runs under `torch.no_grad`, gives no gradient.',
                 'Tap what comes before or after that part.',
             )
-        name = next(n for n, module in student.named_modules() if module is block)
+        name = next((n for n, m in student.named_modules() if m is block), '')
         return Problem(
             where,
             f'`{source}` is inside a checkpointed part, gives no gradient.',
-            f'Tap the block, {name!r}, or set its `with_cp=False`.',
+            f'Tap the block{f", {name!r}" if name else ""}, or set `with_cp=False`.',
         )
     tensors = list(_tensors(recorder.value(tap)))
     if tensors and not any(t.is_floating_point() for t in tensors):

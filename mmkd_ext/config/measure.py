@@ -119,7 +119,7 @@ def _norms(terms: dict[str, Tensor], model: TeacherDistill) -> dict[str, float]:
         for parameter, _ in before:
             parameter.grad = None
         if term.requires_grad:
-            term.backward(retain_graph=True)
+            torch.autograd.backward(term, retain_graph=True)
         each = [p.grad.norm() for p in student if p.grad is not None]
         norms[name] = float(torch.stack(each).norm()) if each else 0.0
     for parameter, grad in before:

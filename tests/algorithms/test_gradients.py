@@ -160,6 +160,36 @@ def test_a_detached_part_is_told():
     assert 'what it returns is detached' in text
 
 
+class Argmax(nn.Module):
+    def forward(self, logits):
+        return logits.argmax(1)
+
+
+class Labelled(ToyModel):
+    def __init__(self):
+        super().__init__()
+        self.label = Argmax()
+
+    def _logits(self, maps):
+        logits = super()._logits(maps)
+        self.label(logits)
+        return logits
+
+
+def test_a_tap_of_whole_numbers_is_told():
+    links = {'loss_x': link('label')}
+    with pytest.raises(ConfigError) as error:
+        MODELS.build(
+            dict(
+                type='mmkd_ext.TeacherDistill',
+                architecture=Labelled(),
+                teacher=Labelled(),
+                distiller=dict(type='mmkd_ext.LinkDistiller', links=links),
+            )
+        )
+    assert '`label` gives int64 values, which have no gradient' in str(error.value)
+
+
 def test_a_connector_that_detaches_is_told_at_its_path():
     MODELS.register_module(name='DetachForTest', module=Detach, force=True)
     connector = dict(type='mmkd_ext.DetachForTest')
