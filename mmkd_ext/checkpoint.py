@@ -11,13 +11,15 @@ Three kinds of files are told apart by their keys:
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import re
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +29,6 @@ from mmkd_ext import compat
 from mmkd_ext.errors import CheckpointError, check_range
 from mmkd_ext.version import __version__
 
-if TYPE_CHECKING:
-    import logging
-
 __all__ = [
     'LoadReport',
     'extract_part',
@@ -38,6 +37,8 @@ __all__ = [
     'latest_checkpoint',
     'load_weights',
     'read_checkpoint',
+    'report_of',
+    'some',
     'student_checkpoint',
     'weights_of',
 ]
@@ -48,6 +49,9 @@ PARTS: dict[str, tuple[str, ...]] = {
     'teacher': ('teacher.', 'distiller.teacher.module.'),
 }
 _SHOWN = 5
+_REPORTS: weakref.WeakKeyDictionary[nn.Module, LoadReport] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,11 @@ class LoadReport:
     share: float = 0.0
 
     @property
+    def unfilled(self) -> tuple[str, ...]:
+        """Names in the model's state dict that stayed as they were."""
+        return (*self.missing, *self.mismatched)
+
+    @property
     def complete(self) -> bool:
         """Whether the file is exactly this model's."""
         return not (self.missing or self.unexpected or self.mismatched)
@@ -89,15 +98,15 @@ class LoadReport:
             + (f' (its `{self.prefix}` part)' if self.prefix else '')
         ]
         if self.missing:
-            lines.append(f'  not in the file: {_some(self.missing)}')
+            lines.append(f'  not in the file: {some(self.missing)}')
         if self.unexpected:
-            lines.append(f'  not in the model: {_some(self.unexpected)}')
+            lines.append(f'  not in the model: {some(self.unexpected)}')
         if self.mismatched:
             shapes = [
                 f'{name} {ours} in the model, {theirs} in the file'
                 for name, (ours, theirs) in self.mismatched.items()
             ]
-            lines.append(f'  other shapes: {_some(shapes)}')
+            lines.append(f'  other shapes: {some(shapes)}')
         return '\n'.join(lines)
 
 
@@ -168,7 +177,7 @@ def weights_of(
     if not state:
         raise CheckpointError(
             'The checkpoint holds no weights: it has no tensors under '
-            f'`state_dict` (its keys: {_some(map(str, checkpoint))}).'
+            f'`state_dict` (its keys: {some(map(str, checkpoint))}).'
         )
     while all(key.startswith('module.') for key in state):
         state = _strip(state, 'module.')
@@ -206,7 +215,7 @@ def extract_part(
     )
     raise CheckpointError(
         f'The checkpoint has no {part} in it; its top-level names are '
-        f'{_some(tops)}.{hint}'
+        f'{some(tops)}.{hint}'
     )
 
 
@@ -324,11 +333,18 @@ def load_weights(
             f'{report}\n  At least {_percent(min_matched)} must match.'
             f'{_explain(model, state, report)}'
         )
+    _REPORTS[model] = report
     if logger is not None:
         from mmengine.logging import print_log
 
-        print_log(str(report), logger=logger)
+        level = logging.WARNING if report.unfilled else logging.INFO
+        print_log(str(report), logger=logger, level=level)
     return report
+
+
+def report_of(model: nn.Module) -> LoadReport | None:
+    """Returns what the file that `load_weights` last filled a model from had for it."""
+    return _REPORTS.get(model)
 
 
 def _best_reading(
@@ -420,7 +436,7 @@ def _explain(model: nn.Module, state: Mapping[str, Tensor], report: LoadReport) 
     ours = sorted({name.split('.')[0] for name in names})
     theirs = sorted({key.split('.')[0] for key in state})
     return (
-        f' The model has {_some(ours)}; the file has {_some(theirs)}. '
+        f' The model has {some(ours)}; the file has {some(theirs)}. '
         'Is it the checkpoint of another model?'
     )
 
@@ -537,14 +553,14 @@ def _neighbours(name: str) -> str:
     except OSError:
         return f' Its folder {folder!r} does not exist either.'
     return (
-        f' In that folder are {_some(found)}.'
+        f' In that folder are {some(found)}.'
         if found
         else (' There is no checkpoint in that folder.')
     )
 
 
-def _some(items: Iterable[str]) -> str:
-    """Joins a few of ``items`` and counts the rest."""
+def some(items: Iterable[str]) -> str:
+    """Joins a few of ``items``, for messages, and counts the rest."""
     listed = list(items)
     text = ', '.join(listed[:_SHOWN])
     more = len(listed) - _SHOWN

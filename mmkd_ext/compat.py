@@ -347,6 +347,51 @@ def _with_editable_paths(original: Callable[[str], str]) -> Callable[[str], str]
     return get_installed_path
 
 
+# --- optimizers of a student ------------------------------------------------------
+
+
+def _optimizer_builders() -> list[Any]:
+    """Returns the modules that hold mmengine's `build_optim_wrapper` by name.
+
+    Those that are not loaded yet take it from `mmengine.optim` when they are.
+    """
+    importlib.import_module('mmengine.optim')
+    names = (
+        'mmengine.optim.optimizer.builder',
+        'mmengine.optim.optimizer',
+        'mmengine.optim',
+        'mmengine.runner.runner',
+        'mmengine._strategy.base',
+    )
+    return [sys.modules[name] for name in names if name in sys.modules]
+
+
+def _names_students_otherwise() -> bool:
+    return any(
+        not _is_ours(module.build_optim_wrapper) for module in _optimizer_builders()
+    )
+
+
+def _let_models_build() -> None:
+    users = _optimizer_builders()
+    current = users[0].build_optim_wrapper
+    ours = current if _is_ours(current) else _asking_the_model(current)
+    for module in users:
+        module.build_optim_wrapper = ours
+
+
+def _asking_the_model(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns ``original`` that lets a model with a way of its own build instead."""
+
+    @functools.wraps(original)
+    def build_optim_wrapper(model: Any, cfg: Any) -> Any:
+        inner = getattr(model, 'module', model)
+        build = getattr(type(inner), 'build_optim_wrapper', None)
+        return original(model, cfg) if build is None else build(inner, original, cfg)
+
+    return build_optim_wrapper
+
+
 # --- several processes that write one file -----------------------------------------
 
 
@@ -435,6 +480,14 @@ PATCHES: tuple[Patch, ...] = (
         ('mmengine', 'pkg_resources'),
         _lacks_editable_paths,
         _find_editable_paths,
+    ),
+    Patch(
+        'optimizer-of-a-student',
+        'mmengine, mmdet and mmseg choose learning rates by the names that parameters '
+        'have in a plain model, and in a distillation they begin with `architecture.`',
+        ('mmengine', 'torch'),
+        _names_students_otherwise,
+        _let_models_build,
     ),
     Patch(
         'one-result-file',

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from mmkd_ext.algorithms.preprocess import padding_divisor
 from mmkd_ext.errors import TapError
 
 if TYPE_CHECKING:
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
 
     from mmkd_ext.distillers.taps import Recorder
 
-__all__ = ['blank_batch', 'has_masks', 'run_once', 'set_inplace']
+__all__ = [
+    'blank_batch',
+    'has_masks',
+    'input_size',
+    'known_divisor',
+    'run_once',
+    'set_inplace',
+    'undisturbed',
+]
 
 SIZE = 128
 
@@ -27,11 +36,12 @@ _TEACHER_RUNS = (('tensor', False), ('loss', False))
 _STUDENT_RUNS = (('tensor', True), ('loss', True), *_TEACHER_RUNS)
 
 
-def blank_batch(model: nn.Module, size: int | None = None) -> dict[str, Any]:
-    """Returns ``inputs`` ``(1 3 size size)`` and fitting ``data_samples``.
+def blank_batch(
+    model: nn.Module, size: int | tuple[int, int] | None = None
+) -> dict[str, Any]:
+    """Returns ``inputs`` ``(1 3 h w)`` and fitting ``data_samples``.
 
-    Without a size it is 128, or more where the model pools by windows that are too
-    large for that, as the LR-ASPP head does.
+    Without a size it is that of `input_size`.
 
     The sample carries ground truth, so that heads can compute losses: one box (with
     its mask where the model has a part for masks, since RTMDet takes masks for those
@@ -39,8 +49,9 @@ def blank_batch(model: nn.Module, size: int | None = None) -> dict[str, Any]:
     samples.
     """
     device = next((p.device for p in model.parameters()), torch.device('cpu'))
-    size = _side_for(model) if size is None else size
-    shape = (size, size)
+    shape = input_size(model) if size is None else size
+    if isinstance(shape, int):
+        shape = (shape, shape)
     inputs = torch.zeros(1, 3, *shape, device=device)
     packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
     meta = {
@@ -60,8 +71,59 @@ def blank_batch(model: nn.Module, size: int | None = None) -> dict[str, Any]:
     return {'inputs': inputs, 'data_samples': samples}
 
 
-def _side_for(model: nn.Module) -> int:
-    """Returns 128, or a multiple where a pooling window needs larger maps."""
+def input_size(*models: nn.Module) -> tuple[int, int]:
+    """Returns height and width of a picture that all of the models take.
+
+    Where a part of one is made for one size (``img_size``, as of BEiT and MAE), that is
+    the size which its preprocessor pads to, else its `crop_size`, else the part's own.
+    Otherwise it is 128, or more where a model pools by windows that are too large for
+    that (as the LR-ASPP head does), rounded up to what the models pad to.
+    """
+    for model in models:
+        fixed = _fixed_size(model)
+        if fixed is not None:
+            return fixed
+    divisor = math.lcm(*(padding_divisor(model) for model in models))
+    side = SIZE * max(_pooling_factor(model) for model in models)
+    side = divisor * math.ceil(side / divisor)
+    return side, side
+
+
+def known_divisor(model: nn.Module) -> int:
+    """Returns a number that divides the sides of all pictures a model is trained on.
+
+    It is 1 where its preprocessor neither pads to multiples nor to a size.
+    """
+    size = _pair(getattr(getattr(model, 'data_preprocessor', None), 'size', None))
+    return padding_divisor(model) if size is None else math.gcd(*size)
+
+
+def _fixed_size(model: nn.Module) -> tuple[int, int] | None:
+    """Size of the pictures that a part of a model is made for; None if of any."""
+    sizes = (_pair(getattr(module, 'img_size', None)) for module in model.modules())
+    own = next((size for size in sizes if size is not None), None)
+    if own is None:
+        return None
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    padded = _pair(getattr(preprocessor, 'size', None))
+    test_cfg = getattr(model, 'test_cfg', None) or {}
+    return padded or _pair(test_cfg.get('crop_size')) or own
+
+
+def _pair(size: Any) -> tuple[int, int] | None:
+    if isinstance(size, int):
+        return size, size
+    if (
+        isinstance(size, (list, tuple))
+        and len(size) == 2
+        and all(isinstance(side, int) for side in size)
+    ):
+        return size[0], size[1]
+    return None
+
+
+def _pooling_factor(model: nn.Module) -> int:
+    """How many times larger than 128 a picture has to be for a pooling window."""
     windows = [
         max(pool.kernel_size)
         if isinstance(pool.kernel_size, tuple)
@@ -70,7 +132,7 @@ def _side_for(model: nn.Module) -> int:
         if isinstance(pool, nn.AvgPool2d) and not pool.padding
     ]
     # maps that are pooled so are an eighth of the image, or less
-    return SIZE * max(1, math.ceil(8 * max(windows, default=0) / SIZE))
+    return max(1, math.ceil(8 * max(windows, default=0) / SIZE))
 
 
 def _segmentation_sample(meta: dict[str, Any], device: torch.device) -> Any:
@@ -121,6 +183,8 @@ def run_once(
 ) -> str:
     """Records one pass in the cheapest mode in which every tap fires.
 
+    A student runs with gradients, so that its records tell which of them have one.
+
     Args:
         model: The model; its mode, weights and statistics stay as they were, and so do
             the random numbers of the caller.
@@ -140,9 +204,9 @@ def run_once(
             return 'tensor'
     reasons = []
     for mode, training in _TEACHER_RUNS if stop else _STUDENT_RUNS:
-        with undisturbed(model, training=training):
+        with undisturbed(model, training=training, gradients=not stop):
             try:
-                with recorder.recording(model, stop=stop):
+                with recorder.recording(model, stop=stop, explain=True):
                     model(**batch, mode=mode)
             except Exception as error:
                 # a blank image may be too strange for a head; what fired still counts
@@ -156,14 +220,21 @@ def run_once(
 
 
 @contextmanager
-def undisturbed(model: nn.Module, *, training: bool = False) -> Iterator[None]:
-    """Runs without gradients, then puts modes, buffers and random state back.
+def undisturbed(
+    model: nn.Module, *, training: bool = False, gradients: bool = False
+) -> Iterator[None]:
+    """Runs a block, then puts modes, buffers and random state back.
 
     Norms evaluate in any case: one image is too little for their statistics.
+
+    Args:
+        model: The model.
+        training: Mode of the model during the block.
+        gradients: Whether gradients are on during the block.
     """
     modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(gradients):
         model.train(training)
         for module in model.modules():
             if hasattr(module, 'running_mean'):
@@ -175,7 +246,8 @@ def undisturbed(model: nn.Module, *, training: bool = False) -> Iterator[None]:
                 module.training = before
             for buffer, value in buffers:
                 if not torch.equal(buffer, value):
-                    buffer.copy_(value)
+                    with torch.no_grad():
+                        buffer.copy_(value)
 
 
 def set_inplace(model: nn.Module, inplace: bool) -> int:

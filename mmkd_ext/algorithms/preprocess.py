@@ -12,13 +12,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 
 from mmkd_ext.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ['InputStats', 'Renormalize']
+__all__ = [
+    'InputStats',
+    'Renormalize',
+    'pad_batch',
+    'padding_divisor',
+    'preprocessor_of',
+]
 
 
 @dataclass(frozen=True)
@@ -129,3 +136,42 @@ def _channels(values: tuple[float, ...], like: Tensor, dtype: torch.dtype) -> Te
 def preprocessor_of(model: nn.Module) -> Any:
     """Returns a model's data preprocessor, or None."""
     return getattr(model, 'data_preprocessor', None)
+
+
+def padding_divisor(model: nn.Module) -> int:
+    """Returns the number whose multiples a model's preprocessor pads pictures to.
+
+    It is 1 where the model has none.
+    """
+    preprocessor = preprocessor_of(model)
+    for name in ('pad_size_divisor', 'size_divisor'):
+        divisor = getattr(preprocessor, name, None)
+        if isinstance(divisor, int) and divisor > 0:
+            return divisor
+    return 1
+
+
+def pad_batch(
+    inputs: Tensor, data_samples: Sequence[Any] | None, divisor: int, value: float
+) -> tuple[Tensor, Sequence[Any] | None]:
+    """Pads a batch at the bottom and the right to multiples of ``divisor``.
+
+    Args:
+        inputs: The batch ``(n c h w)``.
+        data_samples: Their ``batch_input_shape`` follows, in copies.
+        divisor: The sides become multiples of it.
+        value: What the padding is.
+    """
+    height, width = inputs.shape[2:]
+    down, right = -height % divisor, -width % divisor
+    if not down and not right:
+        return inputs, data_samples
+    inputs = F.pad(inputs, (0, right, 0, down), value=value)
+    if data_samples is None:
+        return inputs, None
+    samples = [sample.new() for sample in data_samples]
+    for sample in samples:
+        if 'batch_input_shape' in sample.metainfo:
+            shape = (height + down, width + right)
+            sample.set_metainfo({'batch_input_shape': shape})
+    return inputs, samples

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Callable
 import torch
 from mmengine.logging import print_log
 
-from mmkd_ext.algorithms.preprocess import InputStats, Renormalize, preprocessor_of
+from mmkd_ext.algorithms.preprocess import (
+    InputStats,
+    Renormalize,
+    pad_batch,
+    padding_divisor,
+    preprocessor_of,
+)
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.errors import ConfigError
 
@@ -34,6 +40,8 @@ class Teacher:
         min_matched: Least share of its parameters that the file must fill.
         weight: Factor on the losses that ask it.
         renormalize: Maps the student's input to its own.
+        own_input: Whether its input is made as its own preprocessor makes it, padding
+            included; False to feed it the student's.
 
     Raises:
         ConfigError: ``checkpoint`` names a file that is not there.
@@ -48,6 +56,7 @@ class Teacher:
         min_matched: float = 0.5,
         weight: float = 1.0,
         renormalize: Renormalize | None = None,
+        own_input: bool = True,
     ) -> None:
         self.name = name
         self.module = module.eval().requires_grad_(False)
@@ -55,6 +64,12 @@ class Teacher:
         self.min_matched = min_matched
         self.weight = weight
         self.renormalize = renormalize
+        own = preprocessor_of(self.module)
+        stats = InputStats.of(own) if own_input else None
+        self.preprocessor = None if stats is None else own
+        self.padding = 0.0 if stats is None else stats.pad
+        self.own_input = own_input
+        self.divisor = padding_divisor(self.module) if own_input else 1
         self.mode = 'tensor'
         self.report: LoadReport | None = None
         self._ready = checkpoint is None
@@ -70,6 +85,11 @@ class Teacher:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
         return self
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has the weights of its checkpoint."""
+        return self._ready
 
     def initialize(self) -> None:
         """Reads its checkpoint; without one, does what its own config says."""
@@ -98,17 +118,38 @@ class Teacher:
         vars(self.module)['_is_init'] = True
         self._ready = True
 
+    def keep_preprocessor(self, student: Any) -> None:
+        """Takes its own preprocessor back, should something have replaced it.
+
+        MMRazor's validation loop gives teachers the student's.
+
+        Args:
+            student: The student's preprocessor, on whose device it is to be.
+        """
+        if self.preprocessor is None or self.preprocessor is student:
+            return
+        if preprocessor_of(self.module) is not self.preprocessor:
+            self.module.data_preprocessor = self.preprocessor
+        self.preprocessor.to(getattr(student, 'device', 'cpu'))
+
     def run(self, recorder: Recorder, inputs: Any, data_samples: Any) -> None:
         """Records what the links ask, as far as the last tap, without gradients."""
         self.load()
         if self.module.training:
             self.module.eval()
+        size = padded = inputs.shape[2:]
         with torch.no_grad(), recorder.recording(self.module, stop=True):
             if not recorder.needed:
                 return
             if self.renormalize is not None:
                 inputs = self.renormalize(inputs, data_samples)
+            inputs, data_samples = pad_batch(
+                inputs, data_samples, self.divisor, self.padding
+            )
+            padded = inputs.shape[2:]
             self.module(inputs, data_samples, mode=self.mode)
+        if padded != size:
+            recorder.crop(padded, size, len(inputs))
 
     @classmethod
     def renormalization(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from mmengine.logging import print_log
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
 from mmkd_ext.algorithms.dry_run import (
     blank_batch,
+    input_size,
+    known_divisor,
     run_once,
     set_inplace,
     undisturbed,
@@ -22,18 +26,33 @@ from mmkd_ext.algorithms.inherit import (
     plan_inheritance,
 )
 from mmkd_ext.algorithms.sources import build_model
+from mmkd_ext.algorithms.tap_checks import (
+    gradient_problems,
+    row_problems,
+    unfilled_problems,
+)
 from mmkd_ext.algorithms.teacher import Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.connectors.build import argument_problems, find_class
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
-from mmkd_ext.errors import ConfigError, Problem, TapError, check_range, did_you_mean
+from mmkd_ext.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    Problem,
+    TapError,
+    check_range,
+    did_you_mean,
+)
 from mmkd_ext.methods._adversary import discriminators_of
 from mmkd_ext.razor import BaseAlgorithm, ConfigurableDistiller
-from mmkd_ext.registry import MODELS
+from mmkd_ext.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mmkd_ext.distillers.taps import Recorder
 
 __all__ = ['NO_DISCRIMINATOR_OPTIMIZER', 'TeacherDistill', 'build_distiller']
 
@@ -49,6 +68,8 @@ _DISTILLERS = (
     'ConfigurableDistiller',
     'mmrazor.ConfigurableDistiller',
 )
+# Strides of the maps that detectors and segmentors use; what a neck may ask for.
+_STRIDE, _STRIDES = 32, (8, 16, 32, 64, 128)
 
 
 @MODELS.register_module()
@@ -144,9 +165,8 @@ class TeacherDistill(BaseAlgorithm):
         self.distiller.deliver_from(list(self.teachers))
         self.inherit_report: InheritReport | None = None
         if inherit is not None:
-            self.inherit_report = plan_inheritance(
-                self.architecture, self.teacher, inherit
-            )
+            first = next(iter(self.teachers.values())).module
+            self.inherit_report = plan_inheritance(self.architecture, first, inherit)
         self.distiller.teacher_weights = {
             name: one.weight for name, one in self.teachers.items()
         }
@@ -173,8 +193,10 @@ class TeacherDistill(BaseAlgorithm):
 
     @property
     def teacher(self) -> nn.Module:
-        """The model of the first teacher."""
-        return next(iter(self.teachers.values())).module
+        """The model of the first teacher, with the weights of its checkpoint."""
+        first = next(iter(self.teachers.values()))
+        first.load()
+        return first.module
 
     @property
     def models(self) -> dict[str, nn.Module]:
@@ -237,6 +259,7 @@ class TeacherDistill(BaseAlgorithm):
                 weight=weight,
                 min_matched=config.get('min_matched', self.min_matched),
                 renormalize=renormalize,
+                own_input=config.get('preprocess') is not False,
             )
         except ConfigError as error:
             raise ConfigError(f'`{ckpt_path}`: {error}') from error
@@ -246,13 +269,15 @@ class TeacherDistill(BaseAlgorithm):
         problems = self.distiller.tap_problems(self.models)
         if problems:
             raise ConfigError.of(problems)
-        batch = blank_batch(self.architecture)
+        # all see the same pictures in training
+        self.input_size = input_size(*self.models.values())
+        batch = blank_batch(self.architecture, self.input_size)
         try:
             for owner, recorder in self.distiller.recorders.items():
                 model = self.models[owner]
                 role = STUDENT if owner == STUDENT else TEACHER
                 # the batch must be the model's own: each project packs its samples
-                own = batch if owner == STUDENT else blank_batch(model)
+                own = batch if owner == STUDENT else blank_batch(model, self.input_size)
                 mode, found = self._run_once(owner, model, recorder, own)
                 if recorder.changed() and may_fix[role]:
                     count = set_inplace(model, False)
@@ -269,11 +294,64 @@ class TeacherDistill(BaseAlgorithm):
                     self.teachers[owner].mode = mode
             if problems:
                 raise ConfigError.of(problems)
+            problems += row_problems(self.distiller, self.models, len(batch['inputs']))
             # statistics and counters of connectors must not learn from a blank image
-            with undisturbed(self.distiller):
+            with ExitStack() as stack:
+                stack.enter_context(undisturbed(self.distiller))
+                stack.enter_context(_noting(problems))
+                for recorder in self.distiller.recorders.values():
+                    stack.enter_context(recorder.detached())
                 self.distiller.plan(batch, self.models)
+            if not problems and self.student_trainable:
+                problems += gradient_problems(self.distiller, self.architecture, batch)
+            for name, teacher in self.teachers.items():
+                problems += self._unfilled(name, teacher)
+                self._find_padding(name, teacher)
+            if problems:
+                raise ConfigError.of(problems)
         finally:
             self.distiller.release()
+
+    def _find_padding(self, name: str, teacher: Teacher) -> None:
+        """Finds multiples that a teacher's pictures have to be padded to.
+
+        Its preprocessor may not say, since RTMDet's pictures are padded while they are
+        loaded. So a picture of odd sides is tried where the student's may be of any.
+        """
+        recorder = self.distiller.recorders.get(name)
+        known = known_divisor(self.architecture)
+        if recorder is None or not teacher.own_input or known % _STRIDE == 0:
+            return
+        height, width = self.input_size[0] - _STRIDE + 1, self.input_size[1] + 3
+        for divisor in (1, *_STRIDES):
+            multiple = math.lcm(teacher.divisor, divisor)
+            size = (height + -height % multiple, width + -width % multiple)
+            self._record_blank(teacher, recorder, size)
+            if not recorder.silent():
+                teacher.divisor = multiple
+                return
+
+    def _record_blank(
+        self, teacher: Teacher, recorder: Recorder, size: tuple[int, int]
+    ) -> None:
+        """Records a teacher's pass on a blank image, as far as it gets."""
+        batch = blank_batch(teacher.module, size)
+        # as in the dry run: a blank image may be too strange for a head
+        with (
+            undisturbed(teacher.module, gradients=True),
+            suppress(Exception),
+            recorder.recording(teacher.module, stop=True),
+        ):
+            teacher.module(**batch, mode=teacher.mode)
+
+    def _unfilled(self, name: str, teacher: Teacher) -> list[Problem]:
+        """Finds taps of what a teacher's file, read already, left as it was made."""
+
+        def run() -> None:
+            recorder = self.distiller.recorders[name]
+            self._record_blank(teacher, recorder, self.input_size)
+
+        return unfilled_problems(self.distiller, name, teacher.module, run)
 
     def _run_once(
         self, owner: str, model: nn.Module, recorder: Any, batch: dict[str, Any]
@@ -308,10 +386,21 @@ class TeacherDistill(BaseAlgorithm):
             )
         for teacher in self.teachers.values():
             teacher.initialize()
+        self._check_loaded()
         self.distiller.meet_teachers(self.models)
         if self.inherit_report is not None:
             inherit_weights(self.architecture, self.teacher, self.inherit_report)
             print_log(self.inherit_report.describe(), logger='current')
+
+    def _check_loaded(self) -> None:
+        """Raises where a link would teach what no file has filled."""
+        problems = [
+            problem
+            for name, teacher in self.teachers.items()
+            for problem in self._unfilled(name, teacher)
+        ]
+        if problems:
+            raise ConfigError.of(problems)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> TeacherDistill:
         super()._apply(fn, *args)
@@ -322,7 +411,75 @@ class TeacherDistill(BaseAlgorithm):
     def train(self, mode: bool = True) -> TeacherDistill:
         """Sets the student's mode; teachers stay in eval."""
         super().train(mode)
+        for teacher in self.teachers.values():
+            teacher.keep_preprocessor(self.data_preprocessor)
         return self
+
+    def build_optim_wrapper(
+        self, build: Callable[[nn.Module, Any], OptimWrapper], cfg: Mapping[str, Any]
+    ) -> OptimWrapper:
+        """Builds the optimizer: the student's as in a plain run, the rest beside it.
+
+        Constructors and `paramwise_cfg` choose by the names of a plain model. So they
+        see the student alone; connectors and losses get the base learning rate.
+
+        Args:
+            build: Builds the optimizer wrapper of a model, as mmengine does.
+            cfg: Config of the wrapper.
+        """
+        constructor = cfg.get('constructor')
+        choosing = ('constructor', 'paramwise_cfg')
+        if _trains_discriminators(constructor):
+            return build(self, cfg)
+        if not any(p.requires_grad for p in self.architecture.parameters()):
+            # nothing to choose among
+            return build(self, {k: v for k, v in cfg.items() if k not in choosing})
+        if not any(map(cfg.get, choosing)):
+            return build(self, cfg)
+        return self.add_connectors(build(self.architecture, cfg))
+
+    def add_connectors(
+        self, wrapper: OptimWrapper, but: Iterable[nn.Parameter] = ()
+    ) -> OptimWrapper:
+        """Lets the student's optimizer train connectors and losses as well.
+
+        Args:
+            wrapper: The student's.
+            but: Parameters that something else trains.
+
+        Raises:
+            ConfigError: There are several optimizers to choose from.
+        """
+        known = {id(p) for p in (*self.architecture.parameters(), *but)}
+        rest = {
+            name: p
+            for name, p in self.named_parameters()
+            if p.requires_grad and id(p) not in known
+        }
+        if not rest:
+            return wrapper
+        if isinstance(wrapper, OptimWrapperDict):
+            raise ConfigError(
+                '`optim_wrapper.constructor`: builds several optimizers, '
+                f'{list(wrapper.optim_wrappers)}, and it is not known which of them '
+                'should train connectors and losses.'
+            )
+        group: dict[str, Any] = {'params': list(rest.values())}
+        if any('param_names' in one for one in wrapper.optimizer.param_groups):
+            # torch wants them in all groups or in none
+            group['param_names'] = list(rest)
+        wrapper.optimizer.add_param_group(group)
+        return wrapper
+
+    def __getattr__(self, name: str) -> Any:
+        """Returns what only the student has, to hooks that look for a plain model."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            student = vars(self).get('_modules', {}).get('architecture')
+            if name.startswith('_') or not hasattr(student, name):
+                raise
+            return getattr(student, name)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any
@@ -330,7 +487,36 @@ class TeacherDistill(BaseAlgorithm):
         # checkpoints of MMRazor hold the teacher; it is not ours to load from there
         for key in [k for k in state_dict if k.startswith(f'{prefix}teacher.')]:
             del state_dict[key]
+        self._take_plain(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def _take_plain(self, state_dict: dict[str, Tensor], prefix: str) -> None:
+        """Gives the student the weights of a plain model, such as `load_from` names.
+
+        Raises:
+            CheckpointError: No weight among them is the student's.
+        """
+        given = [key for key in state_dict if key.startswith(prefix)]
+        parts = tuple(f'{prefix}{name}.' for name in self._modules)
+        if not given or any(key.startswith(parts) for key in given):
+            return
+        known = self.architecture.state_dict()
+        fitting = [key for key in given if key[len(prefix) :] in known]
+        if not fitting:
+            raise CheckpointError(
+                f'The weights are neither those of a distillation nor of the student, '
+                f'a `{type(self.architecture).__name__}`: it has no {given[0]!r}. Name '
+                'the file in `model.student_ckpt` to see what fits.'
+            )
+        for key in fitting:
+            state_dict[f'{prefix}architecture.{key[len(prefix) :]}'] = state_dict.pop(
+                key
+            )
+        print_log(
+            f'The weights are those of a plain model: {len(fitting)} of {len(known)} '
+            'went into the student.',
+            logger='current',
+        )
 
     def loss(
         self, inputs: Tensor, data_samples: Sequence[Any] | None = None
@@ -344,6 +530,11 @@ class TeacherDistill(BaseAlgorithm):
         Returns:
             ``student.<loss>`` for the task, ``distill.<link>`` for the links.
         """
+        if not all(teacher.is_ready for teacher in self.teachers.values()):
+            # nobody has called init_weights()
+            for teacher in self.teachers.values():
+                teacher.load()
+            self._check_loaded()
         with self.distiller.step():
             asked = (
                 []
@@ -356,7 +547,7 @@ class TeacherDistill(BaseAlgorithm):
             )
             self._deliver(override=False)
             for teacher in asked:
-                with self._deliveries():
+                with self._about_labels(teacher.name, teacher.mode), self._deliveries():
                     teacher.run(
                         self.distiller.recorders[teacher.name], inputs, data_samples
                     )
@@ -396,16 +587,41 @@ class TeacherDistill(BaseAlgorithm):
             # nobody asks the student, so its pass and its statistics are left out
             return {}
         recording = (
-            recorder.recording(self.architecture)
+            # without a task loss nothing is needed after the last tap, nor any label
+            recorder.recording(self.architecture, stop=not self.calculate_student_loss)
             if listens and recorder
             else nullcontext()
         )
         gradients = nullcontext() if self.student_trainable else torch.no_grad()
-        with recording, gradients, self._deliveries():
-            losses = self.architecture(inputs, data_samples, mode='loss')
+        losses: dict[str, Tensor] = {}
+        mode = 'loss' if self.calculate_student_loss else self.student_mode
+        telling = self._about_labels(STUDENT, mode)
+        # where no task loss is asked for, the recording leaves the block
+        with telling, recording, gradients, self._deliveries():
+            losses = self.architecture(inputs, data_samples, mode=mode)
         if not self.calculate_student_loss:
             return {}
         return {f'student.{name}': value for name, value in losses.items()}
+
+    @contextmanager
+    def _about_labels(self, owner: str, mode: str) -> Iterator[None]:
+        """Says where a pass without a task loss fails for want of labels.
+
+        Raises:
+            DataError: A tap fires in ``mode='loss'`` only.
+        """
+        try:
+            yield
+        except AttributeError as error:
+            if self.calculate_student_loss or mode != 'loss':
+                raise
+            taps = {str(tap.source) for tap in self.distiller.recorders[owner].taps}
+            raise DataError(
+                '`model.calculate_student_loss`: one of the taps '
+                f"{sorted(taps)} of `{owner}` is called in mode='loss' only, which "
+                f'needs labels, and that failed: {error}. Tap modules that are called '
+                'without labels, or give labels.'
+            ) from error
 
     def _deliveries(self) -> Any:
         deliveries = self.distiller.deliveries
@@ -415,6 +631,22 @@ class TeacherDistill(BaseAlgorithm):
     def _deliver(self, *, override: bool) -> None:
         if self.distiller.deliveries is not None:
             self.distiller.deliveries.override_data = override
+
+
+def _trains_discriminators(constructor: Any) -> bool:
+    """Whether an optimizer's constructor looks for discriminators itself."""
+    if isinstance(constructor, str):
+        constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
+    return bool(getattr(constructor, 'trains_discriminators', False))
+
+
+@contextmanager
+def _noting(problems: list[Problem]) -> Iterator[None]:
+    """Adds the problems of an error to others, and goes on."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += error.problems or [Problem('', str(error))]
 
 
 def build_distiller(config: Any) -> LinkDistiller:

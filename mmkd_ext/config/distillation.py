@@ -317,7 +317,7 @@ class _Distillation:
         self._check_loss_classes(draft, algorithm)
         self._report_models(algorithm)
         report = self.context.report
-        report.batch = measure.describe_batch()
+        report.batch = measure.describe_batch(algorithm.input_size)
         report.links = [
             self._link_facts(algorithm.distiller, plan, shapes)
             for plan in algorithm.distiller.plans

@@ -24,9 +24,11 @@ __all__ = ['Shapes', 'failed_link', 'measure', 'random_batch', 'shape_of']
 SAMPLES = 2
 
 
-def random_batch(model: nn.Module) -> dict[str, Any]:
+def random_batch(
+    model: nn.Module, size: tuple[int, int] | None = None
+) -> dict[str, Any]:
     """Returns two pictures of noise, normalised as a batch is, with ground truth."""
-    batches = [blank_batch(model) for _ in range(SAMPLES)]
+    batches = [blank_batch(model, size) for _ in range(SAMPLES)]
     inputs = torch.cat([batch['inputs'] for batch in batches])
     samples = [batch['data_samples'] for batch in batches]
     return {
@@ -35,9 +37,9 @@ def random_batch(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def describe_batch() -> str:
+def describe_batch(size: tuple[int, int] = (SIZE, SIZE)) -> str:
     """Says what `random_batch` returns."""
-    return f'{SAMPLES} x 3 x {SIZE} x {SIZE} noise'
+    return f'{SAMPLES} x 3 x {size[0]} x {size[1]} noise'
 
 
 @dataclass
@@ -71,7 +73,7 @@ def measure(
     model.distiller.schedules = {}
     shapes = Shapes()
     handles = _watch(model.distiller, shapes)
-    batch = random_batch(model.architecture)
+    batch = random_batch(model.architecture, model.input_size)
     try:
         with torch.set_grad_enabled(gradients):
             losses = model.loss(batch['inputs'], batch['data_samples'])
@@ -79,7 +81,7 @@ def measure(
         for handle in handles:
             handle.remove()
     terms = {name: _term(value) for name, value in losses.items() if 'loss' in name}
-    norms = _norms(terms, model.architecture) if gradients else {}
+    norms = _norms(terms, model) if gradients else {}
     total = sum(abs(float(term.detach())) for term in terms.values())
     total_norm = sum(norms.values())
     facts = []
@@ -105,20 +107,24 @@ def _term(value: Any) -> Tensor:
     return torch.stack([part.mean() for part in value]).sum()
 
 
-def _norms(terms: dict[str, Tensor], student: nn.Module) -> dict[str, float]:
-    """Returns the norm of each term's gradient on the student's parameters."""
-    parameters = [p for p in student.parameters() if p.requires_grad]
+def _norms(terms: dict[str, Tensor], model: TeacherDistill) -> dict[str, float]:
+    """Returns the norm of each term's gradient on the student's parameters.
+
+    It goes backward in full, since checkpointed activations allow nothing else, and
+    leaves no gradient behind.
+    """
+    before = [(p, p.grad) for p in model.parameters()]
+    student = list(model.architecture.parameters())
     norms = {}
     for name, term in terms.items():
-        found: list[Tensor | None] = []
-        if term.requires_grad and parameters:
-            found = list(
-                torch.autograd.grad(
-                    term, parameters, retain_graph=True, allow_unused=True
-                )
-            )
-        each = [grad.norm() for grad in found if grad is not None]
+        for parameter, _ in before:
+            parameter.grad = None
+        if term.requires_grad:
+            torch.autograd.backward(term, retain_graph=True)
+        each = [p.grad.norm() for p in student if p.grad is not None]
         norms[name] = float(torch.stack(each).norm()) if each else 0.0
+    for parameter, grad in before:
+        parameter.grad = grad
     return norms
 
 

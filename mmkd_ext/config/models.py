@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from mmkd_ext.algorithms.sources import build_model, model_config
-from mmkd_ext.checkpoint import load_weights
+from mmkd_ext.checkpoint import load_weights, some
 from mmkd_ext.config.context import ModelFacts
 from mmkd_ext.config.files import check_pretrained, is_remote
 from mmkd_ext.config.findings import Findings, problems_of
@@ -127,6 +127,13 @@ def load_checkpoint(
         return
     role = 'student' if facts.role == 'student' else 'teacher'
     with findings.collecting(path):
-        facts.matched = load_weights(
+        report = load_weights(
             model, facts.checkpoint, role=role, min_matched=min_matched
-        ).share
+        )
+        facts.matched = report.share
+        if report.unfilled and role == 'teacher':
+            findings.warn(
+                path,
+                f'does not fill all of the teacher: {some(report.unfilled)}.',
+                'These stay as they were made.',
+            )

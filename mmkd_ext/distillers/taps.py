@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
+import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import CheckpointFunction
 
 from mmkd_ext.errors import TapError, did_you_mean
 
@@ -48,6 +51,11 @@ class Recorder:
     Args:
         owner: Whose model it is, for messages: ``'student'`` or a teacher's name.
         taps: The taps; several may share a source.
+
+    Attributes:
+        without_gradient: Sources that were recorded while gradients were off inside the
+            pass, each with the module whose activations are checkpointed around it;
+            None where it was ``torch.no_grad``. Found in passes with ``explain``.
     """
 
     def __init__(self, owner: str, taps: Iterable[Tap]) -> None:
@@ -57,6 +65,7 @@ class Recorder:
         for tap in self.taps:
             if tap.source.kind != _ITSELF:
                 self._need(tap)
+        self.without_gradient: dict[Source, nn.Module | None] = {}
         self._modules: dict[Source, nn.Module] = {}
         self._records: dict[Source, list[tuple[Any, list[int]]]] = {}
         self._foreign = _foreign_recorders(self.needed)
@@ -116,13 +125,22 @@ class Recorder:
         return found
 
     @contextmanager
-    def recording(self, model: nn.Module, *, stop: bool = False) -> Iterator[None]:
-        """Records during the block; with ``stop`` leaves it after the last tap.
+    def recording(
+        self, model: nn.Module, *, stop: bool = False, explain: bool = False
+    ) -> Iterator[None]:
+        """Records during the block.
 
         Earlier records are dropped. Whatever happens inside, the model is left as it
         was.
+
+        Args:
+            model: The model.
+            stop: Leave the block after the last tap.
+            explain: Also find out what is `without_gradient`; for dry runs.
         """
         self.release()
+        self.without_gradient = {}
+        explain = explain and torch.is_grad_enabled()
         stop = stop and self.can_stop
         self._modules = {
             tap.source: model.get_submodule(tap.source.name)
@@ -134,10 +152,15 @@ class Recorder:
                 if source.kind in _MODULE_KINDS:
                     module = model.get_submodule(source.name)
                     stack.enter_context(
-                        _listening(module, functools.partial(self._hear, source, stop))
+                        _listening(
+                            module,
+                            functools.partial(self._hear, source, stop, explain),
+                        )
                     )
                 elif source.kind in _CALL_KINDS:
-                    note = functools.partial(self._hear, source, False, None, None)
+                    note = functools.partial(
+                        self._hear, source, False, explain, None, None
+                    )
                     stack.enter_context(_counting(source, note))
             for recorder in self._foreign.values():
                 if not recorder._initialized:
@@ -148,13 +171,17 @@ class Recorder:
             except _StopForward:
                 return
 
-    def _hear(self, source: Source, stop: bool, inputs: Any, outputs: Any) -> None:
+    def _hear(
+        self, source: Source, stop: bool, explain: bool, inputs: Any, outputs: Any
+    ) -> None:
         records = self._records.setdefault(source, [])
         needed = self.needed[source]
         if needed is not None and len(records) >= needed:
             return
         value = outputs if source.kind == 'ModuleOutputs' else inputs
         records.append((value, _versions(value)))
+        if explain and not torch.is_grad_enabled():
+            self.without_gradient[source] = _checkpointed()
         if stop and self._complete():
             raise _StopForward
 
@@ -209,6 +236,36 @@ class Recorder:
         if isinstance(tap.call, tuple):
             return tuple(select(calls[i], tap.item, self._where(tap)) for i in tap.call)
         return select(calls[int(tap.call)], tap.item, self._where(tap))
+
+    def crop(self, padded: tuple[int, int], size: tuple[int, int], count: int) -> None:
+        """Takes off all recorded maps what padding of the pictures added to them.
+
+        Args:
+            padded: Height and width of the pictures.
+            size: Height and width before they were padded.
+            count: Number of pictures.
+        """
+        crop = functools.partial(_cropped, padded=padded, size=size, count=count)
+        self._records = self._mapped(crop)
+
+    @contextmanager
+    def detached(self) -> Iterator[None]:
+        """Takes the records off their graph during the block."""
+        records = self._records
+        self._records = self._mapped(torch.Tensor.detach)
+        try:
+            yield
+        finally:
+            self._records = records
+
+    def _mapped(
+        self, change: Callable[[torch.Tensor], torch.Tensor]
+    ) -> dict[Source, list[tuple[Any, list[int]]]]:
+        """Returns the records with each tensor changed; versions stay."""
+        return {
+            source: [(_map(change, value), versions) for value, versions in records]
+            for source, records in self._records.items()
+        }
 
     def silence(self, tap: Tap, calls: int) -> str:
         """Says why a tap has too few records and what to use instead."""
@@ -369,6 +426,45 @@ def _counting(source: Source, note: Callable[[], None]) -> Iterator[None]:
             delattr(holder, name)
         else:
             setattr(holder, name, own)
+
+
+def _checkpointed() -> nn.Module | None:
+    """Returns the module that is at work on checkpointed activations, if one is.
+
+    torch runs what it checkpoints without gradients, and once more when going backward.
+    """
+    frame, inside = sys._getframe(), False
+    while frame is not None:
+        owner = frame.f_locals.get('self')
+        if inside and isinstance(owner, nn.Module):
+            return owner
+        inside = inside or frame.f_code is CheckpointFunction.forward.__code__
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def _map(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
+    """Returns a recorded value with each tensor inside it changed."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _map(change, part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        parts = [_map(change, part) for part in value]
+        return parts if isinstance(value, list) else tuple(parts)
+    return value
+
+
+def _cropped(
+    value: torch.Tensor, padded: tuple[int, int], size: tuple[int, int], count: int
+) -> torch.Tensor:
+    """Crops a tensor if it is a map of whole pictures."""
+    if value.dim() == 4 and len(value) == count:
+        for stride in (2**power for power in range(9)):
+            if [math.ceil(side / stride) for side in padded] == [*value.shape[2:]]:
+                height, width = (math.ceil(side / stride) for side in size)
+                return value[:, :, :height, :width]
+    return value
 
 
 def _foreign_recorders(sources: Iterable[Source]) -> dict[Source, Any]:

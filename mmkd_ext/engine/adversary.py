@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS as ANY_OPTIM_WRAPPERS
@@ -28,7 +28,6 @@ from mmengine.registry import PARAM_SCHEDULERS as ANY_PARAM_SCHEDULERS
 from torch import nn
 
 from mmkd_ext.errors import CheckpointError, ConfigError, did_you_mean
-from mmkd_ext.methods import Discriminator
 from mmkd_ext.methods._adversary import discriminators_of
 from mmkd_ext.registry import OPTIM_WRAPPER_CONSTRUCTORS, PARAM_SCHEDULERS
 
@@ -36,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from torch.nn import Parameter
+
+    from mmkd_ext.algorithms import TeacherDistill
 
 __all__ = ['AdversarialOptimWrapperConstructor', 'DiscriminatorScheduler']
 
@@ -184,25 +185,19 @@ class AdversarialOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 '`mmkd_ext.SKDSHolisticLoss`.'
             )
         theirs = [p for one in found for p in one.parameters()]
-        taken = set(map(id, theirs))
-        # with options by parameter `add_params` goes through the model itself
-        own = (
-            model
-            if self.paramwise_cfg
-            else nn.ParameterList(p for p in model.parameters() if id(p) not in taken)
-        )
-        wrapper = super().__call__(own)
+        if self.paramwise_cfg:
+            # options go by the names of a plain model
+            distillation = cast('TeacherDistill', model)
+            wrapper = super().__call__(distillation.architecture)
+            distillation.add_connectors(wrapper, but=theirs)
+        else:
+            taken = set(map(id, theirs))
+            own = (p for p in model.parameters() if id(p) not in taken)
+            wrapper = super().__call__(nn.ParameterList(own))
         wrapper.discriminator = self._build_discriminators(theirs, wrapper)
         for one in found:
             one.has_optimizer = True
         return wrapper
-
-    def add_params(
-        self, params: list[dict[str, Any]], module: nn.Module, *args: Any, **kwargs: Any
-    ) -> None:
-        """Adds the parameters of a module, which are not a discriminator's."""
-        if not isinstance(module, Discriminator):
-            super().add_params(params, module, *args, **kwargs)
 
     def _build_discriminators(
         self, parameters: Iterable[Parameter], student: OptimWrapper

@@ -1,0 +1,284 @@
+"""What a dry run finds wrong with taps that have fired."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from mmkd_ext.algorithms.dry_run import undisturbed
+from mmkd_ext.checkpoint import report_of, some
+from mmkd_ext.distillers.links import BATCH, STUDENT
+from mmkd_ext.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from mmkd_ext.distillers.link_distiller import LinkDistiller
+    from mmkd_ext.distillers.links import Link, Tap
+    from mmkd_ext.distillers.taps import Recorder
+
+__all__ = ['gradient_problems', 'row_problems', 'unfilled_problems']
+
+
+# ---- a term that gives the student no gradient -------------------------------------
+
+
+def gradient_problems(
+    distiller: LinkDistiller, student: nn.Module, batch: Mapping[str, Any]
+) -> list[Problem]:
+    """Finds links that tap the student and give none of its parameters a gradient.
+
+    Args:
+        distiller: With the records of a pass that ran with gradients.
+        student: The student.
+        batch: ``inputs`` and ``data_samples`` of the pass.
+    """
+    trained = {id(p) for p in student.parameters() if p.requires_grad}
+    problems = []
+    with undisturbed(distiller, gradients=True):
+        for link in distiller.links:
+            ours = [key for key, tap in link.taps.items() if tap.of == STUDENT]
+            if ours and not any(
+                _reaches(_entering(distiller, tap, batch), trained)
+                for tap in link.taps.values()
+            ):
+                problems.append(_why_none(distiller, student, link, ours[0], trained))
+    return problems
+
+
+def _entering(distiller: LinkDistiller, tap: Tap, batch: Mapping[str, Any]) -> Any:
+    """Returns what a tap hands to its loss, from a copy of its connector."""
+    value = distiller._recorded(tap, batch)
+    if tap.connector is None:
+        return value
+    # a copy, whose counters and generators may move
+    connector = copy.deepcopy(distiller.connectors[tap.connector])
+    given = {name: _entering(distiller, one, batch) for name, one in tap.given}
+    value = connector(value, **given)
+    return value if tap.connector_item is None else value[tap.connector_item]
+
+
+def _why_none(
+    distiller: LinkDistiller,
+    student: nn.Module,
+    link: Link,
+    key: str,
+    trained: set[int],
+) -> Problem:
+    """Says why a tap of a link gives the student no gradient."""
+    tap = link.taps[key]
+    recorder, source = distiller.recorders[STUDENT], tap.source
+    where = f'{link.path}.{key}.at'
+    if _reaches(recorder.value(tap), trained):
+        kind = type(distiller.connectors[str(tap.connector)]).__name__
+        return Problem(
+            f'{link.path}.{key}.connector',
+            f'`{kind}` detaches what the tap gives, so the link gives the student no '
+            'gradient.',
+            'Let the connector return what depends on its input.',
+        )
+    if source in recorder.without_gradient:
+        block = recorder.without_gradient[source]
+        if block is None:
+            return Problem(
+                where,
+                f'`{source}` runs under `torch.no_grad`, gives no gradient.',
+                'Tap what comes before or after that part.',
+            )
+        name = next((n for n, m in student.named_modules() if m is block), '')
+        return Problem(
+            where,
+            f'`{source}` is inside a checkpointed part, gives no gradient.',
+            f'Tap the block{f", {name!r}" if name else ""}, or set `with_cp=False`.',
+        )
+    tensors = list(_tensors(recorder.value(tap)))
+    if tensors and not any(t.is_floating_point() for t in tensors):
+        return Problem(
+            where,
+            f'`{source}` gives {str(tensors[0].dtype).split(".")[-1]} values, which '
+            'have no gradient.',
+            'Tap what they are made of.',
+        )
+    names = dict(student.named_modules())
+    own = list(names[source.name].parameters()) if source.name in names else []
+    if own and not any(p.requires_grad for p in own):
+        return Problem(
+            where,
+            f'`{source}` of the student is frozen, and nothing that is trained lies '
+            'before it: it gives no gradient.',
+            'Tap a later module, or freeze less (`frozen_stages`).',
+        )
+    return Problem(
+        where,
+        f'`{source}` gives no gradient: what it returns is detached, or nothing that '
+        'is trained lies before it.',
+        'Tap another module of the student.',
+    )
+
+
+def _reaches(value: Any, wanted: set[int]) -> bool:
+    """Whether a value depends on one of the parameters, given by their ids."""
+    found, recomputed = _leaves(value)
+    return recomputed or not wanted.isdisjoint(found)
+
+
+def _leaves(value: Any) -> tuple[set[int], bool]:
+    """Finds what a value depends on.
+
+    Returns:
+        Ids of the parameters, and whether there are more of them in a checkpointed
+        part, whose inside is not in the graph.
+    """
+    found: set[int] = set()
+    if isinstance(value, nn.Module):
+        found = {id(p) for p in value.parameters() if p.requires_grad}
+    nodes = []
+    for tensor in _tensors(value):
+        if tensor.grad_fn is not None:
+            nodes.append(tensor.grad_fn)
+        elif tensor.requires_grad:
+            found.add(id(tensor))
+    seen = set(nodes)
+    recomputed = False
+    while nodes:
+        node = nodes.pop()
+        recomputed |= type(node).__name__ == 'CheckpointFunctionBackward'
+        if hasattr(node, 'variable'):
+            found.add(id(node.variable))
+        for before, _ in node.next_functions:
+            if before is not None and before not in seen:
+                seen.add(before)
+                nodes.append(before)
+    return found, recomputed
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _tensors(part)
+
+
+# ---- rows of two RoI heads ---------------------------------------------------------
+
+
+def row_problems(
+    distiller: LinkDistiller, models: Mapping[str, nn.Module], count: int
+) -> list[Problem]:
+    """Finds links that compare rows of two RoI heads, each row of another box.
+
+    Args:
+        distiller: With the records of a pass of each model.
+        models: Student and teachers by name.
+        count: Number of pictures in the pass; a RoI head's rows are more.
+    """
+    if distiller.deliveries is not None:
+        # proposals may be handed over
+        return []
+    problems = []
+    for link in distiller.links:
+        sides = [link.taps.get(key) for key in ('preds_S', 'preds_T')]
+        ours, theirs = sides
+        if (
+            ours is None
+            or theirs is None
+            or ours.of == theirs.of
+            or BATCH in (ours.of, theirs.of)
+            or not all(
+                _gives_rows(distiller.recorders[tap.of], models[tap.of], tap, count)
+                for tap in (ours, theirs)
+            )
+        ):
+            continue
+        problems.append(
+            Problem(
+                f'{link.path}.preds_T.at',
+                f'row by row, `{theirs.source}` of `{theirs.of}` is about boxes that '
+                f'`{theirs.of}` proposes, `preds_S` about those of `{ours.of}`: '
+                'these rows are other boxes.',
+                "Use connector=dict(type='mmkd_ext.RoIClassify'), which classifies "
+                "the student's boxes with the teacher.",
+            )
+        )
+    return problems
+
+
+def _gives_rows(recorder: Recorder, model: nn.Module, tap: Tap, count: int) -> bool:
+    """Whether a tap is inside a RoI head and gives a row for each box."""
+    parts = tap.source.name.split('.')
+    if tap.given or tap.source.kind == 'Module':
+        return False
+    modules = dict(model.named_modules())
+    above = ['.'.join(parts[: i + 1]) for i in range(len(parts))]
+    names = {
+        base.__name__
+        for path in above
+        if path in modules
+        for base in type(modules[path]).__mro__
+    }
+    return 'BaseRoIHead' in names and any(
+        tensor.dim() > 1 and len(tensor) != count
+        for tensor in _tensors(recorder.value(tap))
+    )
+
+
+# ---- what a file left unfilled -----------------------------------------------------
+
+
+def unfilled_problems(
+    distiller: LinkDistiller, name: str, teacher: nn.Module, run: Callable[[], None]
+) -> list[Problem]:
+    """Finds taps that depend on parameters which a teacher's file did not fill.
+
+    Args:
+        distiller: Its links.
+        name: Name of the teacher.
+        teacher: The teacher, frozen.
+        run: Records one pass of the teacher, with gradients.
+    """
+    report = report_of(teacher)
+    recorder = distiller.recorders.get(name)
+    if report is None or recorder is None:
+        return []
+    left = set(report.unfilled)
+    unfilled = {key: p for key, p in teacher.named_parameters() if key in left}
+    if not unfilled:
+        return []
+    problems: list[Problem] = []
+    for parameter in unfilled.values():
+        parameter.requires_grad_(True)
+    try:
+        run()
+        silent = recorder.silent()
+        for link in distiller.links:
+            for place, tap in link.all_taps():
+                if tap.of == name and tap not in silent:
+                    found, recomputed = _leaves(recorder.value(tap))
+                    keys = [
+                        key
+                        for key, parameter in unfilled.items()
+                        if recomputed or id(parameter) in found
+                    ]
+                    if keys:
+                        where = f'{link.path}.{place}.at'
+                        problems.append(_unfilled(where, tap, keys, report.filename))
+    finally:
+        recorder.release()
+        for parameter in unfilled.values():
+            parameter.requires_grad_(False)
+    return problems
+
+
+def _unfilled(where: str, tap: Tap, keys: Sequence[str], filename: str) -> Problem:
+    return Problem(
+        where,
+        f'`{tap.source}` of `{tap.of}` depends on {some(keys)}, which {filename!r} did '
+        'not fill: it would teach noise.',
+        'Take a checkpoint of this very model, or tap a part that the file fills.',
+    )
