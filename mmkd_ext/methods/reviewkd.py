@@ -179,7 +179,8 @@ class _BatchNorm(nn.BatchNorm2d):
 
 
 def _each_level(name: str, value: int | Sequence[int], levels: int) -> list[int]:
-    found = list(value) if isinstance(value, (list, tuple)) else [value] * levels
+    several = isinstance(value, (list, tuple))
+    found: list[Any] = [*value] if several else [value] * levels  # type: ignore[misc]
     if len(found) != levels:
         raise ConfigError(
             f'`ReviewKDFusion.{name}` must be one number, or one for each of '
