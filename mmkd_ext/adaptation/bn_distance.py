@@ -67,9 +67,9 @@ class RelativeDistance:
         variances = torch.cat([found[name].var for name in self.names])
         return torch.stack([means, variances])
 
-    def __call__(self, ours: Tensor, theirs: Tensor) -> Tensor:
+    def __call__(self, first: Tensor, second: Tensor) -> Tensor:
         """Returns the distance of two statistics ``(2 c)``; 0 where they are equal."""
-        mean, var = (ours - theirs).unbind()
+        mean, var = (first - second).unbind()
         each = mean.square() / self.scale + (var / self.scale).square()
         return (self.share * each).sum()
 

@@ -51,9 +51,9 @@ class EMATeacher(nn.Module):
     @torch.no_grad()
     def reset(self, source: nn.Module) -> None:
         """Takes all weights and statistics of another model."""
-        theirs = source.state_dict(keep_vars=True)
+        state = source.state_dict(keep_vars=True)
         for name, value in self.module.state_dict(keep_vars=True).items():
-            value.copy_(theirs[name])
+            value.copy_(state[name])
 
     @torch.no_grad()
     def update(self, student: nn.Module) -> None:

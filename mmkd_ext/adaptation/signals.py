@@ -90,9 +90,11 @@ def compare(
         shares.append(_histogram(labels[-1], valid, logits.size(1)) / pixels)
     differ = ((labels[0] != labels[1]) & valid).sum((1, 2)) / pixels[:, 0]
     floor = max(min_share, torch.finfo(torch.float32).tiny)
-    ours, theirs = ((share >= floor).sum(1) for share in shares)
+    of_model, of_source = ((share >= floor).sum(1) for share in shares)
     any_pixel = (shares[1] > 0).sum(1)
-    counts = torch.stack([differ, ours.float(), theirs.float(), any_pixel.float()])
+    counts = torch.stack(
+        [differ, of_model.float(), of_source.float(), any_pixel.float()]
+    )
     row = torch.cat([*(part.mean(0) for part in (*soft, *shares)), counts.mean(1)])
     return row.double().cpu()
 
@@ -129,19 +131,19 @@ def lost(rows: Sequence[Tensor]) -> tuple[dict[str, float], dict[str, float]]:
     """
     mean = torch.stack(list(rows)).mean(0)
     classes = (len(mean) - 4) // 4
-    ours, theirs, a, b = mean[: 4 * classes].view(4, classes)
-    differ, n_ours, n_theirs, _ = mean[4 * classes :].tolist()
-    h_ours = float(torch.special.entr(ours).sum())
-    h_theirs = float(torch.special.entr(theirs).sum())
+    model, source, a, b = mean[: 4 * classes].view(4, classes)
+    differ, n_model, n_source, _ = mean[4 * classes :].tolist()
+    h_model = float(torch.special.entr(model).sum())
+    h_source = float(torch.special.entr(source).sum())
     by_chance = 1 - float((a * b).sum())
     losses = {
-        'entropy': _share(h_theirs - h_ours, h_theirs),
-        'classes': _share(n_theirs - n_ours, n_theirs - 1),
+        'entropy': _share(h_source - h_model, h_source),
+        'classes': _share(n_source - n_model, n_source - 1),
         'agreement': _share(differ, by_chance),
     }
     values = {
-        'entropy': h_ours,
-        'source_entropy': h_theirs,
+        'entropy': h_model,
+        'source_entropy': h_source,
         'disagreement': differ,
         'chance_disagreement': by_chance,
     }

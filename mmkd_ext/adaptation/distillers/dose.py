@@ -307,15 +307,17 @@ class DoSeDistiller(TeacherDistiller):
             batch.state.replayed = True
         return losses
 
-    def _pull(self, ours: Tensor, taught: TeacherOutput) -> dict[str, Tensor]:
+    def _pull(self, student: Tensor, taught: TeacherOutput) -> dict[str, Tensor]:
         """Returns layer and domain term of the student's statistics ``(2 c)``."""
         found = {}
-        theirs = cast('Tensor', taught.statistics)
+        teacher = cast('Tensor', taught.statistics)
         if self.lambda_layer:
-            found['loss_layer'] = self.lambda_layer * self.distance(ours, theirs)
+            found['loss_layer'] = self.lambda_layer * self.distance(student, teacher)
         if self.lambda_domain:
-            prototype = self.prototypes.of(taught.domain, theirs)
-            found['loss_domain'] = self.lambda_domain * self.distance(ours, prototype)
+            prototype = self.prototypes.of(taught.domain, teacher)
+            found['loss_domain'] = self.lambda_domain * self.distance(
+                student, prototype
+            )
         return found
 
     def _weights(self, probabilities: Tensor) -> Tensor | None:

@@ -175,7 +175,7 @@ class EATADistiller(StatisticsDistiller):
     def at_source(self, trained: dict[str, nn.Parameter]) -> Iterator[None]:
         """Gives the student the source's weights during the block."""
         source = self.originals
-        mine = {name: weight.detach().clone() for name, weight in trained.items()}
+        adapted = {name: weight.detach().clone() for name, weight in trained.items()}
         try:
             with torch.no_grad():
                 for name, weight in trained.items():
@@ -184,7 +184,7 @@ class EATADistiller(StatisticsDistiller):
         finally:
             with torch.no_grad():
                 for name, weight in trained.items():
-                    weight.copy_(mine[name])
+                    weight.copy_(adapted[name])
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""
