@@ -37,8 +37,9 @@ class FiniteLossHook(Hook):
     Args:
         action: ``'stop'`` raises `NonFiniteError` with the values of all terms.
             ``'skip'`` leaves the batch out: no weight, no optimizer state and no
-            buffer (running statistics, memories; not what counts draws) changes, which costs one copy of the
-            buffers a step; with gradient accumulation the other batches still count.
+            buffer (running statistics, memories; not what counts draws) changes, which
+            costs one copy of the buffers a step; with gradient accumulation the other
+            batches still count.
             ``'warn'`` logs and goes on.
         max_skips: How many batches may be skipped one after the other until ``'skip'``
             stops as well: a model whose weights are NaN never recovers.
