@@ -40,8 +40,12 @@ class _Data:
 
 
 def class_count(model: nn.Module) -> int | None:
-    """Returns how many classes a model tells apart, None if no head says so."""
-    return max((_count(head) for _, head in _heads(model)), default=None)
+    """Returns how many classes a model tells apart, None if no head says so.
+
+    Auxiliary heads, which predict nothing, have no say.
+    """
+    counts = [_count(h) for name, h in _heads(model) if 'auxiliary' not in name]
+    return max(counts, default=None)
 
 
 def check_classes(model: nn.Module, path: str, cfg: Config, findings: Findings) -> None:

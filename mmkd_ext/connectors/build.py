@@ -69,12 +69,13 @@ def _config_problems(config: Mapping[str, Any], path: str) -> list[Problem]:
         if reason:
             found = f'{kind!r} cannot be looked up: {reason}.'
             return [Problem(f'{path}.type', found, 'Install or mend that module.')]
+        own = '' if str(kind).startswith('mmkd_ext.') else _HOW_TO_IMPORT
         names = [*MODELS.module_dict, *(f'mmkd_ext.{n}' for n in MODELS.module_dict)]
         return [
             Problem(
                 f'{path}.type',
                 f'nothing is registered as {kind!r}.',
-                did_you_mean(str(kind), names).strip() or _HOW_TO_IMPORT,
+                f'{did_you_mean(str(kind), names)} {own}'.strip(),
             )
         ]
     arguments = _arguments(config)

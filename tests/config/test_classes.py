@@ -154,6 +154,7 @@ def test_a_model_tells_as_many_classes_apart_as_its_head():
     assert class_count(heads(rpn_head=1)) is None
     stages = nn.ModuleList([CountedPart(num_classes=2), CountedPart(num_classes=19)])
     assert class_count(heads(decode_head=stages)) == 19
+    assert class_count(heads(decode_head=11, auxiliary_head=19)) == 11
 
 
 @pytest.mark.mmdet

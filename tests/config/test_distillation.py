@@ -478,9 +478,9 @@ MISTAKES = {
         '`mmkd_ext.CWDLoss`',
     ),
     'an own loss that is not imported': (
-        {f'{CWD}.loss.type': 'ZebraCrossing'},
+        {f'{CWD}.loss.type': 'MyCWDLoss'},
         f'{CWD}.loss.type',
-        "nothing is registered as 'ZebraCrossing'",
+        "nothing is registered as 'MyCWDLoss'",
         "custom_imports = dict(imports=['package.module'])",
     ),
     'an unknown loss without its scope': (

@@ -93,14 +93,14 @@ def test_an_argument_that_the_connector_has_not_is_a_problem(distillation):
     assert 'Did you mean `weight`?' in problem.hint
 
 
-def test_a_shared_connector_inside_given_is_named_where_it_is_used(distillation):
+def test_a_shared_connector_inside_given_is_named_where_it_is_written(distillation):
     changes = {
         f'{CWD}.preds_T.given.weight.connector': 'shared',
         'model.distiller.connectors': {'shared': {'type': 'ConvAdaptor'}},
     }
     report = check_config(distillation({**GIVEN, **changes}))
     (problem,) = report.findings.problems
-    assert problem.path == f'{CWD}.preds_T.given.weight.connector.type'
+    assert problem.path == 'model.distiller.connectors.shared.type'
 
 
 def test_taking_out_a_shared_connector_takes_out_the_links_that_give_through_it():
