@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import statistics
@@ -13,6 +12,9 @@ from typing import Any, Callable
 
 import torch
 from torch.profiler import ProfilerActivity, profile
+
+from mmkd_ext.files import write_json
+from mmkd_ext.version import stack_versions
 
 Job = Callable[[], Any]
 
@@ -79,14 +81,6 @@ def peak_memory(job: Job, *, warm_up: bool = True) -> int:
 
 def environment() -> dict[str, Any]:
     """What a reader needs to place the numbers."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    versions = {}
-    for package in ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmrazor'):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = 'not installed'
     commit = subprocess.run(
         ['git', 'describe', '--always', '--dirty'],
         capture_output=True,
@@ -97,7 +91,7 @@ def environment() -> dict[str, Any]:
     return {
         'commit': commit or 'unknown',
         'python': platform.python_version(),
-        'versions': versions,
+        'versions': stack_versions(),
         'threads': torch.get_num_threads(),
         'cores': os.cpu_count(),
         # at the end of the run; of other work too, if the machine was shared
@@ -108,8 +102,5 @@ def environment() -> dict[str, Any]:
 
 
 def write(result: dict[str, Any], out: Path) -> None:
-    """Writes JSON through a temporary file."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f'{out.name}.tmp')
-    draft.write_text(json.dumps(result, indent=2) + '\n', encoding='utf-8')
-    os.replace(draft, out)
+    """Writes JSON, the whole file or nothing."""
+    write_json(out, result)

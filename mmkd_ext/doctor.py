@@ -34,7 +34,7 @@ from mmkd_ext.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ['CHECKS', 'NEEDED', 'Row', 'check_package', 'examine', 'main', 'show']
+__all__ = ['CHECKS', 'NEEDED', 'CheckResult', 'check_package', 'examine', 'show']
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -100,7 +100,7 @@ print('formed a group')
 
 
 @dataclass(frozen=True)
-class Row:
+class CheckResult:
     """One row of the table.
 
     Args:
@@ -118,9 +118,10 @@ class Row:
     fix: str = ''
 
 
-def _row(part: str, found: str, needed: str, problem: Any, fix: str) -> Row:
+def _row(part: str, found: str, needed: str, problem: Any, fix: str) -> CheckResult:
     """Returns a row that fails where there is a problem."""
-    return Row(part, found, needed, FAIL, fix) if problem else Row(part, found, needed)
+    verdict = (FAIL, fix) if problem else (OK, '')
+    return CheckResult(part, found, needed, *verdict)
 
 
 def _pip(*arguments: str) -> str:
@@ -203,7 +204,7 @@ def _run(script: str, *arguments: str, timeout: float = 120) -> tuple[bool, str]
 # --- checks ------------------------------------------------------------------------
 
 
-def check_python() -> Iterator[Row]:
+def check_python() -> Iterator[CheckResult]:
     """Checks the interpreter, and for a C++ compiler, which only mmcv's build needs."""
     found = f'{platform.python_version()} ({sys.executable})'
     fits = (3, 9) <= sys.version_info[:2] <= (3, 12)
@@ -212,22 +213,22 @@ def check_python() -> Iterator[Row]:
     name = shlex.split(os.environ.get('CXX') or 'c++')[0]
     path = shutil.which(name) or shutil.which('g++')
     if path is None and _version('mmcv'):
-        yield Row('C++ compiler', 'none', 'to build mmcv, which is done', INFO)
+        yield CheckResult('C++ compiler', 'none', 'to build mmcv, which is done', INFO)
     else:
         fix = 'sudo apt install g++'
         yield _row('C++ compiler', path or 'none', 'to build mmcv', not path, fix)
 
 
-def check_package(package: str) -> Iterator[Row]:
+def check_package(package: str) -> Iterator[CheckResult]:
     """Checks the version of a part of the stack, and imports it."""
     low, high, tested, modules = NEEDED[package]
     needed = f'{low} or newer, tested {tested}' if high is None else tested
     version = _version(package)
     if version is None:
-        yield Row(package, 'not installed', needed, FAIL, _install(package))
+        yield CheckResult(package, 'not installed', needed, FAIL, _install(package))
     elif not _numbers(low) <= _numbers(version) <= _numbers(high or version):
         found = f'{version} does not work here'
-        yield Row(package, found, needed, FAIL, _install(package))
+        yield CheckResult(package, found, needed, FAIL, _install(package))
     else:
         reason = _try_import(*modules)
         found = f'{version}; {reason}' if reason else version
@@ -235,7 +236,7 @@ def check_package(package: str) -> Iterator[Row]:
         yield _row(package, found, needed, reason, fix)
 
 
-def check_base() -> Iterator[Row]:
+def check_base() -> Iterator[CheckResult]:
     """Checks what others build on: torch, numpy, setuptools, opencv, and the rest."""
     yield from check_package('torch')
     for package, module, needed, pin in (
@@ -255,7 +256,7 @@ def check_base() -> Iterator[Row]:
         yield _row(package, found, f'any, for {who}', not there, fix)
 
 
-def check_opencv() -> Iterator[Row]:
+def check_opencv() -> Iterator[CheckResult]:
     """Checks OpenCV, which comes under two names that share their files."""
     names = ('opencv-python', 'opencv-python-headless')
     there = [name for name in names if _version(name)]
@@ -268,7 +269,7 @@ def check_opencv() -> Iterator[Row]:
     yield _row('opencv', found, 'one opencv, as cv2', reason or len(there) == 2, fix)
 
 
-def check_mmcv() -> Iterator[Row]:
+def check_mmcv() -> Iterator[CheckResult]:
     """Checks mmcv, and runs one of its operators."""
     (row,) = check_package('mmcv')
     yield row
@@ -279,7 +280,7 @@ def check_mmcv() -> Iterator[Row]:
     yield _row('mmcv.ops', answer, 'operators that run', not works, fix)
 
 
-def check_stack() -> Iterator[Row]:
+def check_stack() -> Iterator[CheckResult]:
     """Checks mmengine, the patches for it, and the packages on top."""
     yield from check_package('mmengine')
     yield from check_mmcv()
@@ -293,7 +294,7 @@ def check_stack() -> Iterator[Row]:
     yield _row('mmkd_ext', found, 'registers with mmengine', reason, fix)
 
 
-def check_patches() -> Iterator[Row]:
+def check_patches() -> Iterator[CheckResult]:
     """Applies the patches of `mmkd_ext.compat`, and asks whether they took."""
     reason = ''
     try:
@@ -307,10 +308,10 @@ def check_patches() -> Iterator[Row]:
     yield _row('patches', found, 'what this torch needs', reason, fix)
 
 
-def check_devices() -> Iterator[Row]:
+def check_devices() -> Iterator[CheckResult]:
     """Lists the GPUs, and forms a process group with each backend that is there."""
     if _try_import('torch'):
-        yield Row('GPU, distributed', 'not tried: no torch', 'gloo', INFO)
+        yield CheckResult('GPU, distributed', 'not tried: no torch', 'gloo', INFO)
         return
     torch: Any = importlib.import_module('torch')
     gpu = torch.cuda.is_available()
@@ -323,11 +324,11 @@ def check_devices() -> Iterator[Row]:
     elif shutil.which('nvidia-smi'):
         kind = torch.version.cuda or 'a CPU build'
         found = f'a driver, but torch ({kind}) does not see it'
-    yield Row('GPU', found, 'none', OK if gpu else INFO)
+    yield CheckResult('GPU', found, 'none', OK if gpu else INFO)
     dist: Any = importlib.import_module('torch.distributed')
     if not dist.is_available():
         found = 'torch was built without it: one process only'
-        yield Row('distributed', found, 'gloo', INFO)
+        yield CheckResult('distributed', found, 'gloo', INFO)
         return
     backends = ['gloo'] * dist.is_gloo_available()
     backends += ['nccl'] * (gpu and dist.is_nccl_available())
@@ -341,7 +342,7 @@ def check_devices() -> Iterator[Row]:
         yield _row(part, answer, 'forms a group', not works, fix)
 
 
-CHECKS: tuple[Callable[[], Iterator[Row]], ...] = (
+CHECKS: tuple[Callable[[], Iterator[CheckResult]], ...] = (
     check_python,
     check_base,
     check_stack,
@@ -349,7 +350,7 @@ CHECKS: tuple[Callable[[], Iterator[Row]], ...] = (
 )
 
 
-def examine(log: Callable[[str], None] = lambda _: None) -> list[Row]:
+def examine(log: Callable[[str], None] = lambda _: None) -> list[CheckResult]:
     """Runs all checks.
 
     Args:
@@ -369,7 +370,7 @@ def examine(log: Callable[[str], None] = lambda _: None) -> list[Row]:
 # --- showing -----------------------------------------------------------------------
 
 
-def show(rows: Sequence[Row]) -> None:
+def show(rows: Sequence[CheckResult]) -> None:
     """Prints the table, and the commands that fix what failed."""
     if importlib.util.find_spec('rich') is not None:
         _show_rich(rows)
@@ -393,7 +394,7 @@ def show(rows: Sequence[Row]) -> None:
         print(f'\n  # {", ".join(parts)}\n  {fix}')
 
 
-def _show_rich(rows: Sequence[Row]) -> None:
+def _show_rich(rows: Sequence[CheckResult]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -190,9 +190,9 @@ def test_shows_every_row_and_each_command_once(capsys, monkeypatch, rich):
     if not rich:
         monkeypatch.setitem(sys.modules, 'rich', None)
     doctor.show([
-        doctor.Row('a', '1.0 [beta]', 'any'),
-        doctor.Row('b', 'gone', '2', 'FAIL', 'fix both'),
-        doctor.Row('c', 'gone', '3', 'FAIL', 'fix both'),
+        doctor.CheckResult('a', '1.0 [beta]', 'any'),
+        doctor.CheckResult('b', 'gone', '2', 'FAIL', 'fix both'),
+        doctor.CheckResult('c', 'gone', '3', 'FAIL', 'fix both'),
     ])
     shown = capsys.readouterr().out
     assert '1.0 [beta]' in shown
@@ -206,7 +206,7 @@ def test_shows_every_row_and_each_command_once(capsys, monkeypatch, rich):
 def test_the_exit_status_is_0_only_when_nothing_failed(monkeypatch, verdicts, status):
     def check():
         for verdict in verdicts:
-            yield doctor.Row('part', 'found', 'needed', verdict, 'fix')
+            yield doctor.CheckResult('part', 'found', 'needed', verdict, 'fix')
 
     monkeypatch.setattr(doctor, 'CHECKS', (check,))
     assert doctor.main([]) == status

@@ -239,7 +239,7 @@ class StepRunner:
 
     def move_aside(self, folder: Path, why: str) -> None:
         """Moves a folder below ``outdated`` and says so; nothing is removed."""
-        if not folder.is_dir():
+        if not folder.is_dir() or not any(folder.iterdir()):
             return
         place = self.root / 'outdated' / folder.relative_to(self.root)
         number = 1

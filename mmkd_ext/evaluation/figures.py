@@ -167,8 +167,8 @@ def image_grid(
                 (c / count, bottom, 0.98 / count, (tall - 0.5) / height)
             )
             axis.set_axis_off()
-            title = columns[c] if r == 0 else ''
-            text = '\n'.join(filter(None, [title, name if c == 0 else '']))
+            title = f'{columns[c]}\n' if r == 0 else ''
+            text = title + (name if c == 0 else ' ')
             axis.set_title(text, fontsize=7.5, loc='left', pad=2)
             if image is not None:
                 axis.imshow(image, interpolation='nearest', aspect='auto')

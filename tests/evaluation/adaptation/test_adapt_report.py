@@ -36,7 +36,7 @@ def test_the_page_needs_no_network(files):
     sources = re.findall(r'(?:src|href)="([^"]+)"', text)
     assert len(sources) >= 6
     assert all(source.startswith('data:image/png;base64,') for source in sources)
-    assert 'http' not in text
+    assert '://' not in text
 
 
 def test_every_output_says_how_it_was_run(files):
