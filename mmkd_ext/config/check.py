@@ -71,6 +71,7 @@ def check_config(
         for problem in name_problems(report.config, cfg):
             findings.warn(problem.path, problem.found, problem.hint)
         _check_model(Context(cfg, report, rehearsal, gradients, data))
+        rehearsal.finish()
     return report
 
 

@@ -63,8 +63,23 @@ class _Distillation:
         self.mended = False
 
     def check(self) -> None:
+        # the registry switches scopes so while it builds the model
         with scoped(self.config.get('_scope_')):
-            cls = find_type(self.config['type'], MODELS)
+            draft = self._parts()
+        if draft is None:
+            return
+        missing = [name for name, model in self.models.items() if model is None]
+        if missing:
+            self.findings.note(
+                'model.distiller',
+                f'shapes were not checked, since {missing} could not be built.',
+            )
+        else:
+            self._build(draft)
+
+    def _parts(self) -> Draft | None:
+        """Builds models and links one by one, and looks the taps up."""
+        cls = find_type(self.config['type'], MODELS)
         self._arguments(cls, self.config, 'model')
         self._build_student()
         self._build_teachers()
@@ -80,17 +95,9 @@ class _Distillation:
                 self.findings,
             )
         draft = self._draft()
-        if draft is None:
-            return
-        self._check_taps(draft)
-        missing = [name for name, model in self.models.items() if model is None]
-        if missing:
-            self.findings.note(
-                'model.distiller',
-                f'shapes were not checked, since {missing} could not be built.',
-            )
-        else:
-            self._build(draft)
+        if draft is not None:
+            self._check_taps(draft)
+        return draft
 
     def _arguments(self, cls: Any, config: dict[str, Any], path: str) -> None:
         """Names unknown arguments, and takes them out."""

@@ -22,7 +22,15 @@ from mmkd_ext.methods._adversary import discriminators_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ['Measured', 'Shapes', 'failed_link', 'measuring', 'random_batch', 'shape_of', 'step_on_noise']
+__all__ = [
+    'Measured',
+    'Shapes',
+    'failed_link',
+    'measuring',
+    'random_batch',
+    'shape_of',
+    'step_on_noise',
+]
 
 SAMPLES = 2
 

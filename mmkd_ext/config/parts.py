@@ -171,11 +171,13 @@ def _problem_at(
     values = frame.f_locals
     if frame.f_code is build_from_cfg.__code__:
         where = _path_of(values['cfg'], nodes)
-        # a part may name the type of another under any key
-        kind = values.get('obj_type')
-        keys = [(at, key) for at, one in nodes for key in one if one[key] == kind]
+        # a part may name another's type under any key, or be no dict at all
+        built = isinstance(values['cfg'], Mapping)
+        kind = values.get('obj_type') if built else values['cfg']
+        keys = [(at, key) for at, one in nodes for key in one if one[key] is kind]
         if not where and values.get('obj_cls') is None and keys:
-            return Problem('.'.join(keys[0]), *unknown_type(kind, values['registry']))
+            told = unknown_type(kind, values['registry']) if built else (text, '')
+            return Problem('.'.join(keys[0]), *told)
         return _not_built(error, text, where, values) if where else None
     own = values.get('self')
     if isinstance(own, ConfigDict) and isinstance(error, (AttributeError, KeyError)):
@@ -189,6 +191,8 @@ def _problem_at(
 
 def _path_of(node: Any, nodes: list[tuple[str, Mapping[str, Any]]]) -> str:
     """Returns where a dict, maybe one that was treated since, stands in a config."""
+    if not isinstance(node, Mapping):
+        return ''
     same = [where for where, one in nodes if _bare(one) == _bare(node)]
     alike = [
         where
@@ -209,8 +213,8 @@ def _not_built(
     """Says why `build_from_cfg` could not build the dict at a path."""
     config, registry = values['cfg'], values['registry']
     if 'type' not in config and 'obj_type' not in values:
-        near = did_you_mean('type', config)
-        hint = f'`{where}` has {sorted(map(str, config))}.{near}'
+        near = [key for key in map(str, config) if did_you_mean('type', [key])]
+        hint = f'Is `{near[0]}` meant?' if near else f'It has {list(config)}.'
         return Problem(where, 'needs `type`, which says what to build.', hint)
     if values.get('obj_cls') is None:
         return Problem(f'{where}.type', *unknown_type(values.get('obj_type'), registry))

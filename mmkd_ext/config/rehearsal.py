@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from mmkd_ext.config.files import missing_data
 from mmkd_ext.config.measure import Measured, failed_link, measuring, step_on_noise
-from mmkd_ext.config.parts import explain, find_type, unknown_types
+from mmkd_ext.config.parts import explain, find_type, unknown_types, walk
 from mmkd_ext.connectors.build import argument_problems, init_parameters
 from mmkd_ext.errors import ConfigError, Problem, did_you_mean
 
@@ -80,6 +80,7 @@ class Batches:
 
     def __init__(self, loader: DataLoader, samples: int) -> None:
         self.loader, self.samples = loader, samples
+        self._picked: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(vars(self)['loader'], name)
@@ -92,13 +93,15 @@ class Batches:
         if sampler is None or isinstance(dataset, IterableDataset):
             yield from islice(self.loader, 1)
             return
-        for indices in islice(sampler, 1):
-            chosen = list(indices)[: self.samples]
-            picked = [dataset[i] for i in chosen]
+        if not self._picked:
+            # once: an infinite sampler cannot be begun a second time
+            indices = list(next(iter(sampler), ()))[: self.samples]
+            self._picked = [dataset[i] for i in indices]
             # a batch of one is judged by `segmentation`, which knows the GPUs
-            while len(picked) < self.samples:
-                picked.append(copy.deepcopy(picked[-1]))
-            yield self.loader.collate_fn(picked)
+            while 0 < len(self._picked) < self.samples:
+                self._picked.append(self._picked[-1])
+        if self._picked:
+            yield self.loader.collate_fn(copy.deepcopy(self._picked))
 
 
 class _Blank(torch.utils.data.Dataset):
@@ -137,6 +140,7 @@ class Rehearsal(Runner):
         self.trees: dict[str, Any] = {}
         self.loaders: dict[str, Batches | None] = dict.fromkeys(_GROUPS)
         self._check_environment()
+        _check_weights(self.cfg.get('model'), findings)
         for split, group in _GROUPS.items():
             self._check_group(split, group)
         self._build_hooks()
@@ -229,22 +233,29 @@ class Rehearsal(Runner):
     def _check_environment(self) -> None:
         cfg = self.cfg
         with _process_kept():
-            env = cfg.get('env_cfg') or {}
+            env = cfg.get('env_cfg', {})
             self.attempt('env_cfg', lambda: Runner.setup_env(self, env), env)
-            seeds = {**(cfg.get('randomness') or {'seed': None})}
-            seeds['deterministic'] = False
+            seeds = cfg.get('randomness', {'seed': None})
             self.attempt(
-                'randomness', lambda: Runner.set_randomness(self, **seeds), seeds
+                'randomness',
+                lambda: Runner.set_randomness(
+                    self, **{**seeds, 'deterministic': False}
+                ),
+                seeds,
+                called=Runner.set_randomness,
             )
         level = cfg.get('log_level', 'INFO')
         self.attempt('log_level', lambda: MMLogger('check', log_level=level))
         processor = cfg.get('log_processor') or {}
-        self.log_processor = self.attempt(
-            'log_processor',
-            lambda: self.build_log_processor(processor),
-            processor,
-            called=LogProcessor,
-        ) or LogProcessor()
+        self.log_processor = (
+            self.attempt(
+                'log_processor',
+                lambda: self.build_log_processor(processor),
+                processor,
+                called=LogProcessor,
+            )
+            or LogProcessor()
+        )
         visualizer = cfg.get('visualizer')
         self.attempt(
             'visualizer',
@@ -277,7 +288,11 @@ class Rehearsal(Runner):
         if split == 'train':
             _check_length(loop, self.findings)
         elif evaluator is not None and not same:
-            self.check_evaluator(evaluator, group[2], read=bool(self.loaders[split]))
+            read = self.loaders[split] is not None
+            if not self._ok(
+                lambda: self.check_evaluator(evaluator, group[2], read=read)
+            ):
+                self.loaders[split] = None
 
     def build_loader(
         self, config: Any, path: str, split: str, *, read: bool
@@ -364,7 +379,9 @@ class Rehearsal(Runner):
                 ignore=(OSError,),
             )
         elif all(right):
-            arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+            arguments = {
+                k: v for k, v in config.items() if k not in ('type', '_scope_')
+            }
             self.findings.add(argument_problems(cls, arguments, path, complete=False))
 
     def own_data(self, dataset: Any, config: Any, path: str) -> None:
@@ -425,8 +442,11 @@ class Rehearsal(Runner):
             path = f'default_hooks.{name}'
             if hook is None:
                 self.attempt(
-                    path, lambda name=name: Runner.register_default_hooks(
-                        self, {**standard, name: None}), hook
+                    path,
+                    lambda name=name: Runner.register_default_hooks(
+                        self, {**standard, name: None}
+                    ),
+                    hook,
                 )
             else:
                 self._build_hook(hook, path)
@@ -453,11 +473,14 @@ class Rehearsal(Runner):
         built = [one for one in self._hooks if self.owners.get(id(one)) == path]
         for meant, cls in _STANDARD_HOOKS.items():
             taken = meant in self.cfg.default_hooks
-            if name not in _STANDARD_HOOKS and not taken and isinstance(
-                built[0] if built else None, cls
+            if (
+                name not in _STANDARD_HOOKS
+                and not taken
+                and isinstance(built[0] if built else None, cls)
             ):
                 self.findings.problem(
-                    path, f'is a second `{cls.__name__}` beside the standard one.',
+                    path,
+                    f'is a second `{cls.__name__}` beside the standard one.',
                     f'Call it `{meant}` to replace that one.',
                 )
 
@@ -518,6 +541,14 @@ class Rehearsal(Runner):
         measured.batch += ' pictures' if real else ' noise'
         return measured
 
+    def finish(self) -> None:
+        """Checks optimizer and loops also where the model could not be run."""
+        wrapper = self.cfg.get('optim_wrapper')
+        special = isinstance(wrapper, Mapping) and 'constructor' in wrapper
+        if isinstance(self.model, nn.Identity) and not special:
+            self.model = nn.Conv2d(1, 1, 1)
+            self._prepare(whole=True)
+
     def _tell(self, error: Exception, model: nn.Module, *, strict: bool) -> None:
         """Notes why a step failed; raises what is about a link."""
         problem = failed_link(error, getattr(model, 'distiller', None))
@@ -573,7 +604,8 @@ class Rehearsal(Runner):
             built = any(isinstance(one, OptimWrapper) for one in wrapper.values())
             if not built and 'constructor' not in wrapper:
                 self.findings.problem(
-                    'optim_wrapper.optimizer', 'is missing.',
+                    'optim_wrapper.optimizer',
+                    'is missing.',
                     "Write optimizer=dict(type='SGD', lr=...).",
                 )
                 return None
@@ -585,13 +617,16 @@ class Rehearsal(Runner):
         by_epoch = isinstance(config, Mapping) and config.get('by_epoch')
         train = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
         loop: BaseLoop | None = self.attempt(
-            f'{split}_cfg', lambda: build(config), config,
+            f'{split}_cfg',
+            lambda: build(config),
+            config,
             called=_LOOPS.get(split, train),
         )
         if loop is not None:
             self.owners[id(loop)] = f'{split}_cfg'
-            for i, metric in enumerate(getattr(loop, 'evaluator', None) and
-                                       loop.evaluator.metrics or ()):
+            for i, metric in enumerate(
+                getattr(loop, 'evaluator', None) and loop.evaluator.metrics or ()
+            ):
                 several = isinstance(self.cfg.get('val_evaluator'), (list, tuple))
                 where = f'val_evaluator[{i}]' if several else 'val_evaluator'
                 self.owners[id(metric)] = where
@@ -645,6 +680,18 @@ def _check_length(loop: Any, findings: Findings) -> None:
         value = loop.get(key) if isinstance(loop, Mapping) else None
         if isinstance(value, (int, float)) and value < 1:
             findings.problem(f'train_cfg.{key}', f'is {value}, so nothing is trained.')
+
+
+def _check_weights(model: Any, findings: Findings) -> None:
+    """Looks for losses that would be driven up."""
+    for path, node in walk(model, 'model'):
+        weight = node.get('loss_weight')
+        if isinstance(weight, (int, float)) and weight < 0:
+            findings.problem(
+                f'{path}.loss_weight',
+                f'is {weight}, so training would make the loss larger.',
+                f'Write {-weight}, or 0 to leave the loss out.',
+            )
 
 
 def _is_lazy(cls: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from mmengine import registry as roots
 from mmengine.hooks import CheckpointHook
 
