@@ -76,7 +76,7 @@ KINDS = ('delete', 'misspell', 'type', 'sign', 'range')
 PATIENCE = 60
 
 
-# ---- toy data --------------------------------------------------------------------------
+# ---- toy data ------------------------------------------------------------------------
 
 
 def draw(root: Path) -> None:
@@ -151,7 +151,7 @@ def small(name: str, root: Path) -> Config:
     return Config(cfg.to_dict())
 
 
-# ---- changes ---------------------------------------------------------------------------
+# ---- changes -------------------------------------------------------------------------
 
 
 def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -198,7 +198,7 @@ def change(cfg: dict[str, Any], rng: random.Random) -> str:
         return f'{kind}: {".".join(map(str, path))}{now}'
 
 
-# ---- judging ---------------------------------------------------------------------------
+# ---- judging -------------------------------------------------------------------------
 
 
 def judged(cfg: Config) -> list[str]:
@@ -264,9 +264,16 @@ def run(count: int, seed: int, names: tuple[str, ...] = CONFIGS) -> dict[str, An
                 + ('crashed' if failed else 'trained')
             )
             tally[verdict] += 1
-            row = dict(config=name, change=what, verdict=verdict, check_s=round(took, 1),
-                       problems=said[:3], crash=failed[:300])  # fmt: skip
-            rows.append(row)
+            rows.append(
+                {
+                    'config': name,
+                    'change': what,
+                    'verdict': verdict,
+                    'check_s': round(took, 1),
+                    'problems': said[:3],
+                    'crash': failed[:300],
+                }
+            )
             print(number, verdict, name, what, said[:1], failed[:200], flush=True)
     return {
         'changes': count,

@@ -122,12 +122,8 @@ def check(cfg: Config) -> None:
     rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
     if rank != '0':
         return
-    try:
-        from mmkd_ext.config.check import check_before_training
-    except ModuleNotFoundError as error:
-        if not str(error.name).startswith('mmkd_ext.config'):
-            raise
-        return
+    from mmkd_ext.config.check import check_before_training
+
     check_before_training(cfg)
 
 

@@ -151,7 +151,7 @@ def explain(
 
 
 def unknown_types(config: Any, path: str) -> list[Problem]:
-    """Returns a problem for each type in a config that no registry of mmengine knows."""
+    """Returns a problem for each type in a config that no registry knows."""
     every = [one for one in vars(roots).values() if isinstance(one, Registry)]
     return [
         Problem(f'{where}.type', *unknown_type(node['type'], *every))

@@ -625,7 +625,7 @@ class Rehearsal(Runner):
         if loop is not None:
             self.owners[id(loop)] = f'{split}_cfg'
             for i, metric in enumerate(
-                getattr(loop, 'evaluator', None) and loop.evaluator.metrics or ()
+                getattr(getattr(loop, 'evaluator', None), 'metrics', ())
             ):
                 several = isinstance(self.cfg.get('val_evaluator'), (list, tuple))
                 where = f'val_evaluator[{i}]' if several else 'val_evaluator'
@@ -652,7 +652,7 @@ class Rehearsal(Runner):
         if isinstance(self.optim_wrapper, OptimWrapperDict):
             self.param_schedulers = {
                 name: [one for made in built if made for one in made[name]]
-                for name in self.optim_wrapper.keys()
+                for name, _ in self.optim_wrapper.items()
             }
         else:
             self.param_schedulers = [one for made in built if made for one in made]
