@@ -125,7 +125,8 @@ class Rehearsal(Runner):
 
     Attributes:
         owners: Config paths by the ``id`` of what was built from there.
-        reads: Splits whose data are there.
+        trees: Configs of models by config path.
+        loaders: Loaders of the splits whose data were read.
     """
 
     def __init__(
@@ -167,21 +168,14 @@ class Rehearsal(Runner):
         """Builds it; none writes before it is asked to, and none is asked."""
         return super().build_visualizer(visualizer or {'type': 'Visualizer'})
 
-    def _log_env(self, env_cfg: dict[str, Any]) -> None:
-        pass
-
-    def dump_config(self) -> None:
-        """Writes nothing."""
-
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
         """Leaves the model on the CPU."""
         return model
 
-    def register_hooks(self, *args: Any, **kwargs: Any) -> None:
-        """Leaves the hooks for `_build_hooks`."""
+    def _leave(self, *args: Any, **kwargs: Any) -> None:
+        """Neither logs nor writes, and leaves the hooks for `_build_hooks`."""
 
-    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        """Writes nothing."""
+    _log_env = dump_config = register_hooks = save_checkpoint = _leave
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
         """Builds it; mixed precision, which needs a GPU, becomes single precision."""
@@ -244,6 +238,8 @@ class Rehearsal(Runner):
                 seeds,
                 called=Runner.set_randomness,
             )
+        # a config without a seed drew one; two checks see the same
+        Runner.set_randomness(self, 0)
         level = cfg.get('log_level', 'INFO')
         self.attempt('log_level', lambda: MMLogger('check', log_level=level))
         processor = cfg.get('log_processor') or {}
@@ -495,7 +491,8 @@ class Rehearsal(Runner):
             path: Its config path.
         """
         self.trees[path] = config
-        known = {where for where, _ in _walk_keys(config, path)}
+        known = {where for where, _ in walk(config, path)}
+        known |= {where.rsplit('[', 1)[0] for where in known if where.endswith(']')}
         for name, module in model.named_modules():
             where = path
             for key in name.split('.') if name else ():
@@ -666,8 +663,6 @@ class Rehearsal(Runner):
         self.call_hook('before_run')
         self.optim_wrapper.initialize_count_status(self.model, 0, 1)
         loop.run()
-        if self._val_loop is not None:
-            self._val_loop.run()
         self.call_hook('after_run')
 
 
@@ -725,21 +720,10 @@ def _innermost(dataset: Any) -> Iterator[Any]:
         yield dataset
 
 
-def _walk_keys(config: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Yields each value of a config with its path."""
-    yield path, config
-    if isinstance(config, Mapping):
-        for key, value in config.items():
-            yield from _walk_keys(value, f'{path}.{key}')
-    elif isinstance(config, (list, tuple)):
-        for i, value in enumerate(config):
-            yield from _walk_keys(value, f'{path}[{i}]')
-
-
 def _redirect(config: Any, folder: str) -> None:
     """Makes what writes write into a folder."""
-    for _, node in _walk_keys(config, ''):
-        for key in _WRITES if isinstance(node, dict) else ():
+    for _, node in walk(config, ''):
+        for key in _WRITES:
             if isinstance(node.get(key), str):
                 node[key] = str(Path(folder) / Path(node[key]).name)
 
