@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.config import Config
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import LOOPS
+from torch import nn
 
 from mmkd_ext.adaptation.domains import (
     DomainConfig,
@@ -22,8 +22,7 @@ from mmkd_ext.adaptation.samples import without_truth
 from mmkd_ext.algorithms.dry_run import blank_batch
 from mmkd_ext.config import models
 from mmkd_ext.config.context import Context, TermFacts, checks
-from mmkd_ext.config.findings import Findings
-from mmkd_ext.config.parts import check_parts, find_type
+from mmkd_ext.config.parts import find_type
 from mmkd_ext.connectors.build import argument_problems
 
 if TYPE_CHECKING:
@@ -101,45 +100,26 @@ def _check_loop(context: Context, loop: Mapping[str, Any]) -> None:
         names = [domain.name for domain in domains]
         parse_streams(loop.get('streams'), names, 0, loop.get('order'))
         for i, domain in enumerate(domains):
-            parts = {
-                'test_dataloader': domain.dataloader,
-                'test_evaluator': domain.evaluator,
-            }
-            renamed = {
-                'test_dataloader': f'test_cfg.domains[{i}].dataloader',
-                'test_evaluator': f'test_cfg.domains[{i}].evaluator',
-            }
-            _check_within(parts, renamed, findings)
-        if context.data:
-            _check_pictures(domains, findings)
-    _check_within(
-        {'optim_wrapper': loop.get('optim_wrapper')},
-        {'optim_wrapper': 'test_cfg.optim_wrapper'},
-        findings,
-    )
+            _check_domain(context, domain, f'test_cfg.domains[{i}]')
+    wrapper = loop.get('optim_wrapper')
+    if isinstance(wrapper, Mapping):
+        context.rehearsal.attempt(
+            'test_cfg.optim_wrapper',
+            lambda: build_optim_wrapper(nn.Conv2d(1, 1, 1), wrapper),
+            wrapper,
+        )
 
 
-def _check_pictures(domains: Sequence[DomainConfig], findings: Findings) -> None:
-    """Builds the datasets that are not wrong in themselves."""
-    told = [problem.path for problem in findings.problems]
-    for i, domain in enumerate(domains):
-        path = f'test_cfg.domains[{i}]'
-        if not any(where.startswith(path) for where in told):
-            with findings.collecting(path):
-                build_dataset(domain)
-
-
-def _check_within(
-    parts: dict[str, Any], renamed: Mapping[str, str], findings: Findings
-) -> None:
-    """Checks parts as if they stood at the top of a config."""
-    inner = Findings()
-    check_parts(Config(parts), inner)
-    for problem in inner.problems:
-        for name, path in renamed.items():
-            if problem.path.startswith(name):
-                where = path + problem.path[len(name) :]
-                findings.problem(where, problem.found, problem.hint)
+def _check_domain(context: Context, domain: DomainConfig, path: str) -> None:
+    """Builds a domain's data and evaluator, and looks for its pictures."""
+    rehearsal, findings = context.rehearsal, context.findings
+    before = len(findings.problems)
+    rehearsal.build_loader(domain.dataloader, f'{path}.dataloader', 'test', read=False)
+    if domain.evaluator is not None:
+        rehearsal.check_evaluator(domain.evaluator, f'{path}.evaluator', read=False)
+    if context.data and len(findings.problems) == before:
+        with findings.collecting(path):
+            build_dataset(domain)
 
 
 def _adapt_once(context: Context, model: ContinualAdaptation) -> None:

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import random
 import warnings
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.registry import MODELS
+from mmengine.utils import ManagerMixin
 
 from mmkd_ext.algorithms.dry_run import blank_batch
 from mmkd_ext.config import adaptation, distillation, models
 from mmkd_ext.config.context import CHECKERS, Context, Report
 from mmkd_ext.config.dead_keys import check_keys
-from mmkd_ext.config.files import check_data, check_load_from, name_variables
+from mmkd_ext.config.files import check_load_from, name_variables
 from mmkd_ext.config.findings import Findings
 from mmkd_ext.config.names import name_problems
-from mmkd_ext.config.parts import check_parts, find_type, scoped, unknown_type
+from mmkd_ext.config.parts import find_type, scoped, unknown_type
+from mmkd_ext.config.rehearsal import Rehearsal
 from mmkd_ext.config.segmentation import check_segmentor
 from mmkd_ext.config.training import check_training
 from mmkd_ext.distillers.links import STUDENT, TEACHER
@@ -60,16 +64,15 @@ def check_config(
     """
     report = Report(str(cfg.filename or ''))
     findings = report.findings
-    with _isolated(cfg):
+    with _isolated(cfg), TemporaryDirectory() as folder:
         check_keys(cfg, findings)
         check_load_from(cfg, findings)
-        if data:
-            check_data(cfg, findings)
-        check_parts(cfg, findings)
+        rehearsal = Rehearsal(cfg, findings, folder, data=data)
         report.training = check_training(cfg, findings, gpus)
         for problem in name_problems(report.config, cfg):
             findings.warn(problem.path, problem.found, problem.hint)
-        _check_model(Context(cfg, report, gradients, data))
+        _check_model(Context(cfg, report, rehearsal, gradients, data))
+        rehearsal.finish()
     name_variables(cfg, findings)
     return report
 
@@ -101,7 +104,8 @@ def _check_model(context: Context) -> None:
         )
         return
     context.report.kind = type_name(config['type'])
-    cls = find_type(config['type'], MODELS)
+    with scoped(config.get('_scope_')):
+        cls = find_type(config['type'], MODELS)
     if cls is None:
         context.findings.problem('model.type', *unknown_type(config['type'], MODELS))
         return
@@ -117,28 +121,36 @@ def _check_model(context: Context) -> None:
 
 
 def _check_plain(context: Context) -> None:
-    """Builds a model that distils nothing."""
+    """Builds a model that distils nothing, and trains it one step."""
     config = context.cfg.model.to_dict()
     if context.cfg.get('data_preprocessor') is not None:
         config.setdefault('data_preprocessor', context.cfg.data_preprocessor.to_dict())
+    config = models.offline(config, 'model', context.findings)
     model = models.build(config, 'model', context.findings)
     if model is not None:
         context.report.models.append(models.facts_of('model', model))
         training = context.report.training
         check_segmentor(model, 'model', context.cfg, training, context.findings)
+        context.rehearsal.own_model(model, config, 'model')
+        with context.findings.collecting('model'):
+            context.rehearsal.run(model, gradients=False, known=models.is_known(model))
 
 
 @contextmanager
 def _isolated(cfg: Config) -> Iterator[None]:
     """Keeps random numbers, scope, logs and messages of the caller as they were."""
     states = random.getstate(), np.random.get_state()
-    logger, hub = f'{__name__}.logger', f'{__name__}.hub'
-    MMLogger.get_instance(logger, logger_name=logger, log_level='ERROR')
-    MessageHub.get_instance(hub)
+    kept = [(cls._instance_dict, dict(cls._instance_dict)) for cls in _managers()]
+    gpus = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
     try:
+        for instances, _ in kept:
+            instances.clear()
+        MMLogger.get_instance('check', logger_name='check', log_level='ERROR')
+        MessageHub.get_instance('check')
         with (
             warnings.catch_warnings(),
-            torch.random.fork_rng(devices=[]),
+            redirect_stdout(io.StringIO()),
+            torch.random.fork_rng(devices=range(gpus)),
             scoped(cfg.get('default_scope')),
         ):
             warnings.simplefilter('ignore')
@@ -148,8 +160,18 @@ def _isolated(cfg: Config) -> Iterator[None]:
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
-        MMLogger._instance_dict.pop(logger)
-        MessageHub._instance_dict.pop(hub)
+        for instances, before in kept:
+            instances.clear()
+            instances.update(before)
+
+
+def _managers() -> Iterator[Any]:
+    """Yields the classes of mmengine that keep their instances."""
+    left: list[Any] = [ManagerMixin]
+    while left:
+        cls = left.pop()
+        left += cls.__subclasses__()
+        yield cls
 
 
 # ---- what could be tapped ---------------------------------------------------------

@@ -10,6 +10,8 @@ from mmkd_ext.config.findings import Findings
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+    from mmkd_ext.config.rehearsal import Rehearsal
+
 __all__ = [
     'CHECKERS',
     'Context',
@@ -175,12 +177,14 @@ class Context:
     Args:
         cfg: The config; nobody changes it.
         report: To be filled.
+        rehearsal: Builds what a training builds, and runs a step.
         gradients: Whether gradients are asked for.
         data: Whether the files of the data sets are to be there.
     """
 
     cfg: Config
     report: Report
+    rehearsal: Rehearsal
     gradients: bool = True
     data: bool = True
 

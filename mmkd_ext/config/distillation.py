@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable
 
-from mmengine.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
+from mmengine.registry import MODELS
 from torch import nn
 
-from mmkd_ext.algorithms.teacher_distill import (
-    NO_DISCRIMINATOR_OPTIMIZER,
-    TeacherDistill,
-    build_distiller,
-)
+from mmkd_ext.algorithms.sources import model_config
+from mmkd_ext.algorithms.teacher_distill import TeacherDistill, build_distiller
 from mmkd_ext.config import measure, models
 from mmkd_ext.config.classes import class_count
 from mmkd_ext.config.context import (
@@ -26,19 +24,19 @@ from mmkd_ext.config.context import (
 )
 from mmkd_ext.config.draft import Draft
 from mmkd_ext.config.findings import problems_of
-from mmkd_ext.config.parts import find_type
+from mmkd_ext.config.parts import find_type, scoped
 from mmkd_ext.config.segmentation import check_segmentor
 from mmkd_ext.config.training import check_link_schedules
 from mmkd_ext.connectors.build import argument_problems, build_module
 from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
-from mmkd_ext.errors import ConfigError, MMKDError, Problem
-from mmkd_ext.methods._adversary import discriminators_of
+from mmkd_ext.errors import Problem
 from mmkd_ext.methods._base import PairLoss
 
 if TYPE_CHECKING:
     from mmkd_ext.distillers.link_distiller import LinkPlan
+    from mmkd_ext.distillers.links import Tap
 
 __all__ = ['check_distillation']
 
@@ -62,11 +60,28 @@ class _Distillation:
         if context.cfg.get('data_preprocessor') is not None:
             self.config.setdefault('data_preprocessor', context.cfg.data_preprocessor)
         self.models: dict[str, nn.Module | None] = {STUDENT: None}
+        self.sources: dict[str, tuple[str, Any]] = {}
         self.facts: dict[str, ModelFacts] = {}
         self.mended = False
 
     def check(self) -> None:
-        cls = find_type(self.config.pop('type'), MODELS)
+        # the registry switches scopes so while it builds the model
+        with scoped(self.config.get('_scope_')):
+            draft = self._parts()
+        if draft is None:
+            return
+        missing = [name for name, model in self.models.items() if model is None]
+        if missing:
+            self.findings.note(
+                'model.distiller',
+                f'shapes were not checked, since {missing} could not be built.',
+            )
+        else:
+            self._build(draft)
+
+    def _parts(self) -> Draft | None:
+        """Builds models and links one by one, and looks the taps up."""
+        cls = find_type(self.config['type'], MODELS)
         self._arguments(cls, self.config, 'model')
         self._build_student()
         self._build_teachers()
@@ -82,17 +97,9 @@ class _Distillation:
                 self.findings,
             )
         draft = self._draft()
-        if draft is None:
-            return
-        self._check_taps(draft)
-        missing = [name for name, model in self.models.items() if model is None]
-        if missing:
-            self.findings.note(
-                'model.distiller',
-                f'shapes were not checked, since {missing} could not be built.',
-            )
-        else:
-            self._build(cls, draft)
+        if draft is not None:
+            self._check_taps(draft)
+        return draft
 
     def _arguments(self, cls: Any, config: dict[str, Any], path: str) -> None:
         """Names unknown arguments, and takes them out."""
@@ -182,6 +189,7 @@ class _Distillation:
             source, path, self.findings, trained=role != STUDENT and ckpt is not None
         )
         self.models[role] = model
+        self.sources[role] = path, source
         if model is None:
             return
         self.facts[role] = models.facts_of(role, model)
@@ -290,15 +298,15 @@ class _Distillation:
 
     # ---- the dry run ---------------------------------------------------------------
 
-    def _build(self, cls: Any, draft: Draft) -> None:
+    def _build(self, draft: Draft) -> None:
         """Builds all of it, runs one step, and reports what came."""
         if draft.is_empty:
             return
         before = {role: _inplace(model) for role, model in self.models.items()}
-        done = self._mending(draft, lambda: self._run(cls, draft))
+        done = self._mending(draft, lambda: self._run(draft))
         if done is None:
             return
-        algorithm, terms, shapes = done
+        algorithm, measured = done
         for role, model in self.models.items():
             key = 'module_inplace' if role == STUDENT else 'teacher_module_inplace'
             if _inplace(model) < before[role] and self.config.get(key) is None:
@@ -313,59 +321,54 @@ class _Distillation:
                 'has deliveries and no losses: the student takes over what the teacher '
                 'computed, and learns its task alone.',
             )
-        self._check_discriminators(algorithm)
         self._check_loss_classes(draft, algorithm)
         self._report_models(algorithm)
         report = self.context.report
-        report.batch = measure.describe_batch(algorithm.input_size)
+        report.batch = measured.batch
         report.links = [
-            self._link_facts(algorithm.distiller, plan, shapes)
+            self._link_facts(algorithm.distiller, plan, measured.shapes)
             for plan in algorithm.distiller.plans
         ]
         if not self.mended:
             # with a link taken out the shares would mislead
-            report.terms = terms
-            self._judge(terms)
+            report.terms = measured.terms
+            self._judge(measured.terms)
+        self._check_gradients(algorithm, draft, measured)
 
-    def _run(
-        self, cls: Any, draft: Draft
-    ) -> tuple[TeacherDistill, Any, measure.Shapes]:
-        algorithm = cls(**draft.model)
-        try:
-            terms, shapes = measure.measure(algorithm, gradients=self.context.gradients)
-        except Exception as error:
-            # a loss or head of another package may raise anything
-            if isinstance(error, MMKDError) and problems_of(error, '')[0].path:
-                raise
-            problem = measure.failed_link(error, algorithm.distiller)
-            if problem is not None:
-                raise ConfigError.of([problem]) from error
-            self.findings.warn(
-                'model',
-                f'a training step on noise failed: {type(error).__name__}: {error}',
-                'Noise may be too strange for a head; the links were checked '
-                'without it.',
-            )
-            return algorithm, [], measure.Shapes()
-        return algorithm, terms, shapes
+    def _run(self, draft: Draft) -> tuple[TeacherDistill, measure.Measured]:
+        algorithm = MODELS.build(copy.copy(draft.model))
+        rehearsal = self.context.rehearsal
+        for role, (path, source) in self.sources.items():
+            if not isinstance(source, nn.Module):
+                config = model_config(source, path)
+                rehearsal.own_model(algorithm.models[role], config, path)
+        measured = rehearsal.run(
+            algorithm,
+            gradients=self.context.gradients,
+            known=models.is_known(algorithm),
+            whole=not self.mended,
+        )
+        return algorithm, measured
 
-    def _check_discriminators(self, algorithm: TeacherDistill) -> None:
-        """Compares what the links have with what the optimizer is built for."""
-        wrapper = self.context.cfg.get('optim_wrapper')
-        if not isinstance(wrapper, Mapping):
-            return
-        constructor = wrapper.get('constructor')
-        cls = find_type(constructor, OPTIM_WRAPPER_CONSTRUCTORS)
-        asked = getattr(cls, 'trains_discriminators', False)
-        if discriminators_of(algorithm.distiller):
-            if not asked:
-                self.findings.add([NO_DISCRIMINATOR_OPTIMIZER])
-        elif asked and not self.mended:
-            self.findings.problem(
-                'optim_wrapper.constructor',
-                f'{constructor!r} is for links with a discriminator, but none has one.',
-                'Take it out.',
-            )
+    def _check_gradients(
+        self, algorithm: TeacherDistill, draft: Draft, measured: measure.Measured
+    ) -> None:
+        """Looks for links that tap the student and teach it nothing."""
+        for link in algorithm.distiller.links:
+            taps = [tap for _, tap in link.all_taps() if tap.of == STUDENT]
+            silent = f'distill.{link.name}' in measured.silent
+            if silent and taps and algorithm.student_trainable:
+                self.findings.add(
+                    [
+                        draft.original(
+                            Problem(
+                                link.path,
+                                'gives the student no gradient.',
+                                _why_silent(algorithm.student, taps),
+                            )
+                        )
+                    ]
+                )
 
     def _check_loss_classes(self, draft: Draft, algorithm: TeacherDistill) -> None:
         """Compares the classes that losses read from labels with the student's."""
@@ -465,6 +468,24 @@ class _Distillation:
                 f'student in the dry run, {amount} of it.',
                 'Trained weights change this; if it stays so, set other weights.',
             )
+
+
+def _why_silent(student: nn.Module, taps: list[Tap]) -> str:
+    """Says what to do about taps without a gradient."""
+    for tap in taps:
+        parts = tap.source.name.split('.')
+        for i in range(1, len(parts)):
+            name = '.'.join(parts[:i])
+            try:
+                owner = student.get_submodule(name)
+            except AttributeError:
+                break
+            if getattr(owner, 'with_cp', False):
+                return (
+                    f'`{tap.source}` lies inside a checkpointed part (`with_cp=True`), '
+                    f'where nothing is recorded with a gradient; tap `{name}` itself.'
+                )
+    return 'What it taps is frozen or detached; tap what learns.'
 
 
 def _inplace(model: nn.Module | None) -> int:

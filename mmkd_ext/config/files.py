@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mmkd_ext.errors import Problem
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -16,10 +18,10 @@ if TYPE_CHECKING:
     from mmkd_ext.config.findings import Findings
 
 __all__ = [
-    'check_data',
     'check_load_from',
     'check_pretrained',
     'is_remote',
+    'missing_data',
     'name_variables',
 ]
 
@@ -71,44 +73,37 @@ def _pretrained(config: Any, path: str) -> Iterator[tuple[str, str]]:
             yield from _pretrained(value, f'{path}[{i}]')
 
 
-def check_data(cfg: Config, findings: Findings) -> None:
-    """Looks for the folders and annotation files of the train and val data."""
-    for split in ('train', 'val'):
-        loader = cfg.get(f'{split}_dataloader')
-        if isinstance(loader, Mapping):
-            _check_dataset(
-                loader.get('dataset'), f'{split}_dataloader.dataset', findings
-            )
+def missing_data(dataset: Any, path: str) -> Iterator[Problem]:
+    """Looks for the folders and annotation files of a data set.
 
-
-def _check_dataset(dataset: Any, path: str, findings: Findings) -> None:
+    Args:
+        dataset: Its config, or a list of these.
+        path: Its config path.
+    """
     if isinstance(dataset, (list, tuple)):
         for i, one in enumerate(dataset):
-            _check_dataset(one, f'{path}[{i}]', findings)
+            yield from missing_data(one, f'{path}[{i}]')
     if not isinstance(dataset, Mapping):
         return
     for key in ('dataset', 'datasets'):
-        _check_dataset(dataset.get(key), f'{path}.{key}', findings)
+        yield from missing_data(dataset.get(key), f'{path}.{key}')
     if dataset.get('backend_args'):
         return  # the files lie on a server
-    root = dataset.get('data_root') or ''
+    root = str(dataset.get('data_root') or '')
     if root and not is_remote(root) and not os.path.isdir(root):
-        findings.problem(
-            f'{path}.data_root',
-            f'there is no folder {root!r}.',
-            _how_to_get(root, path),
-        )
+        found = f'there is no folder {root!r}.'
+        yield Problem(f'{path}.data_root', found, _how_to_get(root, path))
         return
     wanted = {f'{path}.ann_file': dataset.get('ann_file')}
-    for key, prefix in (dataset.get('data_prefix') or {}).items():
+    prefixes = dataset.get('data_prefix')
+    for key, prefix in prefixes.items() if isinstance(prefixes, Mapping) else ():
         wanted[f'{path}.data_prefix.{key}'] = prefix
     for where, name in wanted.items():
         if isinstance(name, str) and name and not is_remote(root + name):
             full = os.path.join(root, name)
             if not os.path.exists(full):
-                findings.problem(
-                    where, f'there is no {full!r}.', 'Correct the path or `data_root`.'
-                )
+                found = f'there is no {full!r}.'
+                yield Problem(where, found, 'Correct the path or `data_root`.')
 
 
 def _how_to_get(root: str, path: str) -> str:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ['Findings', 'problems_of']
 
-_PATH_FIRST = re.compile(r'`(model[^`\s]*)`: ')
+_PATH_FIRST = re.compile(
+    r'`((?:model|optim_wrapper|param_scheduler|test_cfg|train_cfg)\b[^`\s]*)`: '
+)
 
 
 @dataclass

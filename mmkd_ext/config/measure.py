@@ -1,25 +1,37 @@
-"""One training step on random pictures: shapes, values, shares, gradients."""
+"""What a training step shows: shapes, values, shares, gradients."""
 
 from __future__ import annotations
 
 import traceback
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
+from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-from mmkd_ext.algorithms.dry_run import SIZE, blank_batch
+from mmkd_ext.algorithms.dry_run import blank_batch
 from mmkd_ext.config.context import TermFacts
+from mmkd_ext.config.findings import problems_of
 from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.link_distiller import LinkDistiller
-from mmkd_ext.errors import Problem
+from mmkd_ext.errors import MMKDError, Problem
+from mmkd_ext.methods._adversary import discriminators_of
 
 if TYPE_CHECKING:
-    from mmkd_ext.algorithms import TeacherDistill
+    from collections.abc import Iterator
 
-__all__ = ['Shapes', 'failed_link', 'measure', 'random_batch', 'shape_of']
+__all__ = [
+    'Measured',
+    'Shapes',
+    'failed_link',
+    'measuring',
+    'random_batch',
+    'shape_of',
+    'step_on_noise',
+]
 
 SAMPLES = 2
 
@@ -37,9 +49,39 @@ def random_batch(
     }
 
 
-def describe_batch(size: tuple[int, int] = (SIZE, SIZE)) -> str:
-    """Says what `random_batch` returns."""
-    return f'{SAMPLES} x 3 x {size[0]} x {size[1]} noise'
+class _Ready(nn.Module):
+    """Stands for a preprocessor where the batch needs none."""
+
+    def forward(self, data: Any, training: bool = False) -> Any:
+        """Returns the batch."""
+        return data
+
+
+def step_on_noise(model: Any, wrapper: OptimWrapper | None, *, predict: bool) -> None:
+    """Trains a model one step on noise, as a training does on its data.
+
+    Args:
+        model: The model.
+        wrapper: Its optimizer; None for one that changes nothing.
+        predict: Also predict.
+    """
+    student = getattr(model, 'architecture', model)
+    batch = random_batch(student, getattr(model, 'input_size', None))
+    if wrapper is None:
+        wrapper = OptimWrapper(torch.optim.SGD(list(model.parameters()), lr=0.0))
+        for one in discriminators_of(model):
+            one.has_optimizer = True
+    before, model.data_preprocessor = model.data_preprocessor, _Ready()
+    try:
+        model.train()
+        model.train_step(dict(batch), wrapper)
+        if predict:
+            # MMRazor's algorithms return nothing here
+            model.eval()
+            with torch.no_grad():
+                model.val_step(dict(batch))
+    finally:
+        model.data_preprocessor = before
 
 
 @dataclass
@@ -55,49 +97,78 @@ class Shapes:
     entering: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
-def measure(
-    model: TeacherDistill, *, gradients: bool
-) -> tuple[list[TermFacts], Shapes]:
-    """Runs one training step without an optimizer.
+@dataclass
+class Measured:
+    """What was seen in a training step.
+
+    Attributes:
+        terms: The terms of the loss.
+        silent: Names of those that do not depend on what the student learns.
+        shapes: Shapes on the way of each link's arguments.
+        batch: What the step was made with.
+    """
+
+    terms: list[TermFacts] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+    shapes: Shapes = field(default_factory=Shapes)
+    batch: str = ''
+
+
+@contextmanager
+def measuring(model: nn.Module, *, gradients: bool) -> Iterator[Measured]:
+    """Notes the terms and shapes of the training steps in the block.
 
     Every link counts in full, whatever its schedule says of the first iteration.
 
     Args:
-        model: The distillation; its statistics and schedules change.
+        model: The model that trains; schedules of a distillation are taken out.
         gradients: Also compute each term's gradient on the student's parameters.
-
-    Returns:
-        The terms, and the shapes that were seen.
     """
-    model.train()
-    model.distiller.schedules = {}
-    shapes = Shapes()
-    handles = _watch(model.distiller, shapes)
-    batch = random_batch(model.architecture, model.input_size)
+    measured = Measured()
+    handles = []
+    distiller = getattr(model, 'distiller', None)
+    if isinstance(distiller, LinkDistiller):
+        distiller.schedules = {}
+        handles = _watch(distiller, measured.shapes)
+    student = getattr(model, 'architecture', model)
+    parse = model.parse_losses
+
+    def noting(losses: dict[str, Any]) -> Any:
+        terms = {name: _term(one) for name, one in losses.items() if 'loss' in name}
+        learns = [p for p in student.parameters() if p.requires_grad]
+        norms = _norms(model, terms, learns) if gradients else {}
+        measured.terms = _facts(terms, norms)
+        measured.silent = [n for n, one in terms.items() if not _reaches(one, learns)]
+        return parse(losses)
+
+    def noting_batch(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        inputs = kwargs.get('inputs', args[0] if args else None)
+        if isinstance(inputs, Tensor) and not measured.batch:
+            measured.batch = ' x '.join(map(str, inputs.shape))
+
+    handles.append(model.register_forward_pre_hook(noting_batch, with_kwargs=True))
+    vars(model)['parse_losses'] = noting
     try:
-        with torch.set_grad_enabled(gradients):
-            losses = model.loss(batch['inputs'], batch['data_samples'])
+        yield measured
     finally:
+        del vars(model)['parse_losses']
         for handle in handles:
             handle.remove()
-    terms = {name: _term(value) for name, value in losses.items() if 'loss' in name}
-    norms = _norms(terms, model) if gradients else {}
-    total = sum(abs(float(term.detach())) for term in terms.values())
-    total_norm = sum(norms.values())
-    facts = []
-    for name, term in terms.items():
-        value = float(term.detach())
-        norm = norms.get(name)
-        facts.append(
-            TermFacts(
-                name,
-                value,
-                abs(value) / total if total else 0.0,
-                norm,
-                None if norm is None else (norm / total_norm if total_norm else 0.0),
-            )
+
+
+def _facts(terms: dict[str, Tensor], norms: dict[str, float]) -> list[TermFacts]:
+    values = {name: float(term.detach()) for name, term in terms.items()}
+    total, total_norm = sum(map(abs, values.values())), sum(norms.values())
+    return [
+        TermFacts(
+            name,
+            value,
+            abs(value) / total if total else 0.0,
+            norms.get(name),
+            norms[name] / (total_norm or 1.0) if name in norms else None,
         )
-    return facts, shapes
+        for name, value in values.items()
+    ]
 
 
 def _term(value: Any) -> Tensor:
@@ -107,25 +178,37 @@ def _term(value: Any) -> Tensor:
     return torch.stack([part.mean() for part in value]).sum()
 
 
-def _norms(terms: dict[str, Tensor], model: TeacherDistill) -> dict[str, float]:
-    """Returns the norm of each term's gradient on the student's parameters.
-
-    It goes backward in full, since checkpointed activations allow nothing else, and
-    leaves no gradient behind.
-    """
-    before = [(p, p.grad) for p in model.parameters()]
-    student = list(model.architecture.parameters())
+def _norms(
+    model: nn.Module, terms: dict[str, Tensor], learns: list[nn.Parameter]
+) -> dict[str, float]:
+    """Returns the norm of each term's gradient on the student's parameters."""
     norms = {}
     for name, term in terms.items():
-        for parameter, _ in before:
-            parameter.grad = None
         if term.requires_grad:
-            torch.autograd.backward(term, retain_graph=True)
-        each = [p.grad.norm() for p in student if p.grad is not None]
+            # not `autograd.grad`, which checkpointed parts refuse
+            term.backward(retain_graph=True)
+        each = [p.grad.norm() for p in learns if p.grad is not None]
         norms[name] = float(torch.stack(each).norm()) if each else 0.0
-    for parameter, grad in before:
-        parameter.grad = grad
+        for parameter in model.parameters():
+            parameter.grad = None
     return norms
+
+
+def _reaches(term: Tensor, learns: list[nn.Parameter]) -> bool:
+    """Whether a term depends on one of some parameters."""
+    wanted = set(map(id, learns))
+    left, seen = [term.grad_fn], set()
+    while left:
+        node = left.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        # a checkpointed part hides its parameters from the graph
+        hidden = 'CheckpointFunction' in type(node).__name__
+        if hidden or id(getattr(node, 'variable', None)) in wanted:
+            return True
+        left += [following for following, _ in node.next_functions]
+    return False
 
 
 def _watch(distiller: LinkDistiller, shapes: Shapes) -> list[Any]:
@@ -194,12 +277,14 @@ def shape_of(value: Any) -> str:
     return type(value).__name__
 
 
-def failed_link(error: Exception, distiller: LinkDistiller) -> Problem | None:
+def failed_link(error: Exception, distiller: Any) -> Problem | None:
     """Returns a problem at the link whose loss raised, None if none was at work.
 
     A loss of another package may raise anything; which link was at work is read off
     the traceback.
     """
+    if isinstance(error, MMKDError) and problems_of(error, '')[0].path:
+        return problems_of(error, '')[0]
     for frame, _ in traceback.walk_tb(error.__traceback__):
         if frame.f_code is LinkDistiller._loss.__code__:
             link = frame.f_locals['link']

@@ -14,14 +14,16 @@ from mmkd_ext.checkpoint import load_weights, some
 from mmkd_ext.config.context import ModelFacts
 from mmkd_ext.config.files import check_pretrained, is_remote
 from mmkd_ext.config.findings import Findings, problems_of
-from mmkd_ext.config.parts import explain_model
+from mmkd_ext.config.parts import explain, explain_model
 
 __all__ = [
     'build',
     'count_parameters',
     'facts_of',
     'initialize',
+    'is_known',
     'load_checkpoint',
+    'offline',
 ]
 
 
@@ -51,12 +53,28 @@ def build(
     try:
         model: nn.Module = build_model(config, path)
     except Exception as error:
-        text = str(error)
-        explained = explain_model(config, path, findings, text)
-        if not explained:
-            findings.add(problems_of(error, path))
+        if not explain_model(config, path, findings, str(error)):
+            cause = error.__cause__
+            told = cause if isinstance(cause, Exception) else error
+            findings.add(explain(told, config, path))
         return None
     return model
+
+
+def offline(config: Any, path: str, findings: Findings) -> Any:
+    """Returns a model's config without the checkpoints that building it would fetch."""
+    if not isinstance(config, Mapping):
+        return config
+    kept = {}
+    for key, value in config.items():
+        where = f'{path}.{key}'
+        kept[key] = offline(value, where, findings)
+        if key.endswith('_ckpt') and isinstance(value, str) and is_remote(value):
+            findings.note(where, f'{value} is not fetched by the check.')
+            kept[key] = None
+        elif key == 'pretrained' and value is True:
+            kept[key] = False
+    return kept
 
 
 def initialize(model: nn.Module, path: str, findings: Findings) -> None:
@@ -137,3 +155,10 @@ def load_checkpoint(
                 f'does not fill all of the teacher: {some(report.unfilled)}.',
                 'These stay as they were made.',
             )
+
+
+def is_known(model: nn.Module) -> bool:
+    """Whether noise and its ground truth are made for a model's kind."""
+    student = getattr(model, 'architecture', model)
+    packages = {cls.__module__.split('.')[0] for cls in type(student).__mro__}
+    return not packages.isdisjoint({'mmdet', 'mmseg'})

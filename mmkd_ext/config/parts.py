@@ -1,4 +1,4 @@
-"""Types and arguments that a config names: do they exist?
+"""Types that a config names, and the place in it where an error has its cause.
 
 What builds a part may treat its config first (a head gives its loss more arguments,
 `build_norm_layer` takes some away), so an argument is named unknown only where the
@@ -8,34 +8,40 @@ class itself gets the dict.
 from __future__ import annotations
 
 import inspect
+import re
+import traceback
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mmengine import registry as roots
-from mmengine.registry import DefaultScope, Registry
-from torch.utils.data import DataLoader
+from mmengine.config import ConfigDict
+from mmengine.registry import DefaultScope, Registry, build_from_cfg
+from mmengine.runner import runner as training
 
+from mmkd_ext.config.findings import problems_of
 from mmkd_ext.connectors.build import argument_problems
-from mmkd_ext.errors import did_you_mean
+from mmkd_ext.errors import MMKDError, Problem, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from mmengine.config import Config
+    from types import FrameType
 
     from mmkd_ext.config.findings import Findings
 
-__all__ = ['check_parts', 'explain_model', 'find_type', 'scoped', 'unknown_type']
+__all__ = [
+    'explain',
+    'explain_model',
+    'find_type',
+    'scoped',
+    'unknown_type',
+    'unknown_types',
+    'walk',
+]
 
 _MODEL_ROOTS = (roots.MODELS, roots.TASK_UTILS, roots.WEIGHT_INITIALIZERS)
-_LOADER_KEYS = {
-    'dataset',
-    'sampler',
-    'batch_sampler',
-    'collate_fn',
-    'num_batch_per_epoch',
-}
+_UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
+_MISSING = re.compile(r'missing \d+ required .*arguments?: (.*)')
 _LOADER_1X = {'samples_per_gpu': 'batch_size', 'workers_per_gpu': 'num_workers'}
 
 
@@ -66,6 +72,8 @@ def unknown_type(kind: Any, *registries: Registry) -> tuple[str, str]:
     """Says why nothing was found under a name, and which names are near."""
     names: set[str] = set()
     for registry in registries:
+        while registry.parent is not None:
+            registry = registry.parent
         with registry.switch_scope_and_registry(None) as current:
             try:
                 current.import_from_location()
@@ -91,11 +99,154 @@ def unknown_type(kind: Any, *registries: Registry) -> tuple[str, str]:
     )
 
 
-# ---- models ------------------------------------------------------------------------
+def walk(config: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields each dict in a config with its path, the outer before the inner."""
+    if isinstance(config, Mapping):
+        yield path, config
+        for key, value in config.items():
+            yield from walk(value, f'{path}.{key}' if path else str(key))
+    elif isinstance(config, (list, tuple)):
+        for i, value in enumerate(config):
+            yield from walk(value, f'{path}[{i}]')
+
+
+# ---- one error -----------------------------------------------------------------------
+
+
+def explain(
+    error: Exception,
+    config: Any,
+    path: str,
+    owners: Mapping[int, str] | None = None,
+    called: Any = None,
+) -> list[Problem]:
+    """Returns the problems that an error is about, at their places in a config.
+
+    The traceback knows the places: it goes through the dicts that were being built,
+    and through the modules, hooks and transforms that were at work.
+
+    Args:
+        error: What was raised.
+        config: The config of what was built or run.
+        path: Its config path.
+        owners: Config paths by ``id`` of an object that was built from there.
+        called: The class that got `config` as arguments, where no registry did.
+    """
+    told = problems_of(error, '')
+    if isinstance(error, MMKDError) and told[0].path:
+        return told
+    raised: BaseException | None = error
+    chain: list[BaseException] = []
+    while raised is not None:
+        chain.append(raised)
+        raised = raised.__cause__
+    nodes = list(walk(config, path))
+    for one in reversed(chain):
+        frames = [frame for frame, _ in traceback.walk_tb(one.__traceback__)]
+        for frame in reversed(frames):
+            problem = _problem_at(frame, one, told[0].found, nodes, owners or {})
+            if problem is not None:
+                return [problem]
+    return [_about_arguments(error, told[0].found, config, path, called)]
+
+
+def unknown_types(config: Any, path: str) -> list[Problem]:
+    """Returns a problem for each type in a config that no registry knows."""
+    every = [one for one in vars(roots).values() if isinstance(one, Registry)]
+    return [
+        Problem(f'{where}.type', *unknown_type(node['type'], *every))
+        for where, node in walk(config, path)
+        if 'type' in node and find_type(node['type'], *every) is None
+    ]
+
+
+def _problem_at(
+    frame: FrameType,
+    error: BaseException,
+    text: str,
+    nodes: list[tuple[str, Mapping[str, Any]]],
+    owners: Mapping[int, str],
+) -> Problem | None:
+    """Returns a problem if a frame of the traceback belongs to a part of the config."""
+    values = frame.f_locals
+    if frame.f_code is build_from_cfg.__code__:
+        where = _path_of(values['cfg'], nodes)
+        # a part may name another's type under any key, or be no dict at all
+        built = isinstance(values['cfg'], Mapping)
+        kind = values.get('obj_type') if built else values['cfg']
+        keys = [(at, key) for at, one in nodes for key in one if one[key] is kind]
+        if not where and values.get('obj_cls') is None and keys:
+            told = unknown_type(kind, values['registry']) if built else (text, '')
+            return Problem('.'.join(keys[0]), *told)
+        return _not_built(error, text, where, values) if where else None
+    own = values.get('self')
+    if isinstance(own, ConfigDict) and isinstance(error, (AttributeError, KeyError)):
+        where, key = _path_of(own, nodes), values.get('name')
+        if where and isinstance(key, str):
+            return Problem(f'{where}.{key}', 'is missing.', did_you_mean(key, own))
+    if id(own) in owners:
+        return Problem(owners[id(own)], text)
+    return None
+
+
+def _path_of(node: Any, nodes: list[tuple[str, Mapping[str, Any]]]) -> str:
+    """Returns where a dict, maybe one that was treated since, stands in a config."""
+    if not isinstance(node, Mapping):
+        return ''
+    same = [where for where, one in nodes if _bare(one) == _bare(node)]
+    alike = [
+        where
+        for where, one in nodes
+        if 'type' in one and one['type'] == node.get('type')
+    ]
+    return same[0] if same else alike[0] if len(alike) == 1 else ''
+
+
+def _bare(config: Mapping[str, Any]) -> dict[str, str]:
+    """Returns a config to compare, without the scope that a `pkg::` base adds."""
+    return {key: repr(value) for key, value in config.items() if key != '_scope_'}
+
+
+def _not_built(
+    error: BaseException, text: str, where: str, values: Mapping[str, Any]
+) -> Problem:
+    """Says why `build_from_cfg` could not build the dict at a path."""
+    config, registry = values['cfg'], values['registry']
+    if 'type' not in config and 'obj_type' not in values:
+        near = [key for key in map(str, config) if did_you_mean('type', [key])]
+        hint = f'Is `{near[0]}` meant?' if near else f'It has {list(config)}.'
+        return Problem(where, 'needs `type`, which says what to build.', hint)
+    if values.get('obj_cls') is None:
+        return Problem(f'{where}.type', *unknown_type(values.get('obj_type'), registry))
+    return _about_arguments(error, text, config, where, values['obj_cls'])
+
+
+def _about_arguments(
+    error: BaseException, text: str, config: Any, path: str, called: Any
+) -> Problem:
+    """Reads off an error of Python's which argument is unknown or missing."""
+    name = _UNEXPECTED.search(str(error))
+    if name and isinstance(config, Mapping) and name[1] in config:
+        known = inspect.signature(called).parameters if called else ()
+        instead = _LOADER_1X.get(name[1])
+        hint = f'Write `{instead}`.' if instead else did_you_mean(name[1], known)
+        kind = f'`{called.__name__}`' if called else 'it'
+        return Problem(f'{path}.{name[1]}', f'{kind} has no such argument.', hint)
+    absent = _MISSING.search(str(error))
+    if absent and called is not None:
+        return Problem(path, f'`{called.__name__}` needs {absent[1]}.')
+    if isinstance(error, KeyError) and error.__traceback__ is not None:
+        *_, (last, _) = traceback.walk_tb(error.__traceback__)
+        if last.f_code.co_filename == training.__file__:
+            return Problem(f'{path}.{error.args[0]}', 'is missing.')
+    return Problem(path, text)
+
+
+# ---- models --------------------------------------------------------------------------
 
 
 def explain_model(config: Any, path: str, findings: Findings, error: str = '') -> int:
-    """Looks for unknown types and arguments in a model's config.
+    """Looks for every unknown type and argument in a model's config.
 
     Args:
         config: The config of a model that could not be built, or a part of it.
@@ -124,8 +275,9 @@ def _explain(
     if 'type' in config:
         _explain_one(config, path, findings, error, judged=judged)
     for key, value in config.items():
-        # these are treated before a class gets them
-        treated = key == 'cfg' or key.endswith('_cfg')
+        # these are treated before a class gets them; MMRazor's distiller names
+        # recorders in short
+        treated = key in ('cfg', 'distiller') or key.endswith('_cfg')
         _explain(value, f'{path}.{key}', findings, error, judged=judged and not treated)
 
 
@@ -137,130 +289,12 @@ def _explain_one(
     *,
     judged: bool,
 ) -> None:
-    cls = find_type(config['type'], *_MODEL_ROOTS)
-    if cls is None:
-        findings.problem(f'{path}.type', *unknown_type(config['type'], *_MODEL_ROOTS))
+    kind = config['type']
+    cls = find_type(kind, *_MODEL_ROOTS)
+    if cls is None and (judged or re.search(rf'\b{re.escape(str(kind))}\b', error)):
+        findings.problem(f'{path}.type', *unknown_type(kind, *_MODEL_ROOTS))
     elif inspect.isclass(cls) and judged:
         # what is missing may be given by the parent, unless Python has missed it
         missing = f'{cls.__name__}.__init__() missing' in error
-        findings.add(argument_problems(cls, _arguments(config), path, complete=missing))
-
-
-# ---- everything else ---------------------------------------------------------------
-
-
-def check_parts(cfg: Config, findings: Findings) -> None:
-    """Checks the types and arguments of data, hooks, metrics, optimizer and loops."""
-    for split in ('train', 'val', 'test'):
-        _check_loader(cfg.get(f'{split}_dataloader'), f'{split}_dataloader', findings)
-        _check_evaluator(cfg.get(f'{split}_evaluator'), f'{split}_evaluator', findings)
-        _check_type(cfg.get(f'{split}_cfg'), f'{split}_cfg', roots.LOOPS, findings)
-    for name, hook in (cfg.get('default_hooks') or {}).items():
-        path = f'default_hooks.{name}'
-        if isinstance(hook, Mapping) and 'type' not in hook:
-            findings.problem(
-                path,
-                f'a hook needs `type`, but has {sorted(hook)}.',
-                "Write dict(type='...Hook', ...).",
-            )
-        _check_part(hook, path, roots.HOOKS, findings)
-    for i, hook in enumerate(cfg.get('custom_hooks') or []):
-        _check_part(hook, f'custom_hooks[{i}]', roots.HOOKS, findings)
-    _check_schedulers(cfg.get('param_scheduler'), findings)
-    _check_optimizer(cfg.get('optim_wrapper'), findings)
-    _check_type(cfg.get('visualizer'), 'visualizer', roots.VISUALIZERS, findings)
-
-
-def _check_type(config: Any, path: str, registry: Registry, findings: Findings) -> Any:
-    """Checks that the type of a dict exists; returns its class."""
-    if not isinstance(config, Mapping) or 'type' not in config:
-        return None
-    with scoped(config.get('_scope_')):
-        cls = find_type(config['type'], registry)
-        if cls is None:
-            findings.problem(f'{path}.type', *unknown_type(config['type'], registry))
-    return cls
-
-
-def _check_part(config: Any, path: str, registry: Registry, findings: Findings) -> None:
-    """Checks the type of a dict and that its class takes the arguments."""
-    cls = _check_type(config, path, registry, findings)
-    if inspect.isclass(cls):
-        findings.add(argument_problems(cls, _arguments(config), path, complete=False))
-
-
-def _arguments(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a class gets of a config; a hook's priority is for the runner."""
-    return {k: v for k, v in config.items() if k not in ('type', '_scope_', 'priority')}
-
-
-def _check_loader(loader: Any, path: str, findings: Findings) -> None:
-    if not isinstance(loader, Mapping):
-        return
-    known = set(inspect.signature(DataLoader.__init__).parameters) | _LOADER_KEYS
-    for key in _arguments(loader):
-        if key not in known:
-            instead = _LOADER_1X.get(key)
-            findings.problem(
-                f'{path}.{key}',
-                'a dataloader has no such argument.',
-                f'Write `{instead}`.' if instead else did_you_mean(key, known).strip(),
-            )
-    _check_dataset(loader.get('dataset'), f'{path}.dataset', findings)
-    for key in ('sampler', 'batch_sampler'):
-        _check_type(loader.get(key), f'{path}.{key}', roots.DATA_SAMPLERS, findings)
-
-
-def _check_dataset(dataset: Any, path: str, findings: Findings) -> None:
-    if isinstance(dataset, (list, tuple)):
-        for i, one in enumerate(dataset):
-            _check_dataset(one, f'{path}[{i}]', findings)
-    if not isinstance(dataset, Mapping):
-        return
-    _check_part(dataset, path, roots.DATASETS, findings)
-    for key in ('dataset', 'datasets'):
-        _check_dataset(dataset.get(key), f'{path}.{key}', findings)
-    for i, transform in enumerate(dataset.get('pipeline') or []):
-        _check_part(transform, f'{path}.pipeline[{i}]', roots.TRANSFORMS, findings)
-
-
-def _check_evaluator(evaluator: Any, path: str, findings: Findings) -> None:
-    if isinstance(evaluator, (list, tuple)):
-        for i, metric in enumerate(evaluator):
-            _check_part(metric, f'{path}[{i}]', roots.METRICS, findings)
-    elif isinstance(evaluator, Mapping) and 'metrics' not in evaluator:
-        _check_part(evaluator, path, roots.METRICS, findings)
-
-
-def _check_schedulers(schedulers: Any, findings: Findings) -> None:
-    for i, one in enumerate(
-        [schedulers] if isinstance(schedulers, Mapping) else schedulers or []
-    ):
-        path = f'param_scheduler[{i}]'
-        _check_type(one, path, roots.PARAM_SCHEDULERS, findings)
-        # `DiscriminatorScheduler` names another one
-        inner = one.get('scheduler') if isinstance(one, Mapping) else None
-        if inner is not None and find_type(inner, roots.PARAM_SCHEDULERS) is None:
-            found = unknown_type(inner, roots.PARAM_SCHEDULERS)
-            findings.problem(f'{path}.scheduler', *found)
-
-
-def _check_optimizer(wrapper: Any, findings: Findings) -> None:
-    if not isinstance(wrapper, Mapping):
-        return
-    _check_type(wrapper, 'optim_wrapper', roots.OPTIM_WRAPPERS, findings)
-    _check_part(
-        wrapper.get('optimizer'), 'optim_wrapper.optimizer', roots.OPTIMIZERS, findings
-    )
-    beside = wrapper.get('discriminator')
-    if isinstance(beside, Mapping):
-        path = 'optim_wrapper.discriminator.optimizer'
-        _check_part(beside.get('optimizer'), path, roots.OPTIMIZERS, findings)
-    if 'constructor' in wrapper:
-        constructor = {'type': wrapper['constructor']}
-        _check_type(
-            constructor,
-            'optim_wrapper.constructor',
-            roots.OPTIM_WRAPPER_CONSTRUCTORS,
-            findings,
-        )
+        arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+        findings.add(argument_problems(cls, arguments, path, complete=missing))

@@ -156,7 +156,7 @@ def argument_problems(
         path: Config path of the arguments.
         complete: Also say which required ones are missing.
     """
-    accepted = _init_parameters(cls)
+    accepted = init_parameters(cls)
     if accepted is None:
         return []
     problems = [
@@ -174,7 +174,7 @@ def argument_problems(
     return problems
 
 
-def _init_parameters(cls: type) -> dict[str, bool] | None:
+def init_parameters(cls: type) -> dict[str, bool] | None:
     """Arguments of a class along ``**kwargs``, whether required; None if unknowable."""
     accepted: dict[str, bool] = {}
     for base in cls.__mro__:

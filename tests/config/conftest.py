@@ -20,6 +20,27 @@ MODEL = {
     'teacher': {'type': 'mmkd_ext.ToyModel', 'channels': 8},
     'distiller': {'type': 'mmkd_ext.LinkDistiller', 'links': {'loss_cwd': LINK}},
 }
+# what belongs to a training, all or nothing
+LOADER = {
+    'batch_size': 2,
+    'num_workers': 0,
+    'sampler': {'type': 'DefaultSampler', 'shuffle': True},
+    'dataset': {'type': 'mmkd_ext.ToyDataset', 'length': 4, 'size': 32},
+}
+TRAINING = {
+    'train_dataloader': LOADER,
+    'train_cfg': {'type': 'IterBasedTrainLoop', 'max_iters': 10, 'val_interval': 5},
+    'optim_wrapper': {'type': 'OptimWrapper', 'optimizer': {'type': 'SGD', 'lr': 0.1}},
+    'val_dataloader': {**copy.deepcopy(LOADER), 'sampler': {'type': 'DefaultSampler'}},
+    'val_cfg': {'type': 'ValLoop'},
+    'val_evaluator': {'type': 'mmkd_ext.ToyAccuracy'},
+}
+
+
+@pytest.fixture
+def training():
+    """Returns data, loops and optimizer, with keys changed by dotted name."""
+    return lambda changes=None: changed(TRAINING, changes or {})
 
 
 @pytest.fixture

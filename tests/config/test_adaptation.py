@@ -51,7 +51,7 @@ def test_what_trains_nothing_needs_no_optimizer():
         ),
         (dict(rouns=3), 'test_cfg.rouns', 'Did you mean `rounds`'),
         (dict(reset='guarded'), 'test_cfg.reset', 'no guard'),
-        (dict(order=['dusk']), 'test_cfg.domains', "no domain 'dusk'"),
+        (dict(order=['dusk']), 'test_cfg.order', "no domain 'dusk'"),
         (dict(distiller=dict(type='mmkd_ext.TentDistiller', statistcs='batch')),
          'model.distiller.statistcs', 'Did you mean `statistics`'),
         (dict(architecture=toys.segmentor(norm='GN')), 'model', 'has none'),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.registry import DefaultScope
 
@@ -37,12 +38,12 @@ def test_a_plain_model_passes_and_is_counted():
     assert report.links == report.terms == []
 
 
-def test_a_plain_config_is_checked_for_keys_files_and_types_too():
+def test_a_plain_config_is_checked_for_keys_files_and_types_too(training):
     cfg = plain(
         lr_config={},
         load_from='gone.pth',
         custom_hooks=[{'type': 'No.Hook'}],
-        train_dataloader={'dataset': {'data_root': 'no/where'}},
+        **training({'train_dataloader.dataset.data_root': 'no/where'}),
     )
     cfg.model.chanels = 3
     paths = [problem.path for problem in check_config(cfg).findings.problems]
@@ -50,14 +51,18 @@ def test_a_plain_config_is_checked_for_keys_files_and_types_too():
         'lr_config',
         'load_from',
         'train_dataloader.dataset.data_root',
+        'train_dataloader.dataset.data_root',
         'custom_hooks[0].type',
         'model.chanels',
     ]
 
 
-def test_data_sets_need_not_be_looked_for():
-    cfg = plain(train_dataloader={'dataset': {'data_root': 'no/where'}})
+def test_data_sets_need_not_be_looked_for(training):
+    data = {'type': BaseDataset, 'data_root': 'no/where', 'ann_file': 'no.json'}
+    cfg = plain(**training({'train_dataloader.dataset': data}))
     assert check_config(cfg, data=False).ok
+    (problem,) = check_config(cfg).findings.problems
+    assert problem.path == 'train_dataloader.dataset.data_root'
 
 
 @pytest.mark.parametrize('model', [None, 'a word', {'channels': 3}])

@@ -23,12 +23,13 @@ SGD = {'type': 'OptimWrapper', 'optimizer': {'type': 'SGD', 'lr': 0.1}}
 
 
 @pytest.fixture
-def adversarial(distillation):
+def adversarial(distillation, training):
     """A distillation with a discriminator, with keys changed by dotted name."""
 
     def make(changes=None, constructor=CONSTRUCTOR):
         wrapper = {**SGD, 'constructor': constructor} if constructor else SGD
-        cfg = {'model.distiller.links.loss_holistic': LINK, 'optim_wrapper': wrapper}
+        cfg = {'model.distiller.links.loss_holistic': LINK, **training()}
+        cfg['optim_wrapper'] = wrapper
         return distillation({**cfg, **(changes or {})})
 
     return make
@@ -62,11 +63,12 @@ def test_without_a_training_nothing_is_asked(distillation):
     assert check_config(distillation({'model.distiller.links.loss_holistic': LINK})).ok
 
 
-def test_an_optimizer_for_no_discriminator_is_a_problem(distillation):
-    cfg = distillation({'optim_wrapper': {**SGD, 'constructor': CONSTRUCTOR}})
+def test_an_optimizer_for_no_discriminator_is_a_problem(distillation, training):
+    wrapper = {**SGD, 'constructor': CONSTRUCTOR}
+    cfg = distillation({**training(), 'optim_wrapper': wrapper})
     (problem,) = check_config(cfg).findings.problems
     assert problem.path == 'optim_wrapper.constructor'
-    assert 'none has one' in problem.found
+    assert 'no link has a discriminator' in problem.found
 
 
 @pytest.mark.parametrize(

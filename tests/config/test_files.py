@@ -6,9 +6,9 @@ import pytest
 from mmengine.config import Config
 
 from mmkd_ext.config.files import (
-    check_data,
     check_load_from,
     check_pretrained,
+    missing_data,
     name_variables,
 )
 from mmkd_ext.config.findings import Findings
@@ -19,9 +19,13 @@ def loader(**dataset):
 
 
 def problems(cfg):
-    findings = Findings()
-    check_data(cfg, findings)
-    return findings.problems
+    return [
+        problem
+        for split in ('train_dataloader', 'val_dataloader')
+        for problem in missing_data(
+            (cfg.get(split) or {}).get('dataset'), f'{split}.dataset'
+        )
+    ]
 
 
 @pytest.fixture

@@ -78,9 +78,21 @@ def config(student, teacher=None, loss=None, at='decode_head.conv_seg', **more):
                         type='mmkd_ext.LinkDistiller', links=dict(loss_x=link(loss, at))
                     ),
                 ),
-                **more,
+                **training(more),
             )
         )
+    )
+
+
+def training(more):
+    """Adds loop and optimizer to data."""
+    if 'train_dataloader' not in more:
+        return more
+    sgd = dict(type='SGD', lr=0.1)
+    return dict(
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=9),
+        optim_wrapper=dict(type='OptimWrapper', optimizer=sgd),
+        **more,
     )
 
 
@@ -88,6 +100,7 @@ def loader(batch_size=2, **dataset):
     return dict(
         batch_size=batch_size,
         num_workers=0,
+        sampler=dict(type='InfiniteSampler'),
         dataset=dict({'type': 'CityscapesDataset', 'pipeline': []}, **dataset),
     )
 
@@ -228,7 +241,7 @@ def test_a_plain_segmentor_is_looked_at_too(gpus):
         dict(
             default_scope='mmseg',
             model=segmentor('PSPHead', classes=11),
-            train_dataloader=loader(1),
+            **training(dict(train_dataloader=loader(1))),
         )
     )
     problems = found(cfg, gpus=gpus)

@@ -1,0 +1,748 @@
+"""A training in small: each part is built as training builds it, and one step runs.
+
+:class:`Rehearsal` is mmengine's Runner, so its builders, loops and hooks are those of
+the training. What differs: parts are built one by one, so that all problems are told
+together; a loop sees one batch; and nothing is logged, fetched or left behind.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+import resource
+from collections.abc import Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable
+
+import torch
+from mmengine import hooks
+from mmengine import registry as roots
+from mmengine.logging import MessageHub, MMLogger
+from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
+from mmengine.runner import (
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    LogProcessor,
+    Runner,
+    TestLoop,
+    ValLoop,
+)
+from torch import multiprocessing, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from mmkd_ext.config.files import missing_data
+from mmkd_ext.config.measure import Measured, failed_link, measuring, step_on_noise
+from mmkd_ext.config.parts import explain, find_type, unknown_types, walk
+from mmkd_ext.connectors.build import argument_problems, init_parameters
+from mmkd_ext.errors import ConfigError, Problem, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mmengine.config import Config
+    from mmengine.hooks import Hook
+    from mmengine.runner import BaseLoop
+
+    from mmkd_ext.config.findings import Findings
+
+__all__ = ['Batches', 'Rehearsal']
+
+SAMPLES = 2
+_GROUPS = {
+    'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    'val': ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    'test': ('test_dataloader', 'test_cfg', 'test_evaluator'),
+}
+_ADVERSARIAL = ('constructor', 'discriminator')
+_LOOPS = {'val': ValLoop, 'test': TestLoop}
+_STANDARD_HOOKS: dict[str, type[Hook]] = {
+    'runtime_info': hooks.RuntimeInfoHook,
+    'timer': hooks.IterTimerHook,
+    'sampler_seed': hooks.DistSamplerSeedHook,
+    'logger': hooks.LoggerHook,
+    'param_scheduler': hooks.ParamSchedulerHook,
+    'checkpoint': hooks.CheckpointHook,
+}
+#: Keys of hooks and metrics that name where they write.
+_WRITES = ('out_dir', 'output_dir', 'outfile_prefix', 'save_dir', 'test_out_dir')
+
+
+class Batches:
+    """A dataloader that gives one batch, made without worker processes.
+
+    Args:
+        loader: What it stands for.
+        samples: How many samples the batch has at most.
+    """
+
+    def __init__(self, loader: DataLoader, samples: int) -> None:
+        self.loader, self.samples = loader, samples
+        self._picked: list[Any] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(vars(self)['loader'], name)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        dataset, sampler = self.loader.dataset, self.loader.batch_sampler
+        if sampler is None or isinstance(dataset, IterableDataset):
+            yield from islice(self.loader, 1)
+            return
+        if not self._picked:
+            # once: an infinite sampler cannot be begun a second time
+            indices = list(next(iter(sampler), ()))[: self.samples]
+            self._picked = [dataset[i] for i in indices]
+            # a batch of one is judged by `segmentation`, which knows the GPUs
+            while 0 < len(self._picked) < self.samples:
+                self._picked.append(self._picked[-1])
+        if self._picked:
+            yield self.loader.collate_fn(copy.deepcopy(self._picked))
+
+
+class _Blank(torch.utils.data.Dataset):
+    """Stands for a data set that is not read."""
+
+    def __len__(self) -> int:
+        return 1000
+
+    def __getitem__(self, index: int) -> Any:
+        raise IndexError(index)
+
+
+class Rehearsal(Runner):
+    """The runner of a config, built part by part.
+
+    Args:
+        cfg: The config, which stays as it is.
+        findings: Gets the problems.
+        folder: An empty folder; whoever made it removes it.
+        data: Whether to read the data.
+
+    Attributes:
+        owners: Config paths by the ``id`` of what was built from there.
+        trees: Configs of models by config path.
+        loaders: Loaders of the splits whose data were read.
+    """
+
+    def __init__(
+        self, cfg: Config, findings: Findings, folder: str, *, data: bool
+    ) -> None:
+        scope = cfg.get('default_scope', 'mmengine')
+        super().__init__(nn.Identity(), folder, default_scope=scope)
+        self.cfg = copy.deepcopy(cfg)
+        _redirect(self.cfg._cfg_dict, folder)
+        self.findings, self.data = findings, data
+        self.owners: dict[int, str] = {}
+        self.trees: dict[str, Any] = {}
+        self.loaders: dict[str, Batches | None] = dict.fromkeys(_GROUPS)
+        self._check_environment()
+        _check_weights(self.cfg.get('model'), findings)
+        for split, group in _GROUPS.items():
+            self._check_group(split, group)
+        self._build_hooks()
+
+    # ---- what a training does besides ------------------------------------------------
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Leaves the process as it is."""
+        self._rank, self._world_size, self._timestamp = 0, 1, 'check'
+
+    def set_randomness(self, **settings: Any) -> None:
+        """Leaves the random numbers to the check."""
+        self._seed, self._deterministic = 0, False
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Returns the check's, which is silent."""
+        return MMLogger.get_current_instance()
+
+    def build_message_hub(self, *args: Any, **kwargs: Any) -> MessageHub:
+        """Returns the check's."""
+        return MessageHub.get_current_instance()
+
+    def build_visualizer(self, visualizer: Any = None) -> Any:
+        """Builds it; none writes before it is asked to, and none is asked."""
+        return super().build_visualizer(visualizer or {'type': 'Visualizer'})
+
+    def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
+        """Leaves the model on the CPU."""
+        return model
+
+    def _leave(self, *args: Any, **kwargs: Any) -> None:
+        """Neither logs nor writes, and leaves the hooks for `_build_hooks`."""
+
+    _log_env = dump_config = register_hooks = save_checkpoint = _leave
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Builds it; mixed precision, which needs a GPU, becomes single precision."""
+        if isinstance(optim_wrapper, Mapping):
+            cls = find_type(optim_wrapper.get('type'), roots.OPTIM_WRAPPERS)
+            if inspect.isclass(cls) and issubclass(cls, AmpOptimWrapper):
+                own = ('type', 'loss_scale', 'dtype', 'use_fsdp')
+                kept = {k: v for k, v in optim_wrapper.items() if k not in own}
+                optim_wrapper = {'type': 'OptimWrapper', **kept}
+        return super().build_optim_wrapper(optim_wrapper)
+
+    # ---- part by part ----------------------------------------------------------------
+
+    def attempt(
+        self,
+        path: str,
+        build: Callable[[], Any],
+        config: Any = None,
+        *,
+        called: Any = None,
+        ignore: tuple[type[Exception], ...] = (),
+    ) -> Any:
+        """Builds a part, or notes why it cannot be built and returns None.
+
+        Args:
+            path: Its config path.
+            build: Builds it.
+            config: Its config.
+            called: The class that gets the config, where no registry does.
+            ignore: Errors that say nothing about the config.
+        """
+        try:
+            return build()
+        except ignore:
+            return None
+        except Exception as error:
+            # a registered class may raise anything
+            found = explain(error, config, path, self.owners, called)
+            vague = found[0].path == path
+            self.findings.add((vague and unknown_types(config, path)) or found)
+        return None
+
+    def _ok(self, build: Callable[[], Any]) -> bool:
+        """Whether a part adds no problem."""
+        before = len(self.findings.problems)
+        build()
+        return len(self.findings.problems) == before
+
+    def _check_environment(self) -> None:
+        cfg = self.cfg
+        with _process_kept():
+            env = cfg.get('env_cfg', {})
+            self.attempt('env_cfg', lambda: Runner.setup_env(self, env), env)
+            seeds = cfg.get('randomness', {'seed': None})
+            self.attempt(
+                'randomness',
+                lambda: Runner.set_randomness(
+                    self, **{**seeds, 'deterministic': False}
+                ),
+                seeds,
+                called=Runner.set_randomness,
+            )
+        # a config without a seed drew one; two checks see the same
+        Runner.set_randomness(self, 0)
+        level = cfg.get('log_level', 'INFO')
+        self.attempt('log_level', lambda: MMLogger('check', log_level=level))
+        processor = cfg.get('log_processor') or {}
+        self.log_processor = (
+            self.attempt(
+                'log_processor',
+                lambda: self.build_log_processor(processor),
+                processor,
+                called=LogProcessor,
+            )
+            or LogProcessor()
+        )
+        visualizer = cfg.get('visualizer')
+        self.attempt(
+            'visualizer',
+            lambda: self.build_visualizer(copy.deepcopy(visualizer)),
+            visualizer,
+        )
+        # the one that hooks will find
+        self.visualizer = self.build_visualizer({'type': 'Visualizer', 'name': 'none'})
+
+    def _check_group(self, split: str, group: Sequence[str]) -> None:
+        """Builds data, evaluator and loop of a split, which go together."""
+        cfg = self.cfg
+        missing = [key for key in group if cfg.get(key) is None]
+        given = [key for key in group if key not in missing]
+        for key in missing if given else ():
+            self.findings.problem(
+                key, f'is missing, but `{given[0]}` is there.', f'Give all of {group}.'
+            )
+        if 'domains' in (cfg.get(group[1]) or {}):
+            return  # the data of a stream are a template; its own check builds them
+        same = split == 'test' and [cfg.get(key) for key in group] == [
+            cfg.get(key) for key in _GROUPS['val']
+        ]
+        if not same:
+            # a test set may be on a server, and is not needed to train
+            self.loaders[split] = self.build_loader(
+                cfg.get(group[0]), group[0], split, read=self.data and split != 'test'
+            )
+        loop, evaluator = cfg.get(group[1]), cfg.get(group[2])
+        if split == 'train':
+            _check_length(loop, self.findings)
+        elif evaluator is not None and not same:
+            read = self.loaders[split] is not None
+            if not self._ok(
+                lambda: self.check_evaluator(evaluator, group[2], read=read)
+            ):
+                self.loaders[split] = None
+
+    def build_loader(
+        self, config: Any, path: str, split: str, *, read: bool
+    ) -> Batches | None:
+        """Builds a dataloader and takes its first batch.
+
+        Args:
+            config: Its config.
+            path: Its config path.
+            split: ``'train'``, ``'val'`` or ``'test'``.
+            read: Whether to read the data.
+
+        Returns:
+            The loader, if its data were read and are right.
+        """
+        if not isinstance(config, Mapping):
+            return Batches(config, 1) if isinstance(config, DataLoader) else None
+        inner = f'{path}.dataset'
+        absent = list(missing_data(config.get('dataset'), inner)) if read else []
+        self.findings.add(absent)
+        right = self._ok(lambda: self.check_dataset(config.get('dataset'), inner))
+        if not read or absent or not right:
+            blank = {**config, 'dataset': _Blank()}
+            # a sampler may want what only the data set has
+            self.attempt(
+                path,
+                lambda: self.build_dataloader(blank, seed=0),
+                config,
+                called=DataLoader,
+                ignore=(AttributeError,),
+            )
+            return None
+        loader = self.attempt(
+            path,
+            lambda: self.build_dataloader(config, seed=0),
+            config,
+            called=DataLoader,
+        )
+        if loader is None:
+            return None
+        self.own_data(loader.dataset, config.get('dataset'), inner)
+        if not self._ok(lambda: self._check_pictures(loader, inner)):
+            return None
+        batches = Batches(loader, SAMPLES if split == 'train' else 1)
+        first = self.attempt(path, lambda: next(iter(batches), batches), config)
+        if first is batches:
+            self.findings.problem(
+                path,
+                f'gives no batch: {len(loader.dataset)} pictures are less than one.',
+                'Take a smaller batch_size, or drop_last=False.',
+            )
+        return batches if first is not None and first is not batches else None
+
+    def check_dataset(self, config: Any, path: str) -> None:
+        """Builds the steps of a pipeline one by one, and a data set that is not read.
+
+        Args:
+            config: Config of the data set, or a list of these.
+            path: Its config path.
+        """
+        if isinstance(config, (list, tuple)):
+            for i, one in enumerate(config):
+                self.check_dataset(one, f'{path}[{i}]')
+        if not isinstance(config, Mapping):
+            return
+        for i, step in enumerate(config.get('pipeline') or ()):
+            if isinstance(step, Mapping):
+                self.attempt(
+                    f'{path}.pipeline[{i}]',
+                    lambda step=step: roots.TRANSFORMS.build(copy.deepcopy(step)),
+                    step,
+                )
+        inside = [key for key in ('dataset', 'datasets') if key in config]
+        right = [
+            self._ok(lambda key=key: self.check_dataset(config[key], f'{path}.{key}'))
+            for key in inside
+        ]
+        cls = find_type(config.get('type'), roots.DATASETS)
+        if all(right) and (_is_lazy(cls) or not inspect.isclass(cls)):
+            self.attempt(
+                path,
+                lambda: roots.DATASETS.build(_unread(config)),
+                config,
+                ignore=(OSError,),
+            )
+        elif all(right):
+            arguments = {
+                k: v for k, v in config.items() if k not in ('type', '_scope_')
+            }
+            self.findings.add(argument_problems(cls, arguments, path, complete=False))
+
+    def own_data(self, dataset: Any, config: Any, path: str) -> None:
+        """Notes where data sets and the steps of their pipelines come from."""
+        self.owners[id(dataset)] = path
+        pipeline = getattr(dataset, 'pipeline', None)
+        steps = getattr(pipeline, 'transforms', pipeline)
+        for i, step in enumerate(steps if isinstance(steps, (list, tuple)) else ()):
+            self.owners[id(step)] = f'{path}.pipeline[{i}]'
+        for key in ('dataset', 'datasets'):
+            inside = getattr(dataset, key, None)
+            if isinstance(inside, (list, tuple)):
+                for i, one in enumerate(inside):
+                    self.own_data(one, config, f'{path}.{key}[{i}]')
+            elif inside is not None:
+                self.own_data(inside, config, f'{path}.{key}')
+
+    def _check_pictures(self, loader: DataLoader, path: str) -> None:
+        """Looks for what would end in an endless loop, or shift the labels."""
+        for dataset in _innermost(loader.dataset):
+            where = self.owners.get(id(dataset), path)
+            found = getattr(dataset, 'cat_ids', None)
+            classes = getattr(dataset, 'metainfo', {}).get('classes')
+            coco = getattr(dataset, 'coco', None)
+            if found is not None and classes and len(found) != len(classes):
+                known = [one['name'] for one in coco.cats.values()] if coco else []
+                absent = [name for name in classes if name not in known]
+                self.findings.problem(
+                    f'{where}.metainfo.classes',
+                    f'{absent} are not in the annotation file, which would shift the '
+                    'labels of the others.',
+                    f'It has {known}.{did_you_mean(str(absent[:1]), known)}',
+                )
+                return
+        if not isinstance(loader.dataset, IterableDataset) and not len(loader.dataset):
+            self.findings.problem(
+                path,
+                'has no picture.',
+                'Look at data_prefix, the suffixes, metainfo.classes and filter_cfg.',
+            )
+
+    def check_evaluator(self, config: Any, path: str, *, read: bool) -> None:
+        """Builds the metrics of an evaluator one by one."""
+        ignore = () if read else (OSError,)
+        several = isinstance(config, (list, tuple))
+        for i, one in enumerate(config if several else [config]):
+            where = f'{path}[{i}]' if several else path
+            self.attempt(
+                where,
+                lambda one=one: self.build_evaluator(copy.deepcopy(one)),
+                one,
+                ignore=ignore,
+            )
+
+    def _build_hooks(self) -> None:
+        standard = dict.fromkeys(_STANDARD_HOOKS)
+        for name, hook in (self.cfg.get('default_hooks') or {}).items():
+            path = f'default_hooks.{name}'
+            if hook is None:
+                self.attempt(
+                    path,
+                    lambda name=name: Runner.register_default_hooks(
+                        self, {**standard, name: None}
+                    ),
+                    hook,
+                )
+            else:
+                self._build_hook(hook, path)
+                self._check_hook_name(name, path)
+        given = self.cfg.get('default_hooks') or {}
+        left = {name: None for name in given if name in _STANDARD_HOOKS}
+        self.register_default_hooks(left)
+        custom = self.cfg.get('custom_hooks') or []
+        if not isinstance(custom, (list, tuple)):
+            self.findings.problem('custom_hooks', f'must be a list, but is {custom!r}.')
+            return
+        for i, hook in enumerate(custom):
+            self._build_hook(hook, f'custom_hooks[{i}]')
+
+    def _build_hook(self, hook: Any, path: str) -> None:
+        known = set(map(id, self._hooks))
+        self.attempt(path, lambda: self.register_hook(copy.deepcopy(hook)), hook)
+        for one in self._hooks:
+            if id(one) not in known:
+                self.owners[id(one)] = path
+
+    def _check_hook_name(self, name: str, path: str) -> None:
+        """Looks for a hook beside the standard one that it was meant to replace."""
+        built = [one for one in self._hooks if self.owners.get(id(one)) == path]
+        for meant, cls in _STANDARD_HOOKS.items():
+            taken = meant in self.cfg.default_hooks
+            if (
+                name not in _STANDARD_HOOKS
+                and not taken
+                and isinstance(built[0] if built else None, cls)
+            ):
+                self.findings.problem(
+                    path,
+                    f'is a second `{cls.__name__}` beside the standard one.',
+                    f'Call it `{meant}` to replace that one.',
+                )
+
+    # ---- one step --------------------------------------------------------------------
+
+    def own_model(self, model: nn.Module, config: Any, path: str) -> None:
+        """Notes where the modules of a model come from.
+
+        Args:
+            model: The model.
+            config: Its own config, also where the whole config names a file.
+            path: Its config path.
+        """
+        self.trees[path] = config
+        known = {where for where, _ in walk(config, path)}
+        known |= {where.rsplit('[', 1)[0] for where in known if where.endswith(']')}
+        for name, module in model.named_modules():
+            where = path
+            for key in name.split('.') if name else ():
+                step = f'{where}[{key}]' if key.isdigit() else f'{where}.{key}'
+                if step not in known:
+                    break
+                where = step
+            self.owners[id(module)] = where
+
+    def run(
+        self,
+        model: nn.Module,
+        *,
+        gradients: bool,
+        known: bool = True,
+        whole: bool = True,
+    ) -> Measured:
+        """Trains one step and predicts once: with all hooks on data, else on noise.
+
+        Args:
+            model: The model; training changes it.
+            gradients: Also measure each term's gradient.
+            known: Whether what fails on noise would fail on data too.
+            whole: Whether no link was left out, which may have had a discriminator.
+
+        Raises:
+            ConfigError: A link fails; the caller may go on without it.
+        """
+        self.model = model
+        self._prepare(whole=whole)
+        real = None not in (self.loaders['train'], self._train_loop, self.optim_wrapper)
+        real = real and whole
+        predict = any(self.cfg.get(f'{split}_cfg') is not None for split in _LOOPS)
+        with measuring(model, gradients=gradients) as measured:
+            try:
+                if real:
+                    self._train_once()
+                else:
+                    step_on_noise(model, self.optim_wrapper, predict=predict)
+            except Exception as error:
+                # whatever is at work may raise anything
+                self._tell(error, model, strict=real or known)
+        measured.batch += ' pictures' if real else ' noise'
+        return measured
+
+    def finish(self) -> None:
+        """Checks optimizer and loops also where the model could not be run."""
+        wrapper = self.cfg.get('optim_wrapper')
+        special = isinstance(wrapper, Mapping) and 'constructor' in wrapper
+        if isinstance(self.model, nn.Identity) and not special:
+            self.model = nn.Conv2d(1, 1, 1)
+            self._prepare(whole=True)
+
+    def _tell(self, error: Exception, model: nn.Module, *, strict: bool) -> None:
+        """Notes why a step failed; raises what is about a link."""
+        problem = failed_link(error, getattr(model, 'distiller', None))
+        found = [problem] if problem is not None else []
+        for path, config in [*self.trees.items(), ('', self.cfg._cfg_dict)]:
+            if not found:
+                told = explain(error, config, path, self.owners)
+                found = [one for one in told if one.path != path]
+        if found and found[0].path.startswith('model.distiller'):
+            raise ConfigError.of(found) from error
+        what = f'{type(error).__name__}: {error}'
+        if strict:
+            self.findings.add(found or [Problem('model', what)])
+            return
+        self.findings.warn(
+            'model',
+            f'a training step on noise failed: {what}',
+            'Noise may be too strange for a head; the links were checked without it.',
+        )
+
+    def _prepare(self, *, whole: bool) -> None:
+        cfg, wrapper = self.cfg, self.cfg.get('optim_wrapper')
+        blank = DataLoader(_Blank(), batch_size=2)
+        for split in ('train', 'val'):
+            loader = self.loaders[split] or Batches(blank, 1)
+            setattr(self, f'_{split}_dataloader', loader)
+        self._train_loop = None
+        if isinstance(cfg.get('train_cfg'), Mapping):
+            self._train_loop = self._build_loop('train')
+        if not whole and isinstance(wrapper, Mapping):
+            wrapper = {k: v for k, v in wrapper.items() if k not in _ADVERSARIAL}
+        if wrapper is None:
+            self.optim_wrapper = None
+        else:
+            self.optim_wrapper = self.attempt(
+                'optim_wrapper', lambda: self._build_optimizer(wrapper), wrapper
+            )
+        self.param_schedulers = None
+        if isinstance(self.optim_wrapper, OptimWrapper) and self._train_loop:
+            scaling = cfg.get('auto_scale_lr')
+            self.attempt(
+                'auto_scale_lr',
+                lambda: self.scale_lr(self.optim_wrapper, copy.deepcopy(scaling)),
+            )
+            self._build_schedulers(cfg.get('param_scheduler'))
+        self._val_evaluator = copy.deepcopy(cfg.get('val_evaluator'))
+        self._val_loop = None
+        if cfg.get('val_cfg') is not None and self.loaders['val']:
+            self._val_loop = self._build_loop('val')
+
+    def _build_optimizer(self, wrapper: Any) -> Any:
+        if isinstance(wrapper, Mapping) and 'optimizer' not in wrapper:
+            built = any(isinstance(one, OptimWrapper) for one in wrapper.values())
+            if not built and 'constructor' not in wrapper:
+                self.findings.problem(
+                    'optim_wrapper.optimizer',
+                    'is missing.',
+                    "Write optimizer=dict(type='SGD', lr=...).",
+                )
+                return None
+        return self.build_optim_wrapper(wrapper)
+
+    def _build_loop(self, split: str) -> BaseLoop | None:
+        config = copy.deepcopy(self.cfg[f'{split}_cfg'])
+        build = {'train': self.build_train_loop, 'val': self.build_val_loop}[split]
+        by_epoch = isinstance(config, Mapping) and config.get('by_epoch')
+        train = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
+        loop: BaseLoop | None = self.attempt(
+            f'{split}_cfg',
+            lambda: build(config),
+            config,
+            called=_LOOPS.get(split, train),
+        )
+        if loop is not None:
+            self.owners[id(loop)] = f'{split}_cfg'
+            for i, metric in enumerate(
+                getattr(getattr(loop, 'evaluator', None), 'metrics', ())
+            ):
+                several = isinstance(self.cfg.get('val_evaluator'), (list, tuple))
+                where = f'val_evaluator[{i}]' if several else 'val_evaluator'
+                self.owners[id(metric)] = where
+        return loop
+
+    def _build_schedulers(self, config: Any) -> None:
+        if isinstance(config, Mapping) and 'type' not in config:
+            # one list for each of several optimizers
+            self.param_schedulers = self.attempt(
+                'param_scheduler', lambda: self.build_param_scheduler(config), config
+            )
+            return
+        built: list[Any] = []
+        several = [config] if isinstance(config, Mapping) else config or []
+        for i, one in enumerate(several):
+            path = f'param_scheduler[{i}]'
+            made = self.attempt(
+                path, lambda one=one: self.build_param_scheduler(one), one
+            )
+            for each in made if isinstance(made, list) else ():
+                self.owners[id(each)] = path
+            built.append(made)
+        if isinstance(self.optim_wrapper, OptimWrapperDict):
+            self.param_schedulers = {
+                name: [one for made in built if made for one in made[name]]
+                for name, _ in self.optim_wrapper.items()
+            }
+        else:
+            self.param_schedulers = [one for made in built if made for one in made]
+
+    def _train_once(self) -> None:
+        """Trains one iteration and validates once, with all hooks."""
+        loop = self._train_loop
+        for name in ('_max_iters', '_max_epochs'):
+            vars(loop)[name] = 1
+        loop.val_begin = min(loop.val_begin, 1)
+        self.call_hook('before_run')
+        self.optim_wrapper.initialize_count_status(self.model, 0, 1)
+        loop.run()
+        self.call_hook('after_run')
+
+
+# ---- the small rules that building cannot show ---------------------------------------
+
+
+def _check_length(loop: Any, findings: Findings) -> None:
+    """Looks for a training that ends before it begins."""
+    for key in ('max_iters', 'max_epochs'):
+        value = loop.get(key) if isinstance(loop, Mapping) else None
+        if isinstance(value, (int, float)) and value < 1:
+            findings.problem(f'train_cfg.{key}', f'is {value}, so nothing is trained.')
+
+
+def _check_weights(model: Any, findings: Findings) -> None:
+    """Looks for losses that would be driven up."""
+    for path, node in walk(model, 'model'):
+        weight = node.get('loss_weight')
+        if isinstance(weight, (int, float)) and weight < 0:
+            findings.problem(
+                f'{path}.loss_weight',
+                f'is {weight}, so training would make the loss larger.',
+                f'Write {-weight}, or 0 to leave the loss out.',
+            )
+
+
+def _is_lazy(cls: Any) -> bool:
+    """Whether a data set can be built without being read."""
+    return inspect.isclass(cls) and 'lazy_init' in (init_parameters(cls) or ())
+
+
+def _unread(config: Any) -> Any:
+    """Returns the config of a data set that is not read and has no pipeline."""
+    if isinstance(config, (list, tuple)):
+        return [_unread(one) for one in config]
+    if not isinstance(config, Mapping):
+        return config
+    changed = {
+        key: _unread(value) if key in ('dataset', 'datasets') else copy.deepcopy(value)
+        for key, value in config.items()
+    }
+    if 'pipeline' in changed:
+        changed['pipeline'] = []
+    if _is_lazy(find_type(config.get('type'), roots.DATASETS)):
+        changed['lazy_init'] = True
+    return changed
+
+
+def _innermost(dataset: Any) -> Iterator[Any]:
+    inside = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    found = [one for one in inside if one is not None]
+    for one in found:
+        yield from _innermost(one)
+    if not found:
+        yield dataset
+
+
+def _redirect(config: Any, folder: str) -> None:
+    """Makes what writes write into a folder."""
+    for _, node in walk(config, ''):
+        for key in _WRITES:
+            if isinstance(node.get(key), str):
+                node[key] = str(Path(folder) / Path(node[key]).name)
+
+
+@contextmanager
+def _process_kept() -> Iterator[None]:
+    """Puts back what setting a training's environment up changes in the process."""
+    import cv2
+
+    method = multiprocessing.get_start_method(allow_none=True)
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    threads, benchmark = cv2.getNumThreads(), torch.backends.cudnn.benchmark
+    variables = dict(os.environ)
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method(method, force=True)
+        resource.setrlimit(resource.RLIMIT_NOFILE, files)
+        cv2.setNumThreads(threads)
+        torch.backends.cudnn.benchmark = benchmark
+        os.environ.clear()
+        os.environ.update(variables)

@@ -1,0 +1,470 @@
+"""What training builds is built, and what crashes it is told before it."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from mmkd_ext.config.check import check_config
+from mmkd_ext.registry import HOOKS, MODELS
+from mmkd_ext.testing.toy import ToyModel
+
+ROOT = Path(__file__).parents[2]
+LINK = 'model.distiller.links.loss_cwd'
+
+
+@HOOKS.register_module()
+class RehearsedHook(CheckpointHook):
+    """Fails where it is told to."""
+
+    def __init__(self, at='', **more):
+        super().__init__(**more)
+        self.at = at
+
+    def after_train_iter(self, *args, **kwargs):
+        if self.at == 'train':
+            raise RuntimeError('no such file')
+
+    def after_val_epoch(self, runner, metrics=None):
+        if self.at == 'val':
+            raise KeyError(f'{self.at} in {metrics}')
+
+
+@pytest.fixture
+def distils(distillation, training):
+    """A distillation with its training, with keys changed by dotted name."""
+
+    def make(changes=None):
+        whole, inside = training(), {}
+        for key, value in (changes or {}).items():
+            top = key.split('.')[0]
+            (inside if top in whole and '.' in key else whole).update({key: value})
+        return distillation(
+            {**{k: v for k, v in whole.items() if v is not None}, **inside}
+        )
+
+    return make
+
+
+def told(cfg, **options):
+    problems = check_config(cfg, **options).findings.problems
+    return {problem.path: str(problem) for problem in problems}
+
+
+def test_a_training_that_runs_is_measured_on_its_own_pictures(distils):
+    report = check_config(distils())
+    assert report.ok, report.findings.problems
+    assert report.batch == '2 x 3 x 32 x 32 pictures'
+    assert all(term.gradient > 0 for term in report.terms)
+    # without reading data it is noise of the model's own size
+    assert check_config(distils(), data=False).batch == '2 x 3 x 128 x 128 noise'
+
+
+SCHEDULE = {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False}
+MISTAKES = {
+    'a data set without type': (
+        {'train_dataloader.dataset.type': None},
+        'train_dataloader.dataset',
+        'needs `type`',
+    ),
+    'an unknown argument of a data set': (
+        {'train_dataloader.dataset.lenght': 3},
+        'train_dataloader.dataset.lenght',
+        '`length`',
+    ),
+    'a data set without pictures': (
+        {'train_dataloader.dataset.length': 0},
+        'train_dataloader.dataset',
+        'has no picture',
+    ),
+    'a batch size that is no number': (
+        {'train_dataloader.batch_size': 'abc'},
+        'train_dataloader',
+        'batch_size',
+    ),
+    'an argument of mmcv 1.x': (
+        {'train_dataloader.samples_per_gpu': 2},
+        'train_dataloader.samples_per_gpu',
+        'Write `batch_size`',
+    ),
+    'batches that are larger than the data': (
+        {'train_dataloader.batch_size': 9, 'train_dataloader.drop_last': True},
+        'train_dataloader',
+        'gives no batch',
+    ),
+    'no optimizer': (
+        {'optim_wrapper.optimizer': None},
+        'optim_wrapper.optimizer',
+        "type='SGD'",
+    ),
+    'an unknown argument of the optimizer': (
+        {'optim_wrapper.optimizer.lr_': 1},
+        'optim_wrapper.optimizer.lr_',
+        '`lr`',
+    ),
+    'an unknown argument of the wrapper': (
+        {'optim_wrapper.clip_gard': {'max_norm': 1}},
+        'optim_wrapper.clip_gard',
+        '`clip_grad`',
+    ),
+    'an unknown argument of a schedule': (
+        {'param_scheduler': [{**SCHEDULE, 'ned': 3}]},
+        'param_scheduler[0].ned',
+        'no such argument',
+    ),
+    'a wrong type in a schedule': (
+        {'param_scheduler': [{**SCHEDULE, 'start_factor': 'abc'}]},
+        'param_scheduler[0]',
+        'not supported',
+    ),
+    'a schedule that ends before it begins': (
+        {'param_scheduler': [SCHEDULE, {**SCHEDULE, 'begin': 9, 'end': 3}]},
+        'param_scheduler[1]',
+        'end should be larger',
+    ),
+    'an unknown argument of a hook': (
+        {'custom_hooks': [{'type': 'LoggerHook', 'intervall': 1}]},
+        'custom_hooks[0].intervall',
+        '`interval`',
+    ),
+    'a standard hook under another name': (
+        {'default_hooks': {'loger': {'type': 'LoggerHook', 'interval': 7}}},
+        'default_hooks.loger',
+        'Call it `logger`',
+    ),
+    'a hook that fails in the first iteration': (
+        {'custom_hooks': [{'type': 'mmkd_ext.RehearsedHook', 'at': 'train'}]},
+        'custom_hooks[0]',
+        'no such file',
+    ),
+    'a hook that fails after the first validation': (
+        {'custom_hooks': [{'type': 'mmkd_ext.RehearsedHook', 'at': 'val'}]},
+        'custom_hooks[0]',
+        'toy/acc',
+    ),
+    'the best of what nobody measures': (
+        {
+            'default_hooks': {
+                'checkpoint': {
+                    'type': 'mmkd_ext.DistillCheckpointHook',
+                    'save_best': 'toy/mIoU',
+                    'rule': 'greater',
+                }
+            }
+        },
+        'default_hooks.checkpoint',
+        'toy/mIoU',
+    ),
+    'validation without data': (
+        {'val_dataloader': None},
+        'val_dataloader',
+        '`val_cfg` is there',
+    ),
+    'an unknown metric': (
+        {'val_evaluator': [{'type': 'mmkd_ext.ToyAcuracy'}]},
+        'val_evaluator[0].type',
+        '`mmkd_ext.ToyAccuracy`',
+    ),
+    'a training of negative length': (
+        {'train_cfg.max_iters': -200},
+        'train_cfg.max_iters',
+        'nothing is trained',
+    ),
+    'an unknown argument of the loop': (
+        {'train_cfg.max_iter': 3},
+        'train_cfg.max_iter',
+        '`max_iters`',
+    ),
+    'a validation every 0 iterations': (
+        {'train_cfg.val_interval': 0},
+        'train_cfg',
+        'ZeroDivision',
+    ),
+    'a loss that is driven up': (
+        {f'{LINK}.loss.loss_weight': -1.0},
+        f'{LINK}.loss.loss_weight',
+        'larger',
+    ),
+    'a seed that is none': ({'randomness': {'sed': 1}}, 'randomness.sed', '`seed`'),
+    'an environment that is none': (
+        {'env_cfg': {'mp_cfg': {'mp_start_method': 'frok'}}},
+        'env_cfg',
+        'frok',
+    ),
+    'a misspelt argument of the log': (
+        {'log_processor': {'by_epch': False}},
+        'log_processor.by_epch',
+        '`by_epoch`',
+    ),
+}
+
+
+@pytest.mark.parametrize(('changes', 'path', 'text'), MISTAKES.values(), ids=MISTAKES)
+def test_refuses(changes, path, text, distils):
+    problems = told(distils(changes), gradients=False)
+    assert path in problems, problems
+    assert text in problems[path]
+    assert len(problems) <= 2, problems
+
+
+def test_mistakes_in_all_parts_are_told_together(distils):
+    changes = {
+        'optim_wrapper.optimizer.lr_': 1,
+        'train_dataloader.dataset.lenght': 3,
+        'custom_hooks': [{'type': 'LoggerHook', 'intervall': 1}, {'type': 'NoHook'}],
+        'val_evaluator': [{'type': 'mmkd_ext.ToyAcuracy'}],
+        f'{LINK}.preds_S.at': 'hed',
+    }
+    assert set(told(distils(changes))) == {
+        'optim_wrapper.optimizer.lr_',
+        'train_dataloader.dataset.lenght',
+        'custom_hooks[0].intervall',
+        'custom_hooks[1].type',
+        'val_evaluator[0].type',
+        f'{LINK}.preds_S.at',
+    }
+
+
+def test_nothing_is_left_behind(distils, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    checkpoint = {'type': 'CheckpointHook', 'out_dir': 'somewhere', 'interval': 1}
+    cfg = distils({'default_hooks': {'checkpoint': checkpoint}})
+    cfg.work_dir = 'work'
+    before, variables = copy.deepcopy(cfg.to_dict()), dict(os.environ)
+    assert check_config(cfg).ok
+    assert list(tmp_path.iterdir()) == []
+    assert cfg.to_dict() == before
+    assert dict(os.environ) == variables
+
+
+def test_mixed_precision_can_be_checked_without_a_gpu(distils):
+    wrapper = {'optim_wrapper.type': 'AmpOptimWrapper'}
+    assert check_config(distils({**wrapper, 'optim_wrapper.loss_scale': 'dynamic'})).ok
+
+
+# ---- scopes and bases ----------------------------------------------------------------
+
+
+def test_a_scope_in_the_model_is_the_registrys(distils):
+    cfg = distils({'model._scope_': 'mmkd_ext', 'model.type': 'TeacherDistill'})
+    cfg.default_scope = 'mmengine'
+    cfg.model.architecture.type = 'mmkd_ext.ToyModel'
+    cfg.model.distiller._scope_ = 'mmkd_ext'
+    report = check_config(cfg)
+    assert report.ok, report.findings.problems
+
+
+@pytest.mark.mmseg
+@pytest.mark.mmdet
+@pytest.mark.parametrize(
+    'base',
+    ['demo/distilled.py', 'bccd/cwd-fpn_gfl-r18-w24_gfl-r18-w8.py', 'demo/student.py'],
+)
+def test_a_child_of_ours_by_package_passes(base, tmp_path):
+    file = tmp_path / 'child.py'
+    file.write_text(f"_base_ = ['mmkd_ext::{base}']\n")
+    cfg = Config.fromfile(file)
+    assert '_scope_' in cfg.model
+    cfg.model.pop('teacher_ckpt', None)
+    report = check_config(cfg, data=False, gradients=False)
+    assert report.ok, report.findings.problems
+
+
+def razor(name):
+    import mmrazor
+
+    folder = Path(mmrazor.__file__).parent / '.mim' / 'configs' / 'distill'
+    return next(folder.glob(f'*/*/{name}*.py'))
+
+
+@pytest.mark.mmseg
+@pytest.mark.mmdet
+@pytest.mark.parametrize(
+    'name',
+    [
+        'cwd_logits_pspnet',
+        pytest.param('cwd_cls_head_gfl', marks=pytest.mark.slow),
+        pytest.param('fbkd_fpn_faster', marks=pytest.mark.slow),
+        pytest.param('pkd_fpn_faster', marks=pytest.mark.slow),
+        pytest.param('pkd_fpn_fcos_x101', marks=pytest.mark.slow),
+        pytest.param('pkd_fpn_mask', marks=pytest.mark.slow),
+        pytest.param('pkd_fpn_reppoints', marks=pytest.mark.slow),
+        pytest.param('pkd_fpn_retina', marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize('kind', ['SingleTeacherDistill', 'mmkd_ext.TeacherDistill'])
+def test_a_config_of_mmrazor_passes_as_it_is_shipped(name, kind):
+    # seconds each: the models are as large as shipped
+    cfg = Config.fromfile(razor(name))
+    cfg.model.type = kind
+    cfg.model.pop('teacher_norm_eval', None)
+    report = check_config(cfg, data=False, gradients=False)
+    assert report.ok, report.findings.problems
+
+
+# ---- terms that teach nothing --------------------------------------------------------
+
+
+class Detached(nn.Conv2d):
+    """What runs inside a checkpointed part: its output has no gradient."""
+
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
+@MODELS.register_module()
+class RehearsedCheckpointed(ToyModel):
+    """Its neck says that it is checkpointed."""
+
+    def __init__(self, **more):
+        super().__init__(**more)
+        self.neck.with_cp = True
+        self.neck.convs[0] = Detached(self.channels, self.channels, 1)
+
+
+@pytest.mark.parametrize('connected', [True, False])
+@pytest.mark.parametrize('gradients', [True, False])
+def test_a_term_that_teaches_the_student_nothing_is_refused(
+    distils, gradients, connected
+):
+    at = 'neck.convs.0'
+    changes = {
+        'model.architecture.type': 'mmkd_ext.RehearsedCheckpointed',
+        f'{LINK}.preds_S.at': at,
+        f'{LINK}.preds_T.at': at,
+    }
+    if not connected:
+        changes['model.teacher.channels'] = 4
+    problems = told(distils(changes), gradients=gradients)
+    assert list(problems) == [LINK]
+    assert 'no gradient' in problems[LINK]
+    assert 'with_cp' in problems[LINK]
+    assert 'tap `neck` itself' in problems[LINK]
+
+
+# ---- shipped configs, changed at random ----------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def mutations():
+    folder = ROOT / 'benchmarks'
+    sys.path.insert(0, str(folder))
+    spec = importlib.util.spec_from_file_location(
+        'check_mutations', folder / 'check_mutations.py'
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    sys.path.remove(str(folder))
+
+
+@pytest.fixture(scope='module')
+def toys(mutations, tmp_path_factory):
+    root = tmp_path_factory.mktemp('toys')
+    mutations.draw(root)
+    return root
+
+
+DATA = 'train_dataloader.dataset'
+DETECTOR = 'bccd/student_retinanet-r18-w8.py'
+SEGMENTOR = 'demo/student.py'
+SHIPPED = {
+    'a step without type': (
+        SEGMENTOR,
+        {f'{DATA}.pipeline': [{'typ': 'LoadImageFromFile'}]},
+        f'{DATA}.pipeline[0]',
+    ),
+    'an unknown argument of a step': (
+        SEGMENTOR,
+        {f'{DATA}.pipeline': [{'type': 'LoadImageFromFile', 'to_float': 1}]},
+        f'{DATA}.pipeline[0].to_float',
+    ),
+    'a wrong value of a step': (
+        SEGMENTOR,
+        {
+            f'{DATA}.pipeline': [
+                {'type': 'LoadImageFromFile'},
+                {'type': 'LoadAnnotations'},
+                {'type': 'Resize', 'scale': ('a', 3)},
+                {'type': 'PackSegInputs'},
+            ]
+        },
+        f'{DATA}.pipeline[2]',
+    ),
+    'a misspelt data_prefix': (
+        DETECTOR,
+        {f'{DATA}.data_prefix': {'imgs': 'images/'}},
+        DATA,
+    ),
+    'classes that the annotations lack': (
+        DETECTOR,
+        {f'{DATA}.metainfo.classes': ('RBC', 'WBC', 'Platelet')},
+        f'{DATA}.metainfo.classes',
+    ),
+    'groups of a norm': (
+        SEGMENTOR,
+        {'model.decode_head.norm_cfg': {'type': 'GN', 'num_groups': -8}},
+        'model.decode_head',
+    ),
+    'what the assigner misses': (
+        DETECTOR,
+        {'model.train_cfg': {'assigner': None, 'allowed_border': -1}},
+        'model.train_cfg',
+    ),
+    'a typo of what is only read at validation': (
+        DETECTOR,
+        {
+            'model.test_cfg': {
+                'nms_pre': 100,
+                'score_thr': 0.0,
+                'max_per_img': 10,
+                'nms': {'type': 'nsm', 'iou_threshold': 0.5},
+            }
+        },
+        'model',
+    ),
+}
+
+
+@pytest.mark.mmseg
+@pytest.mark.mmdet
+@pytest.mark.parametrize(('name', 'changes', 'path'), SHIPPED.values(), ids=SHIPPED)
+def test_refuses_a_shipped_config_with(name, changes, path, mutations, toys):
+    cfg = mutations.small(name, toys)
+    for key, value in changes.items():
+        *parents, last = key.split('.')
+        holder = cfg
+        for parent in parents:
+            holder = holder[parent]
+        holder[last] = copy.deepcopy(value)
+    problems = told(cfg, gradients=False)
+    assert len(problems) == 1, problems
+    assert next(iter(problems)).startswith(path)
+
+
+@pytest.mark.mmseg
+@pytest.mark.mmdet
+def test_a_dozen_random_changes_pass_only_where_training_runs(mutations, monkeypatch):
+    # seconds: each change is checked and trained
+    monkeypatch.setattr(Config, 'pretty_text', property(lambda c: repr(c._cfg_dict)))
+    found = mutations.run(12, 3, mutations.CONFIGS[:1] + mutations.CONFIGS[-1:])
+    assert found['passed_and_crashed'] == []
+    assert found['false_alarms_on_unchanged'] == {}
+    assert sum(found['counts'].values()) == 12
+
+
+def test_the_optimizer_of_the_config_steps(distils, monkeypatch):
+    stepped = []
+    monkeypatch.setattr(OptimWrapper, 'step', lambda self, **more: stepped.append(self))
+    assert check_config(distils()).ok
+    assert len(stepped) == 1
+    assert isinstance(stepped[0].optimizer.param_groups[0]['params'][0], nn.Parameter)
