@@ -179,8 +179,8 @@ class _BatchNorm(nn.BatchNorm2d):
 
 
 def _each_level(name: str, value: int | Sequence[int], levels: int) -> list[int]:
-    several = isinstance(value, (list, tuple))
-    found: list[Any] = list(value) if several else [value] * levels
+    given: Any = value
+    found = list(given) if isinstance(given, (list, tuple)) else [given] * levels
     if len(found) != levels:
         raise ConfigError(
             f'`ReviewKDFusion.{name}` must be one number, or one for each of '
