@@ -114,7 +114,7 @@ def _how_to_get(root: str, path: str) -> str:
 
 #: mmengine's ``{{$NAME:default}}``, and what Python code says instead.
 _VARIABLES = (
-    re.compile(r"\{\{\s*\$(\w+)\s*:\s*([^}\s]+)\s*\}\}"),
+    re.compile(r'\{\{\s*\$(\w+)\s*:\s*([^}\s]+)\s*\}\}'),
     re.compile(r"(?:environ\.get|getenv)\(\s*['\"](\w+)['\"]\s*,\s*['\"]([^'\"]+)"),
 )
 

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.logging import print_log
@@ -85,9 +85,6 @@ class LinkDistiller(BaseDistiller):
     Raises:
         ConfigError: Lists every problem of the links together.
     """
-
-    only_forward: ClassVar[tuple[str, ...]] = ('position',)
-    """Buffers that no skipped batch sets back."""
 
     def __init__(
         self,

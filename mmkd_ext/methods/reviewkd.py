@@ -7,9 +7,9 @@ on the map itself and on coarse grids of it.
 
 Recipe: detection on all five FPN levels, 256 channels in the middle; weight 1.0 for
 Faster R-CNN R101 -> R50 and for RetinaNet, 1.2 for R101 -> R18, 2.0 for R50 ->
-MobileNetV2; short sides of 640 to 800 pixels and no warm-up. For classification the
-weight rises over 20 epochs, which the authors count from 0, so that their first epoch
-has weight 0; the link's ``schedule=dict(type='linear', ...)`` warms up.
+MobileNetV2. Warm up with the link's ``schedule=dict(type='linear', ...)``. The authors
+count warm-up in epochs from 0, so that their first epoch has weight 0; counted in
+iterations, as here, the weight rises from the first step on.
 """
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ class _BatchNorm(nn.BatchNorm2d):
 
 
 def _each_level(name: str, value: int | Sequence[int], levels: int) -> list[int]:
-    several = isinstance(value, (list, tuple))
-    found: list[Any] = [*value] if several else [value] * levels  # type: ignore[misc]
+    given: Any = value
+    found = list(given) if isinstance(given, (list, tuple)) else [given] * levels
     if len(found) != levels:
         raise ConfigError(
             f'`ReviewKDFusion.{name}` must be one number, or one for each of '
