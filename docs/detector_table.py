@@ -403,8 +403,8 @@ def _rows(kind: str, *, labels: bool = False, **loss: Any) -> Template:
         _need_class_maps(pair)
         if hasattr(_head(pair), 'multi_level_conv_cls'):
             raise CannotSay('the head tells its class loss of objects alone')
-        join = dict(type='mmkd_ext.JoinRows')
-        rows = dict(type='mmkd_ext.DenseRows', classes=CLASSES)
+        join = dict(type='mmkd_ext.ConcatLevels')
+        rows = dict(type='mmkd_ext.FlattenPredictions', classes=CLASSES)
         own = dict(of='student', at=_inputs(f'{pair.family.head}.loss_cls'), call='all')
         link = dict(
             loss=dict(type=f'mmkd_ext.{kind}', **loss),

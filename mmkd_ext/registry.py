@@ -8,6 +8,7 @@ the packages when a name is first looked up.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from mmengine import registry as _root
@@ -27,6 +28,7 @@ __all__ = [
     'OPTIM_WRAPPER_CONSTRUCTORS',
     'PARAM_SCHEDULERS',
     'TRANSFORMS',
+    'register_old_name',
     'type_name',
 ]
 
@@ -41,6 +43,32 @@ def type_name(kind: Any) -> str:
     if not hasattr(kind, '__name__'):
         return str(kind)
     return f'{kind.__module__.split(".")[0]}.{kind.__name__}'
+
+
+def register_old_name(registry: Registry, old: str, new: type) -> type:
+    """Keeps the former name of a registered class in use for one release.
+
+    Args:
+        registry: Where the class is registered.
+        old: Its former name, which building warns about.
+        new: The class.
+
+    Returns:
+        A subclass of that name, which behaves as the class does.
+    """
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        warnings.warn(
+            f'`mmkd_ext.{old}` is now called `mmkd_ext.{new.__name__}`; the old name '
+            'will go in the next release.',
+            FutureWarning,
+            stacklevel=2,
+        )
+        super(kind, self).__init__(*args, **kwargs)
+
+    kind = type(old, (new,), {'__init__': __init__, '__module__': new.__module__})
+    registry.register_module(name=old, module=kind)
+    return kind
 
 
 def _child(name: str, parent: Registry, *packages: str) -> Registry:

@@ -16,7 +16,7 @@ _base_ = [
 scores = dict(
     at='bbox_head.gfl_cls',
     call=[0, 1, 2, 3, 4],
-    connector=dict(type='mmkd_ext.DenseRows', classes=3),
+    connector=dict(type='mmkd_ext.FlattenPredictions', classes=3),
 )
 model = dict(
     distiller=dict(

@@ -14,7 +14,7 @@ _base_ = [
 ]
 # what the student's head tells its loss, once a level: logits, (labels, quality)
 loss_cls = dict(type='ModuleInputs', source='bbox_head.loss_cls')
-join = dict(type='mmkd_ext.JoinRows')
+join = dict(type='mmkd_ext.ConcatLevels')
 model = dict(
     distiller=dict(
         type='mmkd_ext.LinkDistiller',
@@ -31,7 +31,7 @@ model = dict(
                     of='teacher',
                     at='bbox_head.gfl_cls',
                     call=[0, 1, 2, 3, 4],
-                    connector=[dict(type='mmkd_ext.DenseRows', classes=3), join],
+                    connector=[dict(type='mmkd_ext.FlattenPredictions', classes=3), join],
                 ),
             )
         ),

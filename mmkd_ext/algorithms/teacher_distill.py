@@ -387,7 +387,7 @@ class TeacherDistill(BaseAlgorithm):
         for teacher in self.teachers.values():
             teacher.initialize()
         self._check_loaded()
-        self.distiller.meet_teachers(self.models)
+        self.distiller.bind_teachers(self.models)
         if self.inherit_report is not None:
             inherit_weights(self.architecture, self.teacher, self.inherit_report)
             print_log(self.inherit_report.describe(), logger='current')

@@ -6,13 +6,13 @@ from mmkd_ext.connectors.adapters import ConvAdapter
 from mmkd_ext.connectors.per_level import PerLevel
 from mmkd_ext.connectors.queries import QueryClassMaps
 from mmkd_ext.connectors.roi import RoIClassify
-from mmkd_ext.connectors.rows import DenseRows, JoinRows
+from mmkd_ext.connectors.rows import ConcatLevels, FlattenPredictions
 from mmkd_ext.connectors.tokens import TokensToMap
 
 __all__ = [
+    'ConcatLevels',
     'ConvAdapter',
-    'DenseRows',
-    'JoinRows',
+    'FlattenPredictions',
     'PerLevel',
     'QueryClassMaps',
     'RoIClassify',

@@ -1,4 +1,4 @@
-"""Rows of classes: what dense heads predict, in the order of their own losses."""
+"""Predictions of dense heads as rows, in the order of the heads' own losses."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from mmkd_ext.errors import ShapeError, check_integer
-from mmkd_ext.registry import MODELS
+from mmkd_ext.registry import MODELS, register_old_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['DenseRows', 'JoinRows']
+__all__ = ['ConcatLevels', 'FlattenPredictions']
 
 Maps = Union[Tensor, 'Sequence[Tensor]']
 
 
 @MODELS.register_module()
-class DenseRows(nn.Module):
+class FlattenPredictions(nn.Module):
     """Turns class maps ``(n a*k h w)`` into rows ``(n*h*w*a k)``, one a prior.
 
     The order is that of mmdet's heads: images, then positions line by line, then the
     `a` priors of a position. So row `i` of a teacher's map belongs to row `i` of the
     logits, labels and label weights with which the student's head calls its
     ``loss_cls``. RetinaNet, ATSS and GFL call it once a level, so their pyramids stay
-    pyramids; FCOS calls it once for all levels, joined, as `JoinRows` does.
+    pyramids; FCOS calls it once for all levels, joined, as `ConcatLevels` does.
 
     Args:
         classes: Columns `k` of the head, ``cls_out_channels``: sigmoid heads have
@@ -34,7 +34,7 @@ class DenseRows(nn.Module):
 
     Examples:
         >>> import torch
-        >>> DenseRows(classes=80)(torch.zeros(2, 9 * 80, 4, 5)).shape
+        >>> FlattenPredictions(classes=80)(torch.zeros(2, 9 * 80, 4, 5)).shape
         torch.Size([360, 80])
     """
 
@@ -43,7 +43,7 @@ class DenseRows(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        check_integer('DenseRows.classes', classes, low=1)
+        check_integer('FlattenPredictions.classes', classes, low=1)
         self.classes = classes
 
     def forward(self, maps: Maps) -> Tensor | tuple[Tensor, ...]:
@@ -54,21 +54,21 @@ class DenseRows(nn.Module):
                 the classes.
         """
         if isinstance(maps, Tensor):
-            return self._rows(maps)
-        return tuple(self._rows(level) for level in maps)
+            return self._flatten(maps)
+        return tuple(self._flatten(level) for level in maps)
 
-    def _rows(self, scores: Tensor) -> Tensor:
+    def _flatten(self, scores: Tensor) -> Tensor:
         if scores.dim() != 4 or scores.shape[1] % self.classes:
             raise ShapeError(
-                f'`DenseRows` takes maps (n a*{self.classes} h w), but got '
-                f'{tuple(scores.shape)}; set `classes` to the `cls_out_channels` of '
-                'the head.'
+                f'`FlattenPredictions` takes maps (n a*{self.classes} h w), but '
+                f'got {tuple(scores.shape)}; set `classes` to the '
+                '`cls_out_channels` of the head.'
             )
         return scores.permute(0, 2, 3, 1).reshape(-1, self.classes)
 
 
 @MODELS.register_module()
-class JoinRows(nn.Module):
+class ConcatLevels(nn.Module):
     """Joins the rows of all levels into one matrix, or their labels into one vector.
 
     A loss that then takes a mean takes it over the rows of all levels together,
@@ -76,7 +76,7 @@ class JoinRows(nn.Module):
 
     Examples:
         >>> import torch
-        >>> JoinRows()((torch.zeros(6, 80), torch.zeros(2, 80))).shape
+        >>> ConcatLevels()((torch.zeros(6, 80), torch.zeros(2, 80))).shape
         torch.Size([8, 80])
     """
 
@@ -94,7 +94,12 @@ class JoinRows(nn.Module):
         if len(kinds) != 1 or next(iter(kinds))[0] not in (1, 2):
             found = [tuple(part.shape) for part in parts]
             raise ShapeError(
-                f'`JoinRows` takes rows (r k) or labels (r) of several levels, but got '
-                f'{found}; use `DenseRows` before it for maps.'
+                f'`ConcatLevels` takes rows (r k) or labels (r) of several levels, but '
+                f'got {found}; use `FlattenPredictions` before it for maps.'
             )
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+# the names before 0.3
+register_old_name(MODELS, 'DenseRows', FlattenPredictions)
+register_old_name(MODELS, 'JoinRows', ConcatLevels)

@@ -114,7 +114,7 @@ def ours_instead(loss: nn.Module) -> str:
     ours = MODELS.get(f'mmkd_ext.{_INSTEAD.get(kind, kind)}')
     if isinstance(loss, PairLoss) or ours is None or not issubclass(ours, PairLoss):
         return ''
-    taken = ' and '.join(sorted(ours.aligns | ours.free))
+    taken = ' and '.join(sorted(ours.alignable | ours.any_shape))
     return f'`mmkd_ext.{ours.__name__}` takes other {taken} itself.' if taken else ''
 
 
@@ -160,7 +160,7 @@ def plan_alignment(
                     'classes; both models must predict the same classes. Take a '
                     'teacher of the same data set, or compare features instead.'
                 )
-            known = loss.aligns | loss.free
+            known = loss.alignable | loss.any_shape
             if 'channels' not in known or s.dim() != 4:
                 raise ShapeError(
                     f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
@@ -168,16 +168,16 @@ def plan_alignment(
                     "preds_S connector=dict(type='mmkd_ext.ConvAdapter', "
                     f'in_channels={s.shape[1]}, out_channels={t.shape[1]}).'
                 )
-            if 'channels' not in loss.free:
+            if 'channels' not in loss.any_shape:
                 pair = (s.shape[1], t.shape[1])
         differs = s.shape[2:] != t.shape[2:]
-        if differs and ('size' not in loss.aligns or s.dim() != 4):
+        if differs and ('size' not in loss.alignable or s.dim() != 4):
             raise ShapeError(
                 f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
                 f'size, which `{type(loss).__name__}` does not align.'
             )
         channels.append(pair)
-        resize.append(s.dim() == 4 and 'size' in loss.aligns)
+        resize.append(s.dim() == 4 and 'size' in loss.alignable)
     differ = any(s.shape[2:] != t.shape[2:] for s, t in pair_levels(student, teacher))
     if not any(channels) and not differ:
         return None

@@ -235,11 +235,11 @@ class LinkDistiller(BaseDistiller):
                     found.append(Problem(link.where(f'{key}.at'), what, hint))
         return found
 
-    def meet_teachers(self, models: Mapping[str, nn.Module]) -> None:
-        """Shows the loaded teachers to what works for one of them alone.
+    def bind_teachers(self, models: Mapping[str, nn.Module]) -> None:
+        """Binds modules that work with one teacher only to the loaded teachers.
 
         Raises:
-            CheckpointError: A teacher is not the one that something was made for.
+            CheckpointError: A module belongs to another teacher.
         """
         for link in self.links:
             for key, tap in link.all_taps():
@@ -250,9 +250,9 @@ class LinkDistiller(BaseDistiller):
                     user = self.connectors[tap.connector]
                 for module in user.modules():
                     if isinstance(module, KnowsTeacher):
-                        mark = fingerprint(models[tap.of], tap.source.name)
+                        weights = fingerprint(models[tap.of], tap.source.name)
                         with _naming(link.where(key)):
-                            module.meet_teacher(mark)
+                            module.bind_teacher(weights)
 
     def plan(self, batch: Mapping[str, Any], models: Mapping[str, nn.Module]) -> None:
         """Plans alignment from what a dry run has recorded.

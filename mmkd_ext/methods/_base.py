@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
@@ -40,13 +41,25 @@ class PairLoss(nn.Module, ABC):
     default_reduction: ClassVar[str] = 'mean'
     """Reduction of the paper."""
 
-    aligns: ClassVar[frozenset[str]] = frozenset({'size'})
-    """Differences that may be mended before the loss without changing what the method
-    means: ``'channels'`` by a learned 1x1 convolution, ``'size'`` by interpolation."""
+    alignable: ClassVar[frozenset[str]] = frozenset({'size'})
+    """What may be aligned before the loss: ``'channels'`` by a learned 1x1 convolution,
+    ``'size'`` by interpolation."""
 
-    free: ClassVar[frozenset[str]] = frozenset()
-    """Differences that the loss takes as they are: ``'channels'``, where it compares
-    relations between positions and not the features themselves."""
+    any_shape: ClassVar[frozenset[str]] = frozenset()
+    """What may differ between the sides without alignment: ``'channels'``, for losses
+    that compare relations between positions and not the features themselves."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for old, new in (('aligns', 'alignable'), ('free', 'any_shape')):
+            if old in vars(cls):
+                warnings.warn(
+                    f'`{cls.__name__}.{old}` is now called `{new}`; the old name will '
+                    'go in the next release.',
+                    FutureWarning,
+                    stacklevel=2,
+                )
+                setattr(cls, new, vars(cls)[old])
 
     def __init__(
         self,

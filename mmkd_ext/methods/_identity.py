@@ -1,4 +1,4 @@
-"""Which teacher something was trained on: known by its weights, not by its name."""
+"""Modules that belong to one teacher, which is identified by its weights."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ __all__ = ['KnowsTeacher', 'fingerprint']
 
 
 class KnowsTeacher(ABC):
-    """A module of a link that works for one teacher alone.
+    """A module of a link that works with one teacher only.
 
-    The distiller shows it its teacher once that one's weights are loaded, before the
+    The distiller calls `bind_teacher` once the teacher's weights are loaded, before the
     first step.
     """
 
     @abstractmethod
-    def meet_teacher(self, mark: Tensor) -> None:
-        """Notes the teacher, or compares it with the one that is known.
+    def bind_teacher(self, fingerprint: Tensor) -> None:
+        """Stores the teacher's fingerprint, or compares it with the stored one.
 
         Args:
-            mark: See `fingerprint`.
+            fingerprint: What :func:`fingerprint` returns for the teacher.
 
         Raises:
-            CheckpointError: It is another one.
+            CheckpointError: The module belongs to another teacher.
         """
 
 
 def fingerprint(model: nn.Module, tapped: str) -> Tensor:
-    """Returns 16 bytes that tell the weights of a teacher from all others.
+    """Returns a 16-byte hash of a teacher's weights.
 
-    Those of the tapped module count, or of the smallest module around it that has any:
-    a head that no link asks may start at random, and is then another in each run.
+    The weights are those of the tapped module, or of the smallest module around it that
+    has any: a head that no link uses may be initialised at random, so it is left out.
 
     Args:
         model: The teacher, its weights loaded.
-        tapped: Dotted name of the module whose features are used. What is no module
-            stands for the whole model.
+        tapped: Dotted name of the module whose features are used. The whole model is
+            taken if there is no such module.
 
     Returns:
         Bytes ``(16)``, equal for equal weights on any device.

@@ -12,7 +12,7 @@ from mmkd_ext.errors import ShapeError, check_shapes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['RowExtra', 'compute_rows', 'counted_rows']
+__all__ = ['RowExtra', 'compute_rows', 'valid_rows']
 
 RowExtra = Union[Tensor, 'Sequence[Tensor]', None]
 """What goes with the rows: one tensor for all levels, or one for each."""
@@ -49,7 +49,7 @@ def compute_rows(
     return items
 
 
-def counted_rows(
+def valid_rows(
     student: Tensor, labels: Tensor | None, label_weights: Tensor | None
 ) -> Tensor:
     """Returns the indices of the rows that count.

@@ -46,7 +46,7 @@ class ATLoss(PairLoss):
         tensor(0.)
     """
 
-    free: ClassVar[frozenset[str]] = frozenset({'channels'})
+    any_shape: ClassVar[frozenset[str]] = frozenset({'channels'})
 
     def __init__(self, p: float = 2.0, **policy: Any) -> None:
         super().__init__(**policy)

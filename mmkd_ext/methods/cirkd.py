@@ -263,7 +263,7 @@ class CIRKDMiniBatchLoss(_RelationLoss):
         tensor(0.1201)
     """
 
-    free: ClassVar[frozenset[str]] = frozenset({'channels'})
+    any_shape: ClassVar[frozenset[str]] = frozenset({'channels'})
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the divergence at each pooled pixel ``(n h w)``."""

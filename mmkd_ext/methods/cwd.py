@@ -47,7 +47,7 @@ class CWDLoss(PairLoss):
         tensor(0.)
     """
 
-    aligns: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
+    alignable: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
 
     def __init__(self, tau: float = 1.0, **policy: Any) -> None:
         super().__init__(**policy)

@@ -68,7 +68,7 @@ class DeFeatLoss(PairLoss):
     """
 
     default_reduction: ClassVar[str] = 'sum'
-    aligns: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
+    alignable: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class DeFeatHeadLoss(PairLoss):
     """
 
     default_reduction: ClassVar[str] = 'sum'
-    aligns: ClassVar[frozenset[str]] = frozenset()
+    alignable: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,

@@ -64,7 +64,7 @@ class DISTLoss(PairLoss):
         True
     """
 
-    aligns: ClassVar[frozenset[str]] = frozenset({'size'})
+    alignable: ClassVar[frozenset[str]] = frozenset({'size'})
 
     def __init__(
         self,

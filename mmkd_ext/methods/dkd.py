@@ -23,7 +23,7 @@ from mmkd_ext.errors import ShapeError, check_integer, check_range, check_shapes
 from mmkd_ext.functional.decoupled import decoupled_divergence
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._labels import labelled, labels_at
-from mmkd_ext.methods._rows import compute_rows, counted_rows
+from mmkd_ext.methods._rows import compute_rows, valid_rows
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class DKDLoss(_DecoupledLoss):
         tensor(0.)
     """
 
-    aligns: ClassVar[frozenset[str]] = frozenset()
+    alignable: ClassVar[frozenset[str]] = frozenset()
 
     def compute_levels(  # type: ignore[override]
         self,
@@ -127,7 +127,7 @@ class DKDLoss(_DecoupledLoss):
     ) -> Tensor:
         """Returns the weighted divergence of each row that counts."""
         check_shapes(student=(student, 'n c'), teacher=(teacher, 'n c'))
-        rows = counted_rows(student, labels, label_weights)
+        rows = valid_rows(student, labels, label_weights)
         return self._of_rows(student[rows], teacher[rows], labels[rows])
 
 

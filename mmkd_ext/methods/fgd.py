@@ -151,7 +151,7 @@ class FGDLoss(PairLoss):
     """
 
     default_reduction: ClassVar[str] = 'batchmean'
-    aligns: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
+    alignable: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
 
     def __init__(
         self,

@@ -117,7 +117,7 @@ class FGFILoss(PairLoss):
     """
 
     default_reduction: ClassVar[str] = 'sum'
-    aligns: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
+    alignable: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
 
     def __init__(self, *, threshold: float = 0.5, **policy: Any) -> None:
         super().__init__(**policy)

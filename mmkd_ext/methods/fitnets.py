@@ -46,7 +46,7 @@ class FitNetsLoss(PairLoss):
         tensor(10.)
     """
 
-    aligns: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
+    alignable: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the squared differences ``(n ...)``."""

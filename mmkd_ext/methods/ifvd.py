@@ -57,7 +57,7 @@ class IFVDLoss(PairLoss):
         tensor(0.)
     """
 
-    free: ClassVar[frozenset[str]] = frozenset({'channels'})
+    any_shape: ClassVar[frozenset[str]] = frozenset({'channels'})
 
     def __init__(self, num_classes: int, **policy: Any) -> None:
         super().__init__(**policy)

@@ -109,9 +109,9 @@ class KAAutoEncoder(nn.Module, KnowsTeacher):
         self.register_buffer('teacher_name', _as_bytes(teacher))
         self.register_buffer('teacher_mark', torch.zeros(16, dtype=torch.uint8))
 
-    def meet_teacher(self, mark: Tensor) -> None:
-        """Stores whose features it is going to learn."""
-        self.teacher_mark.copy_(mark)
+    def bind_teacher(self, fingerprint: Tensor) -> None:
+        """Stores the fingerprint of the teacher whose features are encoded."""
+        self.teacher_mark.copy_(fingerprint)
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -189,7 +189,7 @@ class KAReconstructionLoss(PairLoss):
         tensor(True)
     """
 
-    aligns: ClassVar[frozenset[str]] = frozenset()
+    alignable: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(
         self,
@@ -274,13 +274,13 @@ class KAEncoder(nn.Module, KnowsTeacher):
             self._load(self._file, teacher)
         self.requires_grad_(False).eval()
 
-    def meet_teacher(self, mark: Tensor) -> None:
+    def bind_teacher(self, fingerprint: Tensor) -> None:
         """Compares the teacher with the one whose features stage one has encoded.
 
         Raises:
             CheckpointError: Its weights are others.
         """
-        if _differ(self._made_for, mark):
+        if _differ(self._made_for, fingerprint):
             raise CheckpointError(
                 f'{self._file!r} encodes the features of a teacher of the same name '
                 'and sizes as this one, but of other weights, so its code means '
@@ -368,7 +368,7 @@ class KAAdaptLoss(PairLoss):
         tensor(0.)
     """
 
-    aligns: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
+    alignable: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
 
     def __init__(self, p: float = 1.0, q: float = 2.0, **policy: Any) -> None:
         super().__init__(**policy)
@@ -408,7 +408,7 @@ class KAAffinityLoss(PairLoss):
         tensor(1.)
     """
 
-    free: ClassVar[frozenset[str]] = frozenset({'channels'})
+    any_shape: ClassVar[frozenset[str]] = frozenset({'channels'})
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the distance of each row, times ``h w``, ``(n h w)``.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mmkd_ext.errors import check_range, check_shapes
 from mmkd_ext.functional.divergence import class_divergence
 from mmkd_ext.methods._base import PairLoss
-from mmkd_ext.methods._rows import compute_rows, counted_rows
+from mmkd_ext.methods._rows import compute_rows, valid_rows
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -93,6 +93,6 @@ class KDLoss(PairLoss):
         """Returns the divergence of each sample ``(n)`` or pixel ``(n h w)``."""
         if labels is not None or label_weights is not None:
             check_shapes(student=(student, 'n c'), teacher=(teacher, 'n c'))
-            rows = counted_rows(student, labels, label_weights)
+            rows = valid_rows(student, labels, label_weights)
             student, teacher = student[rows], teacher[rows]
         return class_divergence(student, teacher, tau=self.tau)

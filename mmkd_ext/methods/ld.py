@@ -72,7 +72,7 @@ class _RegionLoss(PairLoss):
     """Compares both sides at the positions of a region, a map of each level."""
 
     default_reduction: ClassVar[str] = 'sum'
-    aligns: ClassVar[frozenset[str]] = frozenset()
+    alignable: ClassVar[frozenset[str]] = frozenset()
 
     def compute_levels(  # type: ignore[override]
         self, levels: list[tuple[Tensor, Tensor]], region: Levels
@@ -257,7 +257,7 @@ class LDImitationLoss(_RegionLoss):
         tensor(1.)
     """
 
-    aligns: ClassVar[frozenset[str]] = frozenset({'channels'})
+    alignable: ClassVar[frozenset[str]] = frozenset({'channels'})
 
     def compute_levels(  # type: ignore[override]
         self,

@@ -57,7 +57,7 @@ class PKDLoss(PairLoss):
         True
     """
 
-    aligns: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
+    alignable: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
 
     def __init__(self, eps: float = 1e-6, **policy: Any) -> None:
         super().__init__(**policy)

@@ -78,7 +78,7 @@ class SKDSPairwiseLoss(PairLoss):
         tensor(0.5000)
     """
 
-    free: ClassVar[frozenset[str]] = frozenset({'channels'})
+    any_shape: ClassVar[frozenset[str]] = frozenset({'channels'})
 
     def __init__(
         self, scale: float = 0.5, norm_gradient: bool = False, **policy: Any

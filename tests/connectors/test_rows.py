@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mmkd_ext.connectors import DenseRows, JoinRows
+from mmkd_ext.connectors import ConcatLevels, FlattenPredictions
 from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.registry import MODELS
 
 
 def test_rows_go_through_images_then_lines_then_priors():
@@ -14,7 +15,7 @@ def test_rows_go_through_images_then_lines_then_priors():
     n, a, k, y, x = torch.meshgrid(
         *(torch.arange(size) for size in (2, 2, 3, 2, 2)), indexing='ij')
     place = n * 10000 + a * 1000 + k * 100 + y * 10 + x
-    rows = DenseRows(classes=3)(place.reshape(2, 6, 2, 2))
+    rows = FlattenPredictions(classes=3)(place.reshape(2, 6, 2, 2))
     assert rows.shape == (16, 3)
     assert rows[:5].tolist() == [
         [0, 100, 200], [1000, 1100, 1200], [1, 101, 201], [1001, 1101, 1201],
@@ -23,7 +24,8 @@ def test_rows_go_through_images_then_lines_then_priors():
 
 
 def test_a_pyramid_stays_one():
-    rows = DenseRows(classes=2)([torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2)])
+    maps = [torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 2, 2)]
+    rows = FlattenPredictions(classes=2)(maps)
     assert isinstance(rows, tuple)
     assert [tuple(level.shape) for level in rows] == [(16, 2), (4, 2)]
 
@@ -31,45 +33,46 @@ def test_a_pyramid_stays_one():
 def test_any_memory_format_gives_the_same_rows():
     maps = torch.randn(2, 6, 3, 4)
     swapped = maps.contiguous(memory_format=torch.channels_last)
-    assert torch.equal(DenseRows(3)(maps), DenseRows(3)(swapped))
+    assert torch.equal(FlattenPredictions(3)(maps), FlattenPredictions(3)(swapped))
 
 
 def test_gradients_pass():
     maps = torch.randn(2, 6, 3, 4, requires_grad=True)
-    JoinRows()((DenseRows(3)(maps),)).sum().backward()
+    ConcatLevels()((FlattenPredictions(3)(maps),)).sum().backward()
     assert maps.grad.eq(1).all()
 
 
 @pytest.mark.parametrize('shape', [(2, 7, 3, 4), (2, 6), (2, 6, 3)])
 def test_refuses_channels_that_are_no_multiple_and_what_is_no_map(shape):
     with pytest.raises(ShapeError, match=r'takes maps \(n a\*3 h w\).*set `classes`'):
-        DenseRows(classes=3)(torch.zeros(shape))
+        FlattenPredictions(classes=3)(torch.zeros(shape))
 
 
 @pytest.mark.parametrize('classes', [0, -1, 2.0, True, None])
 def test_refuses_a_strange_number_of_classes(classes):
-    with pytest.raises(ConfigError, match=r'`DenseRows\.classes` must be an integer'):
-        DenseRows(classes=classes)
+    with pytest.raises(ConfigError, match='must be an integer'):
+        FlattenPredictions(classes=classes)
 
 
 def test_joins_rows_and_labels():
-    rows = JoinRows()((torch.zeros(6, 3), torch.ones(2, 3)))
+    rows = ConcatLevels()((torch.zeros(6, 3), torch.ones(2, 3)))
     assert rows.sum(1).tolist() == [0] * 6 + [3] * 2
-    assert JoinRows()([torch.tensor([1, 2]), torch.tensor([3])]).tolist() == [1, 2, 3]
+    labels = ConcatLevels()([torch.tensor([1, 2]), torch.tensor([3])])
+    assert labels.tolist() == [1, 2, 3]
 
 
 def test_one_level_stays_itself():
     rows = torch.zeros(6, 3)
-    assert JoinRows()((rows,)) is rows
-    assert JoinRows()(rows) is rows
+    assert ConcatLevels()((rows,)) is rows
+    assert ConcatLevels()(rows) is rows
 
 
 @pytest.mark.parametrize('levels', [
     (torch.zeros(6, 3), torch.zeros(2, 4)), (torch.zeros(6, 3), torch.zeros(2)),
     (torch.zeros(1, 3, 2, 2),), ()])
 def test_refuses_to_join_what_differs(levels):
-    with pytest.raises(ShapeError, match='`JoinRows` takes rows'):
-        JoinRows()(levels)
+    with pytest.raises(ShapeError, match='`ConcatLevels` takes rows'):
+        ConcatLevels()(levels)
 
 
 HEADS = {
@@ -115,10 +118,19 @@ def test_rows_are_those_that_the_head_hands_to_its_loss(config):
     recorder = Recorder('student', [maps, given, targets])
     with recorder.recording(head):
         head.loss(feats, samples)
-    ours, theirs = DenseRows(classes=3)(recorder.value(maps)), recorder.value(given)
+    ours = FlattenPredictions(classes=3)(recorder.value(maps))
+    theirs = recorder.value(given)
     assert len(theirs) == (1 if 'fcos' in config else 5)
-    assert torch.equal(JoinRows()(ours), JoinRows()(theirs))
-    joined = JoinRows()(recorder.value(targets))
-    assert joined.shape == (len(JoinRows()(ours)),)
+    assert torch.equal(ConcatLevels()(ours), ConcatLevels()(theirs))
+    joined = ConcatLevels()(recorder.value(targets))
+    assert joined.shape == (len(ConcatLevels()(ours)),)
     # positives, and the background as the label after the last class
     assert set(joined.tolist()) == {1, 3}
+
+
+@pytest.mark.parametrize(('old', 'new', 'settings'), [
+    ('DenseRows', FlattenPredictions, {'classes': 3}), ('JoinRows', ConcatLevels, {})])
+def test_former_names_still_build_and_name_the_new_one(old, new, settings):
+    with pytest.warns(FutureWarning, match=f'`mmkd_ext.{new.__name__}`'):
+        built = MODELS.build({'type': f'mmkd_ext.{old}', **settings})
+    assert isinstance(built, new)

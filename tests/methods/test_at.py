@@ -36,8 +36,8 @@ def test_refuses_a_power_below_one(p):
 
 
 def test_channels_may_differ_as_they_are():
-    assert ATLoss.free == {'channels'}
-    assert ATLoss.aligns == {'size'}
+    assert ATLoss.any_shape == {'channels'}
+    assert ATLoss.alignable == {'size'}
 
 
 def test_the_value_falls_with_the_size_of_the_map():

@@ -63,7 +63,7 @@ def test_refuses_a_temperature_that_is_not_positive(tau):
 
 
 def test_may_align_channels_and_size():
-    assert CWDLoss.aligns == {'channels', 'size'}
+    assert CWDLoss.alignable == {'channels', 'size'}
 
 
 def test_takes_nothing_but_the_two_sides():

@@ -218,7 +218,7 @@ def test_refuses_labels_of_other_rows():
 
 
 def test_does_not_align_classes():
-    assert DeFeatHeadLoss.aligns == frozenset()
+    assert DeFeatHeadLoss.alignable == frozenset()
     assert DeFeatHeadLoss.arguments() == {
         'preds_S': True,
         'preds_T': True,

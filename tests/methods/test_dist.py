@@ -189,4 +189,4 @@ def test_suggests_an_activation():
 
 
 def test_may_align_size_but_never_mixes_classes():
-    assert DISTLoss.aligns == {'size'}
+    assert DISTLoss.alignable == {'size'}

@@ -206,7 +206,7 @@ def test_a_link_gives_labels_and_perhaps_weights():
 
 
 def test_aligns_nothing():
-    assert DKDLoss.aligns == frozenset()
+    assert DKDLoss.alignable == frozenset()
 
 
 # ---- pixels of a segmentor -----------------------------------------------------------
@@ -310,4 +310,4 @@ def test_refuses_pixels_of_other_classes_or_size(student, teacher, axis):
 def test_a_link_of_pixels_gives_samples_and_may_be_resized():
     assert DKDPixelLoss.arguments() == {
         'preds_S': True, 'preds_T': True, 'data_samples': True}
-    assert DKDPixelLoss.aligns == {'size'}
+    assert DKDPixelLoss.alignable == {'size'}

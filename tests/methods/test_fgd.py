@@ -287,7 +287,7 @@ def test_a_link_gives_samples_besides_the_two_sides():
 
 
 def test_may_align_channels_and_size():
-    assert FGDLoss.aligns == {'channels', 'size'}
+    assert FGDLoss.alignable == {'channels', 'size'}
 
 
 @pytest.mark.parametrize(

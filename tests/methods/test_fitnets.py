@@ -28,4 +28,4 @@ def test_a_constant_difference_is_squared_whatever_the_size(shape, difference):
 
 
 def test_may_align_channels_and_size():
-    assert FitNetsLoss.aligns == {'channels', 'size'}
+    assert FitNetsLoss.alignable == {'channels', 'size'}

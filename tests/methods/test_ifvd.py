@@ -158,4 +158,4 @@ def test_refuses_no_classes(count):
 def test_takes_the_samples_of_the_batch():
     assert IFVDLoss.arguments() == {
         'preds_S': True, 'preds_T': True, 'data_samples': True}
-    assert IFVDLoss.free == {'channels'}
+    assert IFVDLoss.any_shape == {'channels'}

@@ -459,7 +459,7 @@ def test_takes_the_greatest_entry_as_a_norm():
 
 
 def test_what_may_differ_and_what_is_aligned():
-    assert KAAdaptLoss.aligns == {'channels', 'size'}
-    assert KAAffinityLoss.aligns == {'size'}
-    assert KAAffinityLoss.free == {'channels'}
-    assert KAReconstructionLoss.aligns == set()
+    assert KAAdaptLoss.alignable == {'channels', 'size'}
+    assert KAAffinityLoss.alignable == {'size'}
+    assert KAAffinityLoss.any_shape == {'channels'}
+    assert KAReconstructionLoss.alignable == set()

@@ -71,7 +71,7 @@ def test_refuses_a_temperature_that_is_not_positive(tau):
 
 
 def test_may_align_size_but_never_mixes_classes():
-    assert KDLoss.aligns == {'size'}
+    assert KDLoss.alignable == {'size'}
 
 
 # ---- rows of a detector --------------------------------------------------------------

@@ -289,8 +289,8 @@ def test_refuses_settings_that_are_not_positive(wrong):
 
 def test_only_features_may_be_aligned_and_only_in_channels():
     # bins and classes are no channels to be mixed, positions are anchors
-    assert LDLoss.aligns == LDClassLoss.aligns == frozenset()
-    assert LDImitationLoss.aligns == {'channels'}
+    assert LDLoss.alignable == LDClassLoss.alignable == frozenset()
+    assert LDImitationLoss.alignable == {'channels'}
 
 
 # ---- the regions --------------------------------------------------------------------

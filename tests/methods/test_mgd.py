@@ -47,7 +47,7 @@ def test_a_sum_over_a_large_half_map_does_not_overflow():
 
 
 def test_does_not_align_channels_after_the_generator():
-    assert MGDLoss.aligns == {'size'}
+    assert MGDLoss.alignable == {'size'}
 
 
 # ---- the connector ------------------------------------------------------------------

@@ -194,3 +194,11 @@ def test_shows_its_policy():
 def test_has_no_state_of_its_own():
     assert isinstance(Difference(), nn.Module)
     assert Difference().state_dict() == {}
+
+
+def test_the_former_names_of_what_is_alignable_still_work():
+    with pytest.warns(FutureWarning, match='`alignable`'):
+        class Old(Difference):
+            aligns = frozenset()
+
+    assert Old.alignable == frozenset()

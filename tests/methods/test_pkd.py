@@ -117,7 +117,7 @@ def test_refuses_an_eps_that_is_not_positive(eps):
 
 
 def test_may_align_channels_and_size():
-    assert PKDLoss.aligns == {'channels', 'size'}
+    assert PKDLoss.alignable == {'channels', 'size'}
 
 
 def test_takes_nothing_but_the_two_sides():

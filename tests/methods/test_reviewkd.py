@@ -78,7 +78,7 @@ def test_refuses_grids_that_do_not_fall():
 
 
 def test_does_not_align_channels_after_the_fusion():
-    assert ReviewKDLoss.aligns == {'size'}
+    assert ReviewKDLoss.alignable == {'size'}
 
 
 # ---- the fusion ---------------------------------------------------------------------

@@ -59,7 +59,7 @@ class Pair(nn.Module):
             student = self.connector(student)
         if self.encoder is not None:
             teacher = self.encoder(teacher)
-        if self.kind != PYRAMID and 'size' in self.loss.aligns:
+        if self.kind != PYRAMID and 'size' in self.loss.alignable:
             student = F.interpolate(student, teacher.shape[2:], mode='bilinear')
         takes = self.loss.arguments()
         extras = {'data_samples': data_samples} if 'data_samples' in takes else {}

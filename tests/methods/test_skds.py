@@ -84,5 +84,5 @@ def test_refuses_a_scale_beyond_the_map(scale):
 
 
 def test_channels_may_differ_as_they_are():
-    assert SKDSPairwiseLoss.free == {'channels'}
-    assert SKDSPairwiseLoss.aligns == {'size'}
+    assert SKDSPairwiseLoss.any_shape == {'channels'}
+    assert SKDSPairwiseLoss.alignable == {'size'}
