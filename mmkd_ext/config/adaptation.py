@@ -105,7 +105,9 @@ def _check_loop(context: Context, loop: Mapping[str, Any]) -> None:
     if isinstance(wrapper, Mapping):
         context.rehearsal.attempt(
             'test_cfg.optim_wrapper',
-            lambda: build_optim_wrapper(nn.Conv2d(1, 1, 1), wrapper),
+            wrapper,
+            build_optim_wrapper,
+            nn.Conv2d(1, 1, 1),
             wrapper,
         )
 

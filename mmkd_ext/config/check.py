@@ -141,7 +141,9 @@ def _isolated(cfg: Config) -> Iterator[None]:
     """Keeps random numbers, scope, logs and messages of the caller as they were."""
     states = random.getstate(), np.random.get_state()
     kept = [(cls._instance_dict, dict(cls._instance_dict)) for cls in _managers()]
-    gpus = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
+    # a GPU that nobody has used yet has no random numbers to keep
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = torch.cuda.device_count() if used else 0
     try:
         for instances, _ in kept:
             instances.clear()

@@ -131,7 +131,7 @@ def measuring(model: nn.Module, *, gradients: bool) -> Iterator[Measured]:
         distiller.schedules = {}
         handles = _watch(distiller, measured.shapes)
     student = getattr(model, 'architecture', model)
-    parse = model.parse_losses
+    parse: Any = model.parse_losses
 
     def noting(losses: dict[str, Any]) -> Any:
         terms = {name: _term(one) for name, one in losses.items() if 'loss' in name}
@@ -186,7 +186,7 @@ def _norms(
     for name, term in terms.items():
         if term.requires_grad:
             # not `autograd.grad`, which checkpointed parts refuse
-            term.backward(retain_graph=True)
+            term.backward(retain_graph=True)  # type: ignore[no-untyped-call]
         each = [p.grad.norm() for p in learns if p.grad is not None]
         norms[name] = float(torch.stack(each).norm()) if each else 0.0
         for parameter in model.parameters():

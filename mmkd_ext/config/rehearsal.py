@@ -13,6 +13,7 @@ import os
 import resource
 from collections.abc import Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
@@ -31,7 +32,7 @@ from mmengine.runner import (
     ValLoop,
 )
 from torch import multiprocessing, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from mmkd_ext.config.files import missing_data
 from mmkd_ext.config.measure import Measured, failed_link, measuring, step_on_noise
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from mmengine.config import Config
     from mmengine.hooks import Hook
-    from mmengine.runner import BaseLoop
 
     from mmkd_ext.config.findings import Findings
 
@@ -78,7 +78,7 @@ class Batches:
         samples: How many samples the batch has at most.
     """
 
-    def __init__(self, loader: DataLoader, samples: int) -> None:
+    def __init__(self, loader: DataLoader[Any], samples: int) -> None:
         self.loader, self.samples = loader, samples
         self._picked: list[Any] = []
 
@@ -104,7 +104,7 @@ class Batches:
             yield self.loader.collate_fn(copy.deepcopy(self._picked))
 
 
-class _Blank(torch.utils.data.Dataset):
+class _Blank(Dataset[Any]):
     """Stands for a data set that is not read."""
 
     def __len__(self) -> int:
@@ -192,23 +192,26 @@ class Rehearsal(Runner):
     def attempt(
         self,
         path: str,
-        build: Callable[[], Any],
-        config: Any = None,
-        *,
+        config: Any,
+        build: Callable[..., Any],
+        *args: Any,
         called: Any = None,
         ignore: tuple[type[Exception], ...] = (),
+        **kwargs: Any,
     ) -> Any:
         """Builds a part, or notes why it cannot be built and returns None.
 
         Args:
             path: Its config path.
+            config: Its config, in which the cause is looked for.
             build: Builds it.
-            config: Its config.
+            *args: For ``build``.
             called: The class that gets the config, where no registry does.
             ignore: Errors that say nothing about the config.
+            **kwargs: For ``build``.
         """
         try:
-            return build()
+            return build(*args, **kwargs)
         except ignore:
             return None
         except Exception as error:
@@ -218,46 +221,36 @@ class Rehearsal(Runner):
             self.findings.add((vague and unknown_types(config, path)) or found)
         return None
 
-    def _ok(self, build: Callable[[], Any]) -> bool:
+    def _ok(self, build: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
         """Whether a part adds no problem."""
         before = len(self.findings.problems)
-        build()
+        build(*args, **kwargs)
         return len(self.findings.problems) == before
 
     def _check_environment(self) -> None:
-        cfg = self.cfg
+        cfg, attempt = self.cfg, self.attempt
         with _process_kept():
             env = cfg.get('env_cfg', {})
-            self.attempt('env_cfg', lambda: Runner.setup_env(self, env), env)
+            attempt('env_cfg', env, Runner.setup_env, self, env)
             seeds = cfg.get('randomness', {'seed': None})
-            self.attempt(
+            seed = Runner.set_randomness
+            attempt(
                 'randomness',
-                lambda: Runner.set_randomness(
-                    self, **{**seeds, 'deterministic': False}
-                ),
                 seeds,
-                called=Runner.set_randomness,
+                lambda: seed(self, **{**seeds, 'deterministic': False}),
+                called=seed,
             )
         # a config without a seed drew one; two checks see the same
-        Runner.set_randomness(self, 0)
+        seed(self, 0)
         level = cfg.get('log_level', 'INFO')
-        self.attempt('log_level', lambda: MMLogger('check', log_level=level))
-        processor = cfg.get('log_processor') or {}
-        self.log_processor = (
-            self.attempt(
-                'log_processor',
-                lambda: self.build_log_processor(processor),
-                processor,
-                called=LogProcessor,
-            )
-            or LogProcessor()
+        attempt('log_level', level, MMLogger, 'check', log_level=level)
+        log = cfg.get('log_processor') or {}
+        built = attempt(
+            'log_processor', log, self.build_log_processor, log, called=LogProcessor
         )
-        visualizer = cfg.get('visualizer')
-        self.attempt(
-            'visualizer',
-            lambda: self.build_visualizer(copy.deepcopy(visualizer)),
-            visualizer,
-        )
+        self.log_processor = built or LogProcessor()
+        shown = copy.deepcopy(cfg.get('visualizer'))
+        attempt('visualizer', cfg.get('visualizer'), self.build_visualizer, shown)
         # the one that hooks will find
         self.visualizer = self.build_visualizer({'type': 'Visualizer', 'name': 'none'})
 
@@ -277,17 +270,15 @@ class Rehearsal(Runner):
         ]
         if not same:
             # a test set may be on a server, and is not needed to train
-            self.loaders[split] = self.build_loader(
-                cfg.get(group[0]), group[0], split, read=self.data and split != 'test'
-            )
-        loop, evaluator = cfg.get(group[1]), cfg.get(group[2])
+            read = self.data and split != 'test'
+            loader = cfg.get(group[0])
+            self.loaders[split] = self.build_loader(loader, group[0], split, read=read)
+        evaluator = cfg.get(group[2])
         if split == 'train':
-            _check_length(loop, self.findings)
+            _check_length(cfg.get(group[1]), self.findings)
         elif evaluator is not None and not same:
             read = self.loaders[split] is not None
-            if not self._ok(
-                lambda: self.check_evaluator(evaluator, group[2], read=read)
-            ):
+            if not self._ok(self.check_evaluator, evaluator, group[2], read=read):
                 self.loaders[split] = None
 
     def build_loader(
@@ -309,31 +300,22 @@ class Rehearsal(Runner):
         inner = f'{path}.dataset'
         absent = list(missing_data(config.get('dataset'), inner)) if read else []
         self.findings.add(absent)
-        right = self._ok(lambda: self.check_dataset(config.get('dataset'), inner))
+        right = self._ok(self.check_dataset, config.get('dataset'), inner)
+        build = partial(self.build_dataloader, seed=0)
         if not read or absent or not right:
-            blank = {**config, 'dataset': _Blank()}
             # a sampler may want what only the data set has
-            self.attempt(
-                path,
-                lambda: self.build_dataloader(blank, seed=0),
-                config,
-                called=DataLoader,
-                ignore=(AttributeError,),
-            )
+            ignore = (AttributeError,)
+            blank = {**config, 'dataset': _Blank()}
+            self.attempt(path, config, build, blank, called=DataLoader, ignore=ignore)
             return None
-        loader = self.attempt(
-            path,
-            lambda: self.build_dataloader(config, seed=0),
-            config,
-            called=DataLoader,
-        )
+        loader = self.attempt(path, config, build, config, called=DataLoader)
         if loader is None:
             return None
-        self.own_data(loader.dataset, config.get('dataset'), inner)
-        if not self._ok(lambda: self._check_pictures(loader, inner)):
+        self.own_data(loader.dataset, inner)
+        if not self._ok(self._check_pictures, loader.dataset, inner):
             return None
         batches = Batches(loader, SAMPLES if split == 'train' else 1)
-        first = self.attempt(path, lambda: next(iter(batches), batches), config)
+        first = self.attempt(path, config, lambda: next(iter(batches), batches))
         if first is batches:
             self.findings.problem(
                 path,
@@ -356,31 +338,22 @@ class Rehearsal(Runner):
             return
         for i, step in enumerate(config.get('pipeline') or ()):
             if isinstance(step, Mapping):
-                self.attempt(
-                    f'{path}.pipeline[{i}]',
-                    lambda step=step: roots.TRANSFORMS.build(copy.deepcopy(step)),
-                    step,
-                )
+                where, build = f'{path}.pipeline[{i}]', roots.TRANSFORMS.build
+                self.attempt(where, step, build, copy.deepcopy(step))
         inside = [key for key in ('dataset', 'datasets') if key in config]
-        right = [
-            self._ok(lambda key=key: self.check_dataset(config[key], f'{path}.{key}'))
-            for key in inside
-        ]
+        check = partial(self._ok, self.check_dataset)
+        right = [check(config[key], f'{path}.{key}') for key in inside]
+        if not all(right):
+            return
         cls = find_type(config.get('type'), roots.DATASETS)
-        if all(right) and (_is_lazy(cls) or not inspect.isclass(cls)):
-            self.attempt(
-                path,
-                lambda: roots.DATASETS.build(_unread(config)),
-                config,
-                ignore=(OSError,),
-            )
-        elif all(right):
-            arguments = {
-                k: v for k, v in config.items() if k not in ('type', '_scope_')
-            }
-            self.findings.add(argument_problems(cls, arguments, path, complete=False))
+        if _is_lazy(cls) or not inspect.isclass(cls):
+            build, ignore = roots.DATASETS.build, (OSError,)
+            self.attempt(path, config, build, _unread(config), ignore=ignore)
+        else:
+            given = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+            self.findings.add(argument_problems(cls, given, path, complete=False))
 
-    def own_data(self, dataset: Any, config: Any, path: str) -> None:
+    def own_data(self, dataset: Any, path: str) -> None:
         """Notes where data sets and the steps of their pipelines come from."""
         self.owners[id(dataset)] = path
         pipeline = getattr(dataset, 'pipeline', None)
@@ -391,13 +364,13 @@ class Rehearsal(Runner):
             inside = getattr(dataset, key, None)
             if isinstance(inside, (list, tuple)):
                 for i, one in enumerate(inside):
-                    self.own_data(one, config, f'{path}.{key}[{i}]')
+                    self.own_data(one, f'{path}.{key}[{i}]')
             elif inside is not None:
-                self.own_data(inside, config, f'{path}.{key}')
+                self.own_data(inside, f'{path}.{key}')
 
-    def _check_pictures(self, loader: DataLoader, path: str) -> None:
+    def _check_pictures(self, data: Any, path: str) -> None:
         """Looks for what would end in an endless loop, or shift the labels."""
-        for dataset in _innermost(loader.dataset):
+        for dataset in _innermost(data):
             where = self.owners.get(id(dataset), path)
             found = getattr(dataset, 'cat_ids', None)
             classes = getattr(dataset, 'metainfo', {}).get('classes')
@@ -412,7 +385,7 @@ class Rehearsal(Runner):
                     f'It has {known}.{did_you_mean(str(absent[:1]), known)}',
                 )
                 return
-        if not isinstance(loader.dataset, IterableDataset) and not len(loader.dataset):
+        if not isinstance(data, IterableDataset) and not len(data):
             self.findings.problem(
                 path,
                 'has no picture.',
@@ -421,35 +394,28 @@ class Rehearsal(Runner):
 
     def check_evaluator(self, config: Any, path: str, *, read: bool) -> None:
         """Builds the metrics of an evaluator one by one."""
-        ignore = () if read else (OSError,)
         several = isinstance(config, (list, tuple))
         for i, one in enumerate(config if several else [config]):
-            where = f'{path}[{i}]' if several else path
             self.attempt(
-                where,
-                lambda one=one: self.build_evaluator(copy.deepcopy(one)),
+                f'{path}[{i}]' if several else path,
                 one,
-                ignore=ignore,
+                self.build_evaluator,
+                copy.deepcopy(one),
+                ignore=() if read else (OSError,),
             )
 
     def _build_hooks(self) -> None:
-        standard = dict.fromkeys(_STANDARD_HOOKS)
-        for name, hook in (self.cfg.get('default_hooks') or {}).items():
+        given = self.cfg.get('default_hooks') or {}
+        for name, hook in given.items():
             path = f'default_hooks.{name}'
-            if hook is None:
-                self.attempt(
-                    path,
-                    lambda name=name: Runner.register_default_hooks(
-                        self, {**standard, name: None}
-                    ),
-                    hook,
-                )
-            else:
+            if hook is None and name not in _STANDARD_HOOKS:
+                known = list(_STANDARD_HOOKS)
+                hint = f'Take out one of {known}.{did_you_mean(name, known)}'
+                self.findings.problem(path, 'is None, but there is no such hook.', hint)
+            elif hook is not None:
                 self._build_hook(hook, path)
                 self._check_hook_name(name, path)
-        given = self.cfg.get('default_hooks') or {}
-        left = {name: None for name in given if name in _STANDARD_HOOKS}
-        self.register_default_hooks(left)
+        self.register_default_hooks({n: None for n in given if n in _STANDARD_HOOKS})
         custom = self.cfg.get('custom_hooks') or []
         if not isinstance(custom, (list, tuple)):
             self.findings.problem('custom_hooks', f'must be a list, but is {custom!r}.')
@@ -459,26 +425,22 @@ class Rehearsal(Runner):
 
     def _build_hook(self, hook: Any, path: str) -> None:
         known = set(map(id, self._hooks))
-        self.attempt(path, lambda: self.register_hook(copy.deepcopy(hook)), hook)
+        self.attempt(path, hook, self.register_hook, copy.deepcopy(hook))
         for one in self._hooks:
             if id(one) not in known:
                 self.owners[id(one)] = path
 
     def _check_hook_name(self, name: str, path: str) -> None:
         """Looks for a hook beside the standard one that it was meant to replace."""
-        built = [one for one in self._hooks if self.owners.get(id(one)) == path]
         for meant, cls in _STANDARD_HOOKS.items():
-            taken = meant in self.cfg.default_hooks
-            if (
-                name not in _STANDARD_HOOKS
-                and not taken
-                and isinstance(built[0] if built else None, cls)
-            ):
-                self.findings.problem(
-                    path,
-                    f'is a second `{cls.__name__}` beside the standard one.',
-                    f'Call it `{meant}` to replace that one.',
-                )
+            beside = name not in _STANDARD_HOOKS and meant not in self.cfg.default_hooks
+            for hook in self._hooks if beside else ():
+                if self.owners.get(id(hook)) == path and isinstance(hook, cls):
+                    self.findings.problem(
+                        path,
+                        f'is a second `{cls.__name__}` beside the standard one.',
+                        f'Call it `{meant}` to replace that one.',
+                    )
 
     # ---- one step --------------------------------------------------------------------
 
@@ -577,20 +539,16 @@ class Rehearsal(Runner):
             self._train_loop = self._build_loop('train')
         if not whole and isinstance(wrapper, Mapping):
             wrapper = {k: v for k, v in wrapper.items() if k not in _ADVERSARIAL}
-        if wrapper is None:
-            self.optim_wrapper = None
-        else:
-            self.optim_wrapper = self.attempt(
-                'optim_wrapper', lambda: self._build_optimizer(wrapper), wrapper
-            )
+        self.optim_wrapper = None
+        if wrapper is not None:
+            build = self._build_optimizer
+            self.optim_wrapper = self.attempt('optim_wrapper', wrapper, build, wrapper)
         self.param_schedulers = None
         if isinstance(self.optim_wrapper, OptimWrapper) and self._train_loop:
-            scaling = cfg.get('auto_scale_lr')
-            self.attempt(
-                'auto_scale_lr',
-                lambda: self.scale_lr(self.optim_wrapper, copy.deepcopy(scaling)),
-            )
-            self._build_schedulers(cfg.get('param_scheduler'))
+            scaling = copy.deepcopy(cfg.get('auto_scale_lr'))
+            build = partial(self.scale_lr, self.optim_wrapper)
+            self.attempt('auto_scale_lr', scaling, build, scaling)
+            self.param_schedulers = self._build_schedulers(cfg.get('param_scheduler'))
         self._val_evaluator = copy.deepcopy(cfg.get('val_evaluator'))
         self._val_loop = None
         if cfg.get('val_cfg') is not None and self.loaders['val']:
@@ -608,17 +566,13 @@ class Rehearsal(Runner):
                 return None
         return self.build_optim_wrapper(wrapper)
 
-    def _build_loop(self, split: str) -> BaseLoop | None:
+    def _build_loop(self, split: str) -> Any:
         config = copy.deepcopy(self.cfg[f'{split}_cfg'])
         build = {'train': self.build_train_loop, 'val': self.build_val_loop}[split]
         by_epoch = isinstance(config, Mapping) and config.get('by_epoch')
         train = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
-        loop: BaseLoop | None = self.attempt(
-            f'{split}_cfg',
-            lambda: build(config),
-            config,
-            called=_LOOPS.get(split, train),
-        )
+        path, called = f'{split}_cfg', _LOOPS.get(split, train)
+        loop: Any = self.attempt(path, config, build, config, called=called)
         if loop is not None:
             self.owners[id(loop)] = f'{split}_cfg'
             for i, metric in enumerate(
@@ -629,39 +583,34 @@ class Rehearsal(Runner):
                 self.owners[id(metric)] = where
         return loop
 
-    def _build_schedulers(self, config: Any) -> None:
+    def _build_schedulers(self, config: Any) -> Any:
+        build = self.build_param_scheduler
         if isinstance(config, Mapping) and 'type' not in config:
             # one list for each of several optimizers
-            self.param_schedulers = self.attempt(
-                'param_scheduler', lambda: self.build_param_scheduler(config), config
-            )
-            return
-        built: list[Any] = []
+            return self.attempt('param_scheduler', config, build, config)
         several = [config] if isinstance(config, Mapping) else config or []
+        made = []
         for i, one in enumerate(several):
-            path = f'param_scheduler[{i}]'
-            made = self.attempt(
-                path, lambda one=one: self.build_param_scheduler(one), one
-            )
-            for each in made if isinstance(made, list) else ():
-                self.owners[id(each)] = path
-            built.append(made)
+            made.append(self.attempt(f'param_scheduler[{i}]', one, build, one))
+            for each in made[-1] if isinstance(made[-1], list) else ():
+                self.owners[id(each)] = f'param_scheduler[{i}]'
+        good = [one for one in made if one is not None]
         if isinstance(self.optim_wrapper, OptimWrapperDict):
-            self.param_schedulers = {
-                name: [one for made in built if made for one in made[name]]
-                for name, _ in self.optim_wrapper.items()
+            names = [name for name, _ in self.optim_wrapper.items()]
+            return {
+                name: [one for each in good for one in each[name]] for name in names
             }
-        else:
-            self.param_schedulers = [one for made in built if made for one in made]
+        return [one for each in good for one in each]
 
     def _train_once(self) -> None:
         """Trains one iteration and validates once, with all hooks."""
-        loop = self._train_loop
+        loop: Any = self._train_loop
         for name in ('_max_iters', '_max_epochs'):
             vars(loop)[name] = 1
         loop.val_begin = min(loop.val_begin, 1)
         self.call_hook('before_run')
-        self.optim_wrapper.initialize_count_status(self.model, 0, 1)
+        wrapper: Any = self.optim_wrapper
+        wrapper.initialize_count_status(self.model, 0, 1)
         loop.run()
         self.call_hook('after_run')
 
@@ -723,7 +672,7 @@ def _innermost(dataset: Any) -> Iterator[Any]:
 def _redirect(config: Any, folder: str) -> None:
     """Makes what writes write into a folder."""
     for _, node in walk(config, ''):
-        for key in _WRITES:
+        for key in _WRITES if isinstance(node, dict) else ():
             if isinstance(node.get(key), str):
                 node[key] = str(Path(folder) / Path(node[key]).name)
 
