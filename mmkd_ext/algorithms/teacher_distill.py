@@ -497,7 +497,7 @@ class TeacherDistill(BaseAlgorithm):
             CheckpointError: No weight among them is the student's.
         """
         given = [key for key in state_dict if key.startswith(prefix)]
-        parts = tuple(f'{prefix}{name}.' for name in self._modules)
+        parts = (f'{prefix}architecture.', f'{prefix}distiller.')
         if not given or any(key.startswith(parts) for key in given):
             return
         known = self.architecture.state_dict()
