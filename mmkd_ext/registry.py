@@ -66,7 +66,7 @@ def register_old_name(registry: Registry, old: str, new: type) -> type:
         )
         super(kind, self).__init__(*args, **kwargs)
 
-    kind = type(old, (new,), {'__init__': __init__, '__module__': new.__module__})
+    kind: Any = type(old, (new,), {'__init__': __init__, '__module__': new.__module__})
     registry.register_module(name=old, module=kind)
     return kind
 

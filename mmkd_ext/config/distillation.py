@@ -36,7 +36,6 @@ from mmkd_ext.methods._base import PairLoss
 
 if TYPE_CHECKING:
     from mmkd_ext.distillers.link_distiller import LinkPlan
-    from mmkd_ext.distillers.links import Tap
 
 __all__ = ['check_distillation']
 
@@ -333,7 +332,6 @@ class _Distillation:
             # with a link taken out the shares would mislead
             report.terms = measured.terms
             self._judge(measured.terms)
-        self._check_gradients(algorithm, draft, measured)
 
     def _run(self, draft: Draft) -> tuple[TeacherDistill, measure.Measured]:
         algorithm = MODELS.build(copy.copy(draft.model))
@@ -349,26 +347,6 @@ class _Distillation:
             whole=not self.mended,
         )
         return algorithm, measured
-
-    def _check_gradients(
-        self, algorithm: TeacherDistill, draft: Draft, measured: measure.Measured
-    ) -> None:
-        """Looks for links that tap the student and teach it nothing."""
-        for link in algorithm.distiller.links:
-            taps = [tap for _, tap in link.all_taps() if tap.of == STUDENT]
-            silent = f'distill.{link.name}' in measured.silent
-            if silent and taps and algorithm.student_trainable:
-                self.findings.add(
-                    [
-                        draft.original(
-                            Problem(
-                                link.path,
-                                'gives the student no gradient.',
-                                _why_silent(algorithm.student, taps),
-                            )
-                        )
-                    ]
-                )
 
     def _check_loss_classes(self, draft: Draft, algorithm: TeacherDistill) -> None:
         """Compares the classes that losses read from labels with the student's."""
@@ -468,24 +446,6 @@ class _Distillation:
                 f'student in the dry run, {amount} of it.',
                 'Trained weights change this; if it stays so, set other weights.',
             )
-
-
-def _why_silent(student: nn.Module, taps: list[Tap]) -> str:
-    """Says what to do about taps without a gradient."""
-    for tap in taps:
-        parts = tap.source.name.split('.')
-        for i in range(1, len(parts)):
-            name = '.'.join(parts[:i])
-            try:
-                owner = student.get_submodule(name)
-            except AttributeError:
-                break
-            if getattr(owner, 'with_cp', False):
-                return (
-                    f'`{tap.source}` lies inside a checkpointed part (`with_cp=True`), '
-                    f'where nothing is recorded with a gradient; tap `{name}` itself.'
-                )
-    return 'What it taps is frozen or detached; tap what learns.'
 
 
 def _inplace(model: nn.Module | None) -> int:

@@ -103,13 +103,11 @@ class Measured:
 
     Attributes:
         terms: The terms of the loss.
-        silent: Names of those that do not depend on what the student learns.
         shapes: Shapes on the way of each link's arguments.
         batch: What the step was made with.
     """
 
     terms: list[TermFacts] = field(default_factory=list)
-    silent: list[str] = field(default_factory=list)
     shapes: Shapes = field(default_factory=Shapes)
     batch: str = ''
 
@@ -138,7 +136,6 @@ def measuring(model: nn.Module, *, gradients: bool) -> Iterator[Measured]:
         learns = [p for p in student.parameters() if p.requires_grad]
         norms = _norms(model, terms, learns) if gradients else {}
         measured.terms = _facts(terms, norms)
-        measured.silent = [n for n, one in terms.items() if not _reaches(one, learns)]
         return parse(losses)
 
     def noting_batch(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -192,23 +189,6 @@ def _norms(
         for parameter in model.parameters():
             parameter.grad = None
     return norms
-
-
-def _reaches(term: Tensor, learns: list[nn.Parameter]) -> bool:
-    """Whether a term depends on one of some parameters."""
-    wanted = set(map(id, learns))
-    left, seen = [term.grad_fn], set()
-    while left:
-        node = left.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        # a checkpointed part hides its parameters from the graph
-        hidden = 'CheckpointFunction' in type(node).__name__
-        if hidden or id(getattr(node, 'variable', None)) in wanted:
-            return True
-        left += [following for following, _ in node.next_functions]
-    return False
 
 
 def _watch(distiller: LinkDistiller, shapes: Shapes) -> list[Any]:

@@ -671,7 +671,8 @@ def _innermost(dataset: Any) -> Iterator[Any]:
 
 def _redirect(config: Any, folder: str) -> None:
     """Makes what writes write into a folder."""
-    for _, node in walk(config, ''):
+    found: list[Any] = [node for _, node in walk(config, '')]
+    for node in found:
         for key in _WRITES if isinstance(node, dict) else ():
             if isinstance(node.get(key), str):
                 node[key] = str(Path(folder) / Path(node[key]).name)

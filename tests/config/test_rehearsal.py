@@ -322,12 +322,11 @@ class Detached(nn.Conv2d):
 
 
 @MODELS.register_module()
-class RehearsedCheckpointed(ToyModel):
-    """Its neck says that it is checkpointed."""
+class RehearsedDetached(ToyModel):
+    """A part of its neck returns what is detached."""
 
     def __init__(self, **more):
         super().__init__(**more)
-        self.neck.with_cp = True
         self.neck.convs[0] = Detached(self.channels, self.channels, 1)
 
 
@@ -338,7 +337,7 @@ def test_a_term_that_teaches_the_student_nothing_is_refused(
 ):
     at = 'neck.convs.0'
     changes = {
-        'model.architecture.type': 'mmkd_ext.RehearsedCheckpointed',
+        'model.architecture.type': 'mmkd_ext.RehearsedDetached',
         f'{LINK}.preds_S.at': at,
         f'{LINK}.preds_T.at': at,
     }
@@ -346,7 +345,7 @@ def test_a_term_that_teaches_the_student_nothing_is_refused(
         changes['model.teacher.channels'] = 4
     problems = told(distils(changes), gradients=gradients)
     assert list(problems) == [f'{LINK}.preds_S.at']
-    assert 'inside a checkpointed part' in problems[f'{LINK}.preds_S.at']
+    assert 'gives no gradient' in problems[f'{LINK}.preds_S.at']
 
 
 # ---- shipped configs, changed at random ----------------------------------------------
