@@ -1,0 +1,9 @@
+"""ESPNetv2 of width 0.5 from Cityscapes, judged on CamVid without training.
+
+Command: CAMVID_ROOT=... mmkd test CONFIG data/espnetv2/espnetv2-w05.pth
+Expected: TODO
+Status: smoke
+"""
+
+_base_ = ['./_base_/espnetv2.py', './_base_/camvid-480x640_merged.py']
+model = _base_.espnetv2.w05
