@@ -225,7 +225,8 @@ def judge(data: Path, camvid: Path, width: str) -> dict[str, Any]:
     found = {name: miou(functools.partial(plain, model), camvid, name) for name in SETS}
     use_stream_norms(model, MIXING)
     for name in ('val', 'dusk'):
-        found[f'{name}, mixing {MIXING}'] = miou(functools.partial(plain, model), camvid, name)
+        mixed = miou(functools.partial(plain, model), camvid, name)
+        found[f'{name}, mixing {MIXING}'] = mixed
     if width == '2.0':
         model = network(data, width)
         optimizer = torch.optim.Adam(fixed_statistics(model), lr=1e-4)
