@@ -114,7 +114,7 @@ class EfficientNetLite(BaseModule):
         rates = iter(self._rates)
         found = []
         for stage in self.stages:
-            for block in stage:
+            for block in stage.children():
                 x = block(x, drop_connect_rate=next(rates))
             found.append(x)
         return tuple(found[index] for index in self.out_indices)

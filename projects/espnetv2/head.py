@@ -157,10 +157,11 @@ class ESPNetv2Head(BaseDecodeHead):
 
 def _at_scale(x: Tensor, scale: float, stage: nn.Module) -> Tensor:
     """Applies ``stage`` to ``x`` at another size; the result has the size of ``x``."""
-    own = x.shape[2:]
     if scale == 1:
         return stage(x)
-    size = [max(ceil(side * scale), SMALLEST) for side in own]
+    own = (x.shape[2], x.shape[3])
+    height, width = (max(ceil(side * scale), SMALLEST) for side in own)
+    size = (height, width)
     if scale > 1:
         return F.adaptive_avg_pool2d(stage(_resize(x, size)), own)
     return _resize(stage(F.adaptive_avg_pool2d(x, size)), own)

@@ -4,8 +4,9 @@ One linear layer on the four features together is trained, 400 iterations of 4 c
 Random weights: --cfg-options model.backbone.pretrained=False
 
 Command: CAMVID_ROOT=... mmkd train CONFIG
-Expected: TODO
-Status: smoke
+Expected: 59.9 mIoU on every fifth picture of val (seed 0, CPU); RANDOM with random
+weights.
+Status: measured
 """
 
 _base_ = ['../../../configs/_base_/tasks/camvid-180x240.py']

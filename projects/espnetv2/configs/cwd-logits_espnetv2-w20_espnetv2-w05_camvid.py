@@ -7,7 +7,7 @@ Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
 https://arxiv.org/abs/2011.13256; tau 4 and weight 3 as published.
 Command: CAMVID_ROOT=... ESPNETV2_ROOT=... mmkd train CONFIG
 Expected: not run yet.
-Status: unrun
+Status: smoke
 """
 
 _base_ = ['./_base_/espnetv2.py', './_base_/camvid-480x640.py']

@@ -2,7 +2,7 @@
 
 Command: CAMVID_ROOT=... ESPNETV2_ROOT=... mmkd train CONFIG
 Expected: not run yet.
-Status: unrun
+Status: smoke
 """
 
 _base_ = ['./_base_/espnetv2.py', './_base_/camvid-480x640.py']
