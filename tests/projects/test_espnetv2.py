@@ -318,3 +318,29 @@ def test_a_segmentor_trains_and_predicts_at_the_size_of_the_picture():
     assert not still
     (predicted,) = model.eval().predict(torch.rand(1, 3, 48, 64), [sample])
     assert predicted.pred_sem_seg.data.shape == (1, 36, 48)
+
+
+def test_the_distilled_student_trains_as_the_student_alone():
+    alone, teacher, distilled = (
+        Config.fromfile(CONFIGS / f'{name}_camvid.py')
+        for name in (
+            'student_espnetv2-w05',
+            'teacher_espnetv2-w20',
+            'cwd-logits_espnetv2-w20_espnetv2-w05',
+        )
+    )
+    assert distilled.model.architecture == alone.model
+    assert distilled.model.teacher == teacher.model
+    assert distilled.model.student_ckpt == alone.load_from
+    for key in ('train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg'):
+        assert distilled[key] == alone[key] == teacher[key]
+
+
+def test_without_labels_none_is_read_and_the_classes_are_those_of_the_weights():
+    name = 'cwd-logits_espnetv2-w20_espnetv2-w05_camvid-unlabelled.py'
+    config = Config.fromfile(CONFIGS / name)
+    steps = [step['type'] for step in config.train_dataloader.dataset.pipeline]
+    assert 'LoadAnnotations' not in steps
+    assert config.model.calculate_student_loss is False
+    assert config.model.architecture.decode_head.num_classes == 20
+    assert len(config.test_evaluator.class_map) == 20
