@@ -2,11 +2,13 @@
 #   PYTHON=python3.11   the python that makes the virtual environment
 #   VENV=DIR            where it is; one that exists is installed into, keeping its torch
 #   MMKD_CACHE=DIR      where the built mmcv wheel is kept (default ~/.cache/mmkd_ext)
+#   EXTRAS=pretrained   what more `make setup` installs: a file of requirements/
 #   ARGS='...'          passed on to the program of the target
 #   JOBS=2              processes that run tests, by default one a core
 
 PYTHON ?= python3
 VENV ?= .venv
+EXTRAS ?=
 ARGS ?=
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BIN = $(VENV)/bin
@@ -19,7 +21,7 @@ help:  ## this list
 		awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup:  ## .venv with the pinned stack; builds mmcv once per machine
-	@$(PYTHON) tools/bootstrap.py --venv '$(VENV)' $(if $(filter setup,$(MAKECMDGOALS)),$(ARGS))
+	@$(PYTHON) tools/bootstrap.py --venv '$(VENV)' $(addprefix --extra ,$(EXTRAS)) $(if $(filter setup,$(MAKECMDGOALS)),$(ARGS))
 
 demo: setup  ## teacher, student alone, student distilled on toy streets: table and report
 	@$(BIN)/python benchmarks/demo.py $(ARGS)
@@ -44,7 +46,7 @@ types: setup  ## mypy
 	@$(BIN)/mypy
 
 docs:  ## the pages, in docs/_build/html; warnings are errors
-	@$(PYTHON) tools/bootstrap.py --venv '$(VENV)' --docs
+	@$(PYTHON) tools/bootstrap.py --venv '$(VENV)' --extra docs
 	@$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html $(ARGS)
 
 bench: setup  ## time and memory of a step, of each method, of losses and adaptation

@@ -105,6 +105,7 @@ setup(
     extras_require={
         'stack': read_stack(),
         'docs': read_requirements('docs'),
+        'pretrained': read_requirements('pretrained'),
         'tests': read_requirements('tests'),
     },
     cmdclass={'build_py': BuildWithMim},

@@ -76,6 +76,8 @@ def _result_text(path: Path) -> str:
         )
     if 'folders' in content:
         return _share(content)
+    if 'oracle' in content:
+        return _oracle(content)
     if 'sets' in content:
         return experiment_text(content, level=2, classes=True)
     if 'orders' in content:
@@ -109,6 +111,26 @@ def _share(content: Mapping[str, Any]) -> str:
         f'noise. They are {total["models"]} different models: configs that differ in '
         'crop, test settings or first weights were run once. See '
         '[](methods/segmentors.md).'
+    )
+
+
+def _oracle(content: Mapping[str, Any]) -> str:
+    """Returns what ESPNetv2 of each width scores on CamVid without training."""
+    camvid = content['camvid']
+    sets = list(dict.fromkeys(name for row in camvid.values() for name in row))
+    rows = [
+        [width, *(f'{row[name]["mIoU"]:.1f}' if name in row else '' for name in sets)]
+        for width, row in camvid.items()
+    ]
+    furthest = max(row['logits'] for row in content['oracle'].values())
+    return '\n\n'.join(
+        [
+            '## ESPNetv2 from Cityscapes, judged on CamVid',
+            table(['width', *sets], rows, 'l' + 'r' * len(sets)),
+            "mIoU of the authors' weights without training, see [](projects.md). "
+            f"Logits differ from the authors' network by at most {furthest:.1g}. "
+            + _environment(content),
+        ]
     )
 
 

@@ -151,3 +151,19 @@ def test_a_grid_says_what_each_domain_gives():
         round_means={'1': one}, domain_means={'fog': one})
     content = grid({'Source': run}, best=[], domains=['fog'], rounds=1)
     assert '|method|fog|' in expand._grid(content).replace(' ', '')
+
+
+def test_the_comparison_with_an_oracle_shows_every_set_and_the_largest_difference():
+    content = dict(
+        environment=MACHINE,
+        oracle={'0.5': dict(logits=0.0), '2.0': dict(logits=2e-5)},
+        camvid={
+            '0.5': dict(day=dict(mIoU=46.61)),
+            '2.0': dict(day=dict(mIoU=56.41), tent=dict(mIoU=53.55)),
+        },
+    )
+    text = expand._oracle(content)
+    assert '|width|day|tent|' in text.replace(' ', '')
+    assert '|0.5|46.6||' in text.replace(' ', '')
+    assert '|2.0|56.4|53.5|' in text.replace(' ', '')
+    assert 'by at most 2e-05' in text

