@@ -3,12 +3,13 @@
 python benchmarks/check_share.py [--package mmseg] [--folders pspnet fcn] [--only PART]
     [--out FILE]
 
-mmdet: each config of some folders is student and teacher of one CWD link on its neck;
-one that has no neck is checked at its backbone instead, and counted apart.
+The links are those that `mmkd distill` writes for the two models.
 
-mmseg: each Cityscapes config is the student of one CWD link on its logits; the teacher
-is mmseg's Fast-SCNN, small and the same for all. The tap is found by looking at the
-decode head, see `logits_tap`. Configs whose models are equal but for the size of the
+mmdet: each config of some folders is student and teacher; one that has no neck is
+checked at its backbone instead, and counted apart.
+
+mmseg: each Cityscapes config is a student; the teacher is mmseg's Fast-SCNN, small and
+the same for all. Configs whose models are equal but for the size of the
 crop, `align_corners` and how they are tested are checked once, and then stepped forward
 and backward. All of that is done on crops of noise of 64 pixels, or of more where a
 pooling window needs it.
@@ -36,6 +37,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mmkd_ext.algorithms import TeacherDistill, dry_run
+from mmkd_ext.cli.distill import default_links
 from mmkd_ext.config.check import check_config
 from mmkd_ext.config.measure import random_batch
 
@@ -44,7 +46,7 @@ DETECTORS = ('retinanet', 'fcos', 'atss', 'gfl', 'faster_rcnn', 'rtmdet')
 WEIGHTS = ('init_cfg', 'pretrained')
 SMALL_TEACHER = 'fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py'
 LINKS = {
-    'mmdet': 'CWD on the neck, the config as student and as teacher',
+    'mmdet': 'PKD on the neck, the config as student and as teacher',
     'mmseg': 'CWD on the logits, from Fast-SCNN',
 }
 
@@ -95,27 +97,13 @@ def installed(package: str) -> Path:
 
 
 def distillation(
-    scope: str, student: Any, teacher: Any, s: dict[str, Any], t: dict[str, Any]
+    scope: str, student: Any, teacher: Any, models: tuple[Any, Any]
 ) -> Config:
-    """The config that a person would write to distil with CWD from tap to tap."""
-    link = dict(
-        loss=dict(type='mmkd_ext.CWDLoss'),
-        preds_S=dict(of='student', **s),
-        preds_T=dict(of='teacher', **t),
-    )
-    return Config(
-        dict(
-            default_scope=scope,
-            model=dict(
-                type=Kept,
-                architecture=student,
-                teacher=teacher,
-                distiller=dict(
-                    type='mmkd_ext.LinkDistiller', links=dict(loss_cwd=link)
-                ),
-            ),
-        )
-    )
+    """The distillation that `mmkd distill` writes for two models."""
+    _, links = default_links(*models)
+    distiller = dict(type='mmkd_ext.LinkDistiller', links=links)
+    model = dict(type=Kept, architecture=student, teacher=teacher, distiller=distiller)
+    return Config(dict(default_scope=scope, model=model))
 
 
 # ---- mmdet -------------------------------------------------------------------------
@@ -126,8 +114,8 @@ def detectors(root: Path, folder: str, only: str) -> list[Case]:
     cases = []
     for name, model in models_in(root, f'{folder}/*.py', only).items():
         at = 'backbone' if model.get('neck') is None else 'neck'
-        source, tap = dict(cfg_path=f'mmdet::{name}'), dict(at=at)
-        config = distillation('mmdet', source, source, tap, tap)
+        source = dict(cfg_path=f'mmdet::{name}')
+        config = distillation('mmdet', source, source, (model, model))
         cases.append(Case([name], at, model, config, backward=False))
     return cases
 
@@ -147,11 +135,9 @@ def segmentors(root: Path, folder: str, only: str) -> list[Case]:
     cases = []
     for names in same.values():
         model = without(models[names[0]], *WEIGHTS)
-        tap = logits_tap(model)
-        config = distillation(
-            'mmseg', model, teacher, tap, dict(at='decode_head.conv_seg')
-        )
-        cases.append(Case(names, tap['at'], model, config, backward=True))
+        config = distillation('mmseg', model, teacher, (model, teacher))
+        at = config.model.distiller.links.loss_cwd.preds_S.at
+        cases.append(Case(names, at, model, config, backward=True))
     return cases
 
 
@@ -162,23 +148,6 @@ def without(node: Any, *keys: str) -> Any:
     if isinstance(node, (list, tuple)):
         return type(node)(without(part, *keys) for part in node)
     return node
-
-
-def logits_tap(model: dict[str, Any]) -> dict[str, Any]:
-    """Says where a segmentor's logits are, from its config.
-
-    They are what its `conv_seg` returns, the classifier of every decode head of mmseg
-    but a few. In a cascade it is that of the last head whose logits are a map; the
-    second head of PointRend scores points. Heads of queries give class scores and
-    masks, of which `mmkd_ext.QueryClassMaps` makes a map.
-    """
-    heads = model['decode_head']
-    if isinstance(heads, (list, tuple)):
-        last = max(i for i, head in enumerate(heads) if head['type'] != 'PointHead')
-        return dict(at=f'decode_head.{last}.conv_seg')
-    if heads['type'] == 'Mask2FormerHead':
-        return dict(at='decode_head', connector=dict(type='mmkd_ext.QueryClassMaps'))
-    return dict(at='decode_head.conv_seg')
 
 
 # ---- both --------------------------------------------------------------------------
