@@ -377,7 +377,6 @@ def generated(root: Path = REPOSITORY) -> dict[Path, str]:
     methods = read_methods(root)
     readme = root / 'README.md'
     text = readme.read_text(encoding='utf-8')
-    text = replace_block(text, 'methods', methods_table(methods, 'docs/methods/{}.md'))
     wanted = {readme: replace_block(text, 'results', results_text(root))}
     pages = root / 'docs' / 'methods'
     wanted[pages / 'index.md'] = methods_index(methods)

@@ -1,8 +1,8 @@
-_base_ = ['mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py']
+_base_ = 'mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'
 model = dict(
     _delete_=True,
     type='mmkd_ext.TeacherDistill',
-    architecture='mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py',
+    architecture={{_base_.model}},
     teacher='mmseg::pspnet/pspnet_r101-d8_4xb2-80k_cityscapes-512x1024.py',
     teacher_ckpt='checkpoints/pspnet_r101.pth',
     distiller=dict(
