@@ -248,6 +248,7 @@ def main() -> int:
         '--out', type=Path, default=ROOT / 'benchmarks/results/espnetv2_oracle.json'
     )
     args = parser.parse_args()
+    environment = _measure.environment()  # of the code that runs, not of later edits
     frame = read_picture(args.camvid / FRAME) if args.camvid else None
     oracle, table = {}, {}
     for width in args.widths:
@@ -257,10 +258,8 @@ def main() -> int:
             table[width] = judge(args.data, args.camvid, width)
             shown = {name: one['mIoU'] for name, one in table[width].items()}
             print(f'width {width}: {shown}', flush=True)
-        _measure.write(
-            {'environment': _measure.environment(), 'oracle': oracle, 'camvid': table},
-            args.out,
-        )
+        found = {'environment': environment, 'oracle': oracle, 'camvid': table}
+        _measure.write(found, args.out)
     worst_of = {w: max(o['logits'], o['mixed_logits']) for w, o in oracle.items()}
     far = [width for width, difference in worst_of.items() if difference > CLOSE]
     if far:
