@@ -672,8 +672,8 @@ def _innermost(dataset: Any) -> Iterator[Any]:
 def _redirect(config: Any, folder: str) -> None:
     """Makes what writes write into a folder."""
     for _, node in walk(config, ''):
-        for key in _WRITES if isinstance(node, dict) else ():
-            if isinstance(node.get(key), str):
+        for key in _WRITES:
+            if isinstance(node, dict) and isinstance(node.get(key), str):
                 node[key] = str(Path(folder) / Path(node[key]).name)
 
 

@@ -456,7 +456,8 @@ def test_refuses_a_shipped_config_with(name, changes, path, mutations, toys):
 def test_a_dozen_random_changes_pass_only_where_training_runs(mutations, monkeypatch):
     # seconds: each change is checked and trained
     monkeypatch.setattr(Config, 'pretty_text', property(lambda c: repr(c._cfg_dict)))
-    found = mutations.run(12, 3, mutations.CONFIGS[:1] + mutations.CONFIGS[-1:])
+    configs = mutations.CONFIGS[:1] + mutations.CONFIGS[-1:]
+    *_, found = mutations.run(12, 3, configs)
     assert found['passed_and_crashed'] == []
     assert found['false_alarms_on_unchanged'] == {}
     assert sum(found['counts'].values()) == 12
