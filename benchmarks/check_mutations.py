@@ -247,11 +247,13 @@ def quietly() -> None:
     Config.pretty_text = property(lambda config: repr(config._cfg_dict))
 
 
-def run(count: int, seed: int, names: tuple[str, ...] = CONFIGS) -> dict[str, Any]:
-    """Judges unchanged configs and changes of them; counts."""
+def run(
+    count: int, seed: int, names: tuple[str, ...] = CONFIGS
+) -> Iterator[dict[str, Any]]:
+    """Judges unchanged configs, then changes of them; yields what is known so far."""
     rng = random.Random(seed)
-    tally: Counter[str] = Counter()
-    rows, alarms = [], {}
+    rows: list[dict[str, Any]] = []
+    alarms = {}
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder))
         plain = {name: small(name, Path(folder)) for name in names}
@@ -263,39 +265,44 @@ def run(count: int, seed: int, names: tuple[str, ...] = CONFIGS) -> dict[str, An
                 alarms[name] = said
         for number in range(count):
             name = names[number % len(names)]
-            changed = plain[name].to_dict()
-            what = change(changed, rng)
-            start = time.perf_counter()
-            said = judged(Config(copy.deepcopy(changed)))
-            took = time.perf_counter() - start
-            failed = trained(Config(copy.deepcopy(changed)))
-            verdict = (
-                ('refused' if said else 'passed')
-                + ' and '
-                + ('crashed' if failed else 'trained')
-            )
-            tally[verdict] += 1
-            rows.append(
-                {
-                    'config': name,
-                    'change': what,
-                    'verdict': verdict,
-                    'check_s': round(took, 1),
-                    'problems': said[:3],
-                    'crash': failed[:300],
-                }
-            )
-            print(number, verdict, name, what, said[:1], failed[:200], flush=True)
+            rows.append(one_change(name, plain[name].to_dict(), rng))
+            print(number, *rows[-1].values(), flush=True)
+            yield {'seed': seed, 'false_alarms_on_unchanged': alarms, **summary(rows)}
+
+
+def one_change(
+    name: str, changed: dict[str, Any], rng: random.Random
+) -> dict[str, Any]:
+    """Changes a config, and holds what the check says against training it."""
+    what = change(changed, rng)
+    start = time.perf_counter()
+    said = judged(Config(copy.deepcopy(changed)))
+    took = time.perf_counter() - start
+    failed = trained(Config(copy.deepcopy(changed)))
+    verdict = ' and '.join(
+        ('refused' if said else 'passed', 'crashed' if failed else 'trained')
+    )
     return {
-        'changes': count,
-        'seed': seed,
-        'counts': dict(tally),
-        'false_alarms_on_unchanged': alarms,
-        'passed_and_crashed': [r for r in rows if r['verdict'] == 'passed and crashed'],
-        'refused_and_trained': [
-            r for r in rows if r['verdict'] == 'refused and trained'
-        ],
+        'verdict': verdict,
+        'config': name,
+        'change': what,
+        'check_s': round(took, 1),
+        'problems': said[:3],
+        'crash': failed[:300],
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Counts verdicts; shows the changes where check and training disagree."""
+    unlike = ('passed and crashed', 'refused and trained')
+    return {
+        'changes': len(rows),
+        'counts': dict(Counter(row['verdict'] for row in rows)),
         'seconds_a_check': round(float(np.median([r['check_s'] for r in rows])), 1),
+        **{
+            name.replace(' ', '_'): [row for row in rows if row['verdict'] == name]
+            for name in unlike
+        },
     }
 
 
@@ -310,11 +317,12 @@ def main() -> None:
     args = parser.parse_args()
     quietly()
     names = tuple(name for name in CONFIGS if args.only in name)
-    found = run(args.count, args.seed, names)
-    print(found['counts'], len(found['passed_and_crashed']), 'passed and crashed')
     command = 'python benchmarks/check_mutations.py'
     out = args.out or Path(__file__).parent / 'results' / 'check_mutations.json'
-    write({'environment': environment(), 'command': command, **found}, out)
+    for found in run(args.count, args.seed, names):
+        if found['changes'] % 10 == 0 or found['changes'] == args.count:
+            write({'environment': environment(), 'command': command, **found}, out)
+            print(found['counts'], flush=True)
 
 
 if __name__ == '__main__':

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import os
@@ -44,6 +45,23 @@ if TYPE_CHECKING:
 
 __all__ = ['Module', 'check_before_training', 'check_config', 'list_taps']
 
+#: Keys of the runner that hold dicts, or lists of dicts.
+_TOP = {
+    'auto_scale_lr',
+    'custom_hooks',
+    'default_hooks',
+    'env_cfg',
+    'log_processor',
+    'optim_wrapper',
+    'param_scheduler',
+    'randomness',
+    'visualizer',
+    *(
+        f'{split}_{part}'
+        for split in ('train', 'val', 'test')
+        for part in ('dataloader', 'cfg', 'evaluator')
+    ),
+}
 # importing them registers their checks
 _ = adaptation, distillation
 
@@ -65,6 +83,7 @@ def check_config(
     report = Report(str(cfg.filename or ''))
     findings = report.findings
     with _isolated(cfg), TemporaryDirectory() as folder:
+        cfg = _shaped(cfg, findings)
         check_keys(cfg, findings)
         check_load_from(cfg, findings)
         rehearsal = Rehearsal(cfg, findings, folder, data=data)
@@ -93,6 +112,19 @@ def check_before_training(cfg: Config) -> Report:
     if not report.ok:
         raise ConfigError.of(report.findings.problems)
     return report
+
+
+def _shaped(cfg: Config, findings: Findings) -> Config:
+    """Returns a config without the top keys that hold something of another kind."""
+    shaped = copy.copy(cfg)
+    for key, value in cfg.items():
+        listed = key in ('param_scheduler', 'custom_hooks') or 'evaluator' in key
+        wrong = (str, int, float) if listed else (str, int, float, list, tuple)
+        if key in _TOP and isinstance(value, wrong):
+            kind = 'a list of dicts' if listed else 'a dict'
+            findings.problem(key, f'must be {kind}, but is {value!r}.')
+            shaped._cfg_dict.pop(key)
+    return shaped
 
 
 def _check_model(context: Context) -> None:

@@ -259,7 +259,8 @@ class Rehearsal(Runner):
         cfg = self.cfg
         missing = [key for key in group if cfg.get(key) is None]
         given = [key for key in group if key not in missing]
-        for key in missing if given else ():
+        told = [problem.path for problem in self.findings.problems]
+        for key in [key for key in missing if given and key not in told]:
             self.findings.problem(
                 key, f'is missing, but `{given[0]}` is there.', f'Give all of {group}.'
             )
@@ -416,11 +417,7 @@ class Rehearsal(Runner):
                 self._build_hook(hook, path)
                 self._check_hook_name(name, path)
         self.register_default_hooks({n: None for n in given if n in _STANDARD_HOOKS})
-        custom = self.cfg.get('custom_hooks') or []
-        if not isinstance(custom, (list, tuple)):
-            self.findings.problem('custom_hooks', f'must be a list, but is {custom!r}.')
-            return
-        for i, hook in enumerate(custom):
+        for i, hook in enumerate(self.cfg.get('custom_hooks') or ()):
             self._build_hook(hook, f'custom_hooks[{i}]')
 
     def _build_hook(self, hook: Any, path: str) -> None:
@@ -486,7 +483,9 @@ class Rehearsal(Runner):
         self.model = model
         self._prepare(whole=whole)
         real = None not in (self.loaders['train'], self._train_loop, self.optim_wrapper)
-        real = real and whole
+        # another loop may end where it likes
+        known_loop = (EpochBasedTrainLoop, IterBasedTrainLoop)
+        real = real and whole and isinstance(self._train_loop, known_loop)
         predict = any(self.cfg.get(f'{split}_cfg') is not None for split in _LOOPS)
         with measuring(model, gradients=gradients) as measured:
             try:

@@ -216,6 +216,17 @@ def test_refuses(changes, path, text, distils):
     assert len(problems) <= 2, problems
 
 
+@pytest.mark.parametrize('value', ['abc', 3])
+@pytest.mark.parametrize(
+    'key',
+    ['train_dataloader', 'train_cfg', 'val_cfg', 'optim_wrapper', 'param_scheduler',
+     'default_hooks', 'custom_hooks', 'val_evaluator', 'randomness'],
+)  # fmt: skip
+def test_what_is_no_dict_is_told_and_breaks_nothing(key, value, distils):
+    problems = told(distils({key: value}), data=False, gradients=False)
+    assert 'must be' in problems[key]
+
+
 def test_mistakes_in_all_parts_are_told_together(distils):
     changes = {
         'optim_wrapper.optimizer.lr_': 1,
@@ -301,7 +312,13 @@ def razor(name):
         pytest.param('pkd_fpn_retina', marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.parametrize('kind', ['SingleTeacherDistill', 'mmkd_ext.TeacherDistill'])
+@pytest.mark.parametrize(
+    'kind',
+    [
+        'mmkd_ext.TeacherDistill',
+        pytest.param('SingleTeacherDistill', marks=pytest.mark.slow),
+    ],
+)
 def test_a_config_of_mmrazor_passes_as_it_is_shipped(name, kind):
     # seconds each: the models are as large as shipped
     cfg = Config.fromfile(razor(name))
@@ -453,7 +470,8 @@ def test_refuses_a_shipped_config_with(name, changes, path, mutations, toys):
 def test_a_dozen_random_changes_pass_only_where_training_runs(mutations, monkeypatch):
     # seconds: each change is checked and trained
     monkeypatch.setattr(Config, 'pretty_text', property(lambda c: repr(c._cfg_dict)))
-    found = mutations.run(12, 3, mutations.CONFIGS[:1] + mutations.CONFIGS[-1:])
+    configs = mutations.CONFIGS[:1] + mutations.CONFIGS[-1:]
+    *_, found = mutations.run(12, 3, configs)
     assert found['passed_and_crashed'] == []
     assert found['false_alarms_on_unchanged'] == {}
     assert sum(found['counts'].values()) == 12
