@@ -155,6 +155,7 @@ class TeacherDistill(BaseAlgorithm):
             self.architecture.requires_grad_(False)
         self.calculate_student_loss = calculate_student_loss
         self.distillation_stopped = False
+        self._checked_teachers = False
         self.student_report: LoadReport | None = None
         self.student_mode = 'tensor'
         # what surrounds the student draws no random numbers of its own, so that the
@@ -310,7 +311,7 @@ class TeacherDistill(BaseAlgorithm):
             if problems:
                 raise ConfigError.of(problems)
         finally:
-            self.distiller.release()
+            self.distiller.clear()
 
     def _find_padding(self, name: str, teacher: Teacher) -> None:
         """Finds multiples that a teacher's pictures have to be padded to.
@@ -393,7 +394,7 @@ class TeacherDistill(BaseAlgorithm):
             print_log(self.inherit_report.describe(), logger='current')
 
     def _check_loaded(self) -> None:
-        """Raises where a link would teach what no file has filled."""
+        """Raises where a tap depends on weights that no checkpoint has filled."""
         problems = [
             problem
             for name, teacher in self.teachers.items()
@@ -401,6 +402,7 @@ class TeacherDistill(BaseAlgorithm):
         ]
         if problems:
             raise ConfigError.of(problems)
+        self._checked_teachers = True
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> TeacherDistill:
         super()._apply(fn, *args)
@@ -530,37 +532,40 @@ class TeacherDistill(BaseAlgorithm):
         Returns:
             ``student.<loss>`` for the task, ``distill.<link>`` for the links.
         """
-        if not all(teacher.is_ready for teacher in self.teachers.values()):
+        if not self._checked_teachers:
             # nobody has called init_weights()
             for teacher in self.teachers.values():
                 teacher.load()
             self._check_loaded()
-        with self.distiller.step():
-            asked = (
-                []
-                if self.distillation_stopped
-                else [
-                    teacher
-                    for name, teacher in self.teachers.items()
-                    if self.distiller.is_active(name)
-                ]
-            )
-            self._deliver(override=False)
-            for teacher in asked:
-                with self._about_labels(teacher.name, teacher.mode), self._deliveries():
-                    teacher.run(
-                        self.distiller.recorders[teacher.name], inputs, data_samples
-                    )
-            self._deliver(override=True)
-            losses = self._task_losses(inputs, data_samples)
-            if self.distillation_stopped:
-                distill = self.distiller.idle()
+        distiller = self.distiller
+        stopped = self.distillation_stopped
+        deliveries = None if stopped else distiller.deliveries
+        distiller.begin_step()
+        try:
+            if deliveries is not None:
+                deliveries.override_data = False
+            for name, teacher in self.teachers.items():
+                if name in distiller.active and not stopped:
+                    recorder = distiller.recorders[name]
+                    try:
+                        with deliveries or nullcontext():
+                            teacher.run(recorder, inputs, data_samples)
+                    except AttributeError as error:
+                        self._explain_missing_labels(recorder, teacher.mode, error)
+                        raise
+            if deliveries is not None:
+                deliveries.override_data = True
+            losses = self._student_losses(inputs, data_samples, deliveries)
+            if stopped:
+                distill = distiller.idle()
             else:
-                distill = self.distiller.compute_distill_losses(
-                    {'inputs': inputs, 'data_samples': data_samples}
-                )
-            losses.update({f'distill.{name}': value for name, value in distill.items()})
+                batch = {'inputs': inputs, 'data_samples': data_samples}
+                distill = distiller.compute_distill_losses(batch)
+            for name, value in distill.items():
+                losses[f'distill.{name}'] = value
             return losses
+        finally:
+            distiller.clear()
 
     def parse_losses(
         self, losses: dict[str, Any]
@@ -575,62 +580,50 @@ class TeacherDistill(BaseAlgorithm):
             raise ConfigError.of([NO_DISCRIMINATOR_OPTIMIZER])
         return super().parse_losses(losses)
 
-    def _task_losses(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
-        """Runs the student, recorded where a link listens."""
-        recorder = self.distiller.recorders.get(STUDENT)
-        listens = (
-            recorder is not None
-            and not self.distillation_stopped
-            and self.distiller.is_active(STUDENT)
-        )
-        if not listens and not self.calculate_student_loss:
-            # nobody asks the student, so its pass and its statistics are left out
+    def _student_losses(
+        self, inputs: Tensor, data_samples: Any, deliveries: Any
+    ) -> dict[str, Tensor]:
+        """Runs the student, recording what is tapped; returns its task losses."""
+        distiller, student = self.distiller, self.architecture
+        recorder = None
+        if STUDENT in distiller.active and not self.distillation_stopped:
+            recorder = distiller.recorders.get(STUDENT)
+        if recorder is None and not self.calculate_student_loss:
+            # no part of the student is used, so its pass is left out
             return {}
+        mode = 'loss' if self.calculate_student_loss else self.student_mode
+        # without a task loss nothing is needed after the last tap, nor any label
         recording = (
-            # without a task loss nothing is needed after the last tap, nor any label
-            recorder.recording(self.architecture, stop=not self.calculate_student_loss)
-            if listens and recorder
-            else nullcontext()
+            nullcontext()
+            if recorder is None
+            else recorder.recording(student, stop=not self.calculate_student_loss)
         )
         gradients = nullcontext() if self.student_trainable else torch.no_grad()
         losses: dict[str, Tensor] = {}
-        mode = 'loss' if self.calculate_student_loss else self.student_mode
-        telling = self._about_labels(STUDENT, mode)
-        # where no task loss is asked for, the recording leaves the block
-        with telling, recording, gradients, self._deliveries():
-            losses = self.architecture(inputs, data_samples, mode=mode)
+        try:
+            with recording, gradients, deliveries or nullcontext():
+                losses = student(inputs, data_samples, mode=mode)
+        except AttributeError as error:
+            if recorder is not None:
+                self._explain_missing_labels(recorder, mode, error)
+            raise
         if not self.calculate_student_loss:
             return {}
         return {f'student.{name}': value for name, value in losses.items()}
 
-    @contextmanager
-    def _about_labels(self, owner: str, mode: str) -> Iterator[None]:
-        """Says where a pass without a task loss fails for want of labels.
-
-        Raises:
-            DataError: A tap fires in ``mode='loss'`` only.
-        """
-        try:
-            yield
-        except AttributeError as error:
-            if self.calculate_student_loss or mode != 'loss':
-                raise
-            taps = {str(tap.source) for tap in self.distiller.recorders[owner].taps}
-            raise DataError(
-                '`model.calculate_student_loss`: one of the taps '
-                f"{sorted(taps)} of `{owner}` is called in mode='loss' only, which "
-                f'needs labels, and that failed: {error}. Tap modules that are called '
-                'without labels, or give labels.'
-            ) from error
-
-    def _deliveries(self) -> Any:
-        deliveries = self.distiller.deliveries
-        stopped = deliveries is None or self.distillation_stopped
-        return nullcontext() if stopped else deliveries
-
-    def _deliver(self, *, override: bool) -> None:
-        if self.distiller.deliveries is not None:
-            self.distiller.deliveries.override_data = override
+    def _explain_missing_labels(
+        self, recorder: Recorder, mode: str, error: AttributeError
+    ) -> None:
+        """Raises a `DataError` where a pass without a task loss lacks its labels."""
+        if self.calculate_student_loss or mode != 'loss':
+            return
+        taps = {str(tap.source) for tap in recorder.taps}
+        raise DataError(
+            '`model.calculate_student_loss`: one of the taps '
+            f"{sorted(taps)} of `{recorder.owner}` is called in mode='loss' only, "
+            f'which needs labels, and that failed: {error}. Tap modules that are '
+            'called without labels, or give labels.'
+        ) from error
 
 
 def _trains_discriminators(constructor: Any) -> bool:
