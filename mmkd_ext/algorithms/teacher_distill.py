@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
@@ -50,7 +50,7 @@ from mmkd_ext.razor import BaseAlgorithm, ConfigurableDistiller
 from mmkd_ext.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from mmkd_ext.distillers.taps import Recorder
 
@@ -137,9 +137,10 @@ class TeacherDistill(BaseAlgorithm):
     ) -> None:
         if teacher_trainable or not teacher_norm_eval:
             key = 'teacher_trainable' if teacher_trainable else 'teacher_norm_eval'
-            raise ConfigError(
-                f'`model.{key}`: a teacher here is frozen and in eval mode. To train '
-                'teacher and student together use `mmrazor.SingleTeacherDistill`.'
+            raise ConfigError.at(
+                f'model.{key}',
+                'a teacher here is frozen and in eval mode. To train '
+                'teacher and student together use `mmrazor.SingleTeacherDistill`.',
             )
         super().__init__(
             build_model(architecture, 'model.architecture'),
@@ -211,15 +212,17 @@ class TeacherDistill(BaseAlgorithm):
         self, teacher: Any, ckpt: str | None, teachers: Mapping[str, Any] | None
     ) -> dict[str, Teacher]:
         if (teacher is None) == (teachers is None):
-            raise ConfigError('`model.teacher`: give either `teacher` or `teachers`.')
+            raise ConfigError.at(
+                'model.teacher', 'give either `teacher` or `teachers`.'
+            )
         if teachers is None:
             given = {TEACHER: {'model': teacher, 'ckpt': ckpt}}
             paths = {TEACHER: ('model.teacher', 'model.teacher_ckpt')}
         else:
             if ckpt is not None:
-                raise ConfigError(
-                    '`model.teacher_ckpt`: goes with `teacher`; in '
-                    '`teachers` each one has its `ckpt`.'
+                raise ConfigError.at(
+                    'model.teacher_ckpt',
+                    'goes with `teacher`; in `teachers` each one has its `ckpt`.',
                 )
             given = {name: dict(config) for name, config in teachers.items()}
             paths = {
@@ -235,13 +238,14 @@ class TeacherDistill(BaseAlgorithm):
         self, name: str, config: dict[str, Any], path: str, ckpt_path: str
     ) -> Teacher:
         if name in (STUDENT, BATCH):
-            raise ConfigError(f'`{path}`: a teacher cannot be called {name!r}.')
+            raise ConfigError.at(path, f'a teacher cannot be called {name!r}.')
         for key in config:
             if key not in _TEACHER_KEYS:
-                raise ConfigError(
-                    f'`model.teachers.{name}.{key}`: unknown key; a teacher '
+                raise ConfigError.at(
+                    f'model.teachers.{name}.{key}',
+                    f'unknown key; a teacher '
                     f'has {list(_TEACHER_KEYS)}.'
-                    f'{did_you_mean(key, _TEACHER_KEYS)}'
+                    f'{did_you_mean(key, _TEACHER_KEYS)}',
                 )
         weight = config.get('weight', 1.0)
         check_range(f'model.teachers.{name}.weight', weight, low=0)
@@ -263,7 +267,7 @@ class TeacherDistill(BaseAlgorithm):
                 own_input=config.get('preprocess') is not False,
             )
         except ConfigError as error:
-            raise ConfigError(f'`{ckpt_path}`: {error}') from error
+            raise ConfigError.at(ckpt_path, str(error)) from error
 
     def _dry_run(self, may_fix: dict[str, bool]) -> None:
         """Finds modes, plans alignment, keeps in-place operations off the taps."""
@@ -299,10 +303,9 @@ class TeacherDistill(BaseAlgorithm):
             # statistics and counters of connectors must not learn from a blank image
             with ExitStack() as stack:
                 stack.enter_context(undisturbed(self.distiller))
-                stack.enter_context(_noting(problems))
                 for recorder in self.distiller.recorders.values():
                     stack.enter_context(recorder.detached())
-                self.distiller.plan(batch, self.models)
+                problems += self.distiller.plan(batch, self.models)
             if not problems and self.student_trainable:
                 problems += gradient_problems(self.distiller, self.architecture, batch)
             for name, teacher in self.teachers.items():
@@ -461,10 +464,11 @@ class TeacherDistill(BaseAlgorithm):
         if not rest:
             return wrapper
         if isinstance(wrapper, OptimWrapperDict):
-            raise ConfigError(
-                '`optim_wrapper.constructor`: builds several optimizers, '
+            raise ConfigError.at(
+                'optim_wrapper.constructor',
+                'builds several optimizers, '
                 f'{list(wrapper.optim_wrappers)}, and it is not known which of them '
-                'should train connectors and losses.'
+                'should train connectors and losses.',
             )
         group: dict[str, Any] = {'params': list(rest.values())}
         if any('param_names' in one for one in wrapper.optimizer.param_groups):
@@ -567,9 +571,7 @@ class TeacherDistill(BaseAlgorithm):
         finally:
             distiller.clear()
 
-    def parse_losses(
-        self, losses: dict[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sums the losses up, as every step of a training does.
 
         Raises:
@@ -618,11 +620,12 @@ class TeacherDistill(BaseAlgorithm):
         if self.calculate_student_loss or mode != 'loss':
             return
         taps = {str(tap.source) for tap in recorder.taps}
-        raise DataError(
-            '`model.calculate_student_loss`: one of the taps '
+        raise DataError.at(
+            'model.calculate_student_loss',
+            'one of the taps '
             f"{sorted(taps)} of `{recorder.owner}` is called in mode='loss' only, "
             f'which needs labels, and that failed: {error}. Tap modules that are '
-            'called without labels, or give labels.'
+            'called without labels, or give labels.',
         ) from error
 
 
@@ -631,15 +634,6 @@ def _trains_discriminators(constructor: Any) -> bool:
     if isinstance(constructor, str):
         constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
     return bool(getattr(constructor, 'trains_discriminators', False))
-
-
-@contextmanager
-def _noting(problems: list[Problem]) -> Iterator[None]:
-    """Adds the problems of an error to others, and goes on."""
-    try:
-        yield
-    except ConfigError as error:
-        problems += error.problems or [Problem('', str(error))]
 
 
 def build_distiller(config: Any) -> LinkDistiller:
@@ -651,9 +645,10 @@ def build_distiller(config: Any) -> LinkDistiller:
     if isinstance(config, LinkDistiller):
         return config
     if not isinstance(config, Mapping) or 'type' not in config:
-        raise ConfigError(
-            f"`model.distiller`: must be dict(type='mmkd_ext.LinkDistiller'"
-            f', links=...), but is {config!r}.'
+        raise ConfigError.at(
+            'model.distiller',
+            f"must be dict(type='mmkd_ext.LinkDistiller'"
+            f', links=...), but is {config!r}.',
         )
     arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
     kind = config['type']
@@ -666,9 +661,10 @@ def build_distiller(config: Any) -> LinkDistiller:
         cls = LinkDistiller
     if not (isinstance(cls, type) and issubclass(cls, LinkDistiller)):
         near = did_you_mean(str(kind), _DISTILLERS)
-        raise ConfigError(
-            f'`model.distiller.type`: must be a `LinkDistiller` or '
-            f"MMRazor's `ConfigurableDistiller`, but is {kind!r}.{near}"
+        raise ConfigError.at(
+            'model.distiller.type',
+            f'must be a `LinkDistiller` or '
+            f"MMRazor's `ConfigurableDistiller`, but is {kind!r}.{near}",
         )
     problems = argument_problems(cls, arguments, 'model.distiller')
     if problems:

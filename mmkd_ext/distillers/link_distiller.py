@@ -38,6 +38,7 @@ from mmkd_ext.errors import (
     Problem,
     ShapeError,
     did_you_mean,
+    problems_of,
 )
 from mmkd_ext.methods._adversary import AdversarialLoss
 from mmkd_ext.methods._base import PairLoss
@@ -253,62 +254,62 @@ class LinkDistiller(BaseDistiller):
                 for module in user.modules():
                     if isinstance(module, KnowsTeacher):
                         weights = fingerprint(models[tap.of], tap.source.name)
-                        with _naming(link.where(key)):
+                        try:
                             module.bind_teacher(weights)
+                        except CheckpointError as error:
+                            where = link.where(key)
+                            raise CheckpointError.at(where, str(error)) from error
 
-    def plan(self, batch: Mapping[str, Any], models: Mapping[str, nn.Module]) -> None:
+    def plan(
+        self, batch: Mapping[str, Any], models: Mapping[str, nn.Module]
+    ) -> list[Problem]:
         """Plans alignment from what a dry run has recorded.
 
         Args:
             batch: ``inputs`` and ``data_samples`` of the dry run.
             models: Student and teachers by name.
 
-        Raises:
-            ConfigError: Lists the links whose sides do not fit.
+        Returns:
+            A problem for each link whose sides do not fit.
         """
         problems: list[Problem] = []
         for link in self.links:
             with _collecting(problems, link.path), torch.no_grad():
                 self._plan_link(link, batch, models)
-        if problems:
-            raise ConfigError.of(problems)
+        return problems
 
     def _plan_link(
         self, link: Link, batch: Mapping[str, Any], models: Mapping[str, nn.Module]
     ) -> None:
         values = {}
         for key, tap in link.taps.items():
+            where = link.where(f'{key}.connector')
             try:
                 values[key] = self._value(tap, batch, {})
             except ShapeError as error:
-                raise ConfigError(
-                    f'`{link.where(f"{key}.connector")}`: {error}'
-                ) from error
+                raise ConfigError.at(where, str(error)) from error
             except (AttributeError, TypeError) as error:
                 found = self.recorded(tap, batch)
                 if isinstance(found, torch.Tensor):
                     raise
-                raise ConfigError(
-                    f'`{link.where(f"{key}.connector")}`: `{tap.connector}` takes one '
-                    f'map, but the tap gives a {type(found).__name__} of {len(found)}. '
+                raise ConfigError.at(
+                    where,
+                    f'`{tap.connector}` takes one map, but the tap gives a '
+                    f'{type(found).__name__} of {len(found)}.',
                     'Pick one with `item=0`, or put the connector into '
-                    '`mmkd_ext.PerLevel`.'
+                    '`mmkd_ext.PerLevel`.',
                 ) from error
         aligner = None
         if 'preds_S' in values and 'preds_T' in values:
-            classes = all(
-                self._yields_classes(models.get(tap.of), tap)
-                for tap in (link.taps['preds_S'], link.taps['preds_T'])
+            aligner = plan_alignment(
+                self.distill_losses[link.name],
+                values['preds_S'],
+                values['preds_T'],
+                classes=all(
+                    self._yields_classes(models.get(tap.of), tap)
+                    for tap in (link.taps['preds_S'], link.taps['preds_T'])
+                ),
             )
-            try:
-                aligner = plan_alignment(
-                    self.distill_losses[link.name],
-                    values['preds_S'],
-                    values['preds_T'],
-                    classes=classes,
-                )
-            except ShapeError as error:
-                raise ConfigError(f'`{link.path}`: {error}') from error
         if aligner is not None:
             self.aligners[link.name] = aligner
         described = 'none' if aligner is None else aligner.describe()
@@ -396,7 +397,7 @@ class LinkDistiller(BaseDistiller):
                     losses[f'{link.name}_discriminator'] = own
             except ShapeError as error:
                 hint = about_tokens(*values.values())
-                raise ShapeError(f'`{link.path}`: {error}{hint}') from error
+                raise ShapeError.at(link.path, f'{error}{hint}') from error
         return losses
 
     def _rest(self, link: Link, error: SilentTapError) -> None:
@@ -515,30 +516,16 @@ def _read(
 
 @contextmanager
 def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
-    """Notes an error of ours as a problem and goes on."""
+    """Adds the problems of an error to others, and goes on after the block.
+
+    Args:
+        problems: The others.
+        path: Config path of an error that carries none.
+    """
     try:
         yield
-    except ConfigError as error:
-        problems += error.problems or [_problem(error, path)]
     except MMKDError as error:
-        problems.append(Problem(path, str(error)))
-
-
-@contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Puts a config path before the message of an error."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise CheckpointError(f'`{path}`: {error}') from error
-
-
-def _problem(error: ConfigError, path: str) -> Problem:
-    """Splits a message that begins with a config path."""
-    text = str(error)
-    if text.startswith('`model.') and '`: ' in text:
-        path, text = text[1:].split('`: ', 1)
-    return Problem(path, text)
+        problems += problems_of(error, path)
 
 
 def _argument_problems(link: Link, loss: nn.Module) -> list[Problem]:

@@ -615,12 +615,14 @@ def links_to_mmrazor(
     }
     for link in links:
         if link.schedule:
-            raise ConfigError(f'`{link.path}.schedule`: MMRazor has no schedules.')
+            raise ConfigError.at(f'{link.path}.schedule', 'MMRazor has no schedules.')
         out['distill_losses'][link.name] = copy.deepcopy(link.loss)
         mapping = out['loss_forward_mappings'][link.name] = {}
         for key, tap in link.taps.items():
             if tap.of not in (STUDENT, TEACHER) or not _plain(tap):
-                raise ConfigError(f'`{link.path}.{key}`: MMRazor cannot say {tap!r}.')
+                raise ConfigError.at(
+                    f'{link.path}.{key}', f'MMRazor cannot say {tap!r}.'
+                )
             recorder = f'{tap.source.kind}_{tap.source.name}'
             out[f'{tap.of}_recorders'][recorder] = {
                 'type': tap.source.kind,

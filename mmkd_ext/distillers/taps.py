@@ -354,9 +354,7 @@ def listed_taps(
     with ExitStack() as stack:
         for name, module in model.named_modules():
             if name and not _is_container(module):
-                _listen(
-                    stack, module, 'forward', functools.partial(note, name, module)
-                )
+                _listen(stack, module, 'forward', functools.partial(note, name, module))
         run(model)
     return [(name, *entry) for name, entry in calls.items()]
 
