@@ -30,7 +30,7 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from mmkd_ext.distillers.taps import _versions
+from mmkd_ext.distillers.taps import _record
 from mmkd_ext.registry import MODELS
 
 ROOT = Path(__file__).parent
@@ -231,7 +231,7 @@ def links_alone(algorithm: nn.Module, batch: dict[str, Any]) -> Callable[[], Non
     def keep(samples: dict[str, Any]) -> dict[str, Tensor]:
         for recorder in recorders:
             records = {
-                source: [(x, _versions(x)) for x in (_leaves(v) for v, _ in calls)]
+                source: [_record(_leaves(call.value)) for call in calls]
                 for source, calls in recorder._records.items()
             }
             kept.append((records, recorder._modules))
@@ -250,7 +250,7 @@ def links_alone(algorithm: nn.Module, batch: dict[str, Any]) -> Callable[[], Non
         try:
             sum(compute(batch).values()).backward()
         finally:
-            distiller.release()
+            distiller.clear()
         for parameter in distiller.parameters():
             parameter.grad = None
 
@@ -280,7 +280,7 @@ def measure(package: str, name: str, rounds: int) -> dict[str, Any]:
 
     def teacher_only() -> None:
         teacher.run(recorder, batch['inputs'], batch['data_samples'])
-        recorder.release()
+        recorder.clear()
 
     calls = own_layers(algorithm, batch)
     jobs = {

@@ -136,7 +136,7 @@ def measure(name: str, rounds: int) -> dict[str, Any]:
 
     def teacher_only() -> None:
         teacher.run(recorder, batch['inputs'], batch['data_samples'])
-        recorder.release()
+        recorder.clear()
 
     student = algorithm.architecture
     jobs = {

@@ -2,10 +2,10 @@
 
     python benchmarks/count_calls.py [--out FILE]
 
-Counts the Python calls whose code lies in `mmkd_ext` (comprehensions and resumed
-generators too, as `sys.setprofile` sees them) during one training step of one link, one
-of MMRazor's for comparison, and one adaptation step of TENT and DoSe. The toy model's
-own calls do not count.
+Counts the Python calls whose code lies in `mmkd_ext` (resumed generators, and before
+Python 3.12 comprehensions, too, as `sys.setprofile` sees them) during one training step
+of one link, one of MMRazor's for comparison, and one adaptation step of TENT and DoSe.
+The toy model's own calls do not count. Needs Python 3.11 or later.
 """
 
 from __future__ import annotations

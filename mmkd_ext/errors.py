@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from torch import Tensor
+    from typing_extensions import Self
 
 __all__ = [
     'CheckpointError',
@@ -34,24 +35,26 @@ __all__ = [
     'check_shapes',
     'did_you_mean',
     'is_integer',
+    'problems_of',
 ]
 
 
 class MMKDError(Exception):
-    """Base of every error that this package raises on purpose."""
-
-
-class ConfigError(MMKDError, ValueError):
-    """A config says something that cannot be built or cannot work.
+    """Base of every error that this package raises on purpose.
 
     Attributes:
-        problems: Each single problem, when several were found together.
+        problems: What is wrong at which config paths, where these are known.
     """
 
     problems: tuple[Problem, ...] = ()
 
     @classmethod
-    def of(cls, problems: Sequence[Problem]) -> ConfigError:
+    def at(cls, path: str, found: str, hint: str = '') -> Self:
+        """Returns an error about one config path; see `Problem`."""
+        return cls.of([Problem(path, found, hint)])
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> Self:
         """Returns one error that lists ``problems``, at least one, each once."""
         problems = list(dict.fromkeys(problems))
         lines = [f'{len(problems)} problem(s) in the config:']
@@ -59,6 +62,10 @@ class ConfigError(MMKDError, ValueError):
         error = cls('\n'.join(lines) if len(problems) > 1 else str(problems[0]))
         error.problems = tuple(problems)
         return error
+
+
+class ConfigError(MMKDError, ValueError):
+    """A config says something that cannot be built or cannot work."""
 
 
 class ShapeError(MMKDError, ValueError):
@@ -103,6 +110,22 @@ class Problem:
     def __str__(self) -> str:
         text = f'`{self.path}`: {self.found}' if self.path else self.found
         return f'{text} {self.hint}'.rstrip() if self.hint else text
+
+
+def problems_of(error: Exception, path: str) -> list[Problem]:
+    """Returns the problems that an error carries, or the error as one problem.
+
+    Args:
+        error: Any error.
+        path: Config path for an error that carries none.
+
+    Examples:
+        >>> problems_of(KeyError('x'), 'model')
+        [Problem(path='model', found="KeyError: 'x'", hint='')]
+    """
+    if isinstance(error, MMKDError):
+        return list(error.problems) or [Problem(path, str(error))]
+    return [Problem(path, f'{type(error).__name__}: {error}')]
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

@@ -85,9 +85,10 @@ def test_an_error_of_one_sentence_has_no_problems():
 
 def test_survives_the_way_between_processes():
     # a data loader worker sends its errors pickled
-    error = pickle.loads(pickle.dumps(ConfigError.of([Problem('a', 'is 1.')] * 2)))
+    problems = [Problem('a', 'is 1.'), Problem('b', 'is 2.')]
+    error = pickle.loads(pickle.dumps(ConfigError.of(problems)))
     assert isinstance(error, ConfigError)
-    assert len(error.problems) == 2
+    assert error.problems == tuple(problems)
 
 
 # ---- suggestions --------------------------------------------------------------------

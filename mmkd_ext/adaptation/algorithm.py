@@ -420,13 +420,15 @@ def _part(config: Any, kind: type, path: str) -> Any:
     if isinstance(config, kind):
         return config
     if not isinstance(config, Mapping) or 'type' not in config:
-        raise ConfigError(
-            f"`{path}`: must be dict(type='mmkd_ext....', ...), but is {config!r}."
+        raise ConfigError.at(
+            path,
+            f"must be dict(type='mmkd_ext....', ...), but is {config!r}."
         )
     module = build_module(config, path)
     if not isinstance(module, kind):
-        raise ConfigError(
-            f'`{path}.type`: must be an `{kind.__name__}`, but '
+        raise ConfigError.at(
+            f'{path}.type',
+            f'must be an `{kind.__name__}`, but '
             f'`{type(module).__name__}` is none.'
         )
     return module

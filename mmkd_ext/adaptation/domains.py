@@ -82,8 +82,9 @@ class Reset:
             every = config.get('every')
             fits = is_integer(every) and int(every or 0) >= 1
             if set(config) != {'every'} or not fits:
-                raise ConfigError(
-                    '`test_cfg.reset`: a dict must be dict(every=<steps>), but is '
+                raise ConfigError.at(
+                    'test_cfg.reset',
+                    'a dict must be dict(every=<steps>), but is '
                     f'{dict(config)!r}.'
                 )
             return cls('every', int(every or 0))
@@ -268,8 +269,9 @@ def parse_streams(
             raise ConfigError(f'`{path}` must be a seed or a dict, but is {one!r}.')
         for key in config:
             if key not in _STREAM_KEYS:
-                raise ConfigError(
-                    f'`{path}.{key}`: unknown key; a stream has {list(_STREAM_KEYS)}.'
+                raise ConfigError.at(
+                    f'{path}.{key}',
+                    f'unknown key; a stream has {list(_STREAM_KEYS)}.'
                     f'{did_you_mean(str(key), _STREAM_KEYS)}'
                 )
         own = config.get('order', order)
@@ -281,8 +283,9 @@ def parse_streams(
         )
     twice = {s.name for s in found if [t.name for t in found].count(s.name) > 1}
     if twice:
-        raise ConfigError(
-            f'`test_cfg.streams`: {sorted(twice)} would share a folder. Give them '
+        raise ConfigError.at(
+            'test_cfg.streams',
+            f'{sorted(twice)} would share a folder. Give them '
             'a `name`.'
         )
     return found
@@ -307,8 +310,9 @@ def _order(order: Any, names: Sequence[str], path: str) -> tuple[str, ...]:
         )
     for name in order:
         if name not in names:
-            raise ConfigError(
-                f'`{path}`: there is no domain {name!r}; there are {list(names)}.'
+            raise ConfigError.at(
+                path,
+                f'there is no domain {name!r}; there are {list(names)}.'
                 f'{did_you_mean(str(name), names)}'
             )
     return tuple(order)

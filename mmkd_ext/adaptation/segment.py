@@ -20,13 +20,15 @@ def check_segmentor(model: nn.Module, path: str) -> None:
     """Raises `ConfigError` unless a model is a segmentor with two classes or more."""
     lacking = [name for name in _NEEDED if not hasattr(model, name)]
     if lacking:
-        raise ConfigError(
-            f'`{path}`: adaptation needs a segmentor of mmseg, such as '
+        raise ConfigError.at(
+            path,
+            f'adaptation needs a segmentor of mmseg, such as '
             f'`EncoderDecoder`, but `{type(model).__name__}` has no {lacking}.'
         )
     if class_count(model) < 2:
-        raise ConfigError(
-            f'`{path}`: has one output channel; entropy and pseudo-labels need one a '
+        raise ConfigError.at(
+            path,
+            'has one output channel; entropy and pseudo-labels need one a '
             'class. Set `decode_head.out_channels=2`.'
         )
 

@@ -176,8 +176,9 @@ def _build(config: Any, path: str) -> View:
     known = asdict(View())
     for key in config:
         if key not in known:
-            raise ConfigError(
-                f'`{path}.{key}`: a view has no such setting; it has {sorted(known)}.'
+            raise ConfigError.at(
+                f'{path}.{key}',
+                f'a view has no such setting; it has {sorted(known)}.'
                 f'{did_you_mean(str(key), known)}'
             )
     return View(**config)

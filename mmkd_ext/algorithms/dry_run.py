@@ -188,7 +188,7 @@ def run_once(
     Args:
         model: The model; its mode, weights and statistics stay as they were, and so do
             the random numbers of the caller.
-        recorder: Keeps what it recorded; the caller releases it.
+        recorder: Keeps what it recorded; the caller clears it.
         batch: See `blank_batch`.
         stop: Whether training will stop this model after its last tap too.
 
@@ -214,8 +214,7 @@ def run_once(
         silent = recorder.silent()
         if not silent:
             return mode
-        count = len(recorder._calls(silent[0].source))
-        reasons.append(f'mode={mode!r}: {recorder.silence(silent[0], count)}')
+        reasons.append(f'mode={mode!r}: {recorder.silence(silent[0])}')
     raise TapError(' '.join(dict.fromkeys(reasons)))
 
 

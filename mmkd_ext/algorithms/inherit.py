@@ -67,9 +67,10 @@ def plan_inheritance(
     kept: list[tuple[str, str]] = []
     given, wanted = teacher.state_dict(), student.state_dict()
     if not isinstance(modules, (list, tuple)) or not modules:
-        raise ConfigError(
-            f"`{path}`: must be a list of modules such as ['neck', 'bbox_head'], "
-            f'but is {modules!r}.'
+        raise ConfigError.at(
+            path,
+            f"must be a list of modules such as ['neck', 'bbox_head'], "
+            f'but is {modules!r}.',
         )
     for index, name in enumerate(modules):
         where = f'{path}[{index}]'

@@ -70,9 +70,10 @@ class InputStats:
         known = ('mean', 'std', 'bgr_to_rgb', 'pad_val')
         unknown = [key for key in config if key not in known]
         if unknown or 'mean' not in config or 'std' not in config:
-            raise ConfigError(
-                f'`{path}`: needs `mean` and `std`, may have '
-                f'{list(known[2:])}, but is {dict(config)!r}.'
+            raise ConfigError.at(
+                path,
+                f'needs `mean` and `std`, may have '
+                f'{list(known[2:])}, but is {dict(config)!r}.',
             )
         return cls(
             tuple(map(float, config['mean'])),

@@ -50,11 +50,12 @@ def build_model(source: Any, path: str) -> BaseModel:
     except (KeyError, TypeError, AttributeError, ImportError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f'`{path}`: cannot be built: {error}') from error
+        raise ConfigError.at(path, f'cannot be built: {error}') from error
     if not isinstance(model, BaseModel):
-        raise ConfigError(
-            f'`{path}`: builds a {type(model).__name__}, which is no '
-            'mmengine `BaseModel` with forward(inputs, data_samples, mode).'
+        raise ConfigError.at(
+            path,
+            f'builds a {type(model).__name__}, which is no '
+            'mmengine `BaseModel` with forward(inputs, data_samples, mode).',
         )
     return model
 
@@ -85,9 +86,10 @@ def model_config(source: Any, path: str) -> ConfigDict:
             }
         )
         return config._cfg_dict
-    raise ConfigError(
-        f'`{path}`: must be a model dict with `type`, a dict with `cfg_path`, the path '
-        f"of a config file ('mmseg::...' too), or a built model, but is {source!r}."
+    raise ConfigError.at(
+        path,
+        f'must be a model dict with `type`, a dict with `cfg_path`, the path '
+        f"of a config file ('mmseg::...' too), or a built model, but is {source!r}.",
     )
 
 
@@ -97,16 +99,17 @@ def _from_file(name: str, path: str) -> ConfigDict:
         folder = os.path.dirname(name) or '.'
         beside = os.listdir(folder) if os.path.isdir(folder) else []
         near = did_you_mean(os.path.basename(name), beside)
-        raise ConfigError(
-            f'`{path}`: there is no file {name!r}.{near} A config of an '
-            "installed package is written 'mmseg::pspnet/....py'."
+        raise ConfigError.at(
+            path,
+            f'there is no file {name!r}.{near} A config of an '
+            "installed package is written 'mmseg::pspnet/....py'.",
         )
     try:
         config = _from_package(name) if '::' in name else Config.fromfile(name)
     except (FileNotFoundError, ImportError, OSError, ModuleNotFoundError) as error:
-        raise ConfigError(f'`{path}`: cannot read {name!r}: {error}') from error
+        raise ConfigError.at(path, f'cannot read {name!r}: {error}') from error
     if 'model' not in config:
-        raise ConfigError(f'`{path}`: {name!r} has no `model`.')
+        raise ConfigError.at(path, f'{name!r} has no `model`.')
     model = config.model
     if 'architecture' in model:
         return model_config(model['architecture'], f'{path}.architecture')

@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from mmkd_ext.algorithms.dry_run import undisturbed
 from mmkd_ext.checkpoint import report_of, some
 from mmkd_ext.distillers.links import BATCH, STUDENT
+from mmkd_ext.distillers.taps import tensors_of
 from mmkd_ext.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mmkd_ext.distillers.link_distiller import LinkDistiller
     from mmkd_ext.distillers.links import Link, Tap
@@ -50,7 +51,7 @@ def gradient_problems(
 
 def _entering(distiller: LinkDistiller, tap: Tap, batch: Mapping[str, Any]) -> Any:
     """Returns what a tap hands to its loss, from a copy of its connector."""
-    value = distiller._recorded(tap, batch)
+    value = distiller.recorded(tap, batch)
     if tap.connector is None:
         return value
     # a copy, whose counters and generators may move
@@ -93,7 +94,7 @@ def _why_none(
             f'`{source}` is inside a checkpointed part, gives no gradient.',
             f'Tap the block{f", {name!r}" if name else ""}, or set `with_cp=False`.',
         )
-    tensors = list(_tensors(recorder.value(tap)))
+    tensors = tensors_of(recorder.value(tap))
     if tensors and not any(t.is_floating_point() for t in tensors):
         return Problem(
             where,
@@ -135,7 +136,7 @@ def _leaves(value: Any) -> tuple[set[int], bool]:
     if isinstance(value, nn.Module):
         found = {id(p) for p in value.parameters() if p.requires_grad}
     nodes = []
-    for tensor in _tensors(value):
+    for tensor in tensors_of(value):
         if tensor.grad_fn is not None:
             nodes.append(tensor.grad_fn)
         elif tensor.requires_grad:
@@ -152,17 +153,6 @@ def _leaves(value: Any) -> tuple[set[int], bool]:
                 seen.add(before)
                 nodes.append(before)
     return found, recomputed
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _tensors(part)
 
 
 # ---- rows of two RoI heads ---------------------------------------------------------
@@ -224,7 +214,7 @@ def _gives_rows(recorder: Recorder, model: nn.Module, tap: Tap, count: int) -> b
     }
     return 'BaseRoIHead' in names and any(
         tensor.dim() > 1 and len(tensor) != count
-        for tensor in _tensors(recorder.value(tap))
+        for tensor in tensors_of(recorder.value(tap))
     )
 
 
@@ -269,7 +259,7 @@ def unfilled_problems(
                         where = f'{link.path}.{place}.at'
                         problems.append(_unfilled(where, tap, keys, report.filename))
     finally:
-        recorder.release()
+        recorder.clear()
         for parameter in unfilled.values():
             parameter.requires_grad_(False)
     return problems

@@ -1,4 +1,4 @@
-"""A teacher: it owns its mode, its input, its weights, and where it stops."""
+"""A frozen teacher: its weights, its eval mode and its input normalisation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ['Teacher']
 
 
 class Teacher:
-    """A frozen model that is asked for features.
+    """A frozen model whose features are distilled.
 
     It is no `nn.Module`, so it stays out of the student's state dict, optimizer and
     DDP buckets, and copies of the student (as `EMAHook` makes) share it.
@@ -39,9 +39,12 @@ class Teacher:
         checkpoint: File or URL of its weights; read when they are first needed.
         min_matched: Least share of its parameters that the file must fill.
         weight: Factor on the losses that ask it.
-        renormalize: Maps the student's input to its own.
-        own_input: Whether its input is made as its own preprocessor makes it, padding
-            included; False to feed it the student's.
+        renormalize: Maps the student's input to the teacher's.
+        own_input: Whether its input is normalised and padded as its own preprocessor
+            does; False to feed it the student's.
+
+    Attributes:
+        is_ready: Whether it has the weights of its checkpoint.
 
     Raises:
         ConfigError: ``checkpoint`` names a file that is not there.
@@ -72,7 +75,7 @@ class Teacher:
         self.divisor = padding_divisor(self.module) if own_input else 1
         self.mode = 'tensor'
         self.report: LoadReport | None = None
-        self._ready = checkpoint is None
+        self.is_ready = checkpoint is None
         if (
             checkpoint is not None
             and '://' not in checkpoint
@@ -85,11 +88,6 @@ class Teacher:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teacher:
         return self
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it has the weights of its checkpoint."""
-        return self._ready
 
     def initialize(self) -> None:
         """Reads its checkpoint; without one, does what its own config says."""
@@ -104,8 +102,8 @@ class Teacher:
         self.load()
 
     def load(self) -> None:
-        """Fills it from its checkpoint, once."""
-        if self._ready:
+        """Loads its checkpoint, once."""
+        if self.is_ready:
             return
         self.report = load_weights(
             self.module,
@@ -116,7 +114,7 @@ class Teacher:
         )
         # a later init_weights() must not undo this
         vars(self.module)['_is_init'] = True
-        self._ready = True
+        self.is_ready = True
 
     def keep_preprocessor(self, student: Any) -> None:
         """Takes its own preprocessor back, should something have replaced it.
@@ -133,8 +131,15 @@ class Teacher:
         self.preprocessor.to(getattr(student, 'device', 'cpu'))
 
     def run(self, recorder: Recorder, inputs: Any, data_samples: Any) -> None:
-        """Records what the links ask, as far as the last tap, without gradients."""
-        self.load()
+        """Records what the links tap, without gradients, and stops after the last tap.
+
+        Args:
+            recorder: Records the taps of this teacher.
+            inputs: The student's normalised batch ``(n c h w)``.
+            data_samples: Its samples.
+        """
+        if not self.is_ready:
+            self.load()
         if self.module.training:
             self.module.eval()
         size = padded = inputs.shape[2:]
@@ -143,10 +148,11 @@ class Teacher:
                 return
             if self.renormalize is not None:
                 inputs = self.renormalize(inputs, data_samples)
-            inputs, data_samples = pad_batch(
-                inputs, data_samples, self.divisor, self.padding
-            )
-            padded = inputs.shape[2:]
+            if self.divisor > 1:
+                inputs, data_samples = pad_batch(
+                    inputs, data_samples, self.divisor, self.padding
+                )
+                padded = inputs.shape[2:]
             self.module(inputs, data_samples, mode=self.mode)
         if padded != size:
             recorder.crop(padded, size, len(inputs))

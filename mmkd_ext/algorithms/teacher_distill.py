@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
@@ -50,7 +50,7 @@ from mmkd_ext.razor import BaseAlgorithm, ConfigurableDistiller
 from mmkd_ext.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from mmkd_ext.distillers.taps import Recorder
 
@@ -137,9 +137,10 @@ class TeacherDistill(BaseAlgorithm):
     ) -> None:
         if teacher_trainable or not teacher_norm_eval:
             key = 'teacher_trainable' if teacher_trainable else 'teacher_norm_eval'
-            raise ConfigError(
-                f'`model.{key}`: a teacher here is frozen and in eval mode. To train '
-                'teacher and student together use `mmrazor.SingleTeacherDistill`.'
+            raise ConfigError.at(
+                f'model.{key}',
+                'a teacher here is frozen and in eval mode. To train '
+                'teacher and student together use `mmrazor.SingleTeacherDistill`.',
             )
         super().__init__(
             build_model(architecture, 'model.architecture'),
@@ -155,6 +156,7 @@ class TeacherDistill(BaseAlgorithm):
             self.architecture.requires_grad_(False)
         self.calculate_student_loss = calculate_student_loss
         self.distillation_stopped = False
+        self._checked_teachers = False
         self.student_report: LoadReport | None = None
         self.student_mode = 'tensor'
         # what surrounds the student draws no random numbers of its own, so that the
@@ -210,15 +212,17 @@ class TeacherDistill(BaseAlgorithm):
         self, teacher: Any, ckpt: str | None, teachers: Mapping[str, Any] | None
     ) -> dict[str, Teacher]:
         if (teacher is None) == (teachers is None):
-            raise ConfigError('`model.teacher`: give either `teacher` or `teachers`.')
+            raise ConfigError.at(
+                'model.teacher', 'give either `teacher` or `teachers`.'
+            )
         if teachers is None:
             given = {TEACHER: {'model': teacher, 'ckpt': ckpt}}
             paths = {TEACHER: ('model.teacher', 'model.teacher_ckpt')}
         else:
             if ckpt is not None:
-                raise ConfigError(
-                    '`model.teacher_ckpt`: goes with `teacher`; in '
-                    '`teachers` each one has its `ckpt`.'
+                raise ConfigError.at(
+                    'model.teacher_ckpt',
+                    'goes with `teacher`; in `teachers` each one has its `ckpt`.',
                 )
             given = {name: dict(config) for name, config in teachers.items()}
             paths = {
@@ -234,13 +238,14 @@ class TeacherDistill(BaseAlgorithm):
         self, name: str, config: dict[str, Any], path: str, ckpt_path: str
     ) -> Teacher:
         if name in (STUDENT, BATCH):
-            raise ConfigError(f'`{path}`: a teacher cannot be called {name!r}.')
+            raise ConfigError.at(path, f'a teacher cannot be called {name!r}.')
         for key in config:
             if key not in _TEACHER_KEYS:
-                raise ConfigError(
-                    f'`model.teachers.{name}.{key}`: unknown key; a teacher '
+                raise ConfigError.at(
+                    f'model.teachers.{name}.{key}',
+                    f'unknown key; a teacher '
                     f'has {list(_TEACHER_KEYS)}.'
-                    f'{did_you_mean(key, _TEACHER_KEYS)}'
+                    f'{did_you_mean(key, _TEACHER_KEYS)}',
                 )
         weight = config.get('weight', 1.0)
         check_range(f'model.teachers.{name}.weight', weight, low=0)
@@ -262,7 +267,7 @@ class TeacherDistill(BaseAlgorithm):
                 own_input=config.get('preprocess') is not False,
             )
         except ConfigError as error:
-            raise ConfigError(f'`{ckpt_path}`: {error}') from error
+            raise ConfigError.at(ckpt_path, str(error)) from error
 
     def _dry_run(self, may_fix: dict[str, bool]) -> None:
         """Finds modes, plans alignment, keeps in-place operations off the taps."""
@@ -298,10 +303,9 @@ class TeacherDistill(BaseAlgorithm):
             # statistics and counters of connectors must not learn from a blank image
             with ExitStack() as stack:
                 stack.enter_context(undisturbed(self.distiller))
-                stack.enter_context(_noting(problems))
                 for recorder in self.distiller.recorders.values():
                     stack.enter_context(recorder.detached())
-                self.distiller.plan(batch, self.models)
+                problems += self.distiller.plan(batch, self.models)
             if not problems and self.student_trainable:
                 problems += gradient_problems(self.distiller, self.architecture, batch)
             for name, teacher in self.teachers.items():
@@ -310,7 +314,7 @@ class TeacherDistill(BaseAlgorithm):
             if problems:
                 raise ConfigError.of(problems)
         finally:
-            self.distiller.release()
+            self.distiller.clear()
 
     def _find_padding(self, name: str, teacher: Teacher) -> None:
         """Finds multiples that a teacher's pictures have to be padded to.
@@ -393,7 +397,7 @@ class TeacherDistill(BaseAlgorithm):
             print_log(self.inherit_report.describe(), logger='current')
 
     def _check_loaded(self) -> None:
-        """Raises where a link would teach what no file has filled."""
+        """Raises where a tap depends on weights that no checkpoint has filled."""
         problems = [
             problem
             for name, teacher in self.teachers.items()
@@ -401,6 +405,7 @@ class TeacherDistill(BaseAlgorithm):
         ]
         if problems:
             raise ConfigError.of(problems)
+        self._checked_teachers = True
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> TeacherDistill:
         super()._apply(fn, *args)
@@ -459,10 +464,11 @@ class TeacherDistill(BaseAlgorithm):
         if not rest:
             return wrapper
         if isinstance(wrapper, OptimWrapperDict):
-            raise ConfigError(
-                '`optim_wrapper.constructor`: builds several optimizers, '
+            raise ConfigError.at(
+                'optim_wrapper.constructor',
+                'builds several optimizers, '
                 f'{list(wrapper.optim_wrappers)}, and it is not known which of them '
-                'should train connectors and losses.'
+                'should train connectors and losses.',
             )
         group: dict[str, Any] = {'params': list(rest.values())}
         if any('param_names' in one for one in wrapper.optimizer.param_groups):
@@ -530,41 +536,42 @@ class TeacherDistill(BaseAlgorithm):
         Returns:
             ``student.<loss>`` for the task, ``distill.<link>`` for the links.
         """
-        if not all(teacher.is_ready for teacher in self.teachers.values()):
+        if not self._checked_teachers:
             # nobody has called init_weights()
             for teacher in self.teachers.values():
                 teacher.load()
             self._check_loaded()
-        with self.distiller.step():
-            asked = (
-                []
-                if self.distillation_stopped
-                else [
-                    teacher
-                    for name, teacher in self.teachers.items()
-                    if self.distiller.is_active(name)
-                ]
-            )
-            self._deliver(override=False)
-            for teacher in asked:
-                with self._about_labels(teacher.name, teacher.mode), self._deliveries():
-                    teacher.run(
-                        self.distiller.recorders[teacher.name], inputs, data_samples
-                    )
-            self._deliver(override=True)
-            losses = self._task_losses(inputs, data_samples)
-            if self.distillation_stopped:
-                distill = self.distiller.idle()
+        distiller = self.distiller
+        stopped = self.distillation_stopped
+        deliveries = None if stopped else distiller.deliveries
+        distiller.begin_step()
+        try:
+            if deliveries is not None:
+                deliveries.override_data = False
+            for name, teacher in self.teachers.items():
+                if name in distiller.active and not stopped:
+                    recorder = distiller.recorders[name]
+                    try:
+                        with deliveries or nullcontext():
+                            teacher.run(recorder, inputs, data_samples)
+                    except AttributeError as error:
+                        self._explain_missing_labels(recorder, teacher.mode, error)
+                        raise
+            if deliveries is not None:
+                deliveries.override_data = True
+            losses = self._student_losses(inputs, data_samples, deliveries)
+            if stopped:
+                distill = distiller.idle()
             else:
-                distill = self.distiller.compute_distill_losses(
-                    {'inputs': inputs, 'data_samples': data_samples}
-                )
-            losses.update({f'distill.{name}': value for name, value in distill.items()})
+                batch = {'inputs': inputs, 'data_samples': data_samples}
+                distill = distiller.compute_distill_losses(batch)
+            for name, value in distill.items():
+                losses[f'distill.{name}'] = value
             return losses
+        finally:
+            distiller.clear()
 
-    def parse_losses(
-        self, losses: dict[str, Any]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sums the losses up, as every step of a training does.
 
         Raises:
@@ -575,62 +582,51 @@ class TeacherDistill(BaseAlgorithm):
             raise ConfigError.of([NO_DISCRIMINATOR_OPTIMIZER])
         return super().parse_losses(losses)
 
-    def _task_losses(self, inputs: Tensor, data_samples: Any) -> dict[str, Tensor]:
-        """Runs the student, recorded where a link listens."""
-        recorder = self.distiller.recorders.get(STUDENT)
-        listens = (
-            recorder is not None
-            and not self.distillation_stopped
-            and self.distiller.is_active(STUDENT)
-        )
-        if not listens and not self.calculate_student_loss:
-            # nobody asks the student, so its pass and its statistics are left out
+    def _student_losses(
+        self, inputs: Tensor, data_samples: Any, deliveries: Any
+    ) -> dict[str, Tensor]:
+        """Runs the student, recording what is tapped; returns its task losses."""
+        distiller, student = self.distiller, self.architecture
+        recorder = None
+        if STUDENT in distiller.active and not self.distillation_stopped:
+            recorder = distiller.recorders.get(STUDENT)
+        if recorder is None and not self.calculate_student_loss:
+            # no part of the student is used, so its pass is left out
             return {}
+        mode = 'loss' if self.calculate_student_loss else self.student_mode
+        # without a task loss nothing is needed after the last tap, nor any label
         recording = (
-            # without a task loss nothing is needed after the last tap, nor any label
-            recorder.recording(self.architecture, stop=not self.calculate_student_loss)
-            if listens and recorder
-            else nullcontext()
+            nullcontext()
+            if recorder is None
+            else recorder.recording(student, stop=not self.calculate_student_loss)
         )
         gradients = nullcontext() if self.student_trainable else torch.no_grad()
         losses: dict[str, Tensor] = {}
-        mode = 'loss' if self.calculate_student_loss else self.student_mode
-        telling = self._about_labels(STUDENT, mode)
-        # where no task loss is asked for, the recording leaves the block
-        with telling, recording, gradients, self._deliveries():
-            losses = self.architecture(inputs, data_samples, mode=mode)
+        try:
+            with recording, gradients, deliveries or nullcontext():
+                losses = student(inputs, data_samples, mode=mode)
+        except AttributeError as error:
+            if recorder is not None:
+                self._explain_missing_labels(recorder, mode, error)
+            raise
         if not self.calculate_student_loss:
             return {}
         return {f'student.{name}': value for name, value in losses.items()}
 
-    @contextmanager
-    def _about_labels(self, owner: str, mode: str) -> Iterator[None]:
-        """Says where a pass without a task loss fails for want of labels.
-
-        Raises:
-            DataError: A tap fires in ``mode='loss'`` only.
-        """
-        try:
-            yield
-        except AttributeError as error:
-            if self.calculate_student_loss or mode != 'loss':
-                raise
-            taps = {str(tap.source) for tap in self.distiller.recorders[owner].taps}
-            raise DataError(
-                '`model.calculate_student_loss`: one of the taps '
-                f"{sorted(taps)} of `{owner}` is called in mode='loss' only, which "
-                f'needs labels, and that failed: {error}. Tap modules that are called '
-                'without labels, or give labels.'
-            ) from error
-
-    def _deliveries(self) -> Any:
-        deliveries = self.distiller.deliveries
-        stopped = deliveries is None or self.distillation_stopped
-        return nullcontext() if stopped else deliveries
-
-    def _deliver(self, *, override: bool) -> None:
-        if self.distiller.deliveries is not None:
-            self.distiller.deliveries.override_data = override
+    def _explain_missing_labels(
+        self, recorder: Recorder, mode: str, error: AttributeError
+    ) -> None:
+        """Raises a `DataError` where a pass without a task loss lacks its labels."""
+        if self.calculate_student_loss or mode != 'loss':
+            return
+        taps = {str(tap.source) for tap in recorder.taps}
+        raise DataError.at(
+            'model.calculate_student_loss',
+            'one of the taps '
+            f"{sorted(taps)} of `{recorder.owner}` is called in mode='loss' only, "
+            f'which needs labels, and that failed: {error}. Tap modules that are '
+            'called without labels, or give labels.',
+        ) from error
 
 
 def _trains_discriminators(constructor: Any) -> bool:
@@ -638,15 +634,6 @@ def _trains_discriminators(constructor: Any) -> bool:
     if isinstance(constructor, str):
         constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
     return bool(getattr(constructor, 'trains_discriminators', False))
-
-
-@contextmanager
-def _noting(problems: list[Problem]) -> Iterator[None]:
-    """Adds the problems of an error to others, and goes on."""
-    try:
-        yield
-    except ConfigError as error:
-        problems += error.problems or [Problem('', str(error))]
 
 
 def build_distiller(config: Any) -> LinkDistiller:
@@ -658,9 +645,10 @@ def build_distiller(config: Any) -> LinkDistiller:
     if isinstance(config, LinkDistiller):
         return config
     if not isinstance(config, Mapping) or 'type' not in config:
-        raise ConfigError(
-            f"`model.distiller`: must be dict(type='mmkd_ext.LinkDistiller'"
-            f', links=...), but is {config!r}.'
+        raise ConfigError.at(
+            'model.distiller',
+            f"must be dict(type='mmkd_ext.LinkDistiller'"
+            f', links=...), but is {config!r}.',
         )
     arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
     kind = config['type']
@@ -673,9 +661,10 @@ def build_distiller(config: Any) -> LinkDistiller:
         cls = LinkDistiller
     if not (isinstance(cls, type) and issubclass(cls, LinkDistiller)):
         near = did_you_mean(str(kind), _DISTILLERS)
-        raise ConfigError(
-            f'`model.distiller.type`: must be a `LinkDistiller` or '
-            f"MMRazor's `ConfigurableDistiller`, but is {kind!r}.{near}"
+        raise ConfigError.at(
+            'model.distiller.type',
+            f'must be a `LinkDistiller` or '
+            f"MMRazor's `ConfigurableDistiller`, but is {kind!r}.{near}",
         )
     problems = argument_problems(cls, arguments, 'model.distiller')
     if problems:

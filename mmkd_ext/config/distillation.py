@@ -23,7 +23,6 @@ from mmkd_ext.config.context import (
     checks,
 )
 from mmkd_ext.config.draft import Draft
-from mmkd_ext.config.findings import problems_of
 from mmkd_ext.config.parts import find_type, scoped
 from mmkd_ext.config.segmentation import check_segmentor
 from mmkd_ext.config.training import check_link_schedules
@@ -31,7 +30,7 @@ from mmkd_ext.connectors.build import argument_problems, build_module
 from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
-from mmkd_ext.errors import Problem
+from mmkd_ext.errors import Problem, problems_of
 from mmkd_ext.methods._base import PairLoss
 
 if TYPE_CHECKING:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mmkd_ext.errors import ConfigError, MMKDError, Problem
+from mmkd_ext.errors import Problem, problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ['Findings', 'problems_of']
-
-_PATH_FIRST = re.compile(
-    r'`((?:model|optim_wrapper|param_scheduler|test_cfg|train_cfg)\b[^`\s]*)`: '
-)
+__all__ = ['Findings']
 
 
 @dataclass
@@ -61,25 +56,6 @@ class Findings:
         except Exception as error:
             # what a config makes others raise is theirs to choose
             self.add(problems_of(error, path))
-
-
-def problems_of(error: Exception, path: str) -> list[Problem]:
-    """Reads the problems off an error.
-
-    Args:
-        error: One of ours, which carries problems or begins with a config path, or
-            of anybody.
-        path: Config path for errors that name none.
-    """
-    if isinstance(error, ConfigError) and error.problems:
-        return list(error.problems)
-    text = str(error)
-    if not isinstance(error, MMKDError):
-        return [Problem(path, f'{type(error).__name__}: {text}')]
-    named = _PATH_FIRST.match(text)
-    if named:
-        return [Problem(named[1], text[named.end() :])]
-    return [Problem(path, text)]
 
 
 def _extend(known: list[Problem], more: Iterable[Problem]) -> None:

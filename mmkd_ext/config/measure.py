@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from mmkd_ext.algorithms.dry_run import blank_batch
 from mmkd_ext.config.context import TermFacts
-from mmkd_ext.config.findings import problems_of
 from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.link_distiller import LinkDistiller
-from mmkd_ext.errors import MMKDError, Problem
+from mmkd_ext.errors import MMKDError, Problem, problems_of
 from mmkd_ext.methods._adversary import discriminators_of
 
 if TYPE_CHECKING:
@@ -266,7 +265,7 @@ def failed_link(error: Exception, distiller: Any) -> Problem | None:
     if isinstance(error, MMKDError) and problems_of(error, '')[0].path:
         return problems_of(error, '')[0]
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code is LinkDistiller._loss.__code__:
+        if frame.f_code is LinkDistiller.compute_distill_losses.__code__:
             link = frame.f_locals['link']
             plan = next(p for p in distiller.plans if p.name == link.name)
             instead = ours_instead(distiller.distill_losses[link.name])

@@ -13,8 +13,9 @@ from mmkd_ext.algorithms.sources import build_model, model_config
 from mmkd_ext.checkpoint import load_weights, some
 from mmkd_ext.config.context import ModelFacts
 from mmkd_ext.config.files import check_pretrained, is_remote
-from mmkd_ext.config.findings import Findings, problems_of
+from mmkd_ext.config.findings import Findings
 from mmkd_ext.config.parts import explain, explain_model
+from mmkd_ext.errors import problems_of
 
 __all__ = [
     'build',

@@ -19,9 +19,8 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope, Registry, build_from_cfg
 from mmengine.runner import runner as training
 
-from mmkd_ext.config.findings import problems_of
 from mmkd_ext.connectors.build import argument_problems
-from mmkd_ext.errors import MMKDError, Problem, did_you_mean
+from mmkd_ext.errors import MMKDError, Problem, did_you_mean, problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mmengine.registry import MODELS as ROOT_MODELS
@@ -46,13 +47,14 @@ def build_module(config: Mapping[str, Any], path: str) -> nn.Module:
     try:
         module = cls(**arguments)
     except ConfigError as error:
-        raise ConfigError(f'`{path}`: {error}') from error
+        inside = [replace(p, path=f'{path}.{p.path}') for p in error.problems]
+        raise ConfigError.of(inside or [Problem(path, str(error))]) from error
     except (ImportError, TypeError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f'`{path}`: `{cls.__name__}` cannot be built: {error}'
+        raise ConfigError.at(
+            path, f'`{cls.__name__}` cannot be built: {error}'
         ) from error
     if not isinstance(module, nn.Module):
-        raise ConfigError(f'`{path}.type`: {kind!r} is no module.')
+        raise ConfigError.at(f'{path}.type', f'{kind!r} is no module.')
     return module
 
 
@@ -68,7 +70,7 @@ def _config_problems(config: Mapping[str, Any], path: str) -> list[Problem]:
         reason = _import_failure(kind)
         if reason:
             found = f'{kind!r} cannot be looked up: {reason}.'
-            return [Problem(f'{path}.type', found, 'Install or mend that module.')]
+            return [Problem(f'{path}.type', found, 'Install or fix that module.')]
         own = '' if str(kind).startswith('mmkd_ext.') else _HOW_TO_IMPORT
         names = [*MODELS.module_dict, *(f'mmkd_ext.{n}' for n in MODELS.module_dict)]
         return [

@@ -32,7 +32,7 @@ def build_deliveries(config: Any) -> tuple[Any, list[Source]]:
     if not config:
         return None, []
     if not isinstance(config, Mapping):
-        raise ConfigError(f'`{_PATH}`: must be a dict, but is {config!r}.')
+        raise ConfigError.at(_PATH, f'must be a dict, but is {config!r}.')
     problems: list[Problem] = []
     built: dict[str, Any] = {}
     sources: list[Source] = []
@@ -69,4 +69,4 @@ def build_deliveries(config: Any) -> tuple[Any, list[Source]]:
         with MODELS.switch_scope_and_registry('mmrazor'):
             return DistillDeliveryManager(built), sources
     except (AssertionError, ImportError, TypeError, ValueError) as error:
-        raise ConfigError(f'`{_PATH}`: {error}') from error
+        raise ConfigError.at(_PATH, str(error)) from error

@@ -38,6 +38,7 @@ from mmkd_ext.errors import (
     Problem,
     ShapeError,
     did_you_mean,
+    problems_of,
 )
 from mmkd_ext.methods._adversary import AdversarialLoss
 from mmkd_ext.methods._base import PairLoss
@@ -135,6 +136,8 @@ class LinkDistiller(BaseDistiller):
         self._iteration, self._epoch = 0, 0
         self._runner = RunnerPosition()
         self.teacher_weights: dict[str, float] = {}
+        #: Models that a link with a weight above 0, or a delivery, needs in this step.
+        self.active: set[str] = set()
         self._factors: dict[str, float] = {}
         self._rests: dict[str, int] = {}
         self._delivering: set[str] = set()
@@ -251,62 +254,62 @@ class LinkDistiller(BaseDistiller):
                 for module in user.modules():
                     if isinstance(module, KnowsTeacher):
                         weights = fingerprint(models[tap.of], tap.source.name)
-                        with _naming(link.where(key)):
+                        try:
                             module.bind_teacher(weights)
+                        except CheckpointError as error:
+                            where = link.where(key)
+                            raise CheckpointError.at(where, str(error)) from error
 
-    def plan(self, batch: Mapping[str, Any], models: Mapping[str, nn.Module]) -> None:
+    def plan(
+        self, batch: Mapping[str, Any], models: Mapping[str, nn.Module]
+    ) -> list[Problem]:
         """Plans alignment from what a dry run has recorded.
 
         Args:
             batch: ``inputs`` and ``data_samples`` of the dry run.
             models: Student and teachers by name.
 
-        Raises:
-            ConfigError: Lists the links whose sides do not fit.
+        Returns:
+            A problem for each link whose sides do not fit.
         """
         problems: list[Problem] = []
         for link in self.links:
             with _collecting(problems, link.path), torch.no_grad():
                 self._plan_link(link, batch, models)
-        if problems:
-            raise ConfigError.of(problems)
+        return problems
 
     def _plan_link(
         self, link: Link, batch: Mapping[str, Any], models: Mapping[str, nn.Module]
     ) -> None:
         values = {}
         for key, tap in link.taps.items():
+            where = link.where(f'{key}.connector')
             try:
                 values[key] = self._value(tap, batch, {})
             except ShapeError as error:
-                raise ConfigError(
-                    f'`{link.where(f"{key}.connector")}`: {error}'
-                ) from error
+                raise ConfigError.at(where, str(error)) from error
             except (AttributeError, TypeError) as error:
-                found = self._recorded(tap, batch)
+                found = self.recorded(tap, batch)
                 if isinstance(found, torch.Tensor):
                     raise
-                raise ConfigError(
-                    f'`{link.where(f"{key}.connector")}`: `{tap.connector}` takes one '
-                    f'map, but the tap gives a {type(found).__name__} of {len(found)}. '
+                raise ConfigError.at(
+                    where,
+                    f'`{tap.connector}` takes one map, but the tap gives a '
+                    f'{type(found).__name__} of {len(found)}.',
                     'Pick one with `item=0`, or put the connector into '
-                    '`mmkd_ext.PerLevel`.'
+                    '`mmkd_ext.PerLevel`.',
                 ) from error
         aligner = None
         if 'preds_S' in values and 'preds_T' in values:
-            classes = all(
-                self._yields_classes(models.get(tap.of), tap)
-                for tap in (link.taps['preds_S'], link.taps['preds_T'])
+            aligner = plan_alignment(
+                self.distill_losses[link.name],
+                values['preds_S'],
+                values['preds_T'],
+                classes=all(
+                    self._yields_classes(models.get(tap.of), tap)
+                    for tap in (link.taps['preds_S'], link.taps['preds_T'])
+                ),
             )
-            try:
-                aligner = plan_alignment(
-                    self.distill_losses[link.name],
-                    values['preds_S'],
-                    values['preds_T'],
-                    classes=classes,
-                )
-            except ShapeError as error:
-                raise ConfigError(f'`{link.path}`: {error}') from error
         if aligner is not None:
             self.aligners[link.name] = aligner
         described = 'none' if aligner is None else aligner.describe()
@@ -323,24 +326,17 @@ class LinkDistiller(BaseDistiller):
 
     # ---- one step -----------------------------------------------------------------
 
-    @contextmanager
-    def step(self) -> Iterator[None]:
-        """Brackets one training step: sets weights, lets go of records at the end."""
-        self._advance()
-        try:
-            yield
-        finally:
-            self.release()
-
-    def _advance(self) -> None:
+    def begin_step(self) -> None:
         """Takes the position from the runner, or counts, and sets the weights."""
         told = self._runner.read()
         if told is not None:
             self._iteration, self._epoch = told
-        self._factors = {
-            link.name: self.factor(link.name, self._iteration, self._epoch)
-            for link in self.links
-        }
+        self.active = set(self._delivering)
+        for link in self.links:
+            factor = self.factor(link, self._iteration, self._epoch)
+            self._factors[link.name] = factor
+            if factor:
+                self.active |= link.owners
         self._iteration += 1
         self.position[0], self.position[1] = self._iteration, self._epoch
 
@@ -348,29 +344,16 @@ class LinkDistiller(BaseDistiller):
         super()._load_from_state_dict(*args, **kwargs)
         self._iteration, self._epoch = self.position.tolist()
 
-    def factor(self, link: str, iteration: int, epoch: int) -> float:
+    def factor(self, link: Link, iteration: int, epoch: int) -> float:
         """Returns what a link's loss is multiplied with at a training position.
 
-        That is its schedule times the weights of the teachers it asks.
+        That is its schedule times the weights of the teachers that it taps.
         """
-        schedule = self.schedules.get(link)
+        schedule = self.schedules.get(link.name)
         factor = 1.0 if schedule is None else schedule.factor(iteration, epoch)
-        owners = {
-            tap.of
-            for one in self.links
-            if one.name == link
-            for _, tap in one.all_taps()
-        }
-        return factor * math.prod(self.teacher_weights.get(o, 1.0) for o in owners)
-
-    def is_active(self, owner: str) -> bool:
-        """Whether some link with a weight above 0 in this step asks ``owner``."""
-        return owner in self._delivering or any(
-            tap.of == owner
-            for link in self.links
-            if self._factors[link.name]
-            for _, tap in link.all_taps()
-        )
+        for owner in link.owners:
+            factor *= self.teacher_weights.get(owner, 1.0)
+        return factor
 
     def idle(self) -> dict[str, Tensor]:
         """Returns zeros for all links, which touch every parameter."""
@@ -389,39 +372,36 @@ class LinkDistiller(BaseDistiller):
             the weight is zero. A link with a discriminator adds what that minimises, as
             ``<link>_discriminator``.
         """
+        batch = batch or {}
         made: dict[Tap, Any] = {}
         losses: dict[str, Tensor] = {}
         for link in self.links:
-            losses.update(self._loss(link, batch or {}, made))
-        return losses
-
-    def _loss(
-        self, link: Link, batch: Mapping[str, Any], made: dict[Tap, Any]
-    ) -> dict[str, Tensor]:
-        factor = self._factors[link.name]
-        if factor == 0:
-            return {link.name: self._idle(link)}
-        try:
-            values = self.sides(link, batch, made)
-        except SilentTapError as error:
-            self._rest(link, error)
-            return {link.name: self._idle(link)}
-        self._rests.setdefault(link.name, 0)
-        module = self.distill_losses[link.name]
-        try:
-            loss = module(**values)
-            losses = {link.name: loss if factor == 1 else loss * factor}
-            if isinstance(module, AdversarialLoss):
-                # not of the student, so the link's weight is not its
-                own = module.discriminator_loss(**values)
-                losses[f'{link.name}_discriminator'] = own
-        except ShapeError as error:
-            hint = about_tokens(*values.values())
-            raise ShapeError(f'`{link.path}`: {error}{hint}') from error
+            factor = self._factors[link.name]
+            if factor == 0:
+                losses[link.name] = self._idle(link)
+                continue
+            try:
+                values = self.sides(link, batch, made)
+            except SilentTapError as error:
+                self._rest(link, error)
+                losses[link.name] = self._idle(link)
+                continue
+            self._rests.setdefault(link.name, 0)
+            module = self.distill_losses[link.name]
+            try:
+                loss = module(**values)
+                losses[link.name] = loss if factor == 1 else loss * factor
+                if isinstance(module, AdversarialLoss):
+                    # the discriminator's own, so the link's weight is not applied
+                    own = module.discriminator_loss(**values)
+                    losses[f'{link.name}_discriminator'] = own
+            except ShapeError as error:
+                hint = about_tokens(*values.values())
+                raise ShapeError.at(link.path, f'{error}{hint}') from error
         return losses
 
     def _rest(self, link: Link, error: SilentTapError) -> None:
-        """Lets a link rest in a step whose batch left out a module that it taps.
+        """Skips a link in a step whose batch left out a module that it taps.
 
         mmdet's heads call no `loss_cls` where there is no proposal, and no `loss_bbox`
         where none is positive; one such batch must not end a run of days. A module that
@@ -454,7 +434,9 @@ class LinkDistiller(BaseDistiller):
                 that links which share a connector and a tap run it once.
         """
         made = {} if made is None else made
-        values = {key: self._value(tap, batch, made) for key, tap in link.taps.items()}
+        values = {}
+        for key, tap in link.taps.items():
+            values[key] = self._value(tap, batch, made)
         if link.name in self.aligners:
             values['preds_S'] = self.aligners[link.name](
                 values['preds_S'], values['preds_T']
@@ -463,19 +445,20 @@ class LinkDistiller(BaseDistiller):
 
     def _value(self, tap: Tap, batch: Mapping[str, Any], made: dict[Tap, Any]) -> Any:
         if tap.connector is None:
-            return self._recorded(tap, batch)
+            return self.recorded(tap, batch)
         if tap.connector_item is not None:
             whole = replace(tap, connector_item=None)
             return self._value(whole, batch, made)[tap.connector_item]
         if tap not in made:
             given = {name: self._value(one, batch, made) for name, one in tap.given}
             connector = self.connectors[tap.connector]
-            made[tap] = connector(self._recorded(tap, batch), **given)
+            made[tap] = connector(self.recorded(tap, batch), **given)
         return made[tap]
 
-    def _recorded(self, tap: Tap, batch: Mapping[str, Any]) -> Any:
+    def recorded(self, tap: Tap, batch: Mapping[str, Any]) -> Any:
+        """Returns what a tap gives to its connector, or to its loss without one."""
         if tap.of == BATCH:
-            return select(batch[tap.source.name], tap.item, f'{tap.source}')
+            return select(batch[tap.source.name], tap.item, tap)
         return self.recorders[tap.of].value(tap)
 
     def _idle(self, link: Link) -> Tensor:
@@ -495,10 +478,10 @@ class LinkDistiller(BaseDistiller):
                     zero = zero + 0.0 * parameter.sum()
         return zero
 
-    def release(self) -> None:
-        """Lets go of everything recorded."""
+    def clear(self) -> None:
+        """Drops everything recorded."""
         for recorder in self.recorders.values():
-            recorder.release()
+            recorder.clear()
 
 
 def _read(
@@ -533,30 +516,16 @@ def _read(
 
 @contextmanager
 def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
-    """Notes an error of ours as a problem and goes on."""
+    """Adds the problems of an error to others, and goes on after the block.
+
+    Args:
+        problems: The others.
+        path: Config path of an error that carries none.
+    """
     try:
         yield
-    except ConfigError as error:
-        problems += error.problems or [_problem(error, path)]
     except MMKDError as error:
-        problems.append(Problem(path, str(error)))
-
-
-@contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Puts a config path before the message of an error."""
-    try:
-        yield
-    except CheckpointError as error:
-        raise CheckpointError(f'`{path}`: {error}') from error
-
-
-def _problem(error: ConfigError, path: str) -> Problem:
-    """Splits a message that begins with a config path."""
-    text = str(error)
-    if text.startswith('`model.') and '`: ' in text:
-        path, text = text[1:].split('`: ', 1)
-    return Problem(path, text)
+        problems += problems_of(error, path)
 
 
 def _argument_problems(link: Link, loss: nn.Module) -> list[Problem]:

@@ -21,6 +21,7 @@ import copy
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Union
 
 from mmkd_ext.errors import ConfigError, Problem, did_you_mean, is_integer
@@ -110,6 +111,9 @@ class Tap:
     connector_item: int | None = None
     given: tuple[tuple[str, Tap], ...] = ()
 
+    def __str__(self) -> str:
+        return f'`{self.source}` of `{self.of}`'
+
     def walk(self, key: str) -> Iterator[tuple[str, Tap]]:
         """Yields this tap and those inside it, each with its path below the link."""
         yield key, self
@@ -146,6 +150,11 @@ class Link:
         """Yields every tap with its path below the link, those for connectors too."""
         for key, tap in self.taps.items():
             yield from tap.walk(key)
+
+    @cached_property
+    def owners(self) -> frozenset[str]:
+        """Names of the models that its taps are of; ``'batch'`` among them."""
+        return frozenset(tap.of for _, tap in self.all_taps())
 
 
 def place_of(part: str, path: str, places: Mapping[str, str]) -> str:
@@ -606,12 +615,14 @@ def links_to_mmrazor(
     }
     for link in links:
         if link.schedule:
-            raise ConfigError(f'`{link.path}.schedule`: MMRazor has no schedules.')
+            raise ConfigError.at(f'{link.path}.schedule', 'MMRazor has no schedules.')
         out['distill_losses'][link.name] = copy.deepcopy(link.loss)
         mapping = out['loss_forward_mappings'][link.name] = {}
         for key, tap in link.taps.items():
             if tap.of not in (STUDENT, TEACHER) or not _plain(tap):
-                raise ConfigError(f'`{link.path}.{key}`: MMRazor cannot say {tap}.')
+                raise ConfigError.at(
+                    f'{link.path}.{key}', f'MMRazor cannot say {tap!r}.'
+                )
             recorder = f'{tap.source.kind}_{tap.source.name}'
             out[f'{tap.of}_recorders'][recorder] = {
                 'type': tap.source.kind,

@@ -1,9 +1,9 @@
-"""Taps: recording values inside a model during one forward pass.
+"""Recording values inside a model during one forward pass.
 
-A `Recorder` wraps the ``forward`` of the modules it listens to, only for the length of
-a ``with`` block. So nothing stays on a model that is copied or saved, a module whose
-``forward`` is called directly (mmseg's heads do) is heard too, and the records are let
-go with `Recorder.release`.
+A `Recorder` wraps the ``forward`` of the tapped modules for the length of a ``with``
+block only. So nothing stays on a model that is copied or saved, and a module whose
+``forward`` is called directly (as mmseg calls its heads) is recorded too.
+`Recorder.clear` drops the records.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ from __future__ import annotations
 import functools
 import importlib
 import math
+import operator
 import sys
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import torch
 from torch import nn
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
 
     from mmkd_ext.distillers.links import Source, Tap
 
-__all__ = ['Recorder', 'SilentTapError', 'listed_taps', 'select']
+__all__ = ['Recorder', 'SilentTapError', 'listed_taps', 'select', 'tensors_of']
 
 _MODULE_KINDS = ('ModuleOutputs', 'ModuleInputs')
 _ITSELF = 'Module'
 #: Counted, so that a pass goes as far as them; nothing of them is kept.
 _CALL_KINDS = ('MethodCalls', 'FunctionCalls')
+_VERSION = operator.attrgetter('_version')
 
 
 class SilentTapError(TapError):
@@ -41,18 +43,28 @@ class SilentTapError(TapError):
 class _StopForward(BaseException):
     """Leaves a forward pass whose last tap has fired.
 
-    Not an `Exception`, so that no ``except Exception`` on the way holds it up.
+    Not an `Exception`, so that no ``except Exception`` of the model catches it.
     """
+
+
+class _Record(NamedTuple):
+    """What one call gave, its tensors, and how often each was changed in place."""
+
+    value: Any
+    tensors: list[torch.Tensor]
+    versions: list[int]
 
 
 class Recorder:
     """Records what the taps of one model ask for.
 
     Args:
-        owner: Whose model it is, for messages: ``'student'`` or a teacher's name.
+        owner: Name of the model, for messages: ``'student'`` or a teacher's name.
         taps: The taps; several may share a source.
 
     Attributes:
+        needed: How many calls of each source are recorded; None for all.
+        can_stop: Whether it is known after which calls everything has been recorded.
         without_gradient: Sources that were recorded while gradients were off inside the
             pass, each with the module whose activations are checkpointed around it;
             None where it was ``torch.no_grad``. Found in passes with ``explain``.
@@ -63,27 +75,23 @@ class Recorder:
         self.taps = list(taps)
         self.needed: dict[Source, int | None] = {}
         for tap in self.taps:
-            if tap.source.kind != _ITSELF:
-                self._need(tap)
+            if tap.source.kind == _ITSELF:
+                continue
+            known = self.needed.get(tap.source, 0)
+            if tap.call == 'all' or known is None:
+                self.needed[tap.source] = None
+            else:
+                last = max(tap.call) if isinstance(tap.call, tuple) else int(tap.call)
+                self.needed[tap.source] = max(known, last + 1)
         self.without_gradient: dict[Source, nn.Module | None] = {}
         self._modules: dict[Source, nn.Module] = {}
-        self._records: dict[Source, list[tuple[Any, list[int]]]] = {}
+        self._records: dict[Source, list[_Record]] = {}
+        self._missing = 0
         self._foreign = _foreign_recorders(self.needed)
-
-    def _need(self, tap: Tap) -> None:
-        """Notes how many calls of a source are wanted; None for all."""
-        if tap.call == 'all':
-            self.needed[tap.source] = None
-            return
-        last = max(tap.call) if isinstance(tap.call, tuple) else tap.call
-        known = self.needed.get(tap.source, 0)
-        self.needed[tap.source] = None if known is None else max(known, int(last) + 1)
-
-    @property
-    def can_stop(self) -> bool:
-        """Whether it is known after which calls everything has been recorded."""
-        counted = any(source.kind in _CALL_KINDS for source in self.needed)
-        return not self._foreign and not counted and None not in self.needed.values()
+        self.can_stop = all(
+            count is not None and source.kind in _MODULE_KINDS
+            for source, count in self.needed.items()
+        )
 
     def resolve(self, model: nn.Module) -> list[tuple[Tap, str, str]]:
         """Looks all modules up.
@@ -93,35 +101,23 @@ class Recorder:
         """
         found = []
         modules = dict(model.named_modules())
+        kind = type(model).__name__
         for tap in self.taps:
-            source = tap.source
-            if source.kind not in (*_MODULE_KINDS, _ITSELF):
+            name = tap.source.name
+            if tap.source.kind not in (*_MODULE_KINDS, _ITSELF):
                 continue
-            if source.name not in modules:
-                near = did_you_mean(source.name, (n for n in modules if n))
+            if name not in modules:
+                what = f'`{kind}` of `{self.owner}` has no module `{name}`.'
                 top = ', '.join(name for name, _ in model.named_children())
-                found.append(
-                    (
-                        tap,
-                        f'{_kind(model)} of `{self.owner}` has no module '
-                        f'`{source.name}`.',
-                        near or f'It has: {top}.',
-                    )
+                near = did_you_mean(name, (n for n in modules if n))
+                found.append((tap, what, near or f'It has: {top}.'))
+            elif tap.source.kind != _ITSELF and _is_container(modules[name]):
+                children = [f'{name}.{n}' for n, _ in modules[name].named_children()]
+                what = (
+                    f'`{name}` of `{self.owner}` is a container '
+                    f'({type(modules[name]).__name__}), which is never called itself.'
                 )
-            elif source.kind != _ITSELF and _is_container(modules[source.name]):
-                children = [
-                    f'{source.name}.{name}'
-                    for name, _ in modules[source.name].named_children()
-                ]
-                found.append(
-                    (
-                        tap,
-                        f'`{source.name}` of `{self.owner}` is a container '
-                        f'({type(modules[source.name]).__name__}), which is '
-                        'never called itself.',
-                        f'Tap what it holds: {children[:6]}.',
-                    )
-                )
+                found.append((tap, what, f'Tap what it holds: {children[:6]}.'))
         return found
 
     @contextmanager
@@ -138,58 +134,57 @@ class Recorder:
             stop: Leave the block after the last tap.
             explain: Also find out what is `without_gradient`; for dry runs.
         """
-        self.release()
+        self.clear()
         self.without_gradient = {}
         explain = explain and torch.is_grad_enabled()
         stop = stop and self.can_stop
-        self._modules = {
-            tap.source: model.get_submodule(tap.source.name)
-            for tap in self.taps
-            if tap.source.kind == _ITSELF
-        }
-        with ExitStack() as stack:
-            for source in self.needed:
-                if source.kind in _MODULE_KINDS:
-                    module = model.get_submodule(source.name)
-                    stack.enter_context(
-                        _listening(
-                            module,
-                            functools.partial(self._hear, source, stop, explain),
-                        )
+        for tap in self.taps:
+            if tap.source.kind == _ITSELF:
+                self._modules[tap.source] = model.get_submodule(tap.source.name)
+        self._missing = sum(filter(None, self.needed.values()))
+        try:
+            with ExitStack() as stack:
+                for source in self.needed:
+                    if source in self._foreign:
+                        recorder = self._foreign[source]
+                        if not recorder._initialized:
+                            recorder.initialize(model)
+                        stack.enter_context(recorder)
+                        continue
+                    holder, name = (
+                        (model.get_submodule(source.name), 'forward')
+                        if source.kind in _MODULE_KINDS
+                        else _holder_of(source)
                     )
-                elif source.kind in _CALL_KINDS:
-                    note = functools.partial(
-                        self._hear, source, False, explain, None, None
-                    )
-                    stack.enter_context(_counting(source, note))
-            for recorder in self._foreign.values():
-                if not recorder._initialized:
-                    recorder.initialize(model)
-                stack.enter_context(recorder)
-            try:
+                    note = functools.partial(self._note, source, stop, explain)
+                    _listen(stack, holder, name, note)
                 yield
-            except _StopForward:
-                return
+        except _StopForward:
+            return
+        finally:
+            for source, recorder in self._foreign.items():
+                self._records[source] = list(map(_record, recorder.data_buffer))
+                recorder.reset_data_buffer()
 
-    def _hear(
+    def _note(
         self, source: Source, stop: bool, explain: bool, inputs: Any, outputs: Any
     ) -> None:
+        """Keeps what one call gave, and leaves the pass if that was the last."""
         records = self._records.setdefault(source, [])
         needed = self.needed[source]
         if needed is not None and len(records) >= needed:
             return
-        value = outputs if source.kind == 'ModuleOutputs' else inputs
-        records.append((value, _versions(value)))
+        if source.kind in _CALL_KINDS:
+            records.append(_Record(None, [], []))
+        else:
+            records.append(
+                _record(outputs if source.kind == 'ModuleOutputs' else inputs)
+            )
         if explain and not torch.is_grad_enabled():
             self.without_gradient[source] = _checkpointed()
-        if stop and self._complete():
+        self._missing -= 1
+        if stop and not self._missing:
             raise _StopForward
-
-    def _complete(self) -> bool:
-        return all(
-            len(self._records.get(source, ())) >= (needed or 0)
-            for source, needed in self.needed.items()
-        )
 
     def silent(self) -> list[Tap]:
         """Returns the taps that got fewer calls than they need."""
@@ -197,7 +192,7 @@ class Recorder:
             tap
             for tap in self.taps
             if tap.source in self.needed
-            and len(self._calls(tap.source)) < max(1, self.needed[tap.source] or 1)
+            and len(self._records.get(tap.source, ())) < (self.needed[tap.source] or 1)
         ]
 
     def changed(self) -> list[Tap]:
@@ -206,8 +201,8 @@ class Recorder:
             tap
             for tap in self.taps
             if any(
-                _versions(value) != versions
-                for value, versions in self._records.get(tap.source, ())
+                list(map(_VERSION, record.tensors)) != record.versions
+                for record in self._records.get(tap.source, ())
             )
         ]
 
@@ -218,24 +213,25 @@ class Recorder:
             SilentTapError: It did not fire, or not often enough.
             TapError: It has no such part, or was changed in place by a later module.
         """
-        if tap.source.kind == _ITSELF:
-            return self._modules[tap.source]
-        calls = self._calls(tap.source)
-        wanted = self.needed[tap.source] or 1
-        if len(calls) < wanted:
-            raise SilentTapError(self.silence(tap, len(calls)))
-        if tap in self.changed():
-            raise TapError(
-                f'`{tap.source}` of `{self.owner}` was changed in place by a later '
-                'operation, so what a link would see is not what the module returned. '
-                'Tap the later module, or set `module_inplace=False` '
-                '(`teacher_module_inplace=False`).'
-            )
-        if tap.call == 'all':
-            return tuple(select(call, tap.item, self._where(tap)) for call in calls)
+        source = tap.source
+        if source.kind == _ITSELF:
+            return self._modules[source]
+        records = self._records.get(source, ())
+        if len(records) < (self.needed[source] or 1):
+            raise SilentTapError(self.silence(tap))
+        for record in records:
+            if list(map(_VERSION, record.tensors)) != record.versions:
+                raise TapError(
+                    f'{tap} was changed in place by a later operation, so what a link '
+                    'would see is not what the module returned. Tap the later module, '
+                    'or set `module_inplace=False` (`teacher_module_inplace=False`).'
+                )
+        if isinstance(tap.call, int):
+            value = records[tap.call].value
+            return value if tap.item is None else select(value, tap.item, tap)
         if isinstance(tap.call, tuple):
-            return tuple(select(calls[i], tap.item, self._where(tap)) for i in tap.call)
-        return select(calls[int(tap.call)], tap.item, self._where(tap))
+            records = [records[call] for call in tap.call]
+        return tuple(select(record.value, tap.item, tap) for record in records)
 
     def crop(self, padded: tuple[int, int], size: tuple[int, int], count: int) -> None:
         """Takes off all recorded maps what padding of the pictures added to them.
@@ -250,7 +246,7 @@ class Recorder:
 
     @contextmanager
     def detached(self) -> Iterator[None]:
-        """Takes the records off their graph during the block."""
+        """Detaches the records from their graph during the block."""
         records = self._records
         self._records = self._mapped(torch.Tensor.detach)
         try:
@@ -260,44 +256,34 @@ class Recorder:
 
     def _mapped(
         self, change: Callable[[torch.Tensor], torch.Tensor]
-    ) -> dict[Source, list[tuple[Any, list[int]]]]:
-        """Returns the records with each tensor changed; versions stay."""
+    ) -> dict[Source, list[_Record]]:
+        """Returns the records with each tensor of their values changed."""
         return {
-            source: [(_map(change, value), versions) for value, versions in records]
+            source: [one._replace(value=_map(change, one.value)) for one in records]
             for source, records in self._records.items()
         }
 
-    def silence(self, tap: Tap, calls: int) -> str:
-        """Says why a tap has too few records and what to use instead."""
-        if not calls:
+    def silence(self, tap: Tap) -> str:
+        """Explains why a tap has too few records and what to use instead."""
+        calls = len(self._records.get(tap.source, ()))
+        if calls:
             return (
-                f'`{tap.source}` of `{self.owner}` was not called in this forward '
-                'pass: the branch is unused in this mode (as an auxiliary head is '
-                "outside of mode='loss'). `listed_taps` or `tools/check_config.py` "
-                'show what is called.'
+                f'{tap} was called {calls} time(s), but `call={tap.call}` was asked; '
+                'calls are counted from 0.'
             )
         return (
-            f'`{tap.source}` of `{self.owner}` was called {calls} time(s), but '
-            f'`call={tap.call}` was asked; calls are counted from 0.'
+            f'{tap} was not called in this forward pass: the branch is unused in this '
+            "mode (as an auxiliary head is outside of mode='loss'). `listed_taps` or "
+            '`tools/check_config.py` show what is called.'
         )
 
-    def _calls(self, source: Source) -> list[Any]:
-        if source in self._foreign:
-            return list(self._foreign[source].data_buffer)
-        return [value for value, _ in self._records.get(source, ())]
-
-    def _where(self, tap: Tap) -> str:
-        return f'`{tap.source}` of `{self.owner}`'
-
-    def release(self) -> None:
-        """Lets go of everything recorded."""
+    def clear(self) -> None:
+        """Drops everything recorded."""
         self._records = {}
         self._modules = {}
-        for recorder in self._foreign.values():
-            recorder.reset_data_buffer()
 
 
-def select(value: Any, item: Any, where: str) -> Any:
+def select(value: Any, item: Any, where: object) -> Any:
     """Returns a part of a recorded value.
 
     Args:
@@ -368,64 +354,47 @@ def listed_taps(
     with ExitStack() as stack:
         for name, module in model.named_modules():
             if name and not _is_container(module):
-                stack.enter_context(
-                    _listening(module, functools.partial(note, name, module))
-                )
+                _listen(stack, module, 'forward', functools.partial(note, name, module))
         run(model)
     return [(name, *entry) for name, entry in calls.items()]
 
 
-@contextmanager
-def _listening(module: nn.Module, hear: Callable[[Any, Any], None]) -> Iterator[None]:
-    """Calls ``hear(inputs, outputs)`` after each ``forward`` during the block."""
-    own = module.__dict__.get('forward')
-    forward = module.forward
+def _listen(
+    stack: ExitStack, holder: Any, name: str, note: Callable[[Any, Any], None]
+) -> None:
+    """Calls ``note(inputs, outputs)`` after each call of a function or method.
 
-    @functools.wraps(forward)
-    def heard(*args: Any, **kwargs: Any) -> Any:
-        outputs = forward(*args, **kwargs)
-        hear((*args, *kwargs.values()), outputs)
+    What has replaced it before, as deliveries do, is still called.
+
+    Args:
+        stack: Takes the wrapper off when it closes.
+        holder: The module, class or object that has the function.
+        name: Name of the function.
+        note: Gets all arguments, and what was returned.
+    """
+    own = vars(holder).get(name)
+    function = getattr(holder, name)
+
+    @functools.wraps(function)
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        outputs = function(*args, **kwargs)
+        note((*args, *kwargs.values()), outputs)
         return outputs
 
-    module.forward = heard
-    try:
-        yield
-    finally:
-        if own is None:
-            del module.__dict__['forward']
-        else:
-            module.forward = own
-
-
-@contextmanager
-def _counting(source: Source, note: Callable[[], None]) -> Iterator[None]:
-    """Calls ``note()`` after each call of a method or function during the block.
-
-    What has been put in its place before stays at work, as deliveries do.
-    """
-    path, name = source.name.rsplit('.', 1)
-    if source.kind == 'MethodCalls':
-        module, kind = path.rsplit('.', 1)
-        holder = getattr(importlib.import_module(module), kind)
-    else:
-        holder = importlib.import_module(path)
-    own = vars(holder).get(name)
-    inner = getattr(holder, name)
-
-    @functools.wraps(inner)
-    def noted(*args: Any, **kwargs: Any) -> Any:
-        value = inner(*args, **kwargs)
-        note()
-        return value
-
     setattr(holder, name, noted)
-    try:
-        yield
-    finally:
-        if own is None:
-            delattr(holder, name)
-        else:
-            setattr(holder, name, own)
+    if own is None:
+        stack.callback(delattr, holder, name)
+    else:
+        stack.callback(setattr, holder, name, own)
+
+
+def _holder_of(source: Source) -> tuple[Any, str]:
+    """Finds the class or module that has a method or function, and its name there."""
+    path, name = source.name.rsplit('.', 1)
+    if source.kind == 'FunctionCalls':
+        return importlib.import_module(path), name
+    module, kind = path.rsplit('.', 1)
+    return getattr(importlib.import_module(module), kind), name
 
 
 def _checkpointed() -> nn.Module | None:
@@ -489,16 +458,18 @@ def _is_container(module: nn.Module) -> bool:
     return type(module).forward is nn.Module.forward
 
 
-def _kind(model: nn.Module) -> str:
-    return f'`{type(model).__name__}`'
-
-
-def _versions(value: Any) -> list[int]:
-    """Counts in-place changes of each tensor inside a recorded value."""
+def tensors_of(value: Any) -> list[torch.Tensor]:
+    """Returns the tensors inside nested dicts, lists and tuples."""
     if isinstance(value, torch.Tensor):
-        return [] if value.is_inference() else [value._version]
+        return [value]
     if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, (list, tuple)):
-        return [count for part in value for count in _versions(part)]
-    return []
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        return []
+    return [tensor for part in value for tensor in tensors_of(part)]
+
+
+def _record(value: Any) -> _Record:
+    # the tensors of inference mode do not count their changes
+    tensors = [t for t in tensors_of(value) if not t.is_inference()]
+    return _Record(value, tensors, list(map(_VERSION, tensors)))

@@ -125,8 +125,9 @@ def _with_discriminator(cls: type[OptimWrapper]) -> type[_WithDiscriminator]:
         for name in ('backward', 'step', 'update_params')
     )
     if not plain:
-        raise ConfigError(
-            f'`optim_wrapper.type`: `{cls.__name__}` goes backward or steps in its own '
+        raise ConfigError.at(
+            'optim_wrapper.type',
+            f'`{cls.__name__}` goes backward or steps in its own '
             'way, in which a discriminator cannot take part. Use `OptimWrapper`, '
             '`AmpOptimWrapper` or `mmkd_ext.Bf16OptimWrapper`.'
         )
@@ -179,8 +180,9 @@ class AdversarialOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         model = getattr(model, 'module', model)
         found = discriminators_of(model)
         if not found:
-            raise ConfigError(
-                '`optim_wrapper.constructor`: no link has a discriminator to be '
+            raise ConfigError.at(
+                'optim_wrapper.constructor',
+                'no link has a discriminator to be '
                 'trained. Take the constructor out, or add a link with one, such as '
                 '`mmkd_ext.SKDSHolisticLoss`.'
             )
@@ -214,8 +216,9 @@ def _completed(cfg: dict[str, Any]) -> dict[str, Any]:
     """Returns the key ``discriminator`` with what it leaves out."""
     for key in cfg:
         if key not in _KEYS:
-            raise ConfigError(
-                f'`optim_wrapper.{_KEY}.{key}`: unknown key; it has {list(_KEYS)}.'
+            raise ConfigError.at(
+                f'optim_wrapper.{_KEY}.{key}',
+                f'unknown key; it has {list(_KEYS)}.'
                 f'{did_you_mean(key, _KEYS)}'
             )
     optimizer = cfg.get('optimizer') or {}
@@ -240,8 +243,9 @@ def DiscriminatorScheduler(
     """
     theirs = getattr(optimizer, _KEY, None)
     if theirs is None:
-        raise ConfigError(
-            '`param_scheduler`: `mmkd_ext.DiscriminatorScheduler` needs optim_wrapper='
+        raise ConfigError.at(
+            'param_scheduler',
+            '`mmkd_ext.DiscriminatorScheduler` needs optim_wrapper='
             "dict(constructor='mmkd_ext.AdversarialOptimWrapperConstructor')."
         )
     return ANY_PARAM_SCHEDULERS.build(

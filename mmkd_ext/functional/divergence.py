@@ -127,8 +127,8 @@ class _FrozenTeacherDivergence(torch.autograd.Function):
     def forward(
         ctx: Any, student: Tensor, teacher: Tensor, tau: float, dim: int
     ) -> Tensor:
-        log_q = torch.log_softmax(_tempered(student, tau), dim)
-        log_p = torch.log_softmax(_tempered(teacher, tau), dim)
+        log_q = torch.log_softmax(student if tau == 1 else student / tau, dim)
+        log_p = torch.log_softmax(teacher if tau == 1 else teacher / tau, dim)
         p = log_p.exp()
         value = log_p.sub_(log_q).mul_(p).sum(dim).mul_(tau**2)
         del log_p
@@ -142,7 +142,3 @@ class _FrozenTeacherDivergence(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         (slope,) = ctx.saved_tensors
         return slope * grad.unsqueeze(ctx.dim), None, None, None
-
-
-def _tempered(x: Tensor, tau: float) -> Tensor:
-    return x if tau == 1 else x / tau

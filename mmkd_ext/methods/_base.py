@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import ABC, abstractmethod
+from functools import partial
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 import torch
@@ -98,7 +100,7 @@ class PairLoss(nn.Module, ABC):
             levels: Student's and teacher's side of each level, as `compute` gets them.
             extras: What else the method takes, by name.
         """
-        return [self.compute(s, t, **extras) for s, t in levels]
+        return list(starmap(partial(self.compute, **extras), levels))
 
     def check_pair(self, student: Tensor, teacher: Tensor) -> None:
         """Raises where one level of two sides can never be compared.
@@ -141,9 +143,8 @@ class PairLoss(nn.Module, ABC):
             )
         with torch.autocast(levels[0][0].device.type, enabled=False):
             prepared = [self._prepare(s, t) for s, t in levels]
-            parts = [
-                self._reduce(items) for items in self.compute_levels(prepared, **extras)
-            ]
+            items = self.compute_levels(prepared, **extras)
+            parts = [self._reduce(level) for level in items]
         return self.loss_weight * sum(parts[1:], parts[0])
 
     def extra_repr(self) -> str:
@@ -170,6 +171,8 @@ def pair_levels(student: Levels, teacher: Levels) -> list[tuple[Tensor, Tensor]]
         ShapeError: Only one side is a pyramid, a side is empty or not made of
             tensors, or the lengths differ.
     """
+    if isinstance(student, Tensor) and isinstance(teacher, Tensor):
+        return [(student, teacher)]
     sides = {}
     for name, side in (('preds_S', student), ('preds_T', teacher)):
         levels = [side] if isinstance(side, Tensor) else side

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.mmdet
 def tool():
     """Small detectors; see docs/detector_table.py."""
     pytest.importorskip('mmdet')
-    path = Path(__file__).parents[2] / 'tools' / 'detector_table.py'
+    path = Path(__file__).parents[2] / 'docs' / 'detector_table.py'
     spec = importlib.util.spec_from_file_location('detector_table', path)
     module = importlib.util.module_from_spec(spec)
     sys.modules['detector_table'] = module

@@ -146,7 +146,7 @@ def test_a_segmentor_learns_from_pictures_without_labels():
 @pytest.mark.mmdet
 def test_a_detector_learns_from_pictures_without_boxes():
     structures = pytest.importorskip('mmdet.structures')
-    path = Path(__file__).parents[2] / 'tools' / 'detector_table.py'
+    path = Path(__file__).parents[2] / 'docs' / 'detector_table.py'
     spec = importlib.util.spec_from_file_location('detector_table', path)
     tool = importlib.util.module_from_spec(spec)
     sys.modules['detector_table'] = tool

@@ -12,6 +12,7 @@ from mmengine.model import ImgDataPreprocessor
 from mmengine.structures import BaseDataElement
 
 from mmkd_ext.algorithms.preprocess import pad_batch, padding_divisor
+from mmkd_ext.distillers.taps import _Record
 from mmkd_ext.registry import MODELS
 from mmkd_ext.testing.toy import ToyModel
 
@@ -93,15 +94,14 @@ def test_maps_are_compared_at_the_same_places():
     torch.manual_seed(0)
     algorithm = build(toy(1), toy(8)).eval()
     inputs = torch.randn(2, 3, 20, 30)
-    with algorithm.distiller.step():
-        recorder = algorithm.distiller.recorders['teacher']
-        algorithm.teachers['teacher'].run(recorder, inputs, None)
-        maps = recorder.value(recorder.taps[0])
-        padded = torch.nn.functional.pad(inputs, (0, 2, 0, 4))
-        whole = algorithm.teacher.neck(algorithm.teacher.backbone(padded))
-        for level, full in zip(maps, whole):
-            height, width = level.shape[2:]
-            assert torch.equal(level, full[:, :, :height, :width])
+    recorder = algorithm.distiller.recorders['teacher']
+    algorithm.teachers['teacher'].run(recorder, inputs, None)
+    maps = recorder.value(recorder.taps[0])
+    padded = torch.nn.functional.pad(inputs, (0, 2, 0, 4))
+    whole = algorithm.teacher.neck(algorithm.teacher.backbone(padded))
+    for level, full in zip(maps, whole):
+        height, width = level.shape[2:]
+        assert torch.equal(level, full[:, :, :height, :width])
     assert [tuple(level.shape[2:]) for level in maps] == [(10, 15), (5, 8), (3, 4)]
     students = algorithm.student.neck(algorithm.student.backbone(inputs))
     assert [level.shape for level in students] == [level.shape for level in maps]
@@ -112,9 +112,9 @@ def test_values_that_are_no_maps_stay_whole():
     algorithm = build(toy(1), toy(8), at=at)
     recorder = algorithm.distiller.recorders['teacher']
     rows = (torch.zeros(2, 5), torch.zeros(7, 3, 4, 4), torch.zeros(2, 3, 7, 7), 'x')
-    recorder._records = {recorder.taps[0].source: [(rows, [])]}
+    recorder._records = {recorder.taps[0].source: [_Record(rows, [], [])]}
     recorder.crop((32, 32), (20, 30), 2)
-    ((kept, _),) = recorder._records[recorder.taps[0].source]
+    ((kept, *_),) = recorder._records[recorder.taps[0].source]
     assert [one.shape for one in kept[:3]] == [one.shape for one in rows[:3]]
 
 
@@ -161,7 +161,7 @@ def test_a_teacher_can_be_fed_the_students_batch():
 def test_rtmdet_teaches_a_detector_that_does_not_pad():
     """Its neck needs multiples of 32, and the picture has 100 x 150."""
     pytest.importorskip('mmdet')
-    path = Path(__file__).parents[2] / 'tools' / 'detector_table.py'
+    path = Path(__file__).parents[2] / 'docs' / 'detector_table.py'
     spec = importlib.util.spec_from_file_location('detector_table', path)
     tool = importlib.util.module_from_spec(spec)
     sys.modules['detector_table'] = tool

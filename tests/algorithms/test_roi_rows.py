@@ -19,9 +19,9 @@ ROIS = dict(type='ModuleInputs', source='roi_head.bbox_roi_extractor')
 
 @pytest.fixture(scope='module')
 def tool():
-    """Small detectors; see tools/detector_table.py."""
+    """Small detectors; see docs/detector_table.py."""
     pytest.importorskip('mmdet')
-    path = Path(__file__).parents[2] / 'tools' / 'detector_table.py'
+    path = Path(__file__).parents[2] / 'docs' / 'detector_table.py'
     spec = importlib.util.spec_from_file_location('detector_table', path)
     module = importlib.util.module_from_spec(spec)
     sys.modules['detector_table'] = module

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mmkd_ext.config.draft import AnyLoss, Draft
-from mmkd_ext.config.findings import Findings, problems_of
-from mmkd_ext.errors import ConfigError, Problem, ShapeError
+from mmkd_ext.config.findings import Findings
+from mmkd_ext.errors import ConfigError, Problem, ShapeError, problems_of
 
 LINKS = 'model.distiller.links'
 
@@ -128,7 +128,7 @@ def test_findings_keep_each_problem_once_and_tidy():
     ('error', 'problem'),
     [
         (
-            ConfigError('`model.x[0].y`: is wrong.'),
+            ConfigError.at('model.x[0].y', 'is wrong.'),
             Problem('model.x[0].y', 'is wrong.'),
         ),
         (ShapeError('does not fit'), Problem('here', 'does not fit')),

@@ -194,7 +194,8 @@ def test_types_of_links_may_be_classes():
         schedule=dict(type=LinearSchedule, end=10, start=0.5),
     )
     algorithm = build(dict(type=LinkDistiller, links=dict(loss_a=link)))
-    assert algorithm.distiller.factor('loss_a', 5, 0) == pytest.approx(0.75)
+    (built,) = algorithm.distiller.links
+    assert algorithm.distiller.factor(built, 5, 0) == pytest.approx(0.75)
 
 
 @pytest.mark.parametrize(

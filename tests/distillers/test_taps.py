@@ -147,7 +147,7 @@ def test_a_module_itself_does_not_keep_the_model_running(model):
 def test_a_module_itself_is_let_go(model):
     one = tap('neck', kind='Module')
     recorder = recorded(model, one)
-    recorder.release()
+    recorder.clear()
     assert not recorder._modules
 
 
@@ -162,7 +162,7 @@ def test_releases_what_it_recorded(model):
     recorder = recorded(model, one)
     alive = weakref.ref(recorder.value(one))
     assert alive() is not None
-    recorder.release()
+    recorder.clear()
     gc.collect()
     assert alive() is None
 

@@ -172,7 +172,7 @@ def test_a_shipped_config_runs_with_only_the_type_changed(monkeypatch):
     init_default_scope('mmdet')
     algorithm = MODELS.build(config.model).train()
     assert algorithm.teachers['teacher'].checkpoint.startswith('https://')
-    algorithm.teachers['teacher']._ready = True  # its weights are on the internet
+    algorithm.teachers['teacher'].is_ready = True  # its weights are on the internet
     batch = blank_batch(algorithm.architecture)
     batch['inputs'] = torch.rand(1, 3, 128, 128)
     losses = algorithm(**batch, mode='loss')

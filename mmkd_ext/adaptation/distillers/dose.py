@@ -445,8 +445,9 @@ def _part(kind: type[_Part], settings: Mapping[str, Any], name: str) -> _Part:
     known = list(inspect.signature(kind).parameters)
     for key in settings:
         if key not in known:
-            raise ConfigError(
-                f'`{name}.{key}`: there is no such setting; there are {known}.'
+            raise ConfigError.at(
+                f'{name}.{key}',
+                f'there is no such setting; there are {known}.'
                 f'{did_you_mean(str(key), known)}'
             )
     return kind(**settings)
