@@ -16,7 +16,7 @@ from mmkd_ext.adaptation.decision import AdaptGuard, Decision
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
 from mmkd_ext.adaptation.originals import originals_of
 from mmkd_ext.adaptation.randomness import generators_going_on
-from mmkd_ext.adaptation.segment import check_segmentor
+from mmkd_ext.adaptation.segment import check_segmentor, image_logits
 from mmkd_ext.adaptation.source import SourceCopy
 from mmkd_ext.algorithms.sources import build_model
 from mmkd_ext.checkpoint import load_weights
@@ -162,10 +162,17 @@ class ContinualAdaptation(BaseModel):
             )
         originals = originals_of(data_samples, inputs, self.data_preprocessor)
         scores = self.distiller(inputs, originals)
-        return scores if mode == 'tensor' else self._samples(scores, data_samples)
+        return scores if mode == 'tensor' else self.to_samples(scores, data_samples)
 
-    def _samples(self, scores: Tensor, data_samples: Any) -> list[Any]:
-        """Lets the segmentor bring scores to the original size, into new samples."""
+    @torch.no_grad()
+    def predict_source(self, data: Mapping[str, Any]) -> list[Any]:
+        """Predicts a batch as the dataloader gives it with the source."""
+        data = self.data_preprocessor(data, False)
+        scores = image_logits(self.source.module, data['inputs'])
+        return self.to_samples(scores, data['data_samples'])
+
+    def to_samples(self, scores: Tensor, data_samples: Any) -> list[Any]:
+        """Resizes scores to the original size and puts them into new samples."""
         if data_samples is not None:
             data_samples = [sample.clone() for sample in data_samples]
         segmentor: Any = self.architecture
@@ -202,7 +209,7 @@ class ContinualAdaptation(BaseModel):
         with distiller.in_precision_of(optim_wrapper):
             decision, update = self._predict_and_update(batch, optim_wrapper)
             distiller.after(batch, update)
-        predictions = self._samples(cast('Tensor', batch.scores), samples)
+        predictions = self.to_samples(cast('Tensor', batch.scores), samples)
         if inputs.is_cuda:
             torch.cuda.synchronize()
         resets = (decision.action == 'reset', bool(update.reset))

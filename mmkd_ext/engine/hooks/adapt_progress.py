@@ -79,11 +79,11 @@ class AdaptProgressHook(Hook):
 
     def _tell(self, runner: Runner, cell: Any) -> None:
         # here, so that `import mmkd_ext.engine` loads no adaptation
-        from mmkd_ext.evaluation.adaptation.record import figures
+        from mmkd_ext.evaluation.adaptation.record import iou_metrics
 
         loop = runner.test_loop
         names = [str(number) for number in range(cell.classes)]
-        miou = figures(cell.total, names)['mIoU']
+        miou = iou_metrics(cell.total, names)['mIoU']
         if miou is not None:
             self._known[cell.domain] = miou
             several = f'{loop.stream.name}/' if len(loop.streams) > 1 else ''

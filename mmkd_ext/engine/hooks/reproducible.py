@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import DATA_SAMPLERS
@@ -17,41 +13,13 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from mmkd_ext.errors import DataError
+from mmkd_ext.random_state import derive_seed, seed_all
 from mmkd_ext.registry import HOOKS
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
 
-__all__ = ['ReproducibleStepHook', 'derive_seed', 'seed_all']
-
-
-def derive_seed(*parts: int | str) -> int:
-    """Returns a seed that depends on each of ``parts`` and on nothing else.
-
-    Examples:
-        >>> derive_seed(0, 'step', 1) == derive_seed(0, 'step', 1)
-        True
-        >>> derive_seed(0, 'step', 1) == derive_seed(0, 'step', 2)
-        False
-    """
-    text = '\0'.join(map(str, parts)).encode()
-    digest = hashlib.blake2b(text, digest_size=8).digest()
-    return int.from_bytes(digest, 'little') >> 1  # torch takes signed 64 bits
-
-
-def seed_all(seed: int, *, devices: bool = True) -> None:
-    """Seeds the global generators of python, numpy and torch.
-
-    Args:
-        seed: A number from 0 to 2**63 - 1.
-        devices: Whether those of the accelerators too.
-    """
-    random.seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)
-    if devices:
-        torch.manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)
+__all__ = ['ReproducibleStepHook']
 
 
 @HOOKS.register_module()
