@@ -1,4 +1,4 @@
-"""The model of a stream: student, source, method and guard, and what one step does."""
+"""The model of continual test-time adaptation, and one step of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmkd_ext.adaptation.batch import Batch, PassCounter, StepResult, Update
 from mmkd_ext.adaptation.decision import AdaptGuard, Decision
-from mmkd_ext.adaptation.distillers._base import AdaptDistiller
+from mmkd_ext.adaptation.distillers import AdaptDistiller
 from mmkd_ext.adaptation.originals import originals_of
 from mmkd_ext.adaptation.randomness import generators_going_on
 from mmkd_ext.adaptation.segment import check_segmentor, image_logits

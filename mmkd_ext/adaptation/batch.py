@@ -1,4 +1,4 @@
-"""What one image brings into a step of adaptation, and what the step gives back."""
+"""Input and output of one adaptation step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a config says about a stream: its domains, their order, and when it resets."""
+"""Settings of a stream: its domains, their order, and when the model is reset."""
 
 from __future__ import annotations
 

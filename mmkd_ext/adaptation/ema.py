@@ -1,4 +1,4 @@
-"""A teacher that follows the student: the mean of its past, or its last state."""
+"""A teacher whose weights are a moving average, or a copy, of the student's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pixels may teach: those that are certain, and those that are new."""
+"""Filters of pixels for adaptation: those that are certain, and those that are new."""
 
 from __future__ import annotations
 

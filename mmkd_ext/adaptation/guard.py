@@ -207,7 +207,7 @@ class CollapseGuard(AdaptGuard):
         signals.update({f'lost_{name}': value for name, value in found.items()})
         return found
 
-    # ---- answering ----------------------------------------------------------------
+    # ---- deciding -----------------------------------------------------------------
 
     def _judge(self, found: Mapping[str, float], signals: dict[str, float]) -> Decision:
         """Turns what is lost into an answer."""

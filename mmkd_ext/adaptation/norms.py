@@ -1,4 +1,4 @@
-"""Batch normalisation on a stream: whose statistics are used, and recording them."""
+"""Batch normalisation at test time: which statistics it uses, and recording them."""
 
 from __future__ import annotations
 

@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import torch
 
+from mmkd_ext.algorithms.preprocess import InputStats
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -75,8 +77,7 @@ def png_uri(image: Any, width: int, interpolation: int = cv2.INTER_NEAREST) -> s
 
 
 def _scale(like: Tensor, preprocessor: nn.Module) -> tuple[Tensor, Tensor]:
-    mean = getattr(preprocessor, 'mean', None)
-    std = getattr(preprocessor, 'std', None)
-    if mean is None or std is None:
-        return like.new_zeros(()), like.new_ones(())
+    """Returns mean and standard deviation of each channel ``(c 1 1)``."""
+    stats = InputStats.of(preprocessor) or InputStats((0.0,), (1.0,))
+    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (stats.mean, stats.std))
     return mean.to(like), std.to(like)

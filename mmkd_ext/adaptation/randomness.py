@@ -1,4 +1,4 @@
-"""A random generator that a module owns, so that a resumed stream goes on with it."""
+"""A random generator whose state is saved with its module."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def run_once(
         silent = recorder.silent()
         if not silent:
             return mode
-        count = len(recorder._calls(silent[0].source))
+        count = len(recorder.calls_of(silent[0].source))
         reasons.append(f'mode={mode!r}: {recorder.silence(silent[0], count)}')
     raise TapError(' '.join(dict.fromkeys(reasons)))
 

@@ -50,7 +50,7 @@ def gradient_problems(
 
 def _entering(distiller: LinkDistiller, tap: Tap, batch: Mapping[str, Any]) -> Any:
     """Returns what a tap hands to its loss, from a copy of its connector."""
-    value = distiller._recorded(tap, batch)
+    value = distiller.recorded(tap, batch)
     if tap.connector is None:
         return value
     # a copy, whose counters and generators may move

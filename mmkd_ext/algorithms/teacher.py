@@ -1,4 +1,4 @@
-"""A teacher: it owns its mode, its input, its weights, and where it stops."""
+"""The teacher of a distillation: its weights, mode, input, and where its pass stops."""
 
 from __future__ import annotations
 

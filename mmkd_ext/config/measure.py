@@ -201,7 +201,7 @@ def failed_link(error: Exception, distiller: LinkDistiller) -> Problem | None:
     the traceback.
     """
     for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code is LinkDistiller._loss.__code__:
+        if frame.f_code is LinkDistiller.loss_of.__code__:
             link = frame.f_locals['link']
             plan = next(p for p in distiller.plans if p.name == link.name)
             instead = ours_instead(distiller.distill_losses[link.name])

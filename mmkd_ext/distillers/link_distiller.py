@@ -39,8 +39,7 @@ from mmkd_ext.errors import (
     ShapeError,
     did_you_mean,
 )
-from mmkd_ext.methods._adversary import AdversarialLoss
-from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods import AdversarialLoss, PairLoss
 from mmkd_ext.methods._identity import KnowsTeacher, fingerprint
 from mmkd_ext.razor import BaseDistiller
 from mmkd_ext.registry import MODELS
@@ -286,7 +285,7 @@ class LinkDistiller(BaseDistiller):
                     f'`{link.where(f"{key}.connector")}`: {error}'
                 ) from error
             except (AttributeError, TypeError) as error:
-                found = self._recorded(tap, batch)
+                found = self.recorded(tap, batch)
                 if isinstance(found, torch.Tensor):
                     raise
                 raise ConfigError(
@@ -395,12 +394,13 @@ class LinkDistiller(BaseDistiller):
         made: dict[Tap, Any] = {}
         losses: dict[str, Tensor] = {}
         for link in self.links:
-            losses.update(self._loss(link, batch or {}, made))
+            losses.update(self.loss_of(link, batch or {}, made))
         return losses
 
-    def _loss(
+    def loss_of(
         self, link: Link, batch: Mapping[str, Any], made: dict[Tap, Any]
     ) -> dict[str, Tensor]:
+        """Returns the terms of the loss of one link, by name."""
         factor = self._factors[link.name]
         if factor == 0:
             return {link.name: self._idle(link)}
@@ -466,17 +466,18 @@ class LinkDistiller(BaseDistiller):
 
     def _value(self, tap: Tap, batch: Mapping[str, Any], made: dict[Tap, Any]) -> Any:
         if tap.connector is None:
-            return self._recorded(tap, batch)
+            return self.recorded(tap, batch)
         if tap.connector_item is not None:
             whole = replace(tap, connector_item=None)
             return self._value(whole, batch, made)[tap.connector_item]
         if tap not in made:
             given = {name: self._value(one, batch, made) for name, one in tap.given}
             connector = self.connectors[tap.connector]
-            made[tap] = connector(self._recorded(tap, batch), **given)
+            made[tap] = connector(self.recorded(tap, batch), **given)
         return made[tap]
 
-    def _recorded(self, tap: Tap, batch: Mapping[str, Any]) -> Any:
+    def recorded(self, tap: Tap, batch: Mapping[str, Any]) -> Any:
+        """Returns what a tap recorded, or takes from the batch."""
         if tap.of == BATCH:
             return select(batch[tap.source.name], tap.item, f'{tap.source}')
         return self.recorders[tap.of].value(tap)
@@ -628,8 +629,8 @@ def _given_problems(path: str, connector: nn.Module, given: list[str]) -> list[P
 def _is_classifier(model: nn.Module, tap: Tap) -> bool:
     """Whether the channels that a tap records are the classes of its head.
 
-    So are what goes into a detector's `loss_cls`, and what comes out of a layer as wide
-    as its head has classes: for each of its priors, or with a background beside them.
+    This holds for the input of a detector's `loss_cls`, and for the output of a layer
+    with one channel a class, or a class and prior, with or without a background.
     """
     *parents, last = tap.source.name.split('.')
     if tap.source.kind == 'ModuleInputs':

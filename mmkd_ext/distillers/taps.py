@@ -197,7 +197,7 @@ class Recorder:
             tap
             for tap in self.taps
             if tap.source in self.needed
-            and len(self._calls(tap.source)) < max(1, self.needed[tap.source] or 1)
+            and len(self.calls_of(tap.source)) < max(1, self.needed[tap.source] or 1)
         ]
 
     def changed(self) -> list[Tap]:
@@ -220,7 +220,7 @@ class Recorder:
         """
         if tap.source.kind == _ITSELF:
             return self._modules[tap.source]
-        calls = self._calls(tap.source)
+        calls = self.calls_of(tap.source)
         wanted = self.needed[tap.source] or 1
         if len(calls) < wanted:
             raise SilentTapError(self.silence(tap, len(calls)))
@@ -281,7 +281,8 @@ class Recorder:
             f'`call={tap.call}` was asked; calls are counted from 0.'
         )
 
-    def _calls(self, source: Source) -> list[Any]:
+    def calls_of(self, source: Source) -> list[Any]:
+        """Returns the values of a source in this pass, one a call."""
         if source in self._foreign:
             return list(self._foreign[source].data_buffer)
         return [value for value, _ in self._records.get(source, ())]

@@ -154,6 +154,7 @@ class ContinualAdaptLoop(BaseLoop):
         # what hooks read while the loop runs; `dataloader` for its length alone
         self.dataloader: Any
         self.domains: dict[str, Domain] = {}
+        self.source: Domain | None = None
         self.stream: StreamConfig | None = None
         self.position: Position | None = None
         self.current: CellRecord | None = None
@@ -205,7 +206,8 @@ class ContinualAdaptLoop(BaseLoop):
     def open_domains(self) -> None:
         """Builds all datasets and metrics, so that errors come before the start."""
         self.domains = {config.name: Domain(config) for config in self.configs}
-        self.source = self.source_config and Domain(self.source_config)
+        if self.source_config is not None:
+            self.source = Domain(self.source_config)
         for domain in [*self.domains.values(), *([self.source] if self.source else [])]:
             domain.check_classes(class_count(self.model.architecture))
         for config in self.configs:

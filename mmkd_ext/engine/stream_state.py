@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mmkd_ext.checkpoint import read_checkpoint
+from mmkd_ext.checkpoint import read_checkpoint, to_bytes
 from mmkd_ext.engine.fileio import atomic_write
 from mmkd_ext.errors import CheckpointError
 from mmkd_ext.random_state import get_random_state, set_random_state
@@ -157,7 +156,7 @@ class StreamRun:
         }
         weights = {'meta': meta, 'state_dict': self.model.state_dict()}
         # not `_write`: a run must not end well without its weights
-        atomic_write(self.folder / ADAPTED_FILE, _serialized(weights))
+        atomic_write(self.folder / ADAPTED_FILE, to_bytes(weights))
         self.write_results()
         self._write_state()
 
@@ -169,7 +168,7 @@ class StreamRun:
             'record': self.record.state(),
             **state,
         }
-        self._write(STATE_FILE, _serialized(state))
+        self._write(STATE_FILE, to_bytes(state))
 
     def _write(self, name: str, content: bytes) -> None:
         """Writes a file; a full disk is logged, and does not stop the stream."""
@@ -180,12 +179,6 @@ class StreamRun:
                 f'`{name}` could not be written: {error}. What was written before is '
                 'still there; the stream goes on.'
             )
-
-
-def _serialized(value: Any) -> bytes:
-    with io.BytesIO() as buffer:
-        torch.save(value, buffer)
-        return buffer.getvalue()
 
 
 def _read_state(

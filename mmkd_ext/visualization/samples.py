@@ -1,4 +1,4 @@
-"""Pictures of a config's data sets, as the models see them, with their ground truth."""
+"""Images of a config's data sets as models get them, with their ground truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base of methods that choose the statistics of batch normalisation."""
+"""Base class of methods that choose the batch-norm statistics."""
 
 from __future__ import annotations
 

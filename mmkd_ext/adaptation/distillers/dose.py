@@ -1,4 +1,4 @@
-"""DoSe: self-distillation that knows the domain, with a replay of hard images."""
+"""DoSe: domain-aware self-distillation with a replay buffer of hard images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from mmkd_ext.adaptation.replay import (
 )
 from mmkd_ext.adaptation.view_batches import each_view, view_batches
 from mmkd_ext.adaptation.views import View
-from mmkd_ext.errors import ConfigError, check_choice, check_range, did_you_mean
+from mmkd_ext.errors import check_choice, check_keys, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -441,12 +441,6 @@ class DoSeDistiller(TeacherDistiller):
 
 
 def _part(kind: type[_Part], settings: Mapping[str, Any], name: str) -> _Part:
-    """Builds a part from its settings, and says which of them it does not know."""
-    known = list(inspect.signature(kind).parameters)
-    for key in settings:
-        if key not in known:
-            raise ConfigError(
-                f'`{name}.{key}`: there is no such setting; there are {known}.'
-                f'{did_you_mean(str(key), known)}'
-            )
+    """Builds a part from its settings."""
+    check_keys(name, settings, list(inspect.signature(kind).parameters))
     return kind(**settings)

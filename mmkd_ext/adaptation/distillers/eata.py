@@ -1,4 +1,4 @@
-"""EATA: entropy of certain and new pixels alone, held back where it mattered before."""
+"""EATA: entropy of certain and new pixels, with a penalty on important weights."""
 
 from __future__ import annotations
 

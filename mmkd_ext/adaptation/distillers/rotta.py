@@ -1,4 +1,4 @@
-"""RoTTA: robust statistics, a memory of the stream, and a slow teacher."""
+"""RoTTA: robust batch norm, a memory bank, and an EMA teacher."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class RoTTADistiller(TeacherDistiller):
     ) -> Tensor:
         """Returns the teacher's logits of the image itself."""
         del generator, originals
-        return self.run(self.answering, inputs)
+        return self.run(self.predictor, inputs)
 
     def update(self, batch: Batch, optim_wrapper: OptimWrapper) -> Update:
         """Remembers the images, and updates when it is time."""
@@ -138,7 +138,7 @@ class RoTTADistiller(TeacherDistiller):
         if not len(images):
             return Skip('no image of this size is in the memory')
         with torch.no_grad(), robust(self.teacher, self.alpha):
-            taught = self.run(self.answering, images, whole=True)
+            taught = self.run(self.predictor, images, whole=True)
         pixels = self.selected(taught)
         generator = self.view_generator.on(images.device)
         losses = []

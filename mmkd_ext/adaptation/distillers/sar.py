@@ -1,4 +1,4 @@
-"""SAR: entropy of certain pixels at the worst point nearby, and recovery."""
+"""SAR: sharpness-aware entropy minimisation on certain pixels, with recovery."""
 
 from __future__ import annotations
 

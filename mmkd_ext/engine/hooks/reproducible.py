@@ -1,4 +1,4 @@
-"""Resuming equals never having stopped."""
+"""A hook that makes a resumed run equal to one that never stopped."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ReproducibleStepHook(Hook):
       also persistent ones.
     * A validation from (seed, iteration, rank).
 
-    So a resumed run goes to the batch where it was stopped without loading those
+    So a resumed run starts at the batch where it was stopped without loading those
     before it, in an iteration-based loop as in the middle of an epoch; and what
     validation draws does not change training. On a CPU, losses and weights are equal
     bit for bit; on a GPU they are as equal as two runs from the same seed.
@@ -58,8 +58,8 @@ class ReproducibleStepHook(Hook):
         self._batches: _SeededBatches | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Lets the data continue where the checkpoint was saved."""
-        self._take_over_data(runner)
+        """Makes the data continue where the checkpoint was saved."""
+        self._seed_data(runner)
         if self.validate_missed and runner.iter > 0 and self._missed(runner):
             runner.logger.info(
                 f'The checkpoint was saved before the validation at iteration '
@@ -68,7 +68,7 @@ class ReproducibleStepHook(Hook):
             runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tells the data which epoch begins."""
+        """Sets the epoch of the data."""
         if self._batches is not None:
             self._batches.epoch = runner.epoch
 
@@ -86,7 +86,7 @@ class ReproducibleStepHook(Hook):
         runner.message_hub.update_info('validated_iter', runner.iter)
         seed_all(derive_seed(_base_seed(runner), 'val', runner.iter, get_rank()))
 
-    def _take_over_data(self, runner: Runner) -> None:
+    def _seed_data(self, runner: Runner) -> None:
         """Replaces the loader's batches by seeded ones from the right place on."""
         loop, loader = runner.train_loop, runner.train_loop.dataloader
         by_iter = isinstance(loop, IterBasedTrainLoop)
@@ -223,7 +223,7 @@ class _SeededBatch:
     """Indices of a batch; going through them seeds each sample's random numbers.
 
     A loader's worker, or the main process where there are none, goes through them
-    while it loads them one by one.
+    when it loads them.
     """
 
     def __init__(self, indices: list[Any], place: tuple[int | str, ...]) -> None:
