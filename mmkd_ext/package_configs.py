@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from mmkd_ext.errors import ConfigError
@@ -17,7 +18,7 @@ def config_folders(package: str) -> list[Path]:
     Args:
         package: Its import name.
     """
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    spec = _spec(package)
     roots = map(Path, (spec and spec.submodule_search_locations) or ())
     # an installed package, mmrazor's way, and a checkout
     folders = [
@@ -39,10 +40,8 @@ def find_packaged_config(name: str) -> str:
     """
     package, relative = name.split('::', 1)
     folders = config_folders(package)
-    if not folders:
-        raise ConfigError(
-            f'Config {name!r}: no package `{package}` with configs is installed.'
-        )
+    if _spec(package) is None:
+        raise ConfigError(f'Config {name!r}: no package `{package}` is installed.')
     for folder in folders:
         if (folder / relative).is_file():
             return str(folder / relative)
@@ -55,3 +54,7 @@ def find_packaged_config(name: str) -> str:
     near = ' or '.join(f'`{package}::{match}`' for match in close)
     hint = f' Did you mean {near}?' if near else ''
     raise ConfigError(f'Package `{package}` has no config {relative!r}.{hint}')
+
+
+def _spec(package: str) -> ModuleSpec | None:
+    return importlib.util.find_spec(package) if package.isidentifier() else None

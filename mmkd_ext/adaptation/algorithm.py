@@ -118,9 +118,10 @@ class ContinualAdaptation(BaseModel):
         self.reset()
 
     def reset(self) -> None:
-        """Goes back to the source: weights, statistics, and all that was learned.
+        """Resets to the source: weights, statistics, and the state of the method.
 
-        Random generators go on. The optimizer is the caller's, see `reset_optimizer`.
+        Random generators keep their state, and so does the optimizer, which the caller
+        resets by `reset_optimizer`.
         """
         self.source.restore(self.architecture)
         self.distiller.reset()
@@ -275,7 +276,7 @@ class ContinualAdaptation(BaseModel):
         scores: Tensor,
         optim_wrapper: OptimWrapper | None,
     ) -> Decision:
-        """Asks the guard, and does what it decides about the state."""
+        """Gets the guard's decision; rolls back, resets or takes a snapshot."""
         source_scores = None
         with torch.no_grad():
             if guard.needs_source:
@@ -338,7 +339,7 @@ class ContinualAdaptation(BaseModel):
         )
 
     def _roll_back(self, optim_wrapper: OptimWrapper | None) -> None:
-        """Goes back to the snapshot, or to the source; generators go on."""
+        """Restores the snapshot, or the source; generators keep their state."""
         if self._snapshot is None:
             self._reset_weights(optim_wrapper)
             return
@@ -361,7 +362,7 @@ class ContinualAdaptation(BaseModel):
         }
 
     def load_adapt_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `adapt_state` was called; after `start`.
+        """Restores what `adapt_state` returned; after `start`.
 
         Raises:
             CheckpointError: The source is another one, or the model is.
@@ -386,7 +387,7 @@ class ContinualAdaptation(BaseModel):
 
 
 def reset_optimizer(optim_wrapper: OptimWrapper | None) -> None:
-    """Brings an optimizer to where it began: no moments, no gradients.
+    """Resets an optimizer: no moments, no gradients.
 
     The learning rate stays as it is.
     """

@@ -50,7 +50,7 @@ class EMATeacher(nn.Module):
 
     @torch.no_grad()
     def reset(self, source: nn.Module) -> None:
-        """Takes all weights and statistics of another model."""
+        """Copies all weights and statistics of another model."""
         state = source.state_dict(keep_vars=True)
         for name, value in self.module.state_dict(keep_vars=True).items():
             value.copy_(state[name])

@@ -19,7 +19,7 @@ class PixelFilter(nn.Module):
     """Base of filters: tells from logits which pixels count."""
 
     def reset(self) -> None:
-        """Forgets what it remembers, if anything."""
+        """Resets its state, if it has any."""
 
 
 @MODELS.register_module()
@@ -91,7 +91,7 @@ class RedundancyFilter(PixelFilter):
         self.mean: Tensor | None = None
 
     def reset(self) -> None:
-        """Forgets the mean prediction."""
+        """Resets the mean prediction."""
         self.mean = None
 
     def forward(self, logits: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class RedundancyFilter(PixelFilter):
         return {'mean': self.mean}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Takes the mean prediction of another one."""
+        """Restores the mean prediction of another one."""
         self.mean = state['mean']
 
 

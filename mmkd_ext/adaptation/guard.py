@@ -142,13 +142,13 @@ class CollapseGuard(AdaptGuard):
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, at the start of a stream."""
+        """Resets the guard, at the start of a stream."""
         self._restart()
         self.seen = self.pause = self.num_rollbacks = 0
         self.needs_source = True
 
     def _restart(self) -> None:
-        """Forgets what the model did before it went back."""
+        """Clears what was measured before a reset or rollback."""
         self.rows: deque[Tensor] = deque(maxlen=self.window)
         self.alarms = dict.fromkeys(SIGNALS, 0)
         self.healthy = 0
@@ -252,7 +252,7 @@ class CollapseGuard(AdaptGuard):
         return Decision(signals=signals, snapshot=far)
 
     def _go_back(self, action: str, reason: str, signals: dict[str, float]) -> Decision:
-        """Goes back, further and with a longer pause if that was not long ago."""
+        """Rolls back or resets, with a longer pause if the last one was recent."""
         if self.num_rollbacks:
             action, reason = 'reset', f'{reason}, again'
         # 2 ** 20 images are for ever, and a number all the same
@@ -274,7 +274,7 @@ class CollapseGuard(AdaptGuard):
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Goes on where another one was."""
+        """Restores the state of another one."""
         self.rows = deque((row.cpu() for row in state['rows']), maxlen=self.window)
         for name in _COUNTERS:
             setattr(self, name, state['counters'][name])

@@ -205,6 +205,6 @@ class ReplayBuffer(nn.Module):
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Goes on with those of a saved stream."""
+        """Restores those of a saved stream."""
         self.items = [dict(item) for item in state['items']]
         self.seen, self.since = state['seen'], state['since']

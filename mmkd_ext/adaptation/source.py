@@ -56,13 +56,13 @@ class SourceCopy:
 
     @torch.no_grad()
     def snapshot(self, student: nn.Module) -> None:
-        """Takes the weights and running statistics of the student."""
+        """Copies the weights and running statistics of the student."""
         _copy(self._tensors(student), self._tensors(self.module))
         self.fingerprint = fingerprint(self.module)
 
     @torch.no_grad()
     def restore(self, student: nn.Module) -> None:
-        """Brings the student back to the source, in place."""
+        """Copies them back into the student, in place."""
         _copy(self._tensors(self.module), self._tensors(student))
 
     @staticmethod

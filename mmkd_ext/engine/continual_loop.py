@@ -68,7 +68,7 @@ __all__ = ['ContinualAdaptLoop']
 
 @LOOPS.register_module()
 class ContinualAdaptLoop(BaseLoop):
-    """Lets a model adapt to one domain after another, round after round.
+    """Adapts a model to one domain after another, round after round.
 
     Each image is predicted and adapted to; its ground truth is removed before, and
     given to the metrics alone. Every few batches the state of the stream is saved, so
@@ -149,8 +149,7 @@ class ContinualAdaptLoop(BaseLoop):
         self.streams = parse_streams(streams, names, seed, order)
         self.rank, self.world = get_dist_info()
         self.model = self._check(runner.model)
-        if not any(isinstance(hook, AdaptProgressHook) for hook in runner.hooks):
-            runner.register_hook(AdaptProgressHook(log_interval))
+        self.progress = AdaptProgressHook(log_interval)
         # what hooks read while the loop runs; `dataloader` for its length alone
         self.dataloader: Any
         self.domains: dict[str, Domain] = {}
@@ -190,6 +189,8 @@ class ContinualAdaptLoop(BaseLoop):
 
     def run(self) -> dict[str, float]:
         """Runs the streams of this process; returns their mIoU."""
+        if not any(isinstance(hook, AdaptProgressHook) for hook in self.runner.hooks):
+            self.runner.register_hook(self.progress)
         self.runner.call_hook('before_test')
         self.runner.call_hook('before_test_epoch')
         self.runner.model.eval()
@@ -264,7 +265,7 @@ class ContinualAdaptLoop(BaseLoop):
     # ---- one domain in one round --------------------------------------------------
 
     def visit(self, run: StreamRun) -> None:
-        """Goes through the domain at the position of a stream, to its end."""
+        """Runs the domain at the position of a stream, to its end."""
         at, domain = run.position, run.domain
         self.dataloader = domain
         self.current = cell = run.record.begin(at.round, domain.name)

@@ -112,7 +112,7 @@ class StreamRun:
         )
 
     def load(self) -> bool:
-        """Goes to where the stream was saved; returns False if it was not.
+        """Restores the saved state of the stream; returns False if there is none.
 
         Raises:
             CheckpointError: The file is damaged, or was saved with another config.

@@ -158,7 +158,7 @@ def _page(
 
 
 def _place(algorithm: TeacherDistill, tap: Tap) -> str:
-    """Says where a tap is, and what it passes through."""
+    """Describes where a tap is, and its connector."""
     part = '' if tap.item is None else f', item {tap.item}'
     if tap.connector is None:
         return f'{tap.source}{part}'

@@ -124,7 +124,7 @@ class AdaptDistiller(BaseModule):
         """Resets the method; student and source hold the source's weights.
 
         Called when a stream starts, and at each reset within it. Random generators
-        go on. Call ``super().reset()`` first.
+        keep their state. Call ``super().reset()`` first.
         """
         if isinstance(self.filter, PixelFilter):
             self.filter.reset()
@@ -210,7 +210,7 @@ class AdaptDistiller(BaseModule):
 
     @contextmanager
     def in_precision_of(self, optim_wrapper: OptimWrapper | None) -> Iterator[None]:
-        """Lets all passes in the block run in the precision of the optimizer's wrapper.
+        """Runs all passes in the block in the precision of the optimizer wrapper.
 
         So under mixed precision student, teacher and source predict alike, whoever
         asks. None means full precision: for gradients that nobody scales.

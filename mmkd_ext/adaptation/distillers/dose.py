@@ -214,7 +214,7 @@ class DoSeDistiller(TeacherDistiller):
         super().prepare(student, source)
 
     def reset(self) -> None:
-        """Forgets teacher, prototypes and buffer."""
+        """Resets teacher, prototypes and buffer."""
         super().reset()
         self.prototypes.reset()
         if self.replay is not None:
@@ -256,7 +256,7 @@ class DoSeDistiller(TeacherDistiller):
         generator: SeededGenerator,
         originals: Sequence[Original] | None = None,
     ) -> TeacherOutput:
-        """Asks the teacher for the mean over the views."""
+        """Returns the teacher's mean prediction over the views."""
         views = self.views_of(inputs)
         drawn = generator.on(inputs.device)
         batches = view_batches(inputs, views, drawn, originals)
@@ -398,7 +398,7 @@ class DoSeDistiller(TeacherDistiller):
             replay.offer(image, score, taught.domain, batch.step)
 
     def after(self, batch: Batch, update: Update) -> None:
-        """Takes an image that was learned from into its domain; counts all."""
+        """Adds an image that was learned from to its domain; counts all images."""
         state: DoSeState = batch.state
         taught = state.teacher
         if update.steps and taught is not None and taught.statistics is not None:

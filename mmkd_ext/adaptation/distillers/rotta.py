@@ -99,7 +99,7 @@ class RoTTADistiller(TeacherDistiller):
         self.memory = RecentMemory(capacity)
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
-        """Takes over the batch normalisation of student and teacher."""
+        """Replaces the batch normalisation of student and teacher."""
         if self.alpha > 0:
             require_batch_norm(student, type(self).__name__)
             # predictions use what is kept, and bring nothing of their own
@@ -165,7 +165,7 @@ class RoTTADistiller(TeacherDistiller):
 
 @contextmanager
 def robust(model: nn.Module, alpha: float) -> Iterator[None]:
-    """Lets batch normalisation move its running statistics and use them."""
+    """Makes batch normalisation update its running statistics and use them."""
     norms = [m for m in model.modules() if isinstance(m, AdaptiveBatchNorm)]
     try:
         for norm in norms:
@@ -222,7 +222,7 @@ class RecentMemory(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all images, and how many there were."""
+        """Removes all images, and resets the counters."""
         self.items: list[tuple[Tensor, float, int]] = []
         self.count = 0
 
@@ -266,5 +266,5 @@ class RecentMemory(nn.Module):
         return {'items': list(self.items), 'count': self.count}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Takes over the images of another one."""
+        """Restores the images of another one."""
         self.items, self.count = list(state['items']), state['count']

@@ -179,7 +179,7 @@ class DistillCheckpointHook(CheckpointHook):
 
     @contextlib.contextmanager
     def _removal_deferred(self) -> Iterator[None]:
-        """Lets mmengine's code remove checkpoints only after new ones are saved."""
+        """Defers mmengine's removal of checkpoints until new ones are saved."""
         real = self.file_backend
         deferring = _DeferringBackend(real)
         self.file_backend = deferring
@@ -194,7 +194,7 @@ class DistillCheckpointHook(CheckpointHook):
 
 
 class _DeferringBackend:
-    """A file backend that notes what to remove instead of removing it."""
+    """A file backend that records what to remove instead of removing it."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
@@ -204,9 +204,9 @@ class _DeferringBackend:
         return getattr(self._backend, name)
 
     def remove(self, path: str) -> None:
-        """Notes a file."""
+        """Records a file to remove."""
         self.removed.append(path)
 
     def rmtree(self, path: str) -> None:
-        """Notes a folder."""
+        """Records a folder to remove."""
         self.removed.append(path)

@@ -191,7 +191,7 @@ class StreamRecord:
     # ---- collecting ---------------------------------------------------------------
 
     def begin(self, round_: int, domain: str) -> CellRecord:
-        """Begins a cell, or goes on with the one in progress."""
+        """Begins a cell, or continues the one in progress."""
         if self.open_cell is None:
             self.open_cell = CellRecord(round_, domain, len(self.names))
             self.window = []
@@ -350,7 +350,7 @@ class StreamRecord:
         return {**state, 'open_cell': None if cell is None else dict(vars(cell))}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `state` was called."""
+        """Restores what `state` returned."""
         vars(self).update(state)
         if self.open_cell is not None:
             self.open_cell = CellRecord(**state['open_cell'])
