@@ -22,6 +22,7 @@ NO_DOOR = 'upstream offers no other way to'
 IMPORTS = {
     'mmkd_ext.methods._adversary.discriminators_of': SHARED,
     'mmkd_ext.methods._base.Levels': SHARED,
+    'mmkd_ext.methods._base.PairLoss': SHARED,
     'mmkd_ext.methods._base.pair_levels': SHARED,
     'mmkd_ext.methods._boxes.boxes_of': SHARED,
     'mmkd_ext.methods._boxes.image_sizes': SHARED,

@@ -34,8 +34,8 @@ from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, MMKDError, Problem
-from mmkd_ext.methods import PairLoss
 from mmkd_ext.methods._adversary import discriminators_of
+from mmkd_ext.methods._base import PairLoss
 
 if TYPE_CHECKING:
     from mmkd_ext.distillers.link_distiller import LinkPlan

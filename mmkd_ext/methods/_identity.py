@@ -17,8 +17,8 @@ __all__ = ['KnowsTeacher', 'fingerprint']
 class KnowsTeacher(ABC):
     """A module of a link that works for one teacher alone.
 
-    The distiller calls `meet_teacher` before the first step, once the teacher's weights
-    are loaded.
+    The distiller shows it its teacher once that one's weights are loaded, before the
+    first step.
     """
 
     @abstractmethod

@@ -214,7 +214,7 @@ class KAReconstructionLoss(PairLoss):
 
         Args:
             student: The feature to encode ``(n c h w)``; the teacher's own.
-            teacher: The feature to reconstruct.
+            teacher: The feature to come back.
         """
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
         code = self.autoencoder.encode(student)
@@ -230,8 +230,8 @@ class KAEncoder(nn.Module, KnowsTeacher):
 
     It finds what stage one has left in ``work_dirs``, and refuses what belongs to
     another teacher: to one of another name at once, to one of other weights as soon as
-    these are loaded. Without `stage_one` and `checkpoint` its weights stay random,
-    for tests.
+    these are loaded. Without `stage_one` and `checkpoint` it stays as it was born, for
+    tests.
 
     Args:
         channels: As in stage one.
