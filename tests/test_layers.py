@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[1]
 COLUMNS = [
     ['__init__'],
     ['version', 'errors', 'compat', 'files'],
-    ['registry', 'razor', 'checkpoint', 'functional', 'random_state', 'package_configs'],
+    ['registry', 'razor', 'checkpoint', 'functional'],
+    ['random_state', 'package_configs'],
     ['methods', 'connectors', 'datasets'],
     ['distillers'],
     ['algorithms', 'adaptation'],
