@@ -106,7 +106,7 @@ def private_attributes(tree):
 
 
 def is_own(value):
-    return ast.unparse(value) in ('self', 'cls', 'super()')
+    return ast.unparse(value) in ('self', 'super()')
 
 
 def module_of(path):
@@ -153,6 +153,9 @@ def test_sees_each_private_import(source, found):
 @pytest.mark.parametrize(('source', 'found'), [
     ('x._y', ['_y']),
     ('self._y', []),
+    ('super()._y', []),
+    ('cls._y', ['_y']),
+    ('class A:\n    _y = 1\ncls._y', []),
     ('x.__dict__', []),
     ('class A:\n    def _y(self): pass\nx._y()', []),
     ('class A:\n    def f(self):\n        self._y = 1\nx._y', []),
