@@ -95,7 +95,7 @@ class ContinualAdaptation(BaseModel):
         self.started = False
         self.train(False)
 
-    # ---- life ---------------------------------------------------------------------
+    # ---- state --------------------------------------------------------------------
 
     @property
     def student(self) -> nn.Module:

@@ -22,9 +22,9 @@ class EMATeacher(nn.Module):
 
     Args:
         student: The model to follow; the teacher starts as its copy.
-        decay: What is kept of the teacher, from 0 (the teacher is the student of the
-            iteration before) to 1 (it never changes).
-        buffers: What becomes of running statistics: ``'average'`` treats them as
+        decay: Share of the teacher that an update keeps, from 0 (the teacher is the
+            student of the iteration before) to 1 (it never changes).
+        buffers: How running statistics are updated: ``'average'`` treats them as
             weights, ``'copy'`` takes the student's, ``'keep'`` leaves them at the
             source, as CoTTA's code does.
 

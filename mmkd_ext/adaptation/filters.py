@@ -16,7 +16,7 @@ __all__ = ['EntropyFilter', 'PixelFilter', 'RedundancyFilter']
 
 
 class PixelFilter(nn.Module):
-    """Base of filters: tells from logits which pixels count."""
+    """Base class of filters: maps logits to the pixels that count."""
 
     def reset(self) -> None:
         """Resets its state, if it has any."""
@@ -24,7 +24,7 @@ class PixelFilter(nn.Module):
 
 @MODELS.register_module()
 class EntropyFilter(PixelFilter):
-    r"""Lets pixels count whose entropy is below a share of the largest one.
+    r"""Selects pixels whose entropy is below a share of the largest one.
 
     .. math::
         H_i < E_0 = s \log k

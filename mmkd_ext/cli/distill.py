@@ -344,7 +344,7 @@ def write_config(args: argparse.Namespace) -> str:
     return out
 
 
-# ---- what it costs ------------------------------------------------------------------
+# ---- cost of a step -----------------------------------------------------------------
 
 
 def step_cost(model: TeacherDistill) -> float | None:

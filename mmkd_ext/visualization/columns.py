@@ -306,7 +306,7 @@ def _numpy(x: Tensor) -> NDArray[Any]:
     return np.asarray(x.detach().cpu().numpy())
 
 
-# ---- what methods add ----------------------------------------------------------------
+# ---- panels of methods ---------------------------------------------------------------
 
 
 def own_panels(comparison: Comparison) -> list[list[Panel]]:

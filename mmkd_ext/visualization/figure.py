@@ -32,7 +32,7 @@ _BACKGROUND = '#101010'  # where a map has no value
 
 @dataclass(frozen=True)
 class Page:
-    """What a figure shows.
+    """Content of a figure.
 
     Args:
         title: First line.

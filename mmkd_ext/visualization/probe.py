@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the loss of one link gets on one batch.
+    """Inputs of the loss of one link on one batch.
 
     Args:
         link: The link.

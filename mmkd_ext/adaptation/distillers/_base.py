@@ -188,7 +188,7 @@ class AdaptDistiller(BaseModule):
         """Returns ``prototypes`` and ``buffer`` for the result file, if there are."""
         return {}
 
-    # ---- what methods use ---------------------------------------------------------
+    # ---- helpers for methods ------------------------------------------------------
 
     @property
     def predictor(self) -> nn.Module:
@@ -270,7 +270,7 @@ class AdaptDistiller(BaseModule):
         if (self.restore.p if p is None else p) > 0:
             self.restore(self.trained(), self.originals, p)
 
-    # ---- what the algorithm calls -------------------------------------------------
+    # ---- called by the algorithm --------------------------------------------------
 
     def reseed(self, seed: int) -> None:
         """Seeds every `SeededGenerator` in here, each differently."""

@@ -64,7 +64,7 @@ _Part = TypeVar('_Part')
 
 @dataclass
 class TeacherOutput:
-    """What the teacher makes of images.
+    """Predictions of the teacher on images.
 
     Args:
         batches: The views that it saw.
@@ -81,10 +81,10 @@ class TeacherOutput:
 
 @dataclass
 class DoSeState(StepState):
-    """What the losses of a step need of its prediction, and what is done once.
+    """Results of the prediction of a step that its losses use.
 
     Args:
-        teacher: What the teacher made of the images.
+        teacher: The teacher's prediction.
         replayed: Whether the step has brought its replay.
         scored: Whether the images have been offered to the buffer.
     """
@@ -193,7 +193,7 @@ class DoSeDistiller(TeacherDistiller):
         self._distance: RelativeDistance | None = None
         self._stepped = False
 
-    # ---- life ---------------------------------------------------------------------
+    # ---- state --------------------------------------------------------------------
 
     @property
     def pulls(self) -> bool:
