@@ -39,7 +39,7 @@ lint: setup  ## ruff and codespell
 	@$(BIN)/ruff check .
 	@$(BIN)/codespell
 
-format: setup  ## lets ruff mend what it can
+format: setup  ## lets ruff fix what it can
 	@$(BIN)/ruff check --fix .
 
 types: setup  ## mypy

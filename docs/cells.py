@@ -7,7 +7,6 @@ tables of your own.
 from __future__ import annotations
 
 import logging
-import random
 import re
 import sys
 import warnings
@@ -15,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Callable
 
-import numpy as np
 import torch
 from mmengine.logging import MessageHub
 
@@ -25,6 +23,7 @@ from mmkd_ext.config.parts import scoped
 from mmkd_ext.connectors.build import find_class
 from mmkd_ext.distillers.links import STUDENT
 from mmkd_ext.errors import ConfigError
+from mmkd_ext.random_state import preserve_random_state, seed_all
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -145,23 +144,20 @@ class Runner:
 
         Random numbers are fixed inside; warnings and logs are silent.
         """
-        states, hub = (random.getstate(), np.random.get_state()), f'{__name__}.cell'
+        hub = f'{__name__}.cell'
         silenced = logging.root.manager.disable
         logging.disable(logging.WARNING)
         MessageHub.get_instance(hub)
         try:
             with (
                 warnings.catch_warnings(),
-                torch.random.fork_rng(devices=[]),
+                preserve_random_state(),
                 scoped(self.package),
             ):
                 warnings.simplefilter('ignore')
-                # not `torch.manual_seed`, which would seed the GPUs too
-                torch.default_generator.manual_seed(0)
+                seed_all(0, devices=False)
                 yield
         finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])
             MessageHub._instance_dict.pop(hub)
             logging.disable(silenced)
 
@@ -257,7 +253,7 @@ class Runner:
     def differences(self, pair: Pair, expected: Mapping[str, str]) -> dict[str, str]:
         """Compares one family with what a page says of it.
 
-        What shall work runs in one step, the rest one by one.
+        The methods that are expected to work run in one step, the others one at a time.
 
         Args:
             pair: The family's models.

@@ -1,7 +1,7 @@
-"""Reading checkpoints, taking a part of them, and loading with a report.
+"""Reading checkpoints safely, extracting a part, and loading with a report.
 
 Checkpoints are read with weights-only on: a file from a stranger cannot run code.
-Three kinds of files are told apart by their keys:
+Three kinds of files are distinguished by their keys:
 
 * a plain model, as mmdet and mmseg write it: ``backbone.*``, ``decode_head.*``;
 * a distillation, ours or mmrazor's: the student under ``architecture.``, and in
@@ -11,6 +11,7 @@ Three kinds of files are told apart by their keys:
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import pickle
@@ -40,7 +41,10 @@ __all__ = [
     'report_of',
     'some',
     'student_checkpoint',
+    'student_path',
+    'to_bytes',
     'weights_of',
+    'whole_path',
 ]
 
 #: Where a part of a distillation lies, the first prefix that occurs wins.
@@ -49,6 +53,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     'teacher': ('teacher.', 'distiller.teacher.module.'),
 }
 _SHOWN = 5
+_STUDENT = '_student'
 _REPORTS: weakref.WeakKeyDictionary[nn.Module, LoadReport] = (
     weakref.WeakKeyDictionary()
 )
@@ -292,6 +297,37 @@ def student_checkpoint(
     return {'meta': meta, 'state_dict': state}
 
 
+def student_path(checkpoint: str) -> str:
+    """Returns the path of the student's file beside a checkpoint.
+
+    Examples:
+        >>> student_path('work_dirs/x/iter_100.pth')
+        'work_dirs/x/iter_100_student.pth'
+    """
+    stem, extension = os.path.splitext(checkpoint)
+    return f'{stem}{_STUDENT}{extension}'
+
+
+def whole_path(student: str) -> str | None:
+    """Returns the path of the checkpoint beside a student's file; None for others.
+
+    Examples:
+        >>> whole_path('work_dirs/x/iter_100_student.pth')
+        'work_dirs/x/iter_100.pth'
+    """
+    stem, extension = os.path.splitext(student)
+    if not stem.endswith(_STUDENT):
+        return None
+    return stem[: -len(_STUDENT)] + extension
+
+
+def to_bytes(content: Any) -> bytes:
+    """Returns the bytes that `torch.save` writes, for `mmkd_ext.files.atomic_write`."""
+    with io.BytesIO() as buffer:
+        torch.save(content, buffer)
+        return buffer.getvalue()
+
+
 def load_weights(
     model: nn.Module,
     filename: str | os.PathLike[str],
@@ -411,7 +447,7 @@ def _tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _explain(model: nn.Module, state: Mapping[str, Tensor], report: LoadReport) -> str:
-    """Says what kind of file this rather is."""
+    """Returns a hint at what the file holds instead."""
     teacher = _share(model, _strip(state, 'teacher.'))
     if teacher > report.share:
         return (
@@ -521,7 +557,7 @@ _UNSAFE = re.compile(
 
 
 def _why_refused(name: str, message: str) -> str:
-    """Tells a pickle that would run code from a damaged one."""
+    """Returns why a pickle is refused: it would run code, or is damaged."""
     unsafe = _UNSAFE.search(message)
     if unsafe:
         return (
@@ -533,11 +569,11 @@ def _why_refused(name: str, message: str) -> str:
 
 
 def _why_damaged(name: str, error: object) -> str:
-    """Says that a file cannot be read, in one line."""
+    """Returns one line that says why a file cannot be read."""
     lines = str(error).strip().splitlines()
     # torch's own text for weights-only advises to switch the safety off
-    told = lines and not lines[0].startswith('Weights only')
-    detail = f': {lines[0][:160]}' if told else ''
+    shown = lines and not lines[0].startswith('Weights only')
+    detail = f': {lines[0][:160]}' if shown else ''
     size = os.path.getsize(name) if os.path.exists(name) else 0
     return (
         f'Checkpoint {name!r} ({size} bytes) is damaged or not a checkpoint'

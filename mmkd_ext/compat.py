@@ -1,10 +1,10 @@
 """Patches that let mmengine, mmrazor, mmdet and mmseg run on today's torch.
 
-Each patch is a row of `PATCHES`: what it is called, why it is there, a test whether
-this machine needs it, and the change. The tests look at features, not at version
-numbers, so a row falls silent by itself once upstream mends what it mends. Nothing
-else in this package patches anything, and no patch weakens a check: the allow-list
-for checkpoints names a few harmless types, and everything else stays refused.
+Each patch is a row of `PATCHES`: its name, its reason, a test of whether it is needed
+here, and the change. The tests look at features, not at version numbers, so a patch is
+no longer applied once upstream has fixed what it fixes. Nothing else in this package
+patches anything, and no patch weakens a check: the allow-list for checkpoints names a
+few harmless types, and everything else stays refused.
 
 `apply` is called by `mmkd_ext.registry` and by the tools. Calling it again costs
 microseconds and changes nothing.
@@ -37,21 +37,21 @@ class Patch:
     Args:
         name: Short name, shown in reports.
         reason: What fails without it.
-        packages: What must be installed for it to make sense.
-        needed: Whether this machine lacks what the patch brings.
-        mend: Makes the change; called only when `needed` says so.
+        packages: Packages that must be installed for it to make sense.
+        needed: Returns whether the patch is needed here.
+        fix: Makes the change; called only if `needed` returns True.
     """
 
     name: str
     reason: str
     packages: tuple[str, ...]
     needed: Callable[[], bool]
-    mend: Callable[[], None]
+    fix: Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What became of one patch: ``'applied'``, ``'not needed'`` or ``'absent'``."""
+    """The state of one patch: ``'applied'``, ``'not needed'`` or ``'absent'``."""
 
     name: str
     state: str
@@ -67,7 +67,7 @@ def apply() -> None:
         if any(importlib.util.find_spec(name) is None for name in patch.packages):
             _states[patch.name] = 'absent'
         elif patch.needed():
-            patch.mend()
+            patch.fix()
             _states[patch.name] = 'applied'
         elif _states.get(patch.name) != 'applied':
             _states[patch.name] = 'not needed'
@@ -366,22 +366,22 @@ def _optimizer_builders() -> list[Any]:
     return [sys.modules[name] for name in names if name in sys.modules]
 
 
-def _names_students_otherwise() -> bool:
+def _ignores_model_builder() -> bool:
     return any(
         not _is_ours(module.build_optim_wrapper) for module in _optimizer_builders()
     )
 
 
-def _let_models_build() -> None:
+def _use_model_builder() -> None:
     users = _optimizer_builders()
     current = users[0].build_optim_wrapper
-    ours = current if _is_ours(current) else _asking_the_model(current)
+    ours = current if _is_ours(current) else _with_model_builder(current)
     for module in users:
         module.build_optim_wrapper = ours
 
 
-def _asking_the_model(original: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns ``original`` that lets a model with a way of its own build instead."""
+def _with_model_builder(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns ``original`` for models without a `build_optim_wrapper` of their own."""
 
     @functools.wraps(original)
     def build_optim_wrapper(model: Any, cfg: Any) -> Any:
@@ -399,22 +399,22 @@ def _logger_hook() -> Any:
     return importlib.import_module('mmengine.hooks').LoggerHook
 
 
-def _all_write_results() -> bool:
+def _every_process_writes_results() -> bool:
     # `functools.wraps`, which mmengine's own `master_only` uses, leaves this mark
     return not hasattr(_logger_hook().after_test_epoch, '__wrapped__')
 
 
-def _first_writes_results() -> None:
+def _first_process_writes_results() -> None:
     from mmengine.dist import master_only
 
     hook = _logger_hook()
     hook.after_test_epoch = master_only(hook.after_test_epoch)
 
 
-# --- noise -------------------------------------------------------------------------
+# --- warnings ----------------------------------------------------------------------
 
 
-def _hears_pkg_resources() -> bool:
+def _shows_pkg_resources_warning() -> bool:
     return not any(
         entry[0] == 'ignore'
         and getattr(entry[1], 'pattern', '') == _PKG_RESOURCES_WARNING
@@ -433,7 +433,7 @@ PATCHES: tuple[Patch, ...] = (
         'quiet-pkg-resources',
         'mmengine imports pkg_resources, which warns on every start',
         (),
-        _hears_pkg_resources,
+        _shows_pkg_resources_warning,
         _silence_pkg_resources,
     ),
     Patch(
@@ -486,15 +486,15 @@ PATCHES: tuple[Patch, ...] = (
         'mmengine, mmdet and mmseg choose learning rates by the names that parameters '
         'have in a plain model, and in a distillation they begin with `architecture.`',
         ('mmengine', 'torch'),
-        _names_students_otherwise,
-        _let_models_build,
+        _ignores_model_builder,
+        _use_model_builder,
     ),
     Patch(
         'one-result-file',
         'mmengine lets every process of a distributed test write the same JSON file, '
         'which leaves a mixture of both when they do so at once',
         ('mmengine',),
-        _all_write_results,
-        _first_writes_results,
+        _every_process_writes_results,
+        _first_process_writes_results,
     ),
 )

@@ -1,4 +1,4 @@
-"""Checks that every part of the stack is there, fits and works.
+"""Checks that every package of the stack is installed, fits and works.
 
     python -m mmkd_ext.doctor
 
@@ -51,7 +51,7 @@ NEEDED: dict[str, tuple[str, str | None, str, tuple[str, ...]]] = {
     'mmrazor': ('1.0.0', '1.0.99', '1.0.0', ('mmrazor.models',)),
 }
 
-# what somebody needs without declaring it: module, package, who
+# undeclared dependencies: module, package, what needs it
 UNDECLARED: tuple[tuple[str, str, str], ...] = (
     ('joblib', 'joblib', 'mmrazor.models'),
     ('sklearn', 'scikit-learn', "mmrazor's predictors"),
@@ -386,10 +386,10 @@ def show(rows: Sequence[CheckResult]) -> None:
         if row.verdict == FAIL:
             fixes.setdefault(row.fix, []).append(row.part)
     if not fixes:
-        print('All is well.')
+        print('No problems found.')
         return
     failures = sum(map(len, fixes.values()))
-    print(f'{failures} part(s) need fixing, first things first:')
+    print(f'{failures} part(s) need fixing, in this order:')
     for fix, parts in fixes.items():
         print(f'\n  # {", ".join(parts)}\n  {fix}')
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from torch import Tensor
     from typing_extensions import Self
@@ -31,11 +32,13 @@ __all__ = [
     'TapError',
     'check_choice',
     'check_integer',
+    'check_keys',
     'check_range',
     'check_shapes',
     'did_you_mean',
     'is_integer',
     'problems_of',
+    'unknown_keys',
 ]
 
 
@@ -162,6 +165,46 @@ but is 'men'. Did you mean `mean`?
     listed = ', '.join(repr(option) for option in options)
     hint = did_you_mean(str(value), [str(option) for option in options])
     raise ConfigError(f'`{name}` must be one of {listed}, but is {value!r}.{hint}')
+
+
+def unknown_keys(
+    path: str, config: Iterable[Any], known: Collection[str]
+) -> list[Problem]:
+    """Returns a problem for each key of ``config`` that is not in ``known``.
+
+    Args:
+        path: Path of the config.
+        config: Its keys, or the config itself.
+        known: The keys it may have.
+    """
+    return [
+        Problem(
+            f'{path}.{key}',
+            f'unknown key; known are {list(known)}.',
+            did_you_mean(str(key), known).strip(),
+        )
+        for key in config
+        if key not in known
+    ]
+
+
+def check_keys(path: str, config: Any, known: Collection[str]) -> None:
+    """Raises `ConfigError` unless ``config`` is a dict with keys of ``known`` only.
+
+    Examples:
+        >>> check_keys('test_cfg.save', dict(intervall=3), ['interval'])
+        Traceback (most recent call last):
+            ...
+        mmkd_ext.errors.ConfigError: `test_cfg.save.intervall`: unknown key; known \
+are ['interval']. Did you mean `interval`?
+    """
+    if not isinstance(config, Mapping):
+        raise ConfigError(
+            f'`{path}` must be a dict with keys of {list(known)}, but is {config!r}.'
+        )
+    problems = unknown_keys(path, config, known)
+    if problems:
+        raise ConfigError.of(problems)
 
 
 def check_range(

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, never half of either."""
+"""Atomic writing of files."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def remove_leftovers(folder: str | os.PathLike[str]) -> list[str]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Puts a rename on the disk; not every file system can."""
+    """Flushes a rename to the disk, where the file system can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""The only door to mmrazor: applies the patches it needs, then imports it."""
+"""Imports mmrazor, after the patches that it needs."""
 
 from __future__ import annotations
 

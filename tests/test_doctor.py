@@ -52,7 +52,7 @@ def test_all_is_well_here():
     done = subprocess.run([sys.executable, 'tools/doctor.py'], cwd=ROOT, text=True,
                           capture_output=True, check=False)
     assert done.returncode == 0, done.stdout
-    assert 'All is well.' in done.stdout
+    assert 'No problems found.' in done.stdout
     assert 'ran nms on CPU' in done.stdout
     assert 'mmrazor' in done.stdout
 
@@ -198,7 +198,7 @@ def test_shows_every_row_and_each_command_once(capsys, monkeypatch, rich):
     assert '1.0 [beta]' in shown
     assert shown.count('fix both') == 1
     assert '# b, c' in shown
-    assert 'All is well' not in shown
+    assert 'No problems' not in shown
 
 
 @pytest.mark.parametrize(('verdicts', 'status'), [

@@ -21,6 +21,7 @@ COLUMNS = [
     ['__init__'],
     ['version', 'errors', 'compat', 'files'],
     ['registry', 'razor', 'checkpoint', 'functional'],
+    ['random_state', 'package_configs'],
     ['methods', 'connectors', 'datasets'],
     ['distillers'],
     ['algorithms', 'adaptation'],

@@ -1,4 +1,4 @@
-"""Looks at every part of the stack; works from a checkout that is not installed.
+"""`mmkd doctor` from a checkout that is not installed: checks the stack.
 
     python tools/doctor.py
 

@@ -1,4 +1,4 @@
-"""`mmkd export` as a script: takes the student out of a checkpoint.
+"""`mmkd export` as a script: extracts the student from a checkpoint.
 
 Example: ``python tools/export_student.py CHECKPOINT``
 """

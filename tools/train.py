@@ -1,4 +1,4 @@
-"""`mmkd train` as a script: trains what a config says.
+"""`mmkd train` as a script: trains the model of a config.
 
 Example: ``python tools/train.py CONFIG --resume``
 """

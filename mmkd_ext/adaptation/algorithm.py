@@ -1,4 +1,4 @@
-"""The model of a stream: student, source, method and guard, and what one step does."""
+"""The model of continual test-time adaptation, and one step of it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from mmkd_ext.adaptation.batch import Batch, PassCounter, StepResult, Update
 from mmkd_ext.adaptation.decision import AdaptGuard, Decision
-from mmkd_ext.adaptation.distillers._base import AdaptDistiller
+from mmkd_ext.adaptation.distillers import AdaptDistiller
 from mmkd_ext.adaptation.originals import originals_of
 from mmkd_ext.adaptation.randomness import generators_going_on
-from mmkd_ext.adaptation.segment import check_segmentor
+from mmkd_ext.adaptation.segment import check_segmentor, image_logits
 from mmkd_ext.adaptation.source import SourceCopy
 from mmkd_ext.algorithms.sources import build_model
 from mmkd_ext.checkpoint import load_weights
@@ -95,7 +95,7 @@ class ContinualAdaptation(BaseModel):
         self.started = False
         self.train(False)
 
-    # ---- life ---------------------------------------------------------------------
+    # ---- state --------------------------------------------------------------------
 
     @property
     def student(self) -> nn.Module:
@@ -118,9 +118,10 @@ class ContinualAdaptation(BaseModel):
         self.reset()
 
     def reset(self) -> None:
-        """Goes back to the source: weights, statistics, and all that was learned.
+        """Resets to the source: weights, statistics, and the state of the method.
 
-        Random generators go on. The optimizer is the caller's, see `reset_optimizer`.
+        Random generators keep their state, and so does the optimizer, which the caller
+        resets by `reset_optimizer`.
         """
         self.source.restore(self.architecture)
         self.distiller.reset()
@@ -162,10 +163,17 @@ class ContinualAdaptation(BaseModel):
             )
         originals = originals_of(data_samples, inputs, self.data_preprocessor)
         scores = self.distiller(inputs, originals)
-        return scores if mode == 'tensor' else self._samples(scores, data_samples)
+        return scores if mode == 'tensor' else self.to_samples(scores, data_samples)
 
-    def _samples(self, scores: Tensor, data_samples: Any) -> list[Any]:
-        """Lets the segmentor bring scores to the original size, into new samples."""
+    @torch.no_grad()
+    def predict_source(self, data: Mapping[str, Any]) -> list[Any]:
+        """Predicts a batch as the dataloader gives it with the source."""
+        data = self.data_preprocessor(data, False)
+        scores = image_logits(self.source.module, data['inputs'])
+        return self.to_samples(scores, data['data_samples'])
+
+    def to_samples(self, scores: Tensor, data_samples: Any) -> list[Any]:
+        """Resizes scores to the original size and puts them into new samples."""
         if data_samples is not None:
             data_samples = [sample.clone() for sample in data_samples]
         segmentor: Any = self.architecture
@@ -202,7 +210,7 @@ class ContinualAdaptation(BaseModel):
         with distiller.in_precision_of(optim_wrapper):
             decision, update = self._predict_and_update(batch, optim_wrapper)
             distiller.after(batch, update)
-        predictions = self._samples(cast('Tensor', batch.scores), samples)
+        predictions = self.to_samples(cast('Tensor', batch.scores), samples)
         if inputs.is_cuda:
             torch.cuda.synchronize()
         resets = (decision.action == 'reset', bool(update.reset))
@@ -268,7 +276,7 @@ class ContinualAdaptation(BaseModel):
         scores: Tensor,
         optim_wrapper: OptimWrapper | None,
     ) -> Decision:
-        """Asks the guard, and does what it decides about the state."""
+        """Gets the guard's decision; rolls back, resets or takes a snapshot."""
         source_scores = None
         with torch.no_grad():
             if guard.needs_source:
@@ -331,7 +339,7 @@ class ContinualAdaptation(BaseModel):
         )
 
     def _roll_back(self, optim_wrapper: OptimWrapper | None) -> None:
-        """Goes back to the snapshot, or to the source; generators go on."""
+        """Restores the snapshot, or the source; generators keep their state."""
         if self._snapshot is None:
             self._reset_weights(optim_wrapper)
             return
@@ -354,7 +362,7 @@ class ContinualAdaptation(BaseModel):
         }
 
     def load_adapt_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `adapt_state` was called; after `start`.
+        """Restores what `adapt_state` returned; after `start`.
 
         Raises:
             CheckpointError: The source is another one, or the model is.
@@ -379,7 +387,7 @@ class ContinualAdaptation(BaseModel):
 
 
 def reset_optimizer(optim_wrapper: OptimWrapper | None) -> None:
-    """Brings an optimizer to where it began: no moments, no gradients.
+    """Resets an optimizer: no moments, no gradients.
 
     The learning rate stays as it is.
     """

@@ -1,4 +1,4 @@
-"""What one image brings into a step of adaptation, and what the step gives back."""
+"""Input and output of one adaptation step."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ['Batch', 'PassCounter', 'Skip', 'StepResult', 'StepState', 'Update']
 
 @dataclass
 class StepState:
-    """What a method keeps from one part of a step for the next; here nothing."""
+    """State of a method within one step; empty here."""
 
 
 @dataclass
@@ -109,7 +109,7 @@ class PassCounter:
 
 @dataclass
 class StepResult:
-    """What `ContinualAdaptation.adapt_step` returns.
+    """Result of `ContinualAdaptation.adapt_step`.
 
     Args:
         data_samples: The predictions.

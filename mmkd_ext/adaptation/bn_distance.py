@@ -1,4 +1,4 @@
-"""How far apart two sets of batch-norm statistics are, in the source's own measure."""
+"""Distances between sets of batch-norm statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean and variance of each channel, with a backward pass that keeps nothing extra."""
+"""Mean and variance of each channel, with a memory-saving backward pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base of guards, and what a guard may decide."""
+"""Base class of guards against collapse, and their decisions."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ ACTIONS = ('continue', 'restore', 'skip', 'roll_back', 'reset')
 
 @dataclass(frozen=True)
 class Decision:
-    """What a guard decides about one image.
+    """The decision of a guard about one image.
 
     Args:
         action: ``'continue'`` updates; ``'restore'`` updates and restores source
             weights with probability `restore`; ``'skip'`` does not update;
-            ``'roll_back'`` goes back to the last snapshot and does not update;
-            ``'reset'`` goes back to the source with everything and does not update.
+            ``'roll_back'`` returns to the last snapshot and does not update;
+            ``'reset'`` returns to the source and does not update.
         reason: Why, for the log.
         signals: What the guard saw; goes into the event and the timeline.
         restore: Probability for ``'restore'``.
@@ -50,8 +50,8 @@ class Decision:
 class AdaptGuard(BaseModule):
     """Base of guards: looks at each prediction before the student is updated.
 
-    Everything it remembers is in buffers or extra state, so that a resumed stream is
-    guarded as if it had never stopped.
+    Its whole state is in buffers or extra state, so that a resumed stream is guarded as
+    if it had never stopped.
     """
 
     #: Whether the next `decide` wants the source model's prediction: one more forward
@@ -80,7 +80,7 @@ class AdaptGuard(BaseModule):
 
     @abstractmethod
     def reset(self) -> None:
-        """Forgets everything, at the start of a stream."""
+        """Resets the guard, at the start of a stream."""
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""

@@ -1,4 +1,4 @@
-"""What a config says about a stream: its domains, their order, and when it resets."""
+"""Settings of a stream: its domains, their order, and when the model is reset."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from mmkd_ext.errors import (
     DataError,
     MMKDError,
     Problem,
+    check_integer,
+    check_keys,
     did_you_mean,
     is_integer,
+    unknown_keys,
 )
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     'StreamConfig',
     'build_dataset',
     'parse_domains',
+    'parse_interval',
     'parse_streams',
 ]
 
@@ -192,11 +196,7 @@ def _problems(
 ) -> list[Problem]:
     if not isinstance(config, Mapping) or not isinstance(config.get('name'), str):
         return [Problem(path, f'must be a dict with `name`, but is {config!r}.')]
-    problems = [
-        Problem(f'{path}.{key}', 'unknown key.', did_you_mean(str(key), _KEYS).strip())
-        for key in config
-        if key not in _KEYS
-    ]
+    problems = unknown_keys(path, config, _KEYS)
     if config['name'] in names:
         problems.append(
             Problem(
@@ -265,15 +265,7 @@ def parse_streams(
     for i, one in enumerate(streams):
         path = f'test_cfg.streams[{i}]'
         config = {'seed': one} if isinstance(one, int) else one
-        if not isinstance(config, Mapping):
-            raise ConfigError(f'`{path}` must be a seed or a dict, but is {one!r}.')
-        for key in config:
-            if key not in _STREAM_KEYS:
-                raise ConfigError.at(
-                    f'{path}.{key}',
-                    f'unknown key; a stream has {list(_STREAM_KEYS)}.'
-                    f'{did_you_mean(str(key), _STREAM_KEYS)}'
-                )
+        check_keys(path, config, _STREAM_KEYS)
         own = config.get('order', order)
         name = str(config.get('name') or _stream_name(config, seed))
         found.append(
@@ -289,6 +281,33 @@ def parse_streams(
             'a `name`.'
         )
     return found
+
+
+def parse_interval(
+    path: str,
+    config: Any,
+    others: Sequence[str] = (),
+    *,
+    default: int = 1,
+    rounds: bool = False,
+) -> int:
+    """Returns ``interval`` of a setting such as ``dict(interval=100)``.
+
+    Args:
+        path: Path of the setting.
+        config: The setting; None for the default.
+        others: Its other keys.
+        default: The interval of a setting without one.
+        rounds: Whether ``'round'`` stands for 1.
+    """
+    if config is None:
+        return default
+    check_keys(path, config, [*others, 'interval'])
+    interval = config.get('interval', default)
+    if rounds and interval == 'round':
+        return 1
+    check_integer(f'{path}.interval', interval, low=1)
+    return int(interval)
 
 
 def _stream_name(config: Mapping[str, Any], seed: int) -> str:

@@ -1,4 +1,4 @@
-"""A teacher that follows the student: the mean of its past, or its last state."""
+"""A teacher whose weights are a moving average, or a copy, of the student's."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class EMATeacher(nn.Module):
 
     Args:
         student: The model to follow; the teacher starts as its copy.
-        decay: What is kept of the teacher, from 0 (the teacher is the student of the
-            iteration before) to 1 (it never changes).
-        buffers: What becomes of running statistics: ``'average'`` treats them as
+        decay: Share of the teacher that an update keeps, from 0 (the teacher is the
+            student of the iteration before) to 1 (it never changes).
+        buffers: How running statistics are updated: ``'average'`` treats them as
             weights, ``'copy'`` takes the student's, ``'keep'`` leaves them at the
             source, as CoTTA's code does.
 
@@ -50,7 +50,7 @@ class EMATeacher(nn.Module):
 
     @torch.no_grad()
     def reset(self, source: nn.Module) -> None:
-        """Takes all weights and statistics of another model."""
+        """Copies all weights and statistics of another model."""
         state = source.state_dict(keep_vars=True)
         for name, value in self.module.state_dict(keep_vars=True).items():
             value.copy_(state[name])

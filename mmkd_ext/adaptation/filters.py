@@ -1,4 +1,4 @@
-"""Which pixels may teach: those that are certain, and those that are new."""
+"""Filters of pixels for adaptation: those that are certain, and those that are new."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ __all__ = ['EntropyFilter', 'PixelFilter', 'RedundancyFilter']
 
 
 class PixelFilter(nn.Module):
-    """Base of filters: tells from logits which pixels count."""
+    """Base class of filters: maps logits to the pixels that count."""
 
     def reset(self) -> None:
-        """Forgets what it remembers, if anything."""
+        """Resets its state, if it has any."""
 
 
 @MODELS.register_module()
 class EntropyFilter(PixelFilter):
-    r"""Lets pixels count whose entropy is below a share of the largest one.
+    r"""Selects pixels whose entropy is below a share of the largest one.
 
     .. math::
         H_i < E_0 = s \log k
@@ -91,7 +91,7 @@ class RedundancyFilter(PixelFilter):
         self.mean: Tensor | None = None
 
     def reset(self) -> None:
-        """Forgets the mean prediction."""
+        """Resets the mean prediction."""
         self.mean = None
 
     def forward(self, logits: Tensor) -> Tensor:
@@ -137,7 +137,7 @@ class RedundancyFilter(PixelFilter):
         return {'mean': self.mean}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Takes the mean prediction of another one."""
+        """Restores the mean prediction of another one."""
         self.mean = state['mean']
 
 

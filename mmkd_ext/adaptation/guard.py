@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 __all__ = ['CollapseGuard']
 
-#: How much may be lost before the guard steps in, by `source_norm`.
+#: Share that may be lost before the guard acts, by `source_norm`.
 LIMITS = {
     'method': {'entropy': 0.1, 'classes': 0.4, 'agreement': 0.4},
     'source': {'entropy': 0.3, 'classes': 0.5, 'agreement': 0.7},
 }
-#: The strongest answer to a signal alone.
+#: The strongest action for a signal alone.
 STRONGEST = {'entropy': 'reset', 'classes': 'reset', 'agreement': 'restore'}
 SOURCE_NORMS = ('method', 'source')
 _COUNTERS = ('seen', 'healthy', 'pause', 'num_rollbacks')
@@ -39,15 +39,15 @@ _COUNTERS = ('seen', 'healthy', 'pause', 'num_rollbacks')
 
 @MODELS.register_module()
 class CollapseGuard(AdaptGuard):
-    """Notices that a model collapses, and answers step by step.
+    """Detects the collapse of a model, and reacts in four grades.
 
     A model that adapts to its own predictions may drift to a few classes, while its
     loss looks better and better. The guard therefore looks at no loss. It compares
     the model with the frozen source, on the images of a sliding window: how much of
     the source's entropy (of the mean prediction), of its number of classes, and of
     the agreement with it is lost. 0 is the source itself, 1 one class everywhere, see
-    :func:`mmkd_ext.adaptation.signals.lost`. As it is the source that says what is
-    normal for these images, no number depends on a data set.
+    :func:`mmkd_ext.adaptation.signals.lost`. As the source defines what is normal
+    for these images, no number depends on a data set.
 
     The *risk* is how far a signal is on its way from its limit (0) to a complete loss
     (1). Each quarter of that way is one grade, and the highest grade of all counts:
@@ -60,7 +60,7 @@ class CollapseGuard(AdaptGuard):
     4. ``reset``: back to the source, with optimizer, prototypes and buffers.
 
     A signal whose alarm outlasts a window gets one grade more: by then nothing is left
-    in the window of what was before, so the answer has not helped. After going back the
+    in the window of what was before, so the action has not helped. After going back the
     window is emptied and updates pause for `cool_down` images. If it is needed again
     before the model was healthy for a whole window, it is a reset, and the pause
     doubles each time. So a hopeless setting ends near the source, not in a loop of
@@ -142,13 +142,13 @@ class CollapseGuard(AdaptGuard):
         self.reset()
 
     def reset(self) -> None:
-        """Forgets everything, at the start of a stream."""
+        """Resets the guard, at the start of a stream."""
         self._restart()
         self.seen = self.pause = self.num_rollbacks = 0
         self.needs_source = True
 
     def _restart(self) -> None:
-        """Forgets what the model did before it went back."""
+        """Clears what was measured before a reset or rollback."""
         self.rows: deque[Tensor] = deque(maxlen=self.window)
         self.alarms = dict.fromkeys(SIGNALS, 0)
         self.healthy = 0
@@ -207,7 +207,7 @@ class CollapseGuard(AdaptGuard):
         signals.update({f'lost_{name}': value for name, value in found.items()})
         return found
 
-    # ---- answering ----------------------------------------------------------------
+    # ---- deciding -----------------------------------------------------------------
 
     def _judge(self, found: Mapping[str, float], signals: dict[str, float]) -> Decision:
         """Turns what is lost into an answer."""
@@ -252,7 +252,7 @@ class CollapseGuard(AdaptGuard):
         return Decision(signals=signals, snapshot=far)
 
     def _go_back(self, action: str, reason: str, signals: dict[str, float]) -> Decision:
-        """Goes back, further and with a longer pause if that was not long ago."""
+        """Rolls back or resets, with a longer pause if the last one was recent."""
         if self.num_rollbacks:
             action, reason = 'reset', f'{reason}, again'
         # 2 ** 20 images are for ever, and a number all the same
@@ -274,7 +274,7 @@ class CollapseGuard(AdaptGuard):
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Goes on where another one was."""
+        """Restores the state of another one."""
         self.rows = deque((row.cpu() for row in state['rows']), maxlen=self.window)
         for name in _COUNTERS:
             setattr(self, name, state['counters'][name])

@@ -1,4 +1,4 @@
-"""Batch normalisation on a stream: whose statistics are used, and recording them."""
+"""Batch normalisation at test time: which statistics it uses, and recording them."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ class AdaptiveBatchNorm(_BatchNorm):
         )
 
     def extra_repr(self) -> str:
-        """Says whose statistics are used."""
+        """Returns which statistics are used."""
         return f'{self.num_features}, momentum={self.momentum}, keep={self.keep}'
 
     def _check_input_dim(self, x: Tensor) -> None:
@@ -212,7 +212,7 @@ def _replace(model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
 
 @contextmanager
 def learning(model: nn.Module) -> Iterator[None]:
-    """Lets `AdaptiveBatchNorm` layers keep the mixed statistics during the block."""
+    """Makes `AdaptiveBatchNorm` layers keep the mixed statistics in the block."""
     norms = [m for m in model.modules() if isinstance(m, AdaptiveBatchNorm)]
     for norm in norms:
         norm.learning = True

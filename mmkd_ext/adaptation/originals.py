@@ -1,4 +1,4 @@
-"""The picture before the pipeline resized it: where scaled views get detail from."""
+"""Images at their original resolution, from which scaled views are made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalised images as bytes and back, and small pictures of them for a report."""
+"""Conversion of normalised images to bytes and back, and to PNGs for reports."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import numpy as np
 import torch
+
+from mmkd_ext.algorithms.preprocess import InputStats
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ['as_bytes', 'as_inputs', 'thumbnail']
+__all__ = ['as_bytes', 'as_inputs', 'png_uri', 'thumbnail']
 
 
 def as_bytes(inputs: Tensor, preprocessor: nn.Module) -> Tensor:
@@ -53,18 +56,28 @@ def thumbnail(image: Tensor, preprocessor: nn.Module, width: int = 96) -> str:
     elif getattr(preprocessor, 'channel_conversion', False):
         # back to blue, green, red: how images are read, and written
         image = image.flip(0)
-    picture: Any = image[:3].permute(1, 2, 0).contiguous().numpy()
-    height, full = picture.shape[:2]
+    pixels: Any = image[:3].permute(1, 2, 0).contiguous().numpy()
+    return png_uri(pixels, width, cv2.INTER_AREA)
+
+
+def png_uri(image: Any, width: int, interpolation: int = cv2.INTER_NEAREST) -> str:
+    """Returns an image as a PNG in a data URI.
+
+    Args:
+        image: Bytes ``(h w 3)`` in the order blue, green, red.
+        width: Largest width; a wider image is made smaller.
+        interpolation: How, one of OpenCV's ``INTER_*``.
+    """
+    height, full = image.shape[:2]
     if full > width:
         size = (width, max(1, round(height * width / full)))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    _, data = cv2.imencode('.png', picture)
+        image = cv2.resize(image, size, interpolation=interpolation)
+    _, data = cv2.imencode('.png', np.ascontiguousarray(image, np.uint8))
     return 'data:image/png;base64,' + base64.b64encode(data.tobytes()).decode()
 
 
 def _scale(like: Tensor, preprocessor: nn.Module) -> tuple[Tensor, Tensor]:
-    mean = getattr(preprocessor, 'mean', None)
-    std = getattr(preprocessor, 'std', None)
-    if mean is None or std is None:
-        return like.new_zeros(()), like.new_ones(())
+    """Returns mean and standard deviation of each channel ``(c 1 1)``."""
+    stats = InputStats.of(preprocessor) or InputStats((0.0,), (1.0,))
+    mean, std = (torch.tensor(v).view(-1, 1, 1) for v in (stats.mean, stats.std))
     return mean.to(like), std.to(like)

@@ -58,7 +58,7 @@ class DomainPrototypes(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all domains."""
+        """Removes all domains."""
         self.found: dict[str, Tensor] = {}
         #: The layers whose statistics stand in a row.
         self.layers: list[str] = []
@@ -105,7 +105,7 @@ class DomainPrototypes(nn.Module):
         return self.found.get(name, default).to(default)
 
     def update(self, name: str, statistics: Tensor) -> None:
-        """Takes the statistics ``(2 c)`` of a batch into the prototype of a domain."""
+        """Updates the prototype of a domain with statistics ``(2 c)`` of a batch."""
         statistics = statistics.detach()
         # never in place: a saved state holds the tensors of its time
         self.found[name] = (
@@ -133,6 +133,6 @@ class DomainPrototypes(nn.Module):
         return {'found': dict(self.found), 'layers': list(self.layers)}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Goes on with those of a saved stream."""
+        """Restores those of a saved stream."""
         self.found = {name: value.clone() for name, value in state['found'].items()}
         self.layers = list(state['layers'])

@@ -1,4 +1,4 @@
-"""What a teacher's prediction becomes: labels, and losses against them."""
+"""Pseudo-labels from a teacher's prediction, and losses against them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A random generator that a module owns, so that a resumed stream goes on with it."""
+"""A random generator whose state is saved with its module."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class SeededGenerator(nn.Module):
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Goes on where another one was."""
+        """Restores the state of another one."""
         self.reseed(state['seed'])
         if 'state' in state:
             # a view or a clone of the file: the generator wants its own, on the CPU

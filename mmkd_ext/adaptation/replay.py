@@ -1,4 +1,4 @@
-"""Replay: hard images of the stream, kept and seen again."""
+"""A replay buffer of hard images of the stream."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def variance_of_gradients(gradients: Sequence[Tensor]) -> Tensor:
 
 
 class ReplayBuffer(nn.Module):
-    """Keeps the hardest images of each domain, as bytes, and says when to replay.
+    """Keeps the hardest images of each domain, as bytes, and schedules their replay.
 
     An image that scores high may be hard, or wrongly labelled. So no label is kept: the
     teacher of the moment labels an image when it is replayed, and what a replay may
@@ -114,36 +114,36 @@ class ReplayBuffer(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all images; the generator goes on."""
+        """Removes all images; the generator keeps its state."""
         self.items: list[dict[str, Any]] = []
         self.seen = 0
         self.since = 0
 
-    # ---- when ---------------------------------------------------------------------
+    # ---- schedule -----------------------------------------------------------------
 
     @property
     def wants_score(self) -> bool:
-        """Whether the image that is on is one to be scored."""
+        """Whether the current image is to be scored."""
         return self.seen % self.score_interval == 0
 
     @property
     def is_due(self) -> bool:
-        """Whether to replay with the image that is on; late where updates failed."""
+        """Whether to replay with the current image; later where updates failed."""
         return self.since + 1 >= self.every and bool(self.items)
 
     def count(self, *, replayed: bool) -> None:
-        """Ends an image of the stream."""
+        """Counts an image of the stream."""
         self.seen += 1
         self.since = 0 if replayed else self.since + 1
 
-    # ---- what ---------------------------------------------------------------------
+    # ---- images -------------------------------------------------------------------
 
     def offer(self, image: Tensor, score: float, domain: str, step: int) -> bool:
         """Keeps an image if it is among the hardest of its domain; returns whether.
 
         Args:
             image: Bytes ``(c h w)``.
-            score: Its VoG; one of 0, or not finite, says nothing and is refused.
+            score: Its VoG; an image with a score of 0, or not finite, is refused.
             domain: Its domain.
             step: Its place in the stream.
         """
@@ -205,6 +205,6 @@ class ReplayBuffer(nn.Module):
         }
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Goes on with those of a saved stream."""
+        """Restores those of a saved stream."""
         self.items = [dict(item) for item in state['items']]
         self.seen, self.since = state['seen'], state['since']

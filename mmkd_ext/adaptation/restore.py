@@ -1,4 +1,4 @@
-"""Stochastic restore: a random part of the weights goes back to the source."""
+"""Stochastic restore: a random part of the weights is reset to the source."""
 
 from __future__ import annotations
 

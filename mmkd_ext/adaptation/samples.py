@@ -1,4 +1,4 @@
-"""Data samples without what an adapting model must not see."""
+"""Removal of the ground truth from data samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking a segmentor of mmseg for logits at the size of its input."""
+"""Logits of an mmseg segmentor at the size of its input."""
 
 from __future__ import annotations
 

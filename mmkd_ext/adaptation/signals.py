@@ -1,4 +1,4 @@
-"""What tells a collapsing model from its source, on the same images."""
+"""Measures of collapse: how a model differs from its source on the same images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The source model: frozen, never in a checkpoint, known by its fingerprint."""
+"""The frozen source model, identified by a fingerprint of its weights."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ['SourceCopy', 'fingerprint']
 class SourceCopy:
     """A frozen copy of the student as it was before the stream.
 
-    It is no `nn.Module`, so the weights are not in the checkpoint a second time; the
-    fingerprint is, and tells when a stream is resumed with another source.
+    It is no `nn.Module`, so a checkpoint does not hold its weights; it holds their
+    fingerprint, which shows when a stream is resumed with another source.
 
     Args:
         student: The model to copy; its weights are taken by `snapshot`.
@@ -56,13 +56,13 @@ class SourceCopy:
 
     @torch.no_grad()
     def snapshot(self, student: nn.Module) -> None:
-        """Takes the weights and running statistics of the student."""
+        """Copies the weights and running statistics of the student."""
         _copy(self._tensors(student), self._tensors(self.module))
         self.fingerprint = fingerprint(self.module)
 
     @torch.no_grad()
     def restore(self, student: nn.Module) -> None:
-        """Brings the student back to the source, in place."""
+        """Copies them back into the student, in place."""
         _copy(self._tensors(self.module), self._tensors(student))
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Which weights of a student are adapted."""
+"""Selection of the weights that are adapted."""
 
 from __future__ import annotations
 

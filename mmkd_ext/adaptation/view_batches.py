@@ -1,4 +1,4 @@
-"""The views of an image as batches: one for each size."""
+"""Augmented views of an image in batches, one for each size."""
 
 from __future__ import annotations
 

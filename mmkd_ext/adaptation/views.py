@@ -1,4 +1,4 @@
-"""Augmented views of an image, and how their predictions come back to it."""
+"""Augmented views of an image, and the inverse transform of their predictions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkd_ext.errors import ConfigError, check_range, did_you_mean
+from mmkd_ext.errors import ConfigError, check_keys, check_range
 
 if TYPE_CHECKING:
     from mmkd_ext.adaptation.originals import Original
@@ -173,14 +173,7 @@ def _build(config: Any, path: str) -> View:
             f"`{path}` must be a scale, 'flip' or a dict of {sorted(asdict(View()))}, "
             f'but is {config!r}.'
         )
-    known = asdict(View())
-    for key in config:
-        if key not in known:
-            raise ConfigError.at(
-                f'{path}.{key}',
-                f'a view has no such setting; it has {sorted(known)}.'
-                f'{did_you_mean(str(key), known)}'
-            )
+    check_keys(path, config, sorted(asdict(View())))
     return View(**config)
 
 

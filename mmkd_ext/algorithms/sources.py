@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -14,6 +12,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 
 from mmkd_ext.errors import ConfigError, did_you_mean
+from mmkd_ext.package_configs import find_packaged_config
 from mmkd_ext.registry import MODELS
 
 __all__ = ['build_model', 'model_config']
@@ -105,8 +104,9 @@ def _from_file(name: str, path: str) -> ConfigDict:
             "installed package is written 'mmseg::pspnet/....py'.",
         )
     try:
-        config = _from_package(name) if '::' in name else Config.fromfile(name)
-    except (FileNotFoundError, ImportError, OSError, ModuleNotFoundError) as error:
+        file = find_packaged_config(name) if '::' in name else name
+        config = Config.fromfile(file)
+    except (ConfigError, ImportError, OSError) as error:
         raise ConfigError.at(path, f'cannot read {name!r}: {error}') from error
     if 'model' not in config:
         raise ConfigError.at(path, f'{name!r} has no `model`.')
@@ -118,22 +118,3 @@ def _from_file(name: str, path: str) -> ConfigDict:
     if scope and not (isinstance(kind, str) and '.' in kind):
         model.setdefault('_scope_', scope)
     return model
-
-
-def _from_package(name: str) -> Config:
-    """Reads ``pkg::path``, whether or not a metafile lists it."""
-    package, relative = name.split('::', 1)
-    spec = importlib.util.find_spec(package)
-    if spec is None:
-        raise ModuleNotFoundError(f'`{package}` is not installed')
-    shipped: list[str] = []
-    for root in spec.submodule_search_locations or ():
-        for base in (os.path.join(root, '.mim'), root, os.path.dirname(root)):
-            file = os.path.join(base, 'configs', relative)
-            if os.path.isfile(file):
-                return Config.fromfile(file)
-            folder = Path(base, 'configs')
-            shipped += (p.relative_to(folder).as_posix() for p in folder.rglob('*.py'))
-    raise FileNotFoundError(
-        f'`{package}` has no config {relative!r}.{did_you_mean(relative, shipped)}'
-    )

@@ -14,13 +14,13 @@ __all__ = ['COMMANDS', 'main']
 COMMANDS = {
     'distill': ('distill:main', 'write a config from a student and a teacher'),
     'check': ('check:main', 'report every problem of a config before training'),
-    'train': ('train:main', 'train what a config says'),
+    'train': ('train:main', 'train the model of a config'),
     'test': ('test:main', 'test a model'),
     'adapt': ('test:adapt', 'adapt a model to a stream of domains'),
-    'export': ('export:main', 'take the student out of a checkpoint'),
+    'export': ('export:main', 'extract the student from a checkpoint'),
     'report': ('report:main', 'tables and figures of adaptation runs'),
     'visualize': ('visualize:main', 'draw the maps that each link compares'),
-    'doctor': ('doctor:main', 'look at every part of the installed stack'),
+    'doctor': ('doctor:main', 'check every part of the installed stack'),
 }
 """For each subcommand its ``module:function`` in this package, and what it does."""
 
@@ -28,7 +28,7 @@ COMMANDS = {
 def usage() -> str:
     """Returns the list of subcommands."""
     rows = '\n'.join(f'  {name:10} {what}' for name, (_, what) in COMMANDS.items())
-    return f'usage: mmkd COMMAND ...\n\n{rows}\n\n`mmkd COMMAND --help` says more.'
+    return f'usage: mmkd COMMAND ...\n\n{rows}\n\nSee `mmkd COMMAND --help`.'
 
 
 def main(argv: Sequence[str] | None = None) -> int:

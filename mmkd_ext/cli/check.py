@@ -1,10 +1,10 @@
-"""Checks a config: builds it, runs one step on noise, and says what is wrong.
+"""Checks a config: builds it, runs one step on noise, and lists its problems.
 
     mmkd check configs/distill/mmseg/cwd/NAME.py
     mmkd check CONFIG --taps student
     mmkd check CONFIG --json --no-data
 
-Needs no data set and no GPU. Exit status: 0 all is well, 1 there are problems.
+Needs no data set and no GPU. Exit status: 0 no problems, 1 problems.
 """
 
 from __future__ import annotations

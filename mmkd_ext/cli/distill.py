@@ -11,13 +11,12 @@ and mmseg bring; weights of a named teacher are those of its model zoo. Without 
 the logits of segmentors are compared with CWD, and the necks of detectors with PKD.
 Data, schedule and optimizer stay those of the student's config.
 
-Exit status: 0 all is well, 1 the check found problems, 2 wrong input.
+Exit status: 0 no problems, 1 the check found problems, 2 wrong input.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import statistics
 import sys
@@ -37,11 +36,13 @@ from mmkd_ext.config.check import check_config  # noqa: E402
 from mmkd_ext.config.report import console_for, render  # noqa: E402
 from mmkd_ext.engine.fileio import atomic_write  # noqa: E402
 from mmkd_ext.engine.launch import (  # noqa: E402
+    handle_errors,
     load_config,
     set_default_scope,
-    tells_errors,
 )
 from mmkd_ext.errors import ConfigError, did_you_mean  # noqa: E402
+from mmkd_ext.package_configs import config_folders  # noqa: E402
+from mmkd_ext.random_state import preserve_random_state  # noqa: E402
 
 if TYPE_CHECKING:
     from mmkd_ext.algorithms.teacher_distill import TeacherDistill
@@ -85,16 +86,6 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 # ---- models -------------------------------------------------------------------------
 
 
-def config_folder(package: str) -> Path | None:
-    """Returns the folder of the configs that an installed package brings."""
-    spec = importlib.util.find_spec(package)
-    for root in map(Path, (spec and spec.submodule_search_locations) or ()):
-        for folder in (root / '.mim' / 'configs', root.parent / 'configs'):
-            if folder.is_dir():
-                return folder
-    return None
-
-
 def find_config(name: str) -> str:
     """Returns the path or ``package::path`` of a config.
 
@@ -109,13 +100,11 @@ def find_config(name: str) -> str:
     found: list[str] = []
     known: set[str] = set()
     for package in PACKAGES:
-        folder = config_folder(package)
-        if folder is None:
-            continue
-        for path in sorted(folder.rglob('*.py')):
-            known.add(path.stem)
-            if path.stem == name:
-                found.append(f'{package}::{path.relative_to(folder).as_posix()}')
+        for folder in config_folders(package)[:1]:
+            for path in sorted(folder.rglob('*.py')):
+                known.add(path.stem)
+                if path.stem == name:
+                    found.append(f'{package}::{path.relative_to(folder).as_posix()}')
     if len(found) == 1:
         return found[0]
     if found:
@@ -133,9 +122,12 @@ def zoo_weights(source: str) -> str | None:
     import yaml
 
     package, relative = source.split('::', 1)
-    folder = config_folder(package)
-    beside = (folder / relative).parent if folder else Path()
-    for file in sorted(beside.glob('metafile.y*ml')):
+    files = [
+        file
+        for folder in config_folders(package)
+        for file in sorted((folder / relative).parent.glob('metafile.y*ml'))
+    ]
+    for file in files:
         models = (yaml.safe_load(file.read_text(encoding='utf-8')) or {}).get('Models')
         for model in models or ():
             if str(model.get('Config', '')).endswith(relative):
@@ -224,9 +216,8 @@ def method_links(
     Raises:
         ConfigError: There is no such method for these models.
     """
-    root = config_folder('mmkd_ext')
     package = 'mmseg' if is_segmentor(student) else 'mmdet'
-    folder = (root or Path()) / 'distill' / package
+    folder = Path(*config_folders('mmkd_ext')[:1], 'distill', package)
     files = sorted((folder / method).glob('*.py'))
     if not files:
         known = sorted(path.name for path in folder.glob('*/'))
@@ -353,7 +344,7 @@ def write_config(args: argparse.Namespace) -> str:
     return out
 
 
-# ---- what it costs ------------------------------------------------------------------
+# ---- cost of a step -----------------------------------------------------------------
 
 
 def step_cost(model: TeacherDistill) -> float | None:
@@ -361,8 +352,6 @@ def step_cost(model: TeacherDistill) -> float | None:
 
     Forward and backward on a picture of noise, here and now, medians of a few.
     """
-    import torch
-
     from mmkd_ext.algorithms.dry_run import blank_batch
 
     batch = blank_batch(model.architecture)
@@ -381,7 +370,7 @@ def step_cost(model: TeacherDistill) -> float | None:
         return time.process_time() - started
 
     try:
-        with torch.random.fork_rng(devices=[]):
+        with preserve_random_state():
             pairs = [(seconds(True), seconds(False)) for _ in range(STEPS + 1)][1:]
     except Exception:
         # a head may not like noise; the check has said what matters
@@ -390,7 +379,7 @@ def step_cost(model: TeacherDistill) -> float | None:
 
 
 def describe_cost(cfg: Config) -> str:
-    """Says what a step of a distillation costs."""
+    """Returns a sentence on what a step of a distillation costs."""
     from mmengine.registry import DefaultScope
 
     from mmkd_ext.registry import MODELS
@@ -410,7 +399,7 @@ def describe_cost(cfg: Config) -> str:
     )
 
 
-@tells_errors
+@handle_errors
 def main(argv: Sequence[str] | None = None) -> int | None:
     """Writes, checks, and trains if asked to."""
     args = parse_args(argv)

@@ -1,4 +1,4 @@
-"""Looks at the installed stack; see :mod:`mmkd_ext.doctor`."""
+"""Checks the installed stack; see :mod:`mmkd_ext.doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Takes the student out of a distillation's checkpoint, as a plain model.
+"""Extracts the student from a distillation's checkpoint, as a plain model.
 
 Example: ``mmkd export work_dirs/x/iter_80000.pth --out s.pth``
 
@@ -9,26 +9,31 @@ strictly.
 from __future__ import annotations
 
 import argparse
-import io
 import os
 from collections.abc import Mapping, Sequence
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from mmkd_ext import compat
 
 compat.apply()
 
-from mmkd_ext.checkpoint import PARTS, read_checkpoint, student_checkpoint  # noqa: E402
+from mmkd_ext.checkpoint import (  # noqa: E402
+    PARTS,
+    read_checkpoint,
+    student_checkpoint,
+    to_bytes,
+)
 from mmkd_ext.engine.fileio import atomic_write  # noqa: E402
 from mmkd_ext.engine.launch import (  # noqa: E402
+    handle_errors,
     load_config,
     set_default_scope,
-    tells_errors,
 )
 from mmkd_ext.engine.student import plain_config  # noqa: E402
 from mmkd_ext.errors import CheckpointError, ConfigError  # noqa: E402
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -79,7 +84,7 @@ def verify(config: str, weights: Mapping[str, Tensor]) -> str:
     return plain.pretty_text
 
 
-@tells_errors
+@handle_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Exports."""
     args = parse_args(argv)
@@ -93,9 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     student = student_checkpoint(content, ema=args.ema, part=args.part)
     if args.config:
         student['meta']['cfg'] = verify(args.config, student['state_dict'])
-    with io.BytesIO() as buffer:
-        torch.save(student, buffer)
-        atomic_write(out, buffer.getvalue())
+    atomic_write(out, to_bytes(student))
     weights = student['state_dict']
     million = sum(value.numel() for value in weights.values()) / 1e6
     averaged = 'ema_state_dict' in content and args.ema is not False

@@ -3,11 +3,11 @@
 Example: ``mmkd test CONFIG CHECKPOINT``
 
 CONFIG is that of the distillation or of the student alone; CHECKPOINT that of the
-distillation, or the student's file beside it. Each goes with each. Neither the teacher
-nor its checkpoint is needed.
+distillation, or the student's file beside it. Any of them goes with any. Neither
+the teacher nor its checkpoint is needed.
 
 With a config of `mmkd_ext.ContinualAdaptation` the model adapts itself to the domains
-of `test_cfg`; CHECKPOINT is the source's. `--resume` goes on with a stream that was
+of `test_cfg`; CHECKPOINT is the source's. `--resume` resumes a stream that was
 stopped.
 """
 
@@ -25,12 +25,12 @@ from mmengine.config import Config, DictAction  # noqa: E402  (after the patches
 
 from mmkd_ext.engine.launch import (  # noqa: E402
     build_runner,
+    handle_errors,
     load_config,
     load_for_test,
     prepare_distributed,
     set_default_scope,
     set_work_dir,
-    tells_errors,
 )
 from mmkd_ext.engine.student import (  # noqa: E402
     is_adaptation_config,
@@ -53,7 +53,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         action='store_true',
-        help='go on with the stream in the work directory (adaptation only)',
+        help='resume the stream in the work directory (adaptation only)',
     )
     parser.add_argument(
         '--out',
@@ -155,7 +155,7 @@ def use_stream(cfg: Config, args: argparse.Namespace) -> None:
     cfg.test_cfg.resume = args.resume
 
 
-@tells_errors
+@handle_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Tests."""
     args = parse_args(argv)
@@ -171,13 +171,13 @@ def run(args: argparse.Namespace, cfg: Config) -> None:
     if adapts:
         use_stream(cfg, args)
     elif args.resume:
-        raise ConfigError('`--resume` goes on with a stream; this config has none.')
+        raise ConfigError('`--resume` resumes a stream; this config has none.')
     else:
         cfg = plain_config(cfg)
     checkpoint = args.checkpoint or cfg.get('load_from')
     own = cfg.model.get('source_ckpt') if adapts else 'architecture' in cfg.model
     if checkpoint is None and not own:
-        raise ConfigError('Which weights? Give the checkpoint after the config.')
+        raise ConfigError('No weights: give the checkpoint after the config.')
     cfg.load_from, cfg.resume = None, False
     if cfg.get('test_dataloader') is None:
         raise ConfigError(
@@ -194,7 +194,7 @@ def run(args: argparse.Namespace, cfg: Config) -> None:
     runner.test()
 
 
-@tells_errors
+@handle_errors
 def adapt(argv: Sequence[str] | None = None) -> None:
     """Adapts a model to a stream; `test` with a config that must be an adaptation."""
     args = parse_args(argv)

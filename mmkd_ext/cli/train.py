@@ -1,4 +1,4 @@
-"""Trains what a config says, on one process or many.
+"""Trains the model of a config, on one process or many.
 
 Example: ``mmkd train CONFIG --resume --cfg-options train_cfg.max_iters=100``
 """
@@ -20,11 +20,11 @@ from mmengine.logging import print_log  # noqa: E402
 from mmkd_ext.engine.launch import (  # noqa: E402
     build_runner,
     find_resume,
+    handle_errors,
     load_config,
     prepare_distributed,
     set_default_scope,
     set_work_dir,
-    tells_errors,
 )
 from mmkd_ext.errors import ConfigError  # noqa: E402
 from mmkd_ext.registry import type_name  # noqa: E402
@@ -50,7 +50,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint, by default the last one',
+        help='resume from a checkpoint, by default the last one',
     )
     parser.add_argument(
         '--cfg-options',
@@ -108,7 +108,7 @@ def use_auto_scale_lr(cfg: Config) -> None:
 
 
 def use_resume(cfg: Config, asked: str) -> None:
-    """Points the runner to the checkpoint to go on from."""
+    """Sets the checkpoint to resume from."""
     path = find_resume(cfg.work_dir, asked)
     if path is None:
         print_log(f'Nothing to resume in {cfg.work_dir!r}: starting anew.')
@@ -127,7 +127,7 @@ def check(cfg: Config) -> None:
     check_before_training(cfg)
 
 
-@tells_errors
+@handle_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains."""
     args = parse_args(argv)

@@ -1,4 +1,4 @@
-"""Draws what teacher and student show: the maps that each link compares.
+"""Draws the maps of teacher and student that each link compares.
 
     mmkd visualize CONFIG --checkpoint work_dirs/x/iter_80000.pth --out maps
 
@@ -25,10 +25,10 @@ from mmengine.config import Config, DictAction  # noqa: E402  (after the patches
 
 from mmkd_ext.engine.fileio import atomic_write  # noqa: E402
 from mmkd_ext.engine.launch import (  # noqa: E402
+    handle_errors,
     load_config,
     load_for_test,
     set_default_scope,
-    tells_errors,
 )
 from mmkd_ext.engine.student import is_distillation_config  # noqa: E402
 from mmkd_ext.errors import CheckpointError, ConfigError, DataError  # noqa: E402
@@ -99,7 +99,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def check_arguments(args: argparse.Namespace) -> None:
-    """Refuses what needs no config to be seen as wrong."""
+    """Checks the arguments that need no config."""
     out = Path(args.out)
     if out.exists() and not out.is_dir():
         raise ConfigError(f'`--out {args.out}` is a file; give a folder.')
@@ -138,7 +138,7 @@ def read(args: argparse.Namespace) -> Config:
 
 
 def use_teacher(cfg: Config, checkpoint: str | None) -> None:
-    """Sets the teacher's checkpoint and refuses a teacher that would know nothing."""
+    """Sets the teacher's checkpoint and refuses an untrained teacher."""
     if 'teachers' in cfg.model:
         if checkpoint is not None:
             raise ConfigError(
@@ -206,7 +206,7 @@ def build(cfg: Config, args: argparse.Namespace) -> TeacherDistill:
 
 
 def untrained(model: TeacherDistill, report: LoadReport) -> list[str]:
-    """Says which links go through weights that a student's file does not hold."""
+    """Returns a note for each link whose weights a student's file does not hold."""
     distiller = model.distiller
     if any(name.startswith('distiller.') for name in report.matched):
         return []
@@ -228,7 +228,7 @@ def untrained(model: TeacherDistill, report: LoadReport) -> list[str]:
     return notes
 
 
-@tells_errors
+@handle_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Draws."""
     args = parse_args(argv)

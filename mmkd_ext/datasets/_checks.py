@@ -1,4 +1,4 @@
-"""What each data set asks of the disk before training begins."""
+"""Checks of the folders and files of a data set."""
 
 from __future__ import annotations
 

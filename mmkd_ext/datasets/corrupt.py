@@ -1,4 +1,4 @@
-"""A transform that lays weather, noise or blur over the pictures of any data set."""
+"""A transform that adds weather, noise or blur to the images of any data set."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fog, rain, snow, night, noise and blur laid over pictures that exist.
+"""Corruptions of images: fog, rain, snow, night, noise and blur.
 
 Each corruption is one function of a picture, a strength and two sources of chance: what
 stays for the whole stream (the colour of the fog) and what is new in every frame (where

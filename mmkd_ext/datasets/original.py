@@ -1,4 +1,4 @@
-"""A transform that keeps the picture from before it is resized."""
+"""A transform that keeps the image as it is before resizing."""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from mmkd_ext.connectors.adapters import ConvAdapter
 from mmkd_ext.errors import ShapeError
-from mmkd_ext.methods._base import PairLoss, pair_levels
+from mmkd_ext.methods import PairLoss
+from mmkd_ext.methods._base import pair_levels
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:

@@ -40,8 +40,7 @@ from mmkd_ext.errors import (
     did_you_mean,
     problems_of,
 )
-from mmkd_ext.methods._adversary import AdversarialLoss
-from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods import AdversarialLoss, PairLoss
 from mmkd_ext.methods._identity import KnowsTeacher, fingerprint
 from mmkd_ext.razor import BaseDistiller
 from mmkd_ext.registry import MODELS
@@ -594,8 +593,8 @@ def _given_problems(path: str, connector: nn.Module, given: list[str]) -> list[P
 def _is_classifier(model: nn.Module, tap: Tap) -> bool:
     """Whether the channels that a tap records are the classes of its head.
 
-    So are what goes into a detector's `loss_cls`, and what comes out of a layer as wide
-    as its head has classes: for each of its priors, or with a background beside them.
+    This holds for the input of a detector's `loss_cls`, and for the output of a layer
+    with one channel a class, or a class and prior, with or without a background.
     """
     *parents, last = tap.source.name.split('.')
     if tap.source.kind == 'ModuleInputs':

@@ -1,4 +1,4 @@
-"""What runs around the model: hooks, files, optimizer wrappers, launching."""
+"""Around the model: hooks, files, optimizer wrappers, launching."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An optimizer of its own for the discriminators of a distillation.
+"""A separate optimizer for the discriminators of a distillation.
 
 .. code-block:: python
 
@@ -27,7 +27,7 @@ from mmengine.registry import OPTIMIZERS
 from mmengine.registry import PARAM_SCHEDULERS as ANY_PARAM_SCHEDULERS
 from torch import nn
 
-from mmkd_ext.errors import CheckpointError, ConfigError, did_you_mean
+from mmkd_ext.errors import CheckpointError, ConfigError, check_keys
 from mmkd_ext.methods._adversary import discriminators_of
 from mmkd_ext.registry import OPTIM_WRAPPER_CONSTRUCTORS, PARAM_SCHEDULERS
 
@@ -69,7 +69,7 @@ class _DiscriminatorOptimWrapper(OptimWrapper):
 
 
 class _WithDiscriminator(OptimWrapper):
-    """What a student's wrapper does to the discriminators' beside it."""
+    """Applies each operation of a student's wrapper to the discriminators' too."""
 
     discriminator: _DiscriminatorOptimWrapper
 
@@ -117,7 +117,7 @@ def _with_discriminator(cls: type[OptimWrapper]) -> type[_WithDiscriminator]:
     """Returns a wrapper's class that has the discriminators' wrapper beside it.
 
     Raises:
-        ConfigError: It goes backward or steps in a way of its own.
+        ConfigError: Its `backward` or `step` differs from mmengine's.
     """
     known = (OptimWrapper, AmpOptimWrapper)
     plain = all(
@@ -127,8 +127,8 @@ def _with_discriminator(cls: type[OptimWrapper]) -> type[_WithDiscriminator]:
     if not plain:
         raise ConfigError.at(
             'optim_wrapper.type',
-            f'`{cls.__name__}` goes backward or steps in its own '
-            'way, in which a discriminator cannot take part. Use `OptimWrapper`, '
+            f'`{cls.__name__}` has its own `backward` or `step`, '
+            'in which a discriminator cannot take part. Use `OptimWrapper`, '
             '`AmpOptimWrapper` or `mmkd_ext.Bf16OptimWrapper`.'
         )
     return type(f'{cls.__name__}WithDiscriminator', (_WithDiscriminator, cls), {})
@@ -213,14 +213,8 @@ class AdversarialOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def _completed(cfg: dict[str, Any]) -> dict[str, Any]:
-    """Returns the key ``discriminator`` with what it leaves out."""
-    for key in cfg:
-        if key not in _KEYS:
-            raise ConfigError.at(
-                f'optim_wrapper.{_KEY}.{key}',
-                f'unknown key; it has {list(_KEYS)}.'
-                f'{did_you_mean(key, _KEYS)}'
-            )
+    """Returns the setting ``discriminator``, filled up with the defaults."""
+    check_keys(f'optim_wrapper.{_KEY}', cfg, _KEYS)
     optimizer = cfg.get('optimizer') or {}
     if 'type' not in optimizer:
         optimizer = {**_DEFAULT, **optimizer}

@@ -1,4 +1,4 @@
-"""A file backend of mmengine that writes a file as a whole or not at all."""
+"""A file backend of mmengine that writes files atomically."""
 
 from __future__ import annotations
 

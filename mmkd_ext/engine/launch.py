@@ -1,11 +1,9 @@
-"""What the command-line tools share: reading configs, processes, telling errors."""
+"""Shared code of the command-line tools: configs, processes, error messages."""
 
 from __future__ import annotations
 
 import datetime
-import difflib
 import functools
-import importlib.util
 import os
 import subprocess
 import sys
@@ -28,8 +26,10 @@ from mmkd_ext.checkpoint import (
     load_weights,
     read_checkpoint,
     weights_of,
+    whole_path,
 )
 from mmkd_ext.errors import CheckpointError, ConfigError, MMKDError, did_you_mean
+from mmkd_ext.package_configs import find_packaged_config
 from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
@@ -38,21 +38,21 @@ if TYPE_CHECKING:
 __all__ = [
     'build_runner',
     'find_resume',
+    'handle_errors',
     'load_config',
     'load_for_test',
     'prepare_distributed',
     'set_default_scope',
     'set_work_dir',
-    'tells_errors',
 ]
 
 _ACCELERATORS = ('cuda', 'npu', 'mlu', 'musa')
 
 
-def tells_errors(
+def handle_errors(
     main: Callable[[Sequence[str] | None], int | None],
 ) -> Callable[..., int]:
-    """Turns errors that a person can mend into a message and exit status 2.
+    """Turns errors that a user can fix into a message and exit status 2.
 
     ``--debug`` among the arguments shows the traceback as well.
     """
@@ -78,12 +78,12 @@ def load_config(name: str, options: dict | None = None) -> Config:
 
     Args:
         name: A path, or ``package::path`` for a config that a package ships.
-        options: What ``--cfg-options`` says.
+        options: Settings of ``--cfg-options``.
 
     Raises:
         ConfigError: There is no such file, or it cannot be read.
     """
-    path = _shipped(name) if '::' in name else name
+    path = find_packaged_config(name) if '::' in name else name
     if not os.path.isfile(path):
         folder = os.path.dirname(path) or '.'
         beside = os.listdir(folder) if os.path.isdir(folder) else []
@@ -105,35 +105,8 @@ def load_config(name: str, options: dict | None = None) -> Config:
     return cfg
 
 
-def _shipped(name: str) -> str:
-    """Returns the path of ``package::path``."""
-    package, relative = name.split('::', 1)
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f'Config {name!r}: no package `{package}` is installed.')
-    root = Path(spec.submodule_search_locations[0])
-    # an installed package, mmrazor's way, and a checkout
-    bases = [root / '.mim' / 'configs', root / 'configs', root.parent / 'configs']
-    for base in bases:
-        if (base / relative).is_file():
-            return str(base / relative)
-    known = [
-        path.relative_to(base).as_posix()
-        for base in bases
-        if base.is_dir()
-        for path in base.rglob('*.py')
-    ]
-    close = difflib.get_close_matches(relative, known, n=3)
-    hint = (
-        ' Did you mean ' + ' or '.join(f'`{package}::{match}`' for match in close) + '?'
-        if close
-        else ''
-    )
-    raise ConfigError(f'Package `{package}` has no config {relative!r}.{hint}')
-
-
 def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
-    """Takes the work directory from the command line, the config or its name."""
+    """Sets the work directory: of the command line, the config, or its name."""
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get('work_dir') is None:
@@ -141,7 +114,7 @@ def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def set_default_scope(cfg: Config) -> None:
-    """Sets the scope of names without one, where the config does not."""
+    """Sets ``default_scope`` where the config does not."""
     if cfg.get('default_scope') is not None:
         return
     model = cfg.get('model') or {}
@@ -149,14 +122,14 @@ def set_default_scope(cfg: Config) -> None:
 
 
 def _scope_of(student: Any) -> str | None:
-    """Returns the scope in which a model's parts are named, if it can be told."""
+    """Returns the scope in which a model's parts are named, if it is known."""
     if isinstance(student, dict):
         student = student.get('cfg_path', student.get('type', ''))
     name = type_name(student)
     if '::' in name:
         return name.split('::')[0]
     if name.endswith(('.py', '.json', '.yaml', '.yml')):
-        # one that is not there is told when the model is built
+        # a missing file is reported when the model is built
         file = Config.fromfile(name) if os.path.isfile(name) else {}
         scope: str | None = file.get('default_scope')
         return scope
@@ -239,7 +212,7 @@ def find_resume(work_dir: str, asked: str) -> str | None:
     """Returns the checkpoint to resume from.
 
     Args:
-        work_dir: Where the run to go on with wrote.
+        work_dir: Work directory of the run to resume.
         asked: ``'auto'`` for its last checkpoint, or a path.
 
     Returns:
@@ -254,11 +227,11 @@ def find_resume(work_dir: str, asked: str) -> str | None:
     content = read_checkpoint(path)
     absent = [key for key in ('message_hub', 'state_dict') if key not in content]
     if absent:
-        full = path.replace('_student.pth', '.pth')
+        whole = whole_path(path)
         hint = (
-            f' Resume from {full!r}.'
-            if full != path
-            else (' Use `--cfg-options load_from=...` to start from its weights.')
+            ' Use `--cfg-options load_from=...` to start from its weights.'
+            if whole is None
+            else f' Resume from {whole!r}.'
         )
         raise CheckpointError(
             f'{path!r} cannot be resumed: it holds weights but not the state of a '
@@ -268,7 +241,7 @@ def find_resume(work_dir: str, asked: str) -> str | None:
 
 
 def load_for_test(model: nn.Module, filename: str) -> LoadReport:
-    """Fills a model for testing, whichever kind of checkpoint it is given.
+    """Loads a checkpoint of any kind into a model for testing.
 
     Args:
         model: A plain model, or an algorithm around one (`architecture`).

@@ -1,4 +1,4 @@
-"""The student's own config, as mmdet and mmseg know it."""
+"""The plain config of the student inside a distillation or adaptation."""
 
 from __future__ import annotations
 

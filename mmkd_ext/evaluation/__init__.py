@@ -1,4 +1,4 @@
-"""Figures and reports: metrics, tables, pictures, repeated experiments.
+"""Metrics, tables, figures and reports.
 
 Only :mod:`mmkd_ext.evaluation.segmentation` needs mmseg; the registry names it.
 """

@@ -49,7 +49,7 @@ def axes(
 
 
 def legend(figure: Any, names: Mapping[str, Any]) -> None:
-    """Puts names with their colours above a figure, in rows that fit."""
+    """Draws a legend above a figure, in rows that fit."""
     from matplotlib.patches import Patch
 
     handles = [Patch(color=colour, label=name) for name, colour in names.items()]

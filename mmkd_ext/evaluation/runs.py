@@ -1,4 +1,4 @@
-"""What a run left in its work directory: its log and its test figures.
+"""Reads the log and the metrics from the work directory of a run.
 
 Reads only what mmengine itself writes there: ``<time>/vis_data/scalars.json`` while
 training, and ``<time>/<time>.json`` after a test.

@@ -1,4 +1,4 @@
-"""mIoU with the IoU of every class among the figures, not only in the log."""
+"""A mIoU metric that also returns the IoU of every class."""
 
 from __future__ import annotations
 

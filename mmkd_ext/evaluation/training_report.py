@@ -1,4 +1,4 @@
-"""The report of trained models beside each other: table, curves, classes, pictures.
+"""A report that compares trained models: table, curves, classes, images.
 
 For a distilled student, the same student alone and their teacher, as `make demo` trains
 them.

@@ -1,4 +1,4 @@
-"""What authors of methods test theirs with: laws of losses, and toy models.
+"""Tests for authors of methods: laws of losses, and toy models.
 
 ``mmkd_ext.testing.laws`` needs torch alone, ``mmkd_ext.testing.toy`` mmengine too.
 """

@@ -52,7 +52,7 @@ _HALVES = (torch.float16, torch.bfloat16)
 
 
 class LawBroken(AssertionError):
-    """A loss does not obey a law; says which case, what was found, what to mend."""
+    """A loss does not obey a law; names the case, what was found, what to fix."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From what a link compares to the columns of a figure.
+"""The columns of a figure, from the values that a link compares.
 
 Features are shown by their mean absolute value over the channels, class scores by the
 highest one. Methods add what is their own: masks, attention, regions.
@@ -306,7 +306,7 @@ def _numpy(x: Tensor) -> NDArray[Any]:
     return np.asarray(x.detach().cpu().numpy())
 
 
-# ---- what methods add ----------------------------------------------------------------
+# ---- panels of methods ---------------------------------------------------------------
 
 
 def own_panels(comparison: Comparison) -> list[list[Panel]]:

@@ -1,4 +1,4 @@
-"""From a distillation and images to figures; what the tool and the hook share."""
+"""Figures of a distillation on given images, for the tool and the hook."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mmkd_ext.errors import ConfigError
+from mmkd_ext.random_state import preserve_random_state
 from mmkd_ext.visualization.columns import rows_of
 from mmkd_ext.visualization.figure import Page, draw
 from mmkd_ext.visualization.probe import (
@@ -18,7 +19,6 @@ from mmkd_ext.visualization.probe import (
     look,
     sides_of,
     tap_of,
-    undisturbed,
 )
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def draw_pictures(
     """
     names = chosen_links(algorithm, links, levels)
     for index in indices:
-        with undisturbed(algorithm):
+        with preserve_random_state(devices=True):
             picture = pictures.load(index, algorithm)
             found = look(algorithm, picture.inputs, picture.data_samples, names)
         for comparison in found:
@@ -158,7 +158,7 @@ def _page(
 
 
 def _place(algorithm: TeacherDistill, tap: Tap) -> str:
-    """Says where a tap is, and what it passes through."""
+    """Describes where a tap is, and its connector."""
     part = '' if tap.item is None else f', item {tap.item}'
     if tap.connector is None:
         return f'{tap.source}{part}'

@@ -1,4 +1,4 @@
-"""Drawing: one figure an image and link, a row a level, a column a map.
+"""Drawing of a figure: a row for each level, a column for each map.
 
 Matplotlib directly, and not `draw_featmap` of mmengine's Visualizer: that scales each
 map by itself, so teacher and student could not be compared by their colours, and gives
@@ -32,7 +32,7 @@ _BACKGROUND = '#101010'  # where a map has no value
 
 @dataclass(frozen=True)
 class Page:
-    """What a figure shows.
+    """Content of a figure.
 
     Args:
         title: First line.

@@ -1,21 +1,19 @@
-"""Looking at a distillation from outside: what each link compares on one batch."""
+"""The values that each link compares on one batch, computed from outside."""
 
 from __future__ import annotations
 
 import copy
-import random
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
+from mmkd_ext.algorithms.dry_run import undisturbed
 from mmkd_ext.distillers.links import BATCH, STUDENT
 from mmkd_ext.distillers.taps import Recorder
 from mmkd_ext.errors import ConfigError, did_you_mean
+from mmkd_ext.random_state import preserve_random_state
 
 if TYPE_CHECKING:
     from mmkd_ext.algorithms.teacher_distill import TeacherDistill
@@ -30,13 +28,12 @@ __all__ = [
     'look',
     'sides_of',
     'tap_of',
-    'undisturbed',
 ]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the loss of one link gets on one batch.
+    """Inputs of the loss of one link on one batch.
 
     Args:
         link: The link.
@@ -75,7 +72,7 @@ def look(
         data_samples: Its samples.
         links: Names of the links; None for all that compare maps.
     """
-    with undisturbed(algorithm), torch.no_grad():
+    with preserve_random_state(devices=True), undisturbed(algorithm):
         distiller = _copy_of(algorithm.distiller)
         chosen = [one for one in distiller.links if links is None or one.name in links]
         batch = {'inputs': inputs, 'data_samples': data_samples}
@@ -243,19 +240,3 @@ def _copy_of(distiller: LinkDistiller) -> LinkDistiller:
     # the memo says that these were copied already
     twin: LinkDistiller = copy.deepcopy(distiller, {id(distiller.recorders): recorders})
     return twin.eval()
-
-
-@contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
-    """Puts the model into eval mode, then modes and random numbers back."""
-    modes = [(module, module.training) for module in model.modules()]
-    states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng():
-        model.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
-            random.setstate(states[0])
-            np.random.set_state(states[1])

@@ -1,4 +1,4 @@
-"""Pictures of a config's data sets, as the models see them, with their ground truth."""
+"""Images of a config's data sets as models get them, with their ground truth."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ _MIXES = ('MultiImageMixDataset', 'RepeatDataset', 'ClassBalancedDataset')
 
 
 def _with_pipeline(config: Any, pipeline: list[Any]) -> dict[str, Any]:
-    """Gives a data set the pipeline; wrappers that repeat or mix images go."""
+    """Sets the pipeline of a data set; removes wrappers that repeat or mix."""
     config = dict(config)
     if str(config.get('type')).rsplit('.', 1)[-1] in _MIXES:
         return _with_pipeline(config['dataset'], pipeline)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mmkd_ext import compat
 from mmkd_ext.checkpoint import read_checkpoint, weights_of
-from mmkd_ext.engine.launch import tells_errors
+from mmkd_ext.engine.launch import handle_errors
 from mmkd_ext.errors import CheckpointError
 
 compat.apply()
@@ -161,7 +161,7 @@ def convert(source: Path, target: Path) -> dict[str, Any]:
     return checkpoint['meta']
 
 
-@tells_errors
+@handle_errors
 def main(argv: Sequence[str] | None = None) -> None:
     """Reads the command line and converts."""
     parser = argparse.ArgumentParser(

@@ -19,7 +19,7 @@ from mmkd_ext.evaluation.adaptation.record import (
     WINDOW,
     StreamRecord,
     areas,
-    figures,
+    iou_metrics,
     picture,
 )
 
@@ -52,7 +52,7 @@ def test_areas_by_plain_loops(seed):
 def test_iou_by_hand():
     prediction = torch.tensor([[0, 0, 1, 1]])
     truth = torch.tensor([[0, 1, 1, 255]])
-    found = figures(areas(prediction, truth, 3), NAMES)
+    found = iou_metrics(areas(prediction, truth, 3), NAMES)
     # road: 1 of 2, car: 1 of 2; sky occurs nowhere
     assert found['IoU'] == {'road': 50.0, 'car': 50.0, 'sky': None}
     assert found['mIoU'] == 50.0
@@ -60,8 +60,8 @@ def test_iou_by_hand():
     assert found['aAcc'] == pytest.approx(66.6667)
 
 
-def test_without_a_truth_there_are_no_figures():
-    found = figures(areas(torch.zeros(2, 2).long(), None, 3), NAMES)
+def test_without_a_truth_there_are_no_iou_metrics():
+    found = iou_metrics(areas(torch.zeros(2, 2).long(), None, 3), NAMES)
     assert found['mIoU'] is None
     assert set(found['IoU'].values()) == {None}
 
@@ -81,7 +81,7 @@ def test_a_cell_sums_up_its_images():
     truth = torch.tensor([[0, 1]])
     record.add([sample([[0, 1]])], [truth], result(updates=1, forwards=2.0), 0, 0)
     record.add([sample([[1, 1]])], [truth], result(skipped=1, forwards=1.0), 1, 1)
-    record.unreadable(2, 2, 'torn')
+    record.add_event(2, 2, 'undecodable', 'torn', count='undecodable')
     row = record.end()
     assert (row['images'], row['updates'], row['skipped']) == (2, 1, 1)
     assert row['undecodable'] == 1
@@ -100,23 +100,23 @@ def test_the_running_figure_looks_at_the_last_images_only():
     record.begin(1, 'fog')
     truth = torch.tensor([[0]])
     record.add([sample([[1]])], [truth], result(), 0, 0)
-    assert record.running() == 0.0
+    assert record.running_miou() == 0.0
     for step in range(1, WINDOW + 1):
         record.add([sample([[0]])], [truth], result(), step, step)
-    assert record.running() == 100.0
+    assert record.running_miou() == 100.0
 
 
 def test_the_same_event_image_after_image_is_one_with_a_count():
     record = StreamRecord(NAMES, 10, {})
     record.begin(1, 'fog')
     for step in (3, 4, 5, 7):
-        record.note(step, step, 'skip', 'updates rest', {'pause': 10 - step})
-    record.note(8, 8, 'reset', 'updates rest')
+        record.add_event(step, step, 'skip', 'updates rest', {'pause': 10 - step})
+    record.add_event(8, 8, 'reset', 'updates rest')
     found = [(e['step'], e['action'], e['times']) for e in record.events]
     assert found == [(3, 'skip', 3), (7, 'skip', 1), (8, 'reset', 1)]
     assert record.events[0]['signals'] == {'pause': 7}
     record.cell.domain = 'night'
-    record.note(9, 0, 'reset', 'updates rest')
+    record.add_event(9, 0, 'reset', 'updates rest')
     assert len(record.events) == 4
 
 

@@ -189,7 +189,7 @@ def test_streets_in_weather_with_the_shipped_stream(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
-        ([], 'Which weights?'),
+        ([], 'No weights'),
         (['gone.pth'], "'gone.pth' does not exist"),
         (['{source}', '--out', 'x.pkl'], '`--out` keeps the predictions of one test'),
     ],

@@ -109,3 +109,12 @@ def test_the_bar_is_gone_when_a_run_dies(pictures, tmp_path, monkeypatch):
 def test_an_interval_of_nothing_is_refused():
     with pytest.raises(ConfigError, match=r'AdaptProgressHook\.interval'):
         AdaptProgressHook(interval=0)
+
+
+def test_the_loop_shows_its_progress_without_a_hook_in_the_config(pictures, tmp_path):
+    cfg = runs.config(pictures, tmp_path, dict(type='mmkd_ext.SourceDistiller'),
+                      log_interval=3, rounds=1)
+    cfg.visualizer = dict(type='Visualizer', vis_backends=[
+        dict(type='LocalVisBackend')], name=cfg.experiment_name)
+    Runner.from_cfg(cfg).test()
+    assert list(scalars(tmp_path, 'adapt/fog/mIoU')) == [2]

@@ -12,9 +12,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 import engine_toys as toys
 
-from mmkd_ext.checkpoint import read_checkpoint
-from mmkd_ext.engine import DistillCheckpointHook, fileio
-from mmkd_ext.engine.hooks import checkpoint as module
+from mmkd_ext.checkpoint import read_checkpoint, student_path
+from mmkd_ext.engine import DistillCheckpointHook
 from mmkd_ext.errors import ConfigError
 
 
@@ -148,7 +147,7 @@ def test_whenever_it_is_killed_there_is_one_to_resume(write, tmp_path, monkeypat
         done.append(target)
         rename(part, target)
 
-    monkeypatch.setattr(fileio.os, 'replace', replace)
+    monkeypatch.setattr(os, 'replace', replace)
     monkeypatch.setattr(Path, 'unlink', lambda self: None)
     cfg = toys.config(
         tmp_path,
@@ -166,7 +165,7 @@ def test_whenever_it_is_killed_there_is_one_to_resume(write, tmp_path, monkeypat
     if pointer.exists():
         saved = Path(pointer.read_text())
         content = read_checkpoint(saved)
-        assert read_checkpoint(module.student_path(str(saved)))['state_dict']
+        assert read_checkpoint(student_path(str(saved)))['state_dict']
         best = content['message_hub']['runtime_info'].get('best_ckpt')
         assert best is None or Path(best).exists()
     for file in names(tmp_path):
@@ -234,5 +233,5 @@ def test_the_student_carries_its_own_config(tmp_path):
 
 
 def test_a_misspelt_argument_is_refused_at_once():
-    with pytest.raises(ConfigError, match=r'`intervall`\. Did you mean `interval`'):
+    with pytest.raises(ConfigError, match=r'intervall`: .* mean `interval`'):
         DistillCheckpointHook(intervall=3)

@@ -17,10 +17,9 @@ import engine_toys as toys
 from mmkd_ext.engine.hooks.reproducible import (
     _SeededBatch,
     _SeededBatches,
-    derive_seed,
-    seed_all,
 )
 from mmkd_ext.errors import DataError
+from mmkd_ext.random_state import derive_seed, seed_all
 
 
 def draws():

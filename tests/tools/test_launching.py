@@ -389,7 +389,7 @@ def test_weights_of_another_model_are_an_error_not_a_bad_score(
 
 def test_forgotten_weights_are_asked_for(trained, tmp_path, capsys):
     assert call(test, trained / 'plain.py', '--work-dir', tmp_path) == 2
-    assert 'Which weights?' in capsys.readouterr().err
+    assert 'No weights' in capsys.readouterr().err
 
 
 def test_showing_without_a_hook_for_it_is_told(trained, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Methods of adaptation, one file each."""
+"""Methods of test-time adaptation, one file each."""
 
 from __future__ import annotations
 

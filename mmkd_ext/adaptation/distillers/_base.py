@@ -1,4 +1,4 @@
-"""The base of all methods of adaptation."""
+"""Base class of all methods of test-time adaptation."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ class AdaptDistiller(BaseModule):
     are in no state dict of this class.
 
     The student is in eval mode throughout: no dropout, no drop path, running
-    statistics. A method with other statistics says so by
+    statistics. A method with other statistics calls
     :func:`mmkd_ext.adaptation.norms.use_adaptive_norms` in `prepare`.
 
     Args:
         trainable: What is adapted: ``'norm'``, ``'all'``, or patterns of names.
         steps: Updates on each image.
-        order: ``'predict_then_adapt'``, or ``'adapt_then_predict'``, which looks at
-            each image before it answers.
+        order: ``'predict_then_adapt'``, or ``'adapt_then_predict'``, which adapts to
+            each image before it predicts it.
         views: Augmented views, see `build_views`.
         min_view_side: Shorter side in pixels below which no view is shrunk, see
             `bounded_views`; 1 for no bound.
-        filter: Config of a module that tells from logits ``(n k h w)`` which pixels
+        filter: Config of a module that maps logits ``(n k h w)`` to the pixels that
             count: a mask or weights ``(n h w)``.
         restore: Probability with which a trained weight goes back to the source after
             each update.
@@ -104,7 +104,7 @@ class AdaptDistiller(BaseModule):
         self.passes = PassCounter()
         self._precision: Callable[[], AbstractContextManager[None]] = nullcontext
 
-    # ---- to be filled in ----------------------------------------------------------
+    # ---- to be implemented --------------------------------------------------------
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
         """Builds what depends on the network; called once, before weights are loaded.
@@ -121,10 +121,10 @@ class AdaptDistiller(BaseModule):
         self._originals: dict[str, Parameter] = {}
 
     def reset(self) -> None:
-        """Forgets what was learned; student and source hold the source's weights.
+        """Resets the method; student and source hold the source's weights.
 
         Called when a stream starts, and at each reset within it. Random generators
-        go on. Call ``super().reset()`` first.
+        keep their state. Call ``super().reset()`` first.
         """
         if isinstance(self.filter, PixelFilter):
             self.filter.reset()
@@ -142,7 +142,7 @@ class AdaptDistiller(BaseModule):
             originals: What scaled views are made from, see `View.apply`.
         """
         del originals
-        return self.run(self.answering, inputs)
+        return self.run(self.predictor, inputs)
 
     def predict(self, batch: Batch) -> Tensor:
         """Returns the scores that are reported for a batch of the stream.
@@ -163,14 +163,14 @@ class AdaptDistiller(BaseModule):
         )
 
     def wants_reset(self) -> str:
-        """Returns why everything is to go back to the source, asked after an update."""
+        """Returns a reason to reset to the source after an update, or nothing."""
         return ''
 
     def after_update(self, batch: Batch) -> None:
-        """Follows each update, before the restore: averages, restarts."""
+        """Is called after each update, before the restore: averages, restarts."""
 
     def after(self, batch: Batch, update: Update) -> None:
-        """Follows each image once, updated or not: prototypes, buffers, replay."""
+        """Is called once after each image, updated or not: prototypes, replay."""
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""
@@ -188,10 +188,10 @@ class AdaptDistiller(BaseModule):
         """Returns ``prototypes`` and ``buffer`` for the result file, if there are."""
         return {}
 
-    # ---- what methods use ---------------------------------------------------------
+    # ---- helpers for methods ------------------------------------------------------
 
     @property
-    def answering(self) -> nn.Module:
+    def predictor(self) -> nn.Module:
         """The model whose predictions are reported; a teacher overrides this."""
         return self.student
 
@@ -210,7 +210,7 @@ class AdaptDistiller(BaseModule):
 
     @contextmanager
     def in_precision_of(self, optim_wrapper: OptimWrapper | None) -> Iterator[None]:
-        """Lets all passes in the block run in the precision of the optimizer's wrapper.
+        """Runs all passes in the block in the precision of the optimizer wrapper.
 
         So under mixed precision student, teacher and source predict alike, whoever
         asks. None means full precision: for gradients that nobody scales.
@@ -270,7 +270,7 @@ class AdaptDistiller(BaseModule):
         if (self.restore.p if p is None else p) > 0:
             self.restore(self.trained(), self.originals, p)
 
-    # ---- what the algorithm calls -------------------------------------------------
+    # ---- called by the algorithm --------------------------------------------------
 
     def reseed(self, seed: int) -> None:
         """Seeds every `SeededGenerator` in here, each differently."""

@@ -1,4 +1,4 @@
-"""The base of methods that choose the statistics of batch normalisation."""
+"""Base class of methods that choose the batch-norm statistics."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class StatisticsDistiller(AdaptDistiller):
         self.statistics, self.mixing = statistics, mixing_of(statistics, mixing)
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
-        """Takes over the batch normalisation of the student, unless it stays."""
+        """Replaces the batch normalisation of the student, unless it stays."""
         super().prepare(student, source)
         if self.statistics != 'source':
             require_batch_norm(student, type(self).__name__)

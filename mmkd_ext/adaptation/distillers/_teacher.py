@@ -1,4 +1,4 @@
-"""The base of methods in which a moving average of the student answers."""
+"""Base class of methods that predict with an EMA teacher."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ __all__ = ['TeacherDistiller', 'log_probabilities']
 
 
 class TeacherDistiller(AdaptDistiller):
-    """Lets a teacher answer, which follows the student after each update.
+    """Predicts with a teacher that follows the student after each update.
 
     What is reported are the teacher's logits of the image, or the logarithm of the mean
     of its probabilities over several views; methods override `teacher_predict`.
 
     Args:
-        decay: What the teacher keeps of itself in an update.
-        buffers: What becomes of its running statistics, see `EMATeacher`.
+        decay: Decay of the average: the share of the teacher that an update keeps.
+        buffers: How its running statistics follow, see `EMATeacher`.
         **common: See `AdaptDistiller`.
     """
 
@@ -42,17 +42,17 @@ class TeacherDistiller(AdaptDistiller):
         self.decay, self.buffers_are = decay, buffers
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
-        """Makes the teacher, a copy of the student."""
+        """Builds the teacher as a copy of the student."""
         super().prepare(student, source)
         self.teacher = EMATeacher(student, decay=self.decay, buffers=self.buffers_are)
 
     def reset(self) -> None:
-        """Makes the teacher the source."""
+        """Resets the teacher to the source."""
         super().reset()
         self.teacher.reset(self.source)
 
     @property
-    def answering(self) -> nn.Module:
+    def predictor(self) -> nn.Module:
         """The teacher."""
         return self.teacher.module
 
@@ -84,10 +84,10 @@ class TeacherDistiller(AdaptDistiller):
         """
         views = self.views_of(inputs)
         if all(view.is_identity for view in views):
-            return self.run(self.answering, inputs)
+            return self.run(self.predictor, inputs)
 
         def ask(view: Tensor) -> Tensor:
-            return self.run(self.answering, view)
+            return self.run(self.predictor, view)
 
         mean = mean_probabilities(ask, inputs, views, generator, originals)
         return log_probabilities(mean)
@@ -100,7 +100,7 @@ class TeacherDistiller(AdaptDistiller):
         return batch.scores
 
     def after_update(self, batch: Batch) -> None:
-        """Lets the teacher follow."""
+        """Updates the teacher."""
         del batch
         self.teacher.update(self.student)
 

@@ -53,7 +53,7 @@ class BNStatsDistiller(AdaptDistiller):
         self.statistics, self.mixing = statistics, mixing_of(statistics, mixing)
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
-        """Takes over the batch normalisation of the student."""
+        """Replaces the batch normalisation of the student."""
         super().prepare(student, source)
         require_batch_norm(student, type(self).__name__)
         use_adaptive_norms(student, self.mixing, keep=self.statistics == 'ema')

@@ -1,4 +1,4 @@
-"""CoTTA: averaged teacher, averaged views, an anchor, and stochastic restore."""
+"""CoTTA: EMA teacher, averaged views, an anchor, and stochastic restore."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class CoTTADistiller(TeacherDistiller):
         single: list[Tensor] = []
 
         def ask(view: Tensor) -> Tensor:
-            logits = self.run(self.answering, view)
+            logits = self.run(self.predictor, view)
             if view is inputs:
                 # the image itself is one of the views: no second pass for it
                 single.append(logits.softmax(1))

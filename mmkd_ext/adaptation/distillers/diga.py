@@ -118,7 +118,7 @@ class DIGADistiller(AdaptDistiller):
         self.classifier_name = classifier
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
-        """Takes over the batch normalisation, and makes room for the prototypes."""
+        """Replaces the batch normalisation, and builds the prototypes."""
         super().prepare(student, source)
         if self.mixing > 0:
             require_batch_norm(student, type(self).__name__)
@@ -129,7 +129,7 @@ class DIGADistiller(AdaptDistiller):
         self.register_buffer('seen', torch.zeros(size[0], dtype=torch.bool))
 
     def reset(self) -> None:
-        """Forgets the prototypes."""
+        """Removes the prototypes."""
         super().reset()
         self.prototypes.zero_()
         self.seen.zero_()

@@ -1,4 +1,4 @@
-"""DoSe: self-distillation that knows the domain, with a replay of hard images."""
+"""DoSe: domain-aware self-distillation with a replay buffer of hard images."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from mmkd_ext.adaptation.replay import (
 )
 from mmkd_ext.adaptation.view_batches import each_view, view_batches
 from mmkd_ext.adaptation.views import View
-from mmkd_ext.errors import ConfigError, check_choice, check_range, did_you_mean
+from mmkd_ext.errors import check_choice, check_keys, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ _Part = TypeVar('_Part')
 
 @dataclass
 class TeacherOutput:
-    """What the teacher makes of images.
+    """Predictions of the teacher on images.
 
     Args:
         batches: The views that it saw.
@@ -81,10 +81,10 @@ class TeacherOutput:
 
 @dataclass
 class DoSeState(StepState):
-    """What the losses of a step need of its prediction, and what is done once.
+    """Results of the prediction of a step that its losses use.
 
     Args:
-        teacher: What the teacher made of the images.
+        teacher: The teacher's prediction.
         replayed: Whether the step has brought its replay.
         scored: Whether the images have been offered to the buffer.
     """
@@ -193,7 +193,7 @@ class DoSeDistiller(TeacherDistiller):
         self._distance: RelativeDistance | None = None
         self._stepped = False
 
-    # ---- life ---------------------------------------------------------------------
+    # ---- state --------------------------------------------------------------------
 
     @property
     def pulls(self) -> bool:
@@ -214,7 +214,7 @@ class DoSeDistiller(TeacherDistiller):
         super().prepare(student, source)
 
     def reset(self) -> None:
-        """Forgets teacher, prototypes and buffer."""
+        """Resets teacher, prototypes and buffer."""
         super().reset()
         self.prototypes.reset()
         if self.replay is not None:
@@ -256,7 +256,7 @@ class DoSeDistiller(TeacherDistiller):
         generator: SeededGenerator,
         originals: Sequence[Original] | None = None,
     ) -> TeacherOutput:
-        """Asks the teacher for the mean over the views."""
+        """Returns the teacher's mean prediction over the views."""
         views = self.views_of(inputs)
         drawn = generator.on(inputs.device)
         batches = view_batches(inputs, views, drawn, originals)
@@ -398,7 +398,7 @@ class DoSeDistiller(TeacherDistiller):
             replay.offer(image, score, taught.domain, batch.step)
 
     def after(self, batch: Batch, update: Update) -> None:
-        """Takes an image that was learned from into its domain; counts all."""
+        """Adds an image that was learned from to its domain; counts all images."""
         state: DoSeState = batch.state
         taught = state.teacher
         if update.steps and taught is not None and taught.statistics is not None:
@@ -441,13 +441,6 @@ class DoSeDistiller(TeacherDistiller):
 
 
 def _part(kind: type[_Part], settings: Mapping[str, Any], name: str) -> _Part:
-    """Builds a part from its settings, and says which of them it does not know."""
-    known = list(inspect.signature(kind).parameters)
-    for key in settings:
-        if key not in known:
-            raise ConfigError.at(
-                f'{name}.{key}',
-                f'there is no such setting; there are {known}.'
-                f'{did_you_mean(str(key), known)}'
-            )
+    """Builds a part from its settings."""
+    check_keys(name, settings, list(inspect.signature(kind).parameters))
     return kind(**settings)

@@ -1,4 +1,4 @@
-"""EATA: entropy of certain and new pixels alone, held back where it mattered before."""
+"""EATA: entropy of certain and new pixels, with a penalty on important weights."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class EATADistiller(StatisticsDistiller):
         self.register_buffer('measured', torch.tensor(0))
 
     def reset(self) -> None:
-        """Forgets predictions and Fisher information."""
+        """Resets predictions and Fisher information."""
         super().reset()
         if self.new is not None:
             self.new.reset()
@@ -173,7 +173,7 @@ class EATADistiller(StatisticsDistiller):
 
     @contextmanager
     def at_source(self, trained: dict[str, nn.Parameter]) -> Iterator[None]:
-        """Gives the student the source's weights during the block."""
+        """Loads the source's weights into the student during the block."""
         source = self.originals
         adapted = {name: weight.detach().clone() for name, weight in trained.items()}
         try:

@@ -1,4 +1,4 @@
-"""EMA self-training: the mean of the student's past labels the images."""
+"""EMA self-training: the average of the past students labels the images."""
 
 from __future__ import annotations
 

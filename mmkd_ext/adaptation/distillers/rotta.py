@@ -1,4 +1,4 @@
-"""RoTTA: robust statistics, a memory of the stream, and a slow teacher."""
+"""RoTTA: robust batch norm, a memory bank, and an EMA teacher."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class RoTTADistiller(TeacherDistiller):
         self.memory = RecentMemory(capacity)
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
-        """Takes over the batch normalisation of student and teacher."""
+        """Replaces the batch normalisation of student and teacher."""
         if self.alpha > 0:
             require_batch_norm(student, type(self).__name__)
             # predictions use what is kept, and bring nothing of their own
@@ -119,7 +119,7 @@ class RoTTADistiller(TeacherDistiller):
     ) -> Tensor:
         """Returns the teacher's logits of the image itself."""
         del generator, originals
-        return self.run(self.answering, inputs)
+        return self.run(self.predictor, inputs)
 
     def update(self, batch: Batch, optim_wrapper: OptimWrapper) -> Update:
         """Remembers the images, and updates when it is time."""
@@ -138,7 +138,7 @@ class RoTTADistiller(TeacherDistiller):
         if not len(images):
             return Skip('no image of this size is in the memory')
         with torch.no_grad(), robust(self.teacher, self.alpha):
-            taught = self.run(self.answering, images, whole=True)
+            taught = self.run(self.predictor, images, whole=True)
         pixels = self.selected(taught)
         generator = self.view_generator.on(images.device)
         losses = []
@@ -165,7 +165,7 @@ class RoTTADistiller(TeacherDistiller):
 
 @contextmanager
 def robust(model: nn.Module, alpha: float) -> Iterator[None]:
-    """Lets batch normalisation move its running statistics and use them."""
+    """Makes batch normalisation update its running statistics and use them."""
     norms = [m for m in model.modules() if isinstance(m, AdaptiveBatchNorm)]
     try:
         for norm in norms:
@@ -222,7 +222,7 @@ class RecentMemory(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Forgets all images, and how many there were."""
+        """Removes all images, and resets the counters."""
         self.items: list[tuple[Tensor, float, int]] = []
         self.count = 0
 
@@ -266,5 +266,5 @@ class RecentMemory(nn.Module):
         return {'items': list(self.items), 'count': self.count}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Takes over the images of another one."""
+        """Restores the images of another one."""
         self.items, self.count = list(state['items']), state['count']

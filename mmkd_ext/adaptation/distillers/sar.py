@@ -1,4 +1,4 @@
-"""SAR: entropy of certain pixels at the worst point nearby, and recovery."""
+"""SAR: sharpness-aware entropy minimisation on certain pixels, with recovery."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class SARDistiller(StatisticsDistiller):
             )
 
     def reset(self) -> None:
-        """Forgets the moving average."""
+        """Resets the moving average."""
         super().reset()
         self.average.fill_(float('nan'))
 
@@ -185,7 +185,7 @@ class SARDistiller(StatisticsDistiller):
         return ''
 
     def follow(self, loss: Tensor) -> None:
-        """Takes a loss into the moving average."""
+        """Updates the moving average with a loss."""
         first = bool(self.average.isnan())
         loss = loss.to(self.average)
         self.average.copy_(

@@ -1,4 +1,4 @@
-"""Source: the model as it is, for every image."""
+"""Source: the source model, without adaptation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How an adaptation is going, while it goes: on the terminal and as scalars."""
+"""Progress of an adaptation, on the terminal and as scalars."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class AdaptProgressHook(Hook):
     On a terminal there is one bar below the log; elsewhere a log line every
     ``interval`` images. Each time, and at the end of a domain, the mIoU of the domain
     in this round so far goes to the backends of the visualizer as
-    ``adapt/<domain>/mIoU``, over the images of the stream. Nothing is computed again:
-    the loop has counted the pixels already.
+    ``adapt/<domain>/mIoU``, over the images of the stream. Nothing is computed
+    twice: the loop has counted the pixels already.
 
     Args:
         interval: Images between two values.
@@ -47,13 +47,13 @@ class AdaptProgressHook(Hook):
         self._handlers: list[tuple[logging.StreamHandler, Any]] = []
 
     def before_test(self, runner: Runner) -> None:
-        """Begins with an empty bar."""
+        """Starts with an empty bar."""
         self._known, self._stream = {}, None
         if self.bar and is_main_process():
             self._start(runner)
 
     def after_test(self, runner: Runner) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         self._stop()
 
     def after_test_iter(
@@ -63,7 +63,7 @@ class AdaptProgressHook(Hook):
         data_batch: Any = None,
         outputs: Any = None,
     ) -> None:
-        """Tells the domain's mIoU so far, now and then."""
+        """Logs the mIoU of the domain so far, every few images."""
         del data_batch, outputs
         loop = runner.test_loop
         cell = getattr(loop, 'current', None)
@@ -73,17 +73,17 @@ class AdaptProgressHook(Hook):
             self._known, self._stream = {}, loop.stream
         done, length = batch_idx + 1, len(loop.dataloader)
         if done % self.interval == 0 or done == length:
-            self._tell(runner, cell)
+            self._log(runner, cell)
         if self._progress is not None:
             self._draw(loop, cell, done, length)
 
-    def _tell(self, runner: Runner, cell: Any) -> None:
+    def _log(self, runner: Runner, cell: Any) -> None:
         # here, so that `import mmkd_ext.engine` loads no adaptation
-        from mmkd_ext.evaluation.adaptation.record import figures
+        from mmkd_ext.evaluation.adaptation.record import iou_metrics
 
         loop = runner.test_loop
         names = [str(number) for number in range(cell.classes)]
-        miou = figures(cell.total, names)['mIoU']
+        miou = iou_metrics(cell.total, names)['mIoU']
         if miou is not None:
             self._known[cell.domain] = miou
             several = f'{loop.stream.name}/' if len(loop.streams) > 1 else ''

@@ -1,40 +1,32 @@
-"""Checkpoints of a distillation, and the student beside each."""
+"""Checkpoints of a distillation, with a file of the student beside each."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-import io
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import torch
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
 
-from mmkd_ext.checkpoint import is_distillation, student_checkpoint
+from mmkd_ext.checkpoint import (
+    is_distillation,
+    student_checkpoint,
+    student_path,
+    to_bytes,
+)
 from mmkd_ext.engine.fileio import ATOMIC_BACKEND, atomic_write, remove_leftovers
 from mmkd_ext.engine.student import plain_config_text
-from mmkd_ext.errors import ConfigError, did_you_mean
+from mmkd_ext.errors import check_keys
 from mmkd_ext.registry import HOOKS
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
 
-__all__ = ['DistillCheckpointHook', 'student_path']
-
-
-def student_path(checkpoint: str) -> str:
-    """Returns where the student of a checkpoint lies.
-
-    Examples:
-        >>> student_path('work_dirs/x/iter_100.pth')
-        'work_dirs/x/iter_100_student.pth'
-    """
-    stem, extension = os.path.splitext(checkpoint)
-    return f'{stem}_student{extension}'
+__all__ = ['DistillCheckpointHook']
 
 
 @HOOKS.register_module()
@@ -47,8 +39,9 @@ class DistillCheckpointHook(CheckpointHook):
     The checkpoint of a model that is no distillation is plain already and gets no
     second file.
 
-    Unlike mmengine's, a checkpoint is never half there, and the old one is removed
-    after the new one is complete: killing a run at any moment leaves one to resume.
+    Unlike with mmengine's hook, a checkpoint is never half written, and the old one is
+    removed after the new one is complete: a run that is killed at any moment can be
+    resumed.
 
     Args:
         *args: Those of mmengine's `CheckpointHook`.
@@ -62,12 +55,7 @@ class DistillCheckpointHook(CheckpointHook):
     def __init__(self, *args: Any, student_file: bool = True, **kwargs: Any) -> None:
         known = set(inspect.signature(CheckpointHook.__init__).parameters)
         known = (known | {'student_file', 'priority'}) - {'self', 'kwargs'}
-        for name in kwargs:
-            if name not in known:
-                raise ConfigError(
-                    f'`DistillCheckpointHook` has no argument `{name}`.'
-                    f'{did_you_mean(name, known)}'
-                )
+        check_keys('DistillCheckpointHook', kwargs, sorted(known))
         self.backend_args: dict[str, Any] | None
         self.file_backend: Any
         super().__init__(*args, **kwargs)
@@ -77,7 +65,7 @@ class DistillCheckpointHook(CheckpointHook):
         self._best_written: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
-        """Chooses the file backend, and tidies what an earlier run left."""
+        """Chooses the file backend, and removes what an earlier run left."""
         folder = str(self.out_dir or runner.work_dir)
         unset = self.backend_args is None and self.file_client_args is None
         # exactly the local one: another backend has its own way to write
@@ -100,7 +88,7 @@ class DistillCheckpointHook(CheckpointHook):
             self._student = student_checkpoint(checkpoint, config=self._config)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        """Saves, then points to what was saved, then removes the outdated one."""
+        """Saves, then updates ``last_checkpoint``, then removes the outdated one."""
         self._write_students_of_best()
         outdated = self._keep(runner, step)
         self.last_ckpt = self._path(step)
@@ -174,9 +162,7 @@ class DistillCheckpointHook(CheckpointHook):
         """Writes the student that was kept, beside ``checkpoint``."""
         if self._student is None:
             return
-        with io.BytesIO() as buffer:
-            torch.save(self._student, buffer)
-            self.file_backend.put(buffer.getvalue(), student_path(checkpoint))
+        self.file_backend.put(to_bytes(self._student), student_path(checkpoint))
 
     def _path(self, step: int) -> str:
         """Path of the checkpoint of a step."""
@@ -193,7 +179,7 @@ class DistillCheckpointHook(CheckpointHook):
 
     @contextlib.contextmanager
     def _removal_deferred(self) -> Iterator[None]:
-        """Lets mmengine's code remove checkpoints only after new ones are saved."""
+        """Defers mmengine's removal of checkpoints until new ones are saved."""
         real = self.file_backend
         deferring = _DeferringBackend(real)
         self.file_backend = deferring
@@ -208,7 +194,7 @@ class DistillCheckpointHook(CheckpointHook):
 
 
 class _DeferringBackend:
-    """A file backend that notes what to remove instead of removing it."""
+    """A file backend that records what to remove instead of removing it."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
@@ -218,9 +204,9 @@ class _DeferringBackend:
         return getattr(self._backend, name)
 
     def remove(self, path: str) -> None:
-        """Notes a file."""
+        """Records a file to remove."""
         self.removed.append(path)
 
     def rmtree(self, path: str) -> None:
-        """Notes a folder."""
+        """Records a folder to remove."""
         self.removed.append(path)

@@ -1,4 +1,4 @@
-"""A check that every loss is a number."""
+"""A hook that stops, skips or warns when a loss is not finite."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _ACTIONS = ('stop', 'skip', 'warn')
 
 @HOOKS.register_module()
 class FiniteLossHook(Hook):
-    """Looks at each loss before it is used and names the one that is NaN or infinite.
+    """Checks that every loss is finite and names the terms that are not.
 
-    It looks between the forward and the backward pass, so with ``'stop'`` and
-    ``'skip'`` no weight has seen the bad number. All processes of a distributed run
-    decide the same.
+    It runs between the forward and the backward pass, so with ``'stop'`` and
+    ``'skip'`` no weight is updated with a bad gradient. All processes of a run
+    decide alike.
 
     Args:
         action: ``'stop'`` raises `NonFiniteError` with the values of all terms.
@@ -41,7 +41,7 @@ class FiniteLossHook(Hook):
             which costs one copy of the buffers a step; with gradient accumulation
             the other batches still count.
             ``'warn'`` logs and goes on.
-        max_skips: How many batches may be skipped one after the other until ``'skip'``
+        max_skips: Number of consecutive batches that may be skipped before ``'skip'``
             stops as well: a model whose weights are NaN never recovers.
     """
 
@@ -58,8 +58,8 @@ class FiniteLossHook(Hook):
         self._undo: list[Callable[[], object]] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Puts the check between forward and backward."""
-        self._let_go()
+        """Installs the check between forward and backward."""
+        self._remove()
         model = _unwrap(runner.model)
         self._wrap(model, 'parse_losses', functools.partial(self._parse, runner))
         if self.action == 'skip':
@@ -81,16 +81,16 @@ class FiniteLossHook(Hook):
         del batch_idx, data_batch
         self._skipping = False
         if self.action == 'skip':
-            buffers = _set_back(_unwrap(runner.model))
+            buffers = _protected_buffers(_unwrap(runner.model))
             self._buffers = [(b, b.detach().clone()) for b in buffers]
 
     def after_train(self, runner: Runner) -> None:
-        """Takes the check away."""
+        """Removes the check."""
         del runner
-        self._let_go()
+        self._remove()
 
     def _wrap(self, owner: Any, name: str, around: Callable[..., Any]) -> None:
-        """Replaces a method of one object; `_let_go` puts it back."""
+        """Replaces a method of one object; `_remove` puts it back."""
         inner = getattr(owner, name)
         mine = vars(owner).get(name)
 
@@ -107,8 +107,8 @@ class FiniteLossHook(Hook):
         setattr(owner, name, outer)
         self._undo.append(undo)
 
-    def _let_go(self) -> None:
-        """Removes everything that was put in place."""
+    def _remove(self) -> None:
+        """Removes everything that was installed."""
         while self._undo:
             self._undo.pop()()
         self._buffers = []
@@ -128,11 +128,11 @@ class FiniteLossHook(Hook):
             return total, log_vars
         message = _describe(runner.iter, terms)
         if self.action == 'warn':
-            runner.logger.warning(f'{message} Going on, as `action` is `warn`.')
+            runner.logger.warning(f'{message} Training continues: `action` is `warn`.')
             return total, log_vars
         self._in_a_row += 1
         if self.action == 'stop' or self._in_a_row > self.max_skips:
-            self._let_go()
+            self._remove()
             if self.action == 'skip':
                 message += f' {self.max_skips} batches before it were skipped.'
             raise NonFiniteError(f'{message} {_ADVICE}')
@@ -180,7 +180,7 @@ def _unwrap(model: nn.Module) -> nn.Module:
     return cast('nn.Module', inner)
 
 
-def _set_back(model: nn.Module) -> Iterator[Tensor]:
+def _protected_buffers(model: nn.Module) -> Iterator[Tensor]:
     """Yields the buffers that a skipped batch must not change.
 
     A module's `only_forward` names those that count what has been drawn or done: set

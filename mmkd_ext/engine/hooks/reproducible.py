@@ -1,15 +1,11 @@
-"""Resuming equals never having stopped."""
+"""A hook that makes a resumed run equal to one that never stopped."""
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import DATA_SAMPLERS
@@ -17,41 +13,13 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from mmkd_ext.errors import DataError
+from mmkd_ext.random_state import derive_seed, seed_all
 from mmkd_ext.registry import HOOKS
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
 
-__all__ = ['ReproducibleStepHook', 'derive_seed', 'seed_all']
-
-
-def derive_seed(*parts: int | str) -> int:
-    """Returns a seed that depends on each of ``parts`` and on nothing else.
-
-    Examples:
-        >>> derive_seed(0, 'step', 1) == derive_seed(0, 'step', 1)
-        True
-        >>> derive_seed(0, 'step', 1) == derive_seed(0, 'step', 2)
-        False
-    """
-    text = '\0'.join(map(str, parts)).encode()
-    digest = hashlib.blake2b(text, digest_size=8).digest()
-    return int.from_bytes(digest, 'little') >> 1  # torch takes signed 64 bits
-
-
-def seed_all(seed: int, *, devices: bool = True) -> None:
-    """Seeds the global generators of python, numpy and torch.
-
-    Args:
-        seed: A number from 0 to 2**63 - 1.
-        devices: Whether those of the accelerators too.
-    """
-    random.seed(seed)
-    np.random.seed(seed & 0xFFFFFFFF)
-    if devices:
-        torch.manual_seed(seed)
-    else:
-        torch.default_generator.manual_seed(seed)
+__all__ = ['ReproducibleStepHook']
 
 
 @HOOKS.register_module()
@@ -67,7 +35,7 @@ class ReproducibleStepHook(Hook):
       also persistent ones.
     * A validation from (seed, iteration, rank).
 
-    So a resumed run goes to the batch where it was stopped without loading those
+    So a resumed run starts at the batch where it was stopped without loading those
     before it, in an iteration-based loop as in the middle of an epoch; and what
     validation draws does not change training. On a CPU, losses and weights are equal
     bit for bit; on a GPU they are as equal as two runs from the same seed.
@@ -90,8 +58,8 @@ class ReproducibleStepHook(Hook):
         self._batches: _SeededBatches | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Lets the data continue where the checkpoint was saved."""
-        self._take_over_data(runner)
+        """Makes the data continue where the checkpoint was saved."""
+        self._seed_data(runner)
         if self.validate_missed and runner.iter > 0 and self._missed(runner):
             runner.logger.info(
                 f'The checkpoint was saved before the validation at iteration '
@@ -100,7 +68,7 @@ class ReproducibleStepHook(Hook):
             runner.val_loop.run()
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tells the data which epoch begins."""
+        """Sets the epoch of the data."""
         if self._batches is not None:
             self._batches.epoch = runner.epoch
 
@@ -118,7 +86,7 @@ class ReproducibleStepHook(Hook):
         runner.message_hub.update_info('validated_iter', runner.iter)
         seed_all(derive_seed(_base_seed(runner), 'val', runner.iter, get_rank()))
 
-    def _take_over_data(self, runner: Runner) -> None:
+    def _seed_data(self, runner: Runner) -> None:
         """Replaces the loader's batches by seeded ones from the right place on."""
         loop, loader = runner.train_loop, runner.train_loop.dataloader
         by_iter = isinstance(loop, IterBasedTrainLoop)
@@ -255,7 +223,7 @@ class _SeededBatch:
     """Indices of a batch; going through them seeds each sample's random numbers.
 
     A loader's worker, or the main process where there are none, goes through them
-    while it loads them one by one.
+    when it loads them.
     """
 
     def __init__(self, indices: list[Any], place: tuple[int | str, ...]) -> None:

@@ -1,21 +1,22 @@
-"""What a stream yields, counted image by image, and the result file it becomes."""
+"""Results of a stream, counted batch by batch, and the result file they become."""
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 
+from mmkd_ext.adaptation.pixels import png_uri
 from mmkd_ext.adaptation.signals import SIGNALS
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from mmkd_ext.adaptation import StepResult
 
 __all__ = [
     'LOST',
@@ -23,7 +24,7 @@ __all__ = [
     'CellRecord',
     'StreamRecord',
     'areas',
-    'figures',
+    'iou_metrics',
     'picture',
 ]
 
@@ -33,14 +34,14 @@ IGNORE = 255
 POINTS = 2000
 #: Images whose areas make the running mIoU.
 WINDOW = 20
-#: What a guard calls the shares of the source that are lost, by signal.
+#: Names in a guard's signals of the shares that a model has lost, by signal.
 LOST = {name: f'lost_{name}' for name in SIGNALS}
-_COUNTS = ('updates', 'skipped', 'rolled_back', 'resets', 'undecodable')
-_PASSES = ('forwards', 'backwards')
+#: Counts of events in a row of the results.
+_EVENTS = ('updates', 'skipped', 'rolled_back', 'resets', 'undecodable')
 
 
 def areas(prediction: Tensor, truth: Tensor | None, classes: int) -> Tensor:
-    """Returns pixels of each class ``(3 k)``: right, predicted, true.
+    """Returns the pixels of each class ``(3 k)``: correct, predicted, true.
 
     Pixels without a class in the truth are left out, as in mmseg; without a truth all
     are 0.
@@ -48,7 +49,7 @@ def areas(prediction: Tensor, truth: Tensor | None, classes: int) -> Tensor:
     Args:
         prediction: Classes ``(h w)``.
         truth: Classes ``(h w)``, 255 for none; or None.
-        classes: Their number.
+        classes: Number of classes.
     """
     if truth is None:
         return torch.zeros(3, classes, dtype=torch.int64)
@@ -61,7 +62,7 @@ def areas(prediction: Tensor, truth: Tensor | None, classes: int) -> Tensor:
     return torch.stack([matrix.diagonal(), matrix.sum(0), matrix[:-1].sum(1)])
 
 
-def figures(total: Tensor, names: Sequence[str]) -> dict[str, Any]:
+def iou_metrics(total: Tensor, names: Sequence[str]) -> dict[str, Any]:
     """Returns mIoU, mAcc, aAcc and the IoU of each class, in percent.
 
     A class that occurs neither in the truth nor in a prediction has no IoU (None) and
@@ -69,21 +70,20 @@ def figures(total: Tensor, names: Sequence[str]) -> dict[str, Any]:
 
     Args:
         total: Summed `areas` ``(3 k)``.
-        names: Of the classes.
+        names: Names of the classes.
     """
-    right, predicted, true = total.double()
-    union = predicted + true - right
-    iou, accuracy = 100 * right / union, 100 * right / true
+    correct, predicted, true = total.double()
+    iou = 100 * correct / (predicted + true - correct)
     return {
         'mIoU': _number(iou.nanmean()),
-        'mAcc': _number(accuracy.nanmean()),
-        'aAcc': _number(100 * right.sum() / true.sum()),
+        'mAcc': _number((100 * correct / true).nanmean()),
+        'aAcc': _number(100 * correct.sum() / true.sum()),
         'IoU': {name: _number(value) for name, value in zip(names, iou)},
     }
 
 
 def _number(value: Tensor | float | None) -> float | None:
-    """Returns a number fit for JSON, rounded; None for what is none."""
+    """Returns a rounded number for JSON; None for NaN, infinity and None."""
     if value is None or not math.isfinite(float(value)):
         return None
     return round(float(value), 4)
@@ -99,9 +99,14 @@ class CellRecord:
     """One domain in one round, so far.
 
     Args:
-        round: From 1 on.
-        domain: Its name.
+        round: The round, from 1 on.
+        domain: Name of the domain.
         classes: Number of classes.
+        images: Images that were predicted.
+        total: Sum of their `areas`.
+        sums: Sums over the images, by name.
+        losses: Sum and number of the values of each term of the loss.
+        memory: Peak memory of the device in MiB.
     """
 
     round: int
@@ -109,30 +114,54 @@ class CellRecord:
     classes: int
     images: int = 0
     total: Tensor = field(default_factory=lambda: torch.zeros(0))
-    predicted: float = 0.0
-    source_predicted: float = 0.0
-    watched: int = 0
-    counts: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
     losses: dict[str, list[float]] = field(default_factory=dict)
-    seconds: float = 0.0
     memory: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.total.numel():
             self.total = torch.zeros(3, self.classes, dtype=torch.int64)
 
-    def mean(self, name: str) -> float | None:
-        """Returns the mean of a count over the images."""
-        return _number(self.counts.get(name, 0) / self.images) if self.images else None
+    def count(self, **amounts: float) -> None:
+        """Adds to the sums."""
+        for name, amount in amounts.items():
+            self.sums[name] = self.sums.get(name, 0) + amount
+
+    def mean(self, name: str, over: float | None = None) -> float | None:
+        """Returns a sum divided by the images, or by another number."""
+        count = self.images if over is None else over
+        return _number(self.sums.get(name, 0) / count) if count else None
+
+    def row(self, names: Sequence[str]) -> dict[str, Any]:
+        """Returns the cell as it stands in the result file."""
+        seconds = self.mean('seconds')
+        return {
+            'round': self.round,
+            'domain': self.domain,
+            'images': self.images,
+            **iou_metrics(self.total, names),
+            'predicted_classes': self.mean('predicted'),
+            'source_predicted_classes': self.mean(
+                'source_predicted', self.sums.get('watched', 0)
+            ),
+            **{name: int(self.sums.get(name, 0)) for name in _EVENTS},
+            'forwards': self.mean('forwards'),
+            'backwards': self.mean('backwards'),
+            'images_per_second': (
+                _number(self.images / self.sums['seconds']) if seconds else None
+            ),
+            'peak_memory_mb': _number(self.memory) if self.memory else None,
+            'loss': {k: _number(s / n) for k, (s, n) in self.losses.items()},
+        }
 
 
 class StreamRecord:
-    """Collects what happens on a stream.
+    """Collects the results of a stream.
 
     Args:
-        names: Of the classes.
+        names: Names of the classes.
         steps: Number of batches in the whole stream, which thins the timeline.
-        settings: What the result file says about the run.
+        settings: Settings of the run, for the result file.
     """
 
     def __init__(
@@ -150,22 +179,29 @@ class StreamRecord:
         self.buffer: Any = None
         self.complete = False
         self.window: list[Tensor] = []
-        self.cell: CellRecord | None = None
+        self.open_cell: CellRecord | None = None
+
+    @property
+    def cell(self) -> CellRecord:
+        """The cell in progress."""
+        if self.open_cell is None:
+            raise RuntimeError('No cell has begun: call `begin` first.')
+        return self.open_cell
 
     # ---- collecting ---------------------------------------------------------------
 
     def begin(self, round_: int, domain: str) -> CellRecord:
-        """Returns the cell that has begun, or begins one."""
-        if self.cell is None:
-            self.cell = CellRecord(round_, domain, len(self.names))
+        """Begins a cell, or continues the one in progress."""
+        if self.open_cell is None:
+            self.open_cell = CellRecord(round_, domain, len(self.names))
             self.window = []
-        return self.cell
+        return self.open_cell
 
     def add(
         self,
         samples: Sequence[Any],
         truths: Sequence[Tensor | None],
-        result: Any,
+        result: StepResult,
         step: int,
         index: int,
     ) -> None:
@@ -174,54 +210,81 @@ class StreamRecord:
         Args:
             samples: Predictions, with ``pred_sem_seg``.
             truths: Labels ``(h w)``, or None.
-            result: The `StepResult`.
-            step: Its place in the stream.
-            index: Its place in the domain.
+            result: What the step returned.
+            step: Index of the batch in the stream.
+            index: Index of the batch in the domain.
         """
-        cell = self._open
-        count = 0.0
+        cell, images, predicted = self.cell, len(samples), 0
         for sample, truth in zip(samples, truths):
             prediction = sample.pred_sem_seg.data.squeeze(0)
-            found = areas(prediction, truth, len(self.names))
-            cell.total += found
-            self.window = [*self.window[1 - WINDOW :], found]
+            own = areas(prediction, truth, len(self.names))
+            cell.total += own
+            self.window = [*self.window[1 - WINDOW :], own]
             present = torch.bincount(prediction.flatten(), minlength=len(self.names))
-            count += int((present > 0).sum())
-        cell.images += len(samples)
-        cell.predicted += count
-        for name in _COUNTS[:-1]:
-            cell.counts[name] = cell.counts.get(name, 0) + result.counts.get(name, 0)
-        for name in _PASSES:
-            passes = result.counts.get(name, 0) * len(samples)
-            cell.counts[name] = cell.counts.get(name, 0) + passes
-        if 'source_classes' in result.signals:
-            cell.source_predicted += result.signals['source_classes'] * len(samples)
-            cell.watched += len(samples)
+            predicted += int((present > 0).sum())
+        cell.images += images
+        cell.count(predicted=predicted, seconds=result.seconds)
+        for name, amount in result.counts.items():
+            # passes are an image's, events a batch's
+            cell.count(**{name: amount * (1 if name in _EVENTS else images)})
+        source_predicted = result.signals.get('source_classes')
+        if source_predicted is not None:
+            cell.count(source_predicted=source_predicted * images, watched=images)
         for name, value in result.losses.items():
             total = cell.losses.setdefault(name, [0.0, 0])
             total[0], total[1] = total[0] + value, total[1] + 1
-        cell.seconds += result.seconds
         for event in result.events:
-            self.note(step, index, **event)
+            self.add_event(step, index, **event)
         if step % self.stride == 0:
-            self._point(step, result.signals, count / max(len(samples), 1))
+            self.timeline.append(
+                {
+                    'step': step,
+                    'round': cell.round,
+                    'domain': cell.domain,
+                    'mIoU': self.running_miou(),
+                    'entropy': _number(result.signals.get('entropy')),
+                    'disagreement': _number(result.signals.get('disagreement')),
+                    'classes': _number(predicted / max(images, 1)),
+                    **{k: _number(result.signals.get(k)) for k in LOST.values()},
+                }
+            )
 
-    def note(
+    def running_miou(self) -> float | None:
+        """Returns the mIoU over the last images."""
+        if not self.window:
+            return None
+        total = torch.stack(self.window).sum(0)
+        miou: float | None = iou_metrics(total, self.names)['mIoU']
+        return miou
+
+    def add_event(
         self,
         step: int,
         index: int,
         action: str,
         reason: str,
         signals: Mapping[str, float] | None = None,
+        count: str | None = None,
     ) -> None:
-        """Notes an event in the cell.
+        """Adds an event to the cell.
 
-        The same one image after image, such as a pause, is one event with a count:
+        The same one step after step, such as a pause, is one event with a count:
         ``times``, from ``step`` on, with the signals of the first.
+
+        Args:
+            step: Index of the batch in the stream.
+            index: Index of the batch, or image, in the domain.
+            action: What was done.
+            reason: Why.
+            signals: What a guard saw.
+            count: Name of the count of the cell that goes up by one.
         """
+        cell = self.cell
+        if count is not None:
+            cell.count(**{count: 1})
         event = {
-            'round': self._open.round,
-            'domain': self._open.domain,
+            'round': cell.round,
+            'domain': cell.domain,
             'action': action,
             'reason': reason,
         }
@@ -240,79 +303,20 @@ class StreamRecord:
             }
         )
 
-    def unreadable(self, step: int, index: int, reason: str) -> None:
-        """Counts an image that could not be loaded."""
-        cell = self._open
-        cell.counts['undecodable'] = cell.counts.get('undecodable', 0) + 1
-        self.note(step, index, 'undecodable', reason)
-
-    def reset(self, step: int, index: int, reason: str) -> None:
-        """Counts a reset that the config planned."""
-        cell = self._open
-        cell.counts['resets'] = cell.counts.get('resets', 0) + 1
-        self.note(step, index, 'reset', reason)
-
-    def running(self) -> float | None:
-        """Returns the mIoU of the last images."""
-        if not self.window:
-            return None
-        value: float | None = figures(torch.stack(self.window).sum(0), self.names)[
-            'mIoU'
-        ]
-        return value
-
     def end(self, metrics: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Ends the cell; returns its row.
+        """Ends the cell and returns its row.
 
         Args:
-            metrics: What the evaluator of the domain found.
+            metrics: Values of the domain's own metrics.
         """
-        cell = self._open
-        rest = {name: int(cell.counts.get(name, 0)) for name in _COUNTS}
-        per_image = cell.seconds / cell.images if cell.images else 0
-        row = {
-            'round': cell.round,
-            'domain': cell.domain,
-            'images': cell.images,
-            **figures(cell.total, self.names),
-            'predicted_classes': _number(cell.predicted / max(cell.images, 1)),
-            'source_predicted_classes': (
-                _number(cell.source_predicted / cell.watched) if cell.watched else None
-            ),
-            **rest,
-            'forwards': cell.mean('forwards'),
-            'backwards': cell.mean('backwards'),
-            'images_per_second': _number(1 / per_image) if per_image else None,
-            'peak_memory_mb': _number(cell.memory) if cell.memory else None,
-            'loss': {k: _number(s / n) for k, (s, n) in cell.losses.items()},
-        }
+        row = self.cell.row(self.names)
         if metrics:
             row['metrics'] = {name: _plain(value) for name, value in metrics.items()}
         self.cells.append(row)
-        self.cell = None
+        self.open_cell = None
         return row
 
-    def _point(self, step: int, signals: Mapping[str, float], classes: float) -> None:
-        self.timeline.append(
-            {
-                'step': step,
-                'round': self._open.round,
-                'domain': self._open.domain,
-                'mIoU': self.running(),
-                'entropy': _number(signals.get('entropy')),
-                'disagreement': _number(signals.get('disagreement')),
-                'classes': _number(classes),
-                **{name: _number(signals.get(name)) for name in LOST.values()},
-            }
-        )
-
-    @property
-    def _open(self) -> CellRecord:
-        if self.cell is None:
-            raise RuntimeError('No cell has begun: call `begin` first.')
-        return self.cell
-
-    # ---- what becomes of it -------------------------------------------------------
+    # ---- reading ------------------------------------------------------------------
 
     def results(self) -> dict[str, Any]:
         """Returns the content of the result file."""
@@ -331,40 +335,34 @@ class StreamRecord:
         }
 
     def summary(self) -> dict[str, float]:
-        """Returns the mean of the cells, and of each domain over the rounds."""
-        found: dict[str, float] = {}
-        values = [c['mIoU'] for c in self.cells if c['mIoU'] is not None]
-        if values:
-            found['mIoU'] = round(sum(values) / len(values), 4)
-        for domain in dict.fromkeys(c['domain'] for c in self.cells):
-            own = [
-                c['mIoU']
-                for c in self.cells
-                if c['domain'] == domain and c['mIoU'] is not None
-            ]
-            if own:
-                found[f'{domain}/mIoU'] = round(sum(own) / len(own), 4)
-        return found
+        """Returns the mean mIoU of all cells, and of each domain over the rounds."""
+        groups: dict[str, list[float]] = {}
+        for cell in self.cells:
+            if cell['mIoU'] is not None:
+                for name in ('mIoU', f'{cell["domain"]}/mIoU'):
+                    groups.setdefault(name, []).append(cell['mIoU'])
+        return {k: round(sum(v) / len(v), 4) for k, v in groups.items()}
 
     def state(self) -> dict[str, Any]:
-        """Returns everything, as dicts, lists, numbers and tensors."""
-        kept = {k: v for k, v in vars(self).items() if k not in ('cell', 'settings')}
-        return {**kept, 'cell': None if self.cell is None else dict(vars(self.cell))}
+        """Returns all but the settings, as dicts, lists, numbers and tensors."""
+        state = {k: v for k, v in vars(self).items() if k != 'settings'}
+        cell = self.open_cell
+        return {**state, 'open_cell': None if cell is None else dict(vars(cell))}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Goes on where `state` was called."""
-        vars(self).update({k: v for k, v in state.items() if k != 'cell'})
-        cell = state['cell']
-        self.cell = None if cell is None else CellRecord(**cell)
+        """Restores what `state` returned."""
+        vars(self).update(state)
+        if self.open_cell is not None:
+            self.open_cell = CellRecord(**state['open_cell'])
 
 
 def picture(
     image: Any, palette: Sequence[Sequence[int]] | None = None, width: int = 320
 ) -> str:
-    """Returns a PNG as a data address.
+    """Returns an image, or a map of classes, as a PNG in a data URI.
 
     Args:
-        image: BGR pixels ``(h w 3)``, or classes ``(h w)`` to paint with the palette.
+        image: Pixels ``(h w 3)`` in the order blue, green, red, or classes ``(h w)``.
         palette: RGB of each class.
         width: Largest width.
     """
@@ -374,10 +372,4 @@ def picture(
         if palette:
             colours[: len(palette)] = np.asarray(palette, np.uint8)[:, ::-1]
         image = colours[image.clip(0, 255).astype(np.uint8)]
-    if image.shape[1] > width:
-        height = max(1, round(image.shape[0] * width / image.shape[1]))
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
-    done, data = cv2.imencode('.png', np.ascontiguousarray(image, np.uint8))
-    if not done:
-        return ''
-    return 'data:image/png;base64,' + base64.b64encode(data.tobytes()).decode()
+    return png_uri(image, width)
