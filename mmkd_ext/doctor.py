@@ -2,10 +2,11 @@
 
     python -m mmkd_ext.doctor
 
-prints a table, found / needed / verdict, then for each failure the command that fixes
-it. The exit status is 0 when nothing failed; a GPU is not needed. Parts are not only
-looked up but used: an operator of mmcv runs, mmrazor is really imported, a process
-group is really formed. Nothing but the standard library is needed to start.
+prints what was found of each part, then for each failure the command that fixes it. The
+exit status is 0 when nothing failed; a GPU is not needed. To what mmengine's
+`collect_env` reports come the versions that fit together, and trials: an operator of
+mmcv runs, mmrazor is imported, a process group is formed. Nothing but the standard
+library is needed to start.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from mmkd_ext import compat
 from mmkd_ext.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ['CHECKS', 'NEEDED', 'CheckResult', 'check_package', 'examine', 'show']
+__all__ = ['CHECKS', 'NEEDED', 'CheckResult', 'check_package', 'show']
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -51,15 +52,15 @@ NEEDED: dict[str, tuple[str, str | None, str, tuple[str, ...]]] = {
     'mmrazor': ('1.0.0', '1.0.99', '1.0.0', ('mmrazor.models',)),
 }
 
-# what somebody needs without declaring it: module, package, who
-UNDECLARED: tuple[tuple[str, str, str], ...] = (
-    ('joblib', 'joblib', 'mmrazor.models'),
-    ('sklearn', 'scikit-learn', "mmrazor's predictors"),
-    ('pydacefit', 'pydacefit', "mmrazor's predictors"),
-    ('ftfy', 'ftfy', 'text models of mmdet and mmseg'),
-    ('regex', 'regex', 'text models of mmdet and mmseg'),
-    ('ordered_set', 'ordered-set', 'mmrazor'),
-)
+# what somebody needs without declaring it: module and who
+UNDECLARED = {
+    'joblib': 'mmrazor.models',
+    'sklearn': "mmrazor's predictors",
+    'pydacefit': "mmrazor's predictors",
+    'ftfy': 'text models of mmdet and mmseg',
+    'regex': 'text models of mmdet and mmseg',
+    'ordered_set': 'mmrazor',
+}
 
 # what pip calls a module, where the names differ
 DISTRIBUTIONS = {
@@ -73,12 +74,12 @@ DISTRIBUTIONS = {
 }
 
 OPS_SCRIPT = """
-import torch
+import sys, torch
 from mmcv.ops import get_compiling_cuda_version, nms
 boxes = torch.tensor([[0., 0., 4., 4.], [0., 0., 4., 3.9], [8., 8., 9., 9.]])
 scores = torch.tensor([0.9, 0.8, 0.7])
 gpu = torch.cuda.is_available()
-if gpu and get_compiling_cuda_version() == 'not available':
+if (gpu or sys.argv[1:]) and get_compiling_cuda_version() == 'not available':
     raise SystemExit('built without its GPU operators, but there is a GPU')
 for device in ['cpu'] + ['cuda'] * gpu:
     kept = nms(boxes.to(device), scores.to(device), 0.5)[1].tolist()
@@ -101,15 +102,7 @@ print('formed a group')
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One row of the table.
-
-    Args:
-        part: What was checked.
-        found: What is there.
-        needed: What has to be there.
-        verdict: ``'ok'``, ``'info'`` or ``'FAIL'``.
-        fix: Command that fixes a failure.
-    """
+    """A part, what was found and needed, `OK`, `INFO` or `FAIL`, and what fixes it."""
 
     part: str
     found: str
@@ -119,9 +112,10 @@ class CheckResult:
 
 
 def _row(part: str, found: str, needed: str, problem: Any, fix: str) -> CheckResult:
-    """Returns a row that fails where there is a problem."""
-    verdict = (FAIL, fix) if problem else (OK, '')
-    return CheckResult(part, found, needed, *verdict)
+    """Returns a row that fails where there is a problem; one of text is shown."""
+    if problem and isinstance(problem, str):
+        found = f'{found}; {problem}'
+    return CheckResult(part, found, needed, *((FAIL, fix) if problem else (OK, '')))
 
 
 def _pip(*arguments: str) -> str:
@@ -131,19 +125,18 @@ def _pip(*arguments: str) -> str:
 def _install(package: str) -> str:
     """Returns the command that brings a part of the stack at its tested version."""
     bootstrap = ROOT / 'tools' / 'bootstrap.py'
-    if package == 'mmcv' and bootstrap.exists():
-        return shlex.join(
-            [sys.executable, str(bootstrap), '--into-current', '--force']
-        )
     if package == 'mmkd_ext':
         return _pip('install', '--force-reinstall', '--no-deps', 'mmkd_ext')
     pin = f'{package}=={NEEDED[package][2]}'
-    if package == 'mmcv':
-        build = ('--no-build-isolation', '--no-cache-dir', '--force-reinstall')
-        command = _pip('install', '--no-deps', *build, '--no-binary', 'mmcv', pin)
-        return f'MMCV_WITH_OPS=1 {command}'
-    # their own requirements would bring the opencv-python that needs libGL
-    return _pip('install', *(['--no-deps'] if package != 'torch' else []), pin)
+    if package != 'mmcv':
+        # their own requirements would bring the opencv-python that needs libGL
+        return _pip('install', *(['--no-deps'] if package != 'torch' else []), pin)
+    if bootstrap.exists():
+        command = [sys.executable, str(bootstrap), '--into-current', '--force']
+        return shlex.join(command)
+    build = ('--no-build-isolation', '--no-cache-dir', '--force-reinstall')
+    pip = _pip('install', '--no-deps', *build, '--no-binary', 'mmcv', pin)
+    return f'MMCV_WITH_OPS=1 {pip}'
 
 
 def _fix_import(package: str, reason: str) -> str:
@@ -158,11 +151,12 @@ def _fix_import(package: str, reason: str) -> str:
     return _install('mmcv' if checkout else package)
 
 
-def _version(package: str) -> str | None:
+def _version(package: str) -> str:
+    """Returns the version of an installed package, '' if it is not there."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return None
+        return ''
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -211,12 +205,12 @@ def check_python() -> Iterator[CheckResult]:
     fix = 'make setup PYTHON=python3.11'
     yield _row('python', found, '3.9 to 3.12', not fits, fix)
     name = shlex.split(os.environ.get('CXX') or 'c++')[0]
-    path = shutil.which(name) or shutil.which('g++')
-    if path is None and _version('mmcv'):
-        yield CheckResult('C++ compiler', 'none', 'to build mmcv, which is done', INFO)
+    path = shutil.which(name) or shutil.which('g++') or 'none'
+    if path == 'none' and _version('mmcv'):
+        yield CheckResult('C++ compiler', path, 'to build mmcv, which is done', INFO)
     else:
         fix = 'sudo apt install g++'
-        yield _row('C++ compiler', path or 'none', 'to build mmcv', not path, fix)
+        yield _row('C++ compiler', path, 'to build mmcv', path == 'none', fix)
 
 
 def check_package(package: str) -> Iterator[CheckResult]:
@@ -224,58 +218,51 @@ def check_package(package: str) -> Iterator[CheckResult]:
     low, high, tested, modules = NEEDED[package]
     needed = f'{low} or newer, tested {tested}' if high is None else tested
     version = _version(package)
-    if version is None:
-        yield CheckResult(package, 'not installed', needed, FAIL, _install(package))
-    elif not _numbers(low) <= _numbers(version) <= _numbers(high or version):
-        found = f'{version} does not work here'
+    fits = version and _numbers(low) <= _numbers(version) <= _numbers(high or version)
+    if not fits:
+        found = f'{version} does not work here' if version else 'not installed'
         yield CheckResult(package, found, needed, FAIL, _install(package))
-    else:
-        reason = _try_import(*modules)
-        found = f'{version}; {reason}' if reason else version
-        fix = _fix_import(package, reason)
-        yield _row(package, found, needed, reason, fix)
+        return
+    reason = _try_import(*modules)
+    yield _row(package, version, needed, reason, _fix_import(package, reason))
 
 
 def check_base() -> Iterator[CheckResult]:
     """Checks what others build on: torch, numpy, setuptools, opencv, and the rest."""
     yield from check_package('torch')
-    for package, module, needed, pin in (
-        ('numpy', 'numpy', '1.22 or newer, 2 included', 'numpy>=1.22'),
-        ('setuptools', 'pkg_resources',
-         'below 81: mmengine and mmcv import pkg_resources', 'setuptools<81'),
-    ):
-        reason, version = _try_import(module), _version(package) or 'not installed'
-        old = package == 'numpy' and _numbers(version) < (1, 22)
-        found = f'{version}; {reason}' if reason else version
-        yield _row(package, found, needed, reason or old, _pip('install', pin))
+    numpy = _version('numpy')
+    problem = _try_import('numpy') or _numbers(numpy) < (1, 22)
+    fix = _pip('install', 'numpy>=1.22')
+    yield _row('numpy', numpy or 'none', '1.22 or newer', problem, fix)
+    problem, fix = _try_import('pkg_resources'), _pip('install', 'setuptools<81')
+    needed = 'below 81: mmengine and mmcv import pkg_resources'
+    yield _row('setuptools', _version('setuptools') or 'none', needed, problem, fix)
     yield from check_opencv()
-    for module, package, who in UNDECLARED:
-        there = importlib.util.find_spec(module) is not None
-        found = (_version(package) or 'there') if there else 'not installed'
+    for module, who in UNDECLARED.items():
+        package = DISTRIBUTIONS.get(module, module)
+        missing = importlib.util.find_spec(module) is None
+        found = 'not installed' if missing else _version(package) or 'there'
         fix = _pip('install', package)
-        yield _row(package, found, f'any, for {who}', not there, fix)
+        yield _row(package, found, f'any, for {who}', missing, fix)
 
 
 def check_opencv() -> Iterator[CheckResult]:
     """Checks OpenCV, which comes under two names that share their files."""
     names = ('opencv-python', 'opencv-python-headless')
     there = [name for name in names if _version(name)]
-    reason = _try_import('cv2')
     found = ', '.join(f'{name} {_version(name)}' for name in there) or 'not installed'
-    fix = _pip('install', '--force-reinstall', '--no-deps', 'opencv-python-headless<5')
+    fix = _pip('install', '--force-reinstall', '--no-deps', DISTRIBUTIONS['cv2'])
     if there:
         fix = f'{_pip("uninstall", "-y", *there)} && {fix}'
-    found = f'{found}; {reason}' if reason else found
-    yield _row('opencv', found, 'one opencv, as cv2', reason or len(there) == 2, fix)
+    problem = _try_import('cv2') or len(there) == 2
+    yield _row('opencv', found, 'one opencv, as cv2', problem, fix)
 
 
 def check_mmcv() -> Iterator[CheckResult]:
     """Checks mmcv, and runs one of its operators."""
     (row,) = check_package('mmcv')
     yield row
-    works, answer = False, 'not tried'
-    if row.verdict == OK:
-        works, answer = _run(OPS_SCRIPT)
+    works, answer = _run(OPS_SCRIPT) if row.verdict == OK else (False, 'not tried')
     fix = row.fix or _install('mmcv')
     yield _row('mmcv.ops', answer, 'operators that run', not works, fix)
 
@@ -289,8 +276,8 @@ def check_stack() -> Iterator[CheckResult]:
         yield from check_package(package)
     reason = _try_import('mmkd_ext.registry')
     where = 'checkout' if (ROOT / 'setup.py').exists() else 'installed'
-    found = f'{__version__}, {where}' + (f'; {reason}' if reason else '')
     fix = _fix_import('mmkd_ext', reason)
+    found = f'{__version__}, {where}'
     yield _row('mmkd_ext', found, 'registers with mmengine', reason, fix)
 
 
@@ -303,32 +290,28 @@ def check_patches() -> Iterator[CheckResult]:
     except Exception as error:
         reason = f'{type(error).__name__}: {error}'
     applied = [patch.name for patch in compat.report() if patch.state == 'applied']
-    found = reason or ', '.join(applied) or 'none needed'
-    fix = _fix_import('torch', reason)
+    found, fix = ', '.join(applied) or 'none', _fix_import('torch', reason)
     yield _row('patches', found, 'what this torch needs', reason, fix)
 
 
 def check_devices() -> Iterator[CheckResult]:
-    """Lists the GPUs, and forms a process group with each backend that is there."""
-    if _try_import('torch'):
-        yield CheckResult('GPU, distributed', 'not tried: no torch', 'gloo', INFO)
+    """Shows mmengine's report, and forms a process group with each backend there is."""
+    if _try_import('torch', 'mmengine.utils.dl_utils'):
+        yield CheckResult('GPU, distributed', 'not tried: no mmengine', 'gloo', INFO)
         return
     torch: Any = importlib.import_module('torch')
+    tools: Any = importlib.import_module('mmengine.utils.dl_utils')
+    report = tools.collect_env()
+    shown = ('GPU', 'CUDA_HOME', 'NVCC', 'GCC')
+    found = '; '.join(f'{k}: {v}' for k, v in report.items() if k.startswith(shown))
     gpu = torch.cuda.is_available()
-    found = 'none, all runs on the CPU'
-    if gpu:
-        devices = map(torch.cuda.get_device_properties,
-                      range(torch.cuda.device_count()))
-        names = ', '.join(f'{d.name} {d.total_memory / 2**30:.0f} GiB' for d in devices)
-        found = f'{names}, CUDA {torch.version.cuda}'
-    elif shutil.which('nvidia-smi'):
+    if not gpu and shutil.which('nvidia-smi'):
         kind = torch.version.cuda or 'a CPU build'
-        found = f'a driver, but torch ({kind}) does not see it'
-    yield CheckResult('GPU', found, 'none', OK if gpu else INFO)
+        found = f'a driver, but torch ({kind}) does not see it; {found}'
+    yield CheckResult('GPU', found if gpu else f'none; {found}', 'none', INFO)
     dist: Any = importlib.import_module('torch.distributed')
     if not dist.is_available():
-        found = 'torch was built without it: one process only'
-        yield CheckResult('distributed', found, 'gloo', INFO)
+        yield CheckResult('distributed', 'torch has none: one process', 'gloo', INFO)
         return
     backends = ['gloo'] * dist.is_gloo_available()
     backends += ['nccl'] * (gpu and dist.is_nccl_available())
@@ -350,82 +333,29 @@ CHECKS: tuple[Callable[[], Iterator[CheckResult]], ...] = (
 )
 
 
-def examine(log: Callable[[str], None] = lambda _: None) -> list[CheckResult]:
-    """Runs all checks.
-
-    Args:
-        log: Called with the name of each part after its check.
-
-    Returns:
-        All rows, in the order of the table.
-    """
-    rows = []
-    for check in CHECKS:
-        for row in check():
-            log(row.part)
-            rows.append(row)
-    return rows
-
-
-# --- showing -----------------------------------------------------------------------
-
-
-def show(rows: Sequence[CheckResult]) -> None:
-    """Prints the table, and the commands that fix what failed."""
-    if importlib.util.find_spec('rich') is not None:
-        _show_rich(rows)
-    else:
-        print('mmkd_ext doctor')
-        for row in rows:
-            line = f'{row.verdict:<5} {row.part:<20} {row.found}'
-            line = f'{line}  (needed: {row.needed})'
-            print(textwrap.fill(line, 100, subsequent_indent=' ' * 27))
-        print()
+def show(rows: Iterable[CheckResult]) -> bool:
+    """Prints each row, then the commands that fix what failed; whether nothing did."""
     fixes: dict[str, list[str]] = {}
     for row in rows:
+        text = f'{row.verdict:<5} {row.part:<20} {row.found}  (needed: {row.needed})'
+        print(textwrap.fill(text, 100, subsequent_indent=' ' * 27), flush=True)
         if row.verdict == FAIL:
             fixes.setdefault(row.fix, []).append(row.part)
     if not fixes:
-        print('All is well.')
-        return
-    failures = sum(map(len, fixes.values()))
-    print(f'{failures} part(s) need fixing, first things first:')
+        print('\nAll is well.')
+        return True
+    print(f'\n{sum(map(len, fixes.values()))} part(s) need fixing, first things first:')
     for fix, parts in fixes.items():
         print(f'\n  # {", ".join(parts)}\n  {fix}')
-
-
-def _show_rich(rows: Sequence[CheckResult]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title='mmkd_ext doctor', title_justify='left')
-    for name in ('part', 'found', 'needed', 'verdict'):
-        table.add_column(name, overflow='fold')
-    colour = {OK: 'green', INFO: 'cyan', FAIL: 'bold red'}
-    for row in rows:
-        cells = [escape(cell) for cell in (row.part, row.found, row.needed)]
-        table.add_row(*cells, f'[{colour[row.verdict]}]{row.verdict}[/]')
-    # a pipe has no width; wide enough that no cell of a healthy stack is folded
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    return False
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Examines and shows; returns 0 when nothing failed."""
-    parser = argparse.ArgumentParser(
-        description='Checks every part of the stack and says how to fix it.')
-    parser.parse_args(argv)
-    live = sys.stdout.isatty()
-
-    def log(part: str) -> None:
-        if live:
-            print(f'\r\033[Kchecked {part} ...', end='', flush=True)
-
-    rows = examine(log)
-    if live:
-        print('\r\033[K', end='')
-    show(rows)
-    return int(any(row.verdict == FAIL for row in rows))
+    """Checks and shows; returns 0 when nothing failed."""
+    argparse.ArgumentParser(
+        description='Checks every part of the stack and says how to fix it.'
+    ).parse_args(argv)
+    return int(not show(row for check in CHECKS for row in check()))
 
 
 if __name__ == '__main__':
