@@ -5,14 +5,12 @@
 prints what was found of each part, then for each failure the command that fixes it. The
 exit status is 0 when nothing failed; a GPU is not needed. To what mmengine's
 `collect_env` reports come the versions that fit together, and trials: an operator of
-mmcv runs, mmrazor is imported, a process group is formed. Nothing but the standard
-library is needed to start.
+mmcv runs, a process group is formed. The standard library is enough to start.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -25,24 +23,23 @@ import sys
 import tempfile
 import textwrap
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmkd_ext import compat
 from mmkd_ext.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ['CHECKS', 'NEEDED', 'CheckResult', 'check_package', 'show']
 
-ROOT = Path(__file__).resolve().parents[1]
+BOOTSTRAP = Path(__file__).resolve().parents[1] / 'tools' / 'bootstrap.py'
 
 OK, INFO, FAIL = 'ok', 'info', 'FAIL'
+OPENCVS = ('opencv-python', 'opencv-python-headless')
 
-# package: oldest that works, newest that works or None, tested version, and what is
-# imported of it
+# package: oldest and newest that work, None is any; tested version; what is imported
 NEEDED: dict[str, tuple[str, str | None, str, tuple[str, ...]]] = {
     'torch': ('2.1', None, '2.13.0', ('torch',)),
     'mmengine': ('0.10', '0.10.99', '0.10.7', ('mmengine', 'mmengine.runner')),
@@ -52,37 +49,24 @@ NEEDED: dict[str, tuple[str, str | None, str, tuple[str, ...]]] = {
     'mmrazor': ('1.0.0', '1.0.99', '1.0.0', ('mmrazor.models',)),
 }
 
-# what somebody needs without declaring it: module and who
-UNDECLARED = {
-    'joblib': 'mmrazor.models',
-    'sklearn': "mmrazor's predictors",
-    'pydacefit': "mmrazor's predictors",
-    'ftfy': 'text models of mmdet and mmseg',
-    'regex': 'text models of mmdet and mmseg',
-    'ordered_set': 'mmrazor',
-}
+# what mmrazor, and text models of mmdet and mmseg, need without declaring it
+UNDECLARED = ('joblib', 'sklearn', 'pydacefit', 'ftfy', 'regex', 'ordered_set')
 
-# what pip calls a module, where the names differ
-DISTRIBUTIONS = {
-    'PIL': 'pillow',
-    'cv2': 'opencv-python-headless<5',
-    'ordered_set': 'ordered-set',
-    'pkg_resources': 'setuptools<81',
-    'skimage': 'scikit-image',
-    'sklearn': 'scikit-learn',
-    'yaml': 'pyyaml',
+DISTRIBUTIONS = {  # what pip calls a module, where the names differ
+    'PIL': 'pillow', 'cv2': 'opencv-python-headless<5', 'ordered_set': 'ordered-set',
+    'pkg_resources': 'setuptools<81', 'sklearn': 'scikit-learn', 'yaml': 'pyyaml',
 }
 
 OPS_SCRIPT = """
 import sys, torch
 from mmcv.ops import get_compiling_cuda_version, nms
 boxes = torch.tensor([[0., 0., 4., 4.], [0., 0., 4., 3.9], [8., 8., 9., 9.]])
-scores = torch.tensor([0.9, 0.8, 0.7])
 gpu = torch.cuda.is_available()
 if (gpu or sys.argv[1:]) and get_compiling_cuda_version() == 'not available':
     raise SystemExit('built without its GPU operators, but there is a GPU')
 for device in ['cpu'] + ['cuda'] * gpu:
-    kept = nms(boxes.to(device), scores.to(device), 0.5)[1].tolist()
+    scores = torch.tensor([0.9, 0.8, 0.7], device=device)
+    kept = nms(boxes.to(device), scores, 0.5)[1].tolist()
     if kept != [0, 2]:
         raise SystemExit(f'nms on {device} kept {kept}, not [0, 2]')
 print('ran nms on CPU' + ' and GPU' * gpu)
@@ -92,16 +76,14 @@ GROUP_SCRIPT = """
 import sys, torch
 import torch.distributed as dist
 backend, path = sys.argv[1:]
-store = dist.FileStore(path, 1)
-dist.init_process_group(backend, store=store, rank=0, world_size=1)
+dist.init_process_group(backend, store=dist.FileStore(path, 1), rank=0, world_size=1)
 dist.all_reduce(torch.ones(1, device='cuda' if backend == 'nccl' else 'cpu'))
 dist.destroy_process_group()
 print('formed a group')
 """
 
 
-@dataclass(frozen=True)
-class CheckResult:
+class CheckResult(NamedTuple):
     """A part, what was found and needed, `OK`, `INFO` or `FAIL`, and what fixes it."""
 
     part: str
@@ -124,16 +106,14 @@ def _pip(*arguments: str) -> str:
 
 def _install(package: str) -> str:
     """Returns the command that brings a part of the stack at its tested version."""
-    bootstrap = ROOT / 'tools' / 'bootstrap.py'
     if package == 'mmkd_ext':
         return _pip('install', '--force-reinstall', '--no-deps', 'mmkd_ext')
     pin = f'{package}=={NEEDED[package][2]}'
     if package != 'mmcv':
         # their own requirements would bring the opencv-python that needs libGL
         return _pip('install', *(['--no-deps'] if package != 'torch' else []), pin)
-    if bootstrap.exists():
-        command = [sys.executable, str(bootstrap), '--into-current', '--force']
-        return shlex.join(command)
+    if BOOTSTRAP.exists():
+        return shlex.join([sys.executable, str(BOOTSTRAP), '--into-current', '--force'])
     build = ('--no-build-isolation', '--no-cache-dir', '--force-reinstall')
     pip = _pip('install', '--no-deps', *build, '--no-binary', 'mmcv', pin)
     return f'MMCV_WITH_OPS=1 {pip}'
@@ -147,8 +127,7 @@ def _fix_import(package: str, reason: str) -> str:
     if missing and missing[1] != package:
         return _pip('install', DISTRIBUTIONS.get(missing[1], missing[1]))
     # the bootstrap of a checkout goes through the whole stack
-    checkout = (ROOT / 'tools' / 'bootstrap.py').exists()
-    return _install('mmcv' if checkout else package)
+    return _install('mmcv' if BOOTSTRAP.exists() else package)
 
 
 def _version(package: str) -> str:
@@ -161,8 +140,7 @@ def _version(package: str) -> str:
 
 def _numbers(version: str) -> tuple[int, ...]:
     """Returns the leading numbers of a version, as ``(2, 13, 0)``."""
-    match = re.match(r'\d+(\.\d+)*', version)
-    return tuple(int(part) for part in match[0].split('.')) if match else ()
+    return tuple(map(int, re.findall(r'\d+', version.partition('+')[0])[:3]))
 
 
 def _try_import(*modules: str) -> str:
@@ -181,12 +159,10 @@ def _try_import(*modules: str) -> str:
 
 def _run(script: str, *arguments: str, timeout: float = 120) -> tuple[bool, str]:
     """Runs ``script`` in a process of its own, where even a crash is an answer."""
+    command = [sys.executable, '-W', 'ignore', '-c', script, *arguments]
     try:
-        done = subprocess.run(
-            [sys.executable, '-W', 'ignore', '-c', script, *arguments],
-            capture_output=True, text=True, timeout=timeout, check=False,
-            env=dict(os.environ, OMP_NUM_THREADS='1'),
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                              check=False, env=dict(os.environ, OMP_NUM_THREADS='1'))
     except subprocess.TimeoutExpired:
         return False, f'no answer within {timeout:.0f} s'
     if done.returncode == 0:
@@ -195,22 +171,11 @@ def _run(script: str, *arguments: str, timeout: float = 120) -> tuple[bool, str]
     return False, lines[-1] if lines else f'died with status {done.returncode}'
 
 
-# --- checks ------------------------------------------------------------------------
-
-
 def check_python() -> Iterator[CheckResult]:
-    """Checks the interpreter, and for a C++ compiler, which only mmcv's build needs."""
+    """Checks the interpreter."""
     found = f'{platform.python_version()} ({sys.executable})'
-    fits = (3, 9) <= sys.version_info[:2] <= (3, 12)
-    fix = 'make setup PYTHON=python3.11'
-    yield _row('python', found, '3.9 to 3.12', not fits, fix)
-    name = shlex.split(os.environ.get('CXX') or 'c++')[0]
-    path = shutil.which(name) or shutil.which('g++') or 'none'
-    if path == 'none' and _version('mmcv'):
-        yield CheckResult('C++ compiler', path, 'to build mmcv, which is done', INFO)
-    else:
-        fix = 'sudo apt install g++'
-        yield _row('C++ compiler', path, 'to build mmcv', path == 'none', fix)
+    wrong = not (3, 9) <= sys.version_info[:2] <= (3, 12)
+    yield _row('python', found, '3.9 to 3.12', wrong, 'make setup PYTHON=python3.11')
 
 
 def check_package(package: str) -> Iterator[CheckResult]:
@@ -218,8 +183,7 @@ def check_package(package: str) -> Iterator[CheckResult]:
     low, high, tested, modules = NEEDED[package]
     needed = f'{low} or newer, tested {tested}' if high is None else tested
     version = _version(package)
-    fits = version and _numbers(low) <= _numbers(version) <= _numbers(high or version)
-    if not fits:
+    if not _numbers(low) <= _numbers(version) <= _numbers(high or version):
         found = f'{version} does not work here' if version else 'not installed'
         yield CheckResult(package, found, needed, FAIL, _install(package))
         return
@@ -228,28 +192,22 @@ def check_package(package: str) -> Iterator[CheckResult]:
 
 
 def check_base() -> Iterator[CheckResult]:
-    """Checks what others build on: torch, numpy, setuptools, opencv, and the rest."""
+    """Checks what others build on: torch, setuptools, opencv, what nobody declares."""
     yield from check_package('torch')
-    numpy = _version('numpy')
-    problem = _try_import('numpy') or _numbers(numpy) < (1, 22)
-    fix = _pip('install', 'numpy>=1.22')
-    yield _row('numpy', numpy or 'none', '1.22 or newer', problem, fix)
     problem, fix = _try_import('pkg_resources'), _pip('install', 'setuptools<81')
     needed = 'below 81: mmengine and mmcv import pkg_resources'
     yield _row('setuptools', _version('setuptools') or 'none', needed, problem, fix)
     yield from check_opencv()
-    for module, who in UNDECLARED.items():
+    for module in UNDECLARED:
         package = DISTRIBUTIONS.get(module, module)
         missing = importlib.util.find_spec(module) is None
         found = 'not installed' if missing else _version(package) or 'there'
-        fix = _pip('install', package)
-        yield _row(package, found, f'any, for {who}', missing, fix)
+        yield _row(package, found, 'any', missing, _pip('install', package))
 
 
 def check_opencv() -> Iterator[CheckResult]:
     """Checks OpenCV, which comes under two names that share their files."""
-    names = ('opencv-python', 'opencv-python-headless')
-    there = [name for name in names if _version(name)]
+    there = [name for name in OPENCVS if _version(name)]
     found = ', '.join(f'{name} {_version(name)}' for name in there) or 'not installed'
     fix = _pip('install', '--force-reinstall', '--no-deps', DISTRIBUTIONS['cv2'])
     if there:
@@ -263,8 +221,7 @@ def check_mmcv() -> Iterator[CheckResult]:
     (row,) = check_package('mmcv')
     yield row
     works, answer = _run(OPS_SCRIPT) if row.verdict == OK else (False, 'not tried')
-    fix = row.fix or _install('mmcv')
-    yield _row('mmcv.ops', answer, 'operators that run', not works, fix)
+    yield _row('mmcv.ops', answer, 'to run', not works, row.fix or _install('mmcv'))
 
 
 def check_stack() -> Iterator[CheckResult]:
@@ -275,9 +232,8 @@ def check_stack() -> Iterator[CheckResult]:
     for package in ('mmdet', 'mmsegmentation', 'mmrazor'):
         yield from check_package(package)
     reason = _try_import('mmkd_ext.registry')
-    where = 'checkout' if (ROOT / 'setup.py').exists() else 'installed'
+    found = f'{__version__}, {"checkout" if BOOTSTRAP.exists() else "installed"}'
     fix = _fix_import('mmkd_ext', reason)
-    found = f'{__version__}, {where}'
     yield _row('mmkd_ext', found, 'registers with mmengine', reason, fix)
 
 
@@ -290,8 +246,8 @@ def check_patches() -> Iterator[CheckResult]:
     except Exception as error:
         reason = f'{type(error).__name__}: {error}'
     applied = [patch.name for patch in compat.report() if patch.state == 'applied']
-    found, fix = ', '.join(applied) or 'none', _fix_import('torch', reason)
-    yield _row('patches', found, 'what this torch needs', reason, fix)
+    fix = _fix_import('torch', reason)
+    yield _row('patches', ', '.join(applied) or 'none', 'as needed', reason, fix)
 
 
 def check_devices() -> Iterator[CheckResult]:
@@ -300,61 +256,43 @@ def check_devices() -> Iterator[CheckResult]:
         yield CheckResult('GPU, distributed', 'not tried: no mmengine', 'gloo', INFO)
         return
     torch: Any = importlib.import_module('torch')
-    tools: Any = importlib.import_module('mmengine.utils.dl_utils')
-    report = tools.collect_env()
-    shown = ('GPU', 'CUDA_HOME', 'NVCC', 'GCC')
-    found = '; '.join(f'{k}: {v}' for k, v in report.items() if k.startswith(shown))
-    gpu = torch.cuda.is_available()
-    if not gpu and shutil.which('nvidia-smi'):
-        kind = torch.version.cuda or 'a CPU build'
-        found = f'a driver, but torch ({kind}) does not see it; {found}'
-    yield CheckResult('GPU', found if gpu else f'none; {found}', 'none', INFO)
     dist: Any = importlib.import_module('torch.distributed')
-    if not dist.is_available():
-        yield CheckResult('distributed', 'torch has none: one process', 'gloo', INFO)
-        return
-    backends = ['gloo'] * dist.is_gloo_available()
-    backends += ['nccl'] * (gpu and dist.is_nccl_available())
-    for backend in backends:
+    report = importlib.import_module('mmengine.utils.dl_utils').collect_env()
+    shown = ('CUDA', 'GPU', 'NVCC', 'GCC')
+    found = '; '.join(f'{k}: {v}' for k, v in report.items() if k.startswith(shown))
+    driver = 'a driver that torch does not see; ' * bool(shutil.which('nvidia-smi'))
+    gpu, there = torch.cuda.is_available(), dist.is_available()
+    yield CheckResult('GPU', found if gpu else driver + found, 'none', INFO)
+    backends = ['gloo'] * (there and dist.is_gloo_available())
+    for backend in backends + ['nccl'] * (there and gpu and dist.is_nccl_available()):
         with tempfile.TemporaryDirectory() as folder:
             works, answer = _run(GROUP_SCRIPT, backend, str(Path(folder) / 'store'))
         # a host name that does not resolve is what usually stops gloo
-        again = shlex.join([sys.executable, '-m', 'mmkd_ext.doctor'])
-        fix = f'GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo {again}'
-        part = f'distributed: {backend}'
-        yield _row(part, answer, 'forms a group', not works, fix)
+        command = f'{shlex.quote(sys.executable)} -m mmkd_ext.doctor'
+        fix = f'GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo {command}'
+        yield _row(f'distributed: {backend}', answer, 'forms a group', not works, fix)
 
 
-CHECKS: tuple[Callable[[], Iterator[CheckResult]], ...] = (
-    check_python,
-    check_base,
-    check_stack,
-    check_devices,
-)
+CHECKS = (check_python, check_base, check_stack, check_devices)
 
 
 def show(rows: Iterable[CheckResult]) -> bool:
-    """Prints each row, then the commands that fix what failed; whether nothing did."""
+    """Prints each row, then what fixes those that failed; whether none did."""
     fixes: dict[str, list[str]] = {}
     for row in rows:
         text = f'{row.verdict:<5} {row.part:<20} {row.found}  (needed: {row.needed})'
         print(textwrap.fill(text, 100, subsequent_indent=' ' * 27), flush=True)
         if row.verdict == FAIL:
             fixes.setdefault(row.fix, []).append(row.part)
-    if not fixes:
-        print('\nAll is well.')
-        return True
-    print(f'\n{sum(map(len, fixes.values()))} part(s) need fixing, first things first:')
+    print('\nFix these, first things first:' if fixes else '\nAll is well.')
     for fix, parts in fixes.items():
         print(f'\n  # {", ".join(parts)}\n  {fix}')
-    return False
+    return not fixes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks and shows; returns 0 when nothing failed."""
-    argparse.ArgumentParser(
-        description='Checks every part of the stack and says how to fix it.'
-    ).parse_args(argv)
+    argparse.ArgumentParser(description='Checks the installed stack.').parse_args(argv)
     return int(not show(row for check in CHECKS for row in check()))
 
 
