@@ -165,8 +165,8 @@ def pages(root: Path = ROOT) -> dict[str, str]:
     """Returns the pages of all methods by their names."""
     found = {method.name: method_page(method, root) for method in read_methods(root)}
     for name, folder in adaptations(root).items():
-        text = '\n\n'.join([f'# {folder.title}: adaptation', *_folder_text(folder, root)])
-        found[name] = text + '\n'
+        parts = [f'# {folder.title}: adaptation', *_folder_text(folder, root)]
+        found[name] = '\n\n'.join(parts) + '\n'
     return found
 
 

@@ -7,12 +7,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiment_kit.comparison import (
-    comparison_table,
-    domain_table,
-    stability_table,
-    work_comparison,
-)
 from mmkd_ext.evaluation.tables import markdown
 
 if TYPE_CHECKING:
@@ -22,7 +16,9 @@ RESULTS = Path(__file__).resolve().parents[1] / 'benchmarks' / 'results'
 RULES = {'l': ':--', 'c': ':-:', 'r': '--:'}
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], sides: str = 'lr') -> str:
+def table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], sides: str = 'lr'
+) -> str:
     r"""Returns a table in Markdown.
 
     Args:
@@ -200,15 +196,17 @@ def _spread(summary: Mapping[str, Any], spec: str = '.2f') -> str:
 
 def _grid(content: Mapping[str, Any]) -> str:
     """Returns the tables of a grid of adaptations."""
+    from experiment_kit import comparison  # not beside docs/: `table` needs it not
+
     parts = [f'## Adaptation: {content["title"][:1].lower()}{content["title"][1:]}']
     if content['best']:
         parts.append(_rates(content))
     else:
         parts += [
-            markdown(comparison_table(content, cells=False)),
-            markdown(domain_table(content)),
-            markdown(stability_table(content)),
-            markdown(work_comparison(content)),
+            markdown(comparison.comparison_table(content, cells=False)),
+            markdown(comparison.domain_table(content)),
+            markdown(comparison.stability_table(content)),
+            markdown(comparison.work_comparison(content)),
         ]
     seeds = ', '.join(map(str, content['seeds']))
     parts.append(
