@@ -1,8 +1,7 @@
-"""Writes docs/methods/{detectors,segmentors}.md: which method runs on which model.
+"""Fills in the tables of docs/methods/{detectors,segmentors}.md: what runs on what.
 
     python docs/cells.py mmdet            runs every cell and writes the page
     python docs/cells.py mmseg --check    runs every cell; status 1 if the page differs
-    python docs/cells.py mmseg --text     keeps the cells and writes the rest anew
 
 A cell is a training step, forward and backward, on noise with labels: a small teacher
 and a smaller student of a family, made from the config that the package brings by
@@ -14,7 +13,6 @@ and where its parts are; a method is its links.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import random
 import re
@@ -48,9 +46,8 @@ if TYPE_CHECKING:
     from mmkd_ext.algorithms import TeacherDistill
 
 HERE = Path(__file__).resolve().parent
-NOTE = '<!-- Written by docs/cells.py. -->'
+WIDTHS = dict(student=8, teacher=16)  # of the first stage
 PLACEHOLDER = re.compile(r'\$(\w+)')
-SIDES = ('student', 'teacher')
 Family = dict[str, Any]
 Links = dict[str, dict[str, Any]]
 Cells = dict[str, dict[str, str]]
@@ -218,14 +215,14 @@ class Runner:
 
     def model_of(self, family: Family, side: str) -> ConfigDict:
         """Config of a family's small student or teacher."""
-        model = _scaled(family['model'], self.about['width'][side])
+        model = _scaled(family['model'], WIDTHS[side])
         path = f'{self.package}::{family["config"]}'
         return model_config(dict(model, cfg_path=path), side)
 
     def pair_of(self, family: Family) -> Pair:
         """Builds a family's models, to look at them."""
         with self.quiet():
-            models = [MODELS.build(self.model_of(family, side)) for side in SIDES]
+            models = [MODELS.build(self.model_of(family, side)) for side in WIDTHS]
         return Pair(family, *models)
 
     def links(self, method: str, pair: Pair) -> Links:
@@ -282,15 +279,15 @@ class Runner:
             return _short(error)
         return ''
 
-    def column(self, pair: Pair, methods: Iterable[str]) -> dict[str, str]:
-        """Runs the cells of one family; all that can run do so in one step.
+    def column(self, pair: Pair, methods: Iterable[str] = ()) -> dict[str, str]:
+        """Runs the cells of one family, of all methods; what can, in one step.
 
         Returns:
             For each method what `cell` returns.
         """
         found: dict[str, str] = {}
         together: Links = {}
-        for method in methods:
+        for method in methods or self.methods:
             try:
                 links = self.links(method, pair)
             except CannotSay as answer:
@@ -305,27 +302,13 @@ class Runner:
             return {m: why or self.cell(m, pair) for m, why in found.items()}
         return found
 
-    def columns(self, families: Mapping[str, Family], methods: Iterable[str]) -> Cells:
+    def columns(self, families: Mapping[str, Family]) -> Cells:
         """Runs the cells of some families; shows what it is at."""
         found: Cells = {}
         for name, family in families.items():
-            found[name] = self.column(self.pair_of(family), methods)
+            found[name] = self.column(self.pair_of(family))
             print(name, {m: why or 'yes' for m, why in found[name].items()}, flush=True)
         return found
-
-    def differences(self, pair: Pair, expected: Mapping[str, str]) -> dict[str, str]:
-        """Compares one family with what a page says of it.
-
-        Args:
-            pair: The family's models.
-            expected: For each method '' or the reason.
-
-        Returns:
-            For each method that differs, what was found.
-        """
-        found = self.column(pair, [m for m, why in expected.items() if not why])
-        found |= {m: self.cell(m, pair) for m, why in expected.items() if why}
-        return {m: why for m, why in found.items() if why != expected[m]}
 
 
 def _check_loss(model: TeacherDistill, link: Any, loss: Tensor) -> None:
@@ -410,113 +393,43 @@ def segmentation_batch(model: nn.Module) -> dict[str, Any]:
 # ---- the page ----------------------------------------------------------------------
 
 
-def cells_text(cells: Cells, corner: str = 'method') -> str:
+def cells_text(cells: Cells) -> str:
     """Writes cells as Markdown, with the reasons below, each with its number."""
-    reasons: dict[str, int] = {}
+    reasons: dict[str, int] = {'': 0}
     rows = []
     for method in next(iter(cells.values())):
         whys = [found[method] for found in cells.values()]
-        rows.append([method, *(
-            str(reasons.setdefault(why, len(reasons) + 1)) if why else 'yes'
-            for why in whys)])
-    notes = '\n'.join(f'{number}. {why}.' for why, number in reasons.items())
-    return f'{table([corner, *cells], rows, "lc")}\n\n{notes}'.rstrip()
+        numbers = [reasons.setdefault(why, len(reasons)) for why in whys]
+        rows.append([method, *(str(number or 'yes') for number in numbers)])
+    notes = '\n'.join(f'{number}. {why}.' for why, number in reasons.items() if why)
+    return f'{table(["method", *cells], rows, "lc")}\n\n{notes}'.rstrip()
 
 
-def read_cells(text: str, corner: str = 'method') -> list[Cells]:
-    """Reads the tables that `cells_text` wrote off a page."""
-    tables = []
-    for block in re.findall(r'(?:^\|.*\n)+\n?(?:\d+\. .*\n)*', text, re.MULTILINE):
-        lines = block.strip().splitlines()
-        rows = [line.strip('| ').split(' | ') for line in lines if line[:1] == '|']
-        if rows[0][0] != corner:
-            continue
-        notes = [line.split('. ', 1) for line in lines if line[:1].isdigit()]
-        reasons = {'yes': '', **{number: why[:-1] for number, why in notes}}
-        tables.append(
-            {
-                family: {row[0]: reasons[row[i]] for row in rows[2:]}
-                for i, family in enumerate(rows[0][1:], 1)
-            }
-        )
-    return tables
+def read_cells(text: str) -> Cells:
+    """Reads what `cells_text` wrote."""
+    rows = [line.strip('| ').split(' | ') for line in re.findall(r'^\|.*', text, re.M)]
+    reasons = {'yes': '', **dict(re.findall(r'^(\d+)\. (.*)\.$', text, re.M))}
+    return {
+        family: {row[0]: reasons[row[i]] for row in rows[2:]}
+        for i, family in enumerate(rows[0][1:], 1)
+    }
 
 
-def page_text(runner: Runner, families: Cells, backbones: Cells) -> str:
-    """Returns a page as Markdown."""
-    about, text = runner.about, runner.about['text']
-    parts = [
-        NOTE, f'# {about["title"]}', text['families'], '## Families',
-        cells_text(families), text['below'],
-        *_places(runner),
-        '## Backbones', text['backbones'], cells_text(backbones),
-    ]
-    share = HERE.parent / 'benchmarks' / 'results' / about['share']
-    if share.is_file():
-        content = json.loads(share.read_text(encoding='utf-8'))
-        parts += [f'## Configs of {runner.package}', share_text(content)]
-    return '\n\n'.join(parts) + '\n'
-
-
-def _places(runner: Runner) -> list[str]:
-    """Says where the families are tapped, if each has its own places."""
+def places_text(families: Mapping[str, Family]) -> str:
+    """Says where the families are tapped."""
     columns = ('feature', 'logits', 'auxiliary')
     rows = []
-    for name, family in runner.families.items():
+    for name, family in families.items():
         taps = [family.get(column) or {} for column in columns]
         items = [f', item {tap["item"]}' if 'item' in tap else '' for tap in taps]
         shown = [f'`{tap["at"]}`' if tap else '' for tap in taps]
         rows.append([name, *map(''.join, zip(shown, items))])
-    if 'feature' not in next(iter(runner.families.values())):
-        return []
-    return ['## Where to tap', table(['family', *columns], rows, 'l')]
+    return table(['family', *columns], rows, 'l')
 
 
-def share_text(share: Mapping[str, Any]) -> str:
-    """Says how many configs of a package pass the check as student.
-
-    Args:
-        share: What ``benchmarks/check_share.py`` wrote.
-    """
-    necks = 'with_neck' in share['total']
-    titles = {'with_neck': 'with a neck', 'step_runs': 'a step runs'}
-    keys = ['buildable', 'with_neck' if necks else 'models', 'pass', 'step_runs']
-    folders = {**share['folders'], 'all': share['total']}
-    rows = [[name, *(str(counts[k]) for k in keys)] for name, counts in folders.items()]
-    counted = table(['folder', *(titles.get(key, key) for key in keys)], rows)
-    versions = share['environment']['versions']
-    stack = f'mmcv {versions["mmcv"]}, torch {versions["torch"]}'
-    if necks:
-        return (
-            'Every config of these folders that mmdet itself can build, as student and '
-            'teacher of one CWD link on its neck, with no other edit, through '
-            f'`check_config` (mmdet {versions["mmdet"]}, {stack}); written by '
-            f'`benchmarks/check_share.py`.\n\n{counted}\n\nThose without a neck (C4 '
-            'and DC5 backbones) pass with the link at `backbone`.'
-        )
-    notes = []
-    for folder in share['folders'].values():
-        for row in folder['failures']:
-            why = '; '.join(row['problems']) or row['step']
-            notes.append(f'`{row["config"]}`: {why}.')
-    for folder in share['folders'].values():
-        for name, why in folder['mmseg_cannot_build'].items():
-            notes.append(f'`{name}` is not counted: mmseg cannot build it ({why}).')
-    return '\n\n'.join(
-        [
-            'Every Cityscapes config that mmseg itself can build, as student of one '
-            'CWD link on its logits, through `check_config`; the teacher is '
-            "mmseg's Fast-SCNN. First weights are taken out, nothing else is edited. "
-            'Configs whose models are equal but for the crop, `align_corners` and how '
-            'they are tested are checked once, and then stepped forward and backward '
-            f'(mmseg {versions["mmsegmentation"]}, {stack}); written by '
-            '`benchmarks/check_share.py --package mmseg`.',
-            'The logits are what `conv_seg` of the decode head returns, of a cascade '
-            'the last head that makes a map, of Mask2Former its class maps.',
-            counted,
-            *notes,
-        ]
-    )
+def read_block(page: str, name: str) -> str:
+    """Returns what stands on a page between ``<!-- name -->`` and ``<!-- end -->``."""
+    return page.split(f'<!-- {name} -->\n\n')[1].split('\n\n<!-- end -->')[0]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -526,26 +439,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument('package', choices=['mmdet', 'mmseg'])
     parser.add_argument('--check', action='store_true', help='write nothing')
-    parser.add_argument('--text', action='store_true', help='run no cells')
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     runner = Runner(args.package)
-    old = runner.page.read_text(encoding='utf-8') if runner.page.is_file() else ''
-    if args.text:
-        text = page_text(runner, *read_cells(old))
-    else:
-        methods = list(runner.methods)
-        some = runner.about.get('backbone_methods', methods)
-        text = page_text(
-            runner,
-            runner.columns(runner.families, methods),
-            runner.columns(runner.backbones, some),
-        )
-    if args.check and text != old:
+    blocks = dict(
+        families=cells_text(runner.columns(runner.families)),
+        backbones=cells_text(runner.columns(runner.backbones)),
+        places=places_text(runner.families),
+    )
+    page = runner.page.read_text(encoding='utf-8')
+    stale = False
+    for name, text in blocks.items():
+        if f'<!-- {name} -->' in page and (old := read_block(page, name)) != text:
+            stale, page = True, page.replace(old, text)
+    if args.check and stale:
         print(f'stale: {runner.page.name}', file=sys.stderr)
-    elif not args.check:
-        runner.page.write_text(text, encoding='utf-8')
-    return int(args.check and text != old)
+    elif stale:
+        runner.page.write_text(page, encoding='utf-8')
+    return int(args.check and stale)
 
 
 if __name__ == '__main__':

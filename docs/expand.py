@@ -4,8 +4,8 @@
 docs/_generated, written when the docs are built: the files in mmkd_ext/methods with
 their configs, and the methods of adaptation. ``<!-- modules: mmkd_ext.engine -->``
 becomes the reference of every public module of a package, ``<!-- benchmarks -->`` the
-tables of what lies in benchmarks/results. So no page lists methods or modules, and no
-figure is typed by hand.
+tables of what lies in benchmarks/results, ``<!-- share: x.json -->`` that of one file.
+So no page lists methods or modules, and no figure is typed by hand.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results import RESULTS, benchmarks_text, table
+from results import RESULTS, benchmarks_text, share_text, table
 
 from mmkd_ext._catalog import Folder, read_folder, read_folders
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = {'mmseg': 'segmentation', 'mmdet': 'detection'}
 MODULES = re.compile(r'^<!-- modules: (\S+) -->$', re.MULTILINE)
+SHARE = re.compile(r'^<!-- share: (\S+) -->$', re.MULTILINE)
 INNER = ('compute', 'compute_losses', 'extra_repr', 'forward', 'init_weights', 'train')
 OWN_PAGE = 'mmkd_ext.methods'  # each of its modules has a page in docs/_generated
 
@@ -214,6 +215,7 @@ def expand(app: Sphinx, docname: str, source: list[str]) -> None:
     if '<!-- methods -->' in text:
         app.env.note_reread()  # a new config changes it
         text = text.replace('<!-- methods -->', methods_text())
+    text = SHARE.sub(lambda found: share_text(RESULTS / found[1]), text)
     if '<!-- benchmarks -->' in text:
         for path in RESULTS.glob('*.json'):
             app.env.note_dependency(str(path))

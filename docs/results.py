@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 RESULTS = Path(__file__).resolve().parents[1] / 'benchmarks' / 'results'
+CANNOT = 'mmseg_cannot_build'
 RULES = {'l': ':--', 'c': ':-:', 'r': '--:'}
 
 
@@ -365,18 +366,38 @@ def _boxes(content: Mapping[str, Any]) -> str:
 def _share(content: Mapping[str, Any]) -> str:
     """Returns how many configs of a package pass the check without an edit."""
     total = content['total']
-    passing = f'{total["pass"]} of {total["buildable"]} that'
+    package, page = 'mmseg', 'segmentors'
     if 'with_neck' in total:
-        return (
-            '## Configs of mmdet that pass the check\n\n'
-            f'{passing} mmdet itself builds pass with CWD on the neck and no other '
-            'edit, the others have no neck; see [](methods/detectors.md).'
-        )
+        package, page = 'mmdet', 'detectors'
     return (
-        '## Cityscapes configs of mmseg that pass the check\n\n'
-        f'{passing} mmseg itself builds pass as students with CWD on the logits, '
-        f'taught by Fast-SCNN, and {total["step_runs"]} step forward and backward, on '
-        f'noise. They are {total["models"]} different models: configs that differ in '
-        'crop, test settings or first weights were run once. See '
-        '[](methods/segmentors.md).'
+        f'## Configs of {package} that pass the check\n\n{total["pass"]} of '
+        f'{total["buildable"]} that {package} itself builds pass with CWD and no other '
+        f'edit, and {total["step_runs"]} step forward and backward; see '
+        f'[](methods/{page}.md).'
     )
+
+
+def share_text(path: Path) -> str:
+    """Returns the table of such configs, a row a folder, and what fails."""
+    content = json.loads(path.read_text(encoding='utf-8'))
+    folders = content['folders'].values()
+    kind = 'with_neck' if 'with_neck' in content['total'] else 'models'
+    cells = {
+        'folder': '{name}',
+        'buildable': '{buildable}',
+        kind.replace('_', ' a '): f'{{{kind}}}',
+        'pass': '{pass}',
+        'a step runs': '{step_runs}',
+    }
+    rows = {**content['folders'], 'all': content['total']}
+    notes = [
+        f'`{row["config"]}`: {"; ".join(row["problems"]) or row["step"]}.'
+        for folder in folders for row in folder['failures']
+    ] + [
+        f'`{name}` is not counted: the package cannot build it ({why}).'
+        for folder in folders for name, why in folder.get(CANNOT, {}).items()
+    ]
+    text = columns([dict(row, name=name) for name, row in rows.items()], cells)
+    versions = content['environment']['versions'].items()
+    stack = ', '.join(f'{name} {version}' for name, version in versions)
+    return '\n\n'.join([text, *notes, f'Measured with {stack}.'])
