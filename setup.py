@@ -1,17 +1,21 @@
 """Packaging of mmkd_ext.
 
 Settings of tools stand in pyproject.toml, versions in requirements/. What is special
-here: configs, tools and metafiles travel inside the package as ``mmkd_ext/.mim``,
-where ``mim train mmkd_ext ...`` and config paths such as ``mmkd_ext::distill/...``
-look for them. A built package holds copies; an editable one holds links.
+here: configs and tools travel inside the package as ``mmkd_ext/.mim``, where
+``mim train mmkd_ext ...`` and config paths such as ``mmkd_ext::distill/...`` look for
+them. A built package holds copies; an editable one holds links. Beside them lies the
+metafile that mim searches, written here from READMEs and config headers.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import runpy
 import shutil
 from pathlib import Path
+from typing import Any
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
@@ -43,12 +47,11 @@ def read_stack() -> list[str]:
             if re.split(r'[=<>!~ ]', line)[0] not in NOT_IN_EXTRAS]
 
 
-def model_index() -> str:
-    """Returns the list of metafiles that mim and mmengine read."""
-    files = sorted(path.relative_to(ROOT).as_posix()
-                   for path in (ROOT / 'configs').rglob('metafile.yml'))
-    return '\n'.join(['Import:', *(f'  - {name}' for name in files), '']) \
-        if files else 'Import: []\n'
+def read_catalog() -> dict[str, Any]:
+    """Returns what mim reads about the configs, made from their headers."""
+    path = ROOT / 'mmkd_ext' / '_catalog.py'  # not imported: it would need the package
+    catalog = runpy.run_path(str(path))
+    return dict(catalog['metafile'](ROOT / 'configs'))
 
 
 class BuildWithMim(build_py):
@@ -63,7 +66,11 @@ class BuildWithMim(build_py):
         target.mkdir(parents=True, exist_ok=True)
         for name in SHIPPED:
             replace(target / name, ROOT / name, link=in_place)
-        (target / 'model-index.yml').write_text(model_index(), encoding='utf-8')
+        # JSON, which is YAML too
+        metafile = json.dumps(read_catalog(), indent=1)
+        (target / 'metafile.yml').write_text(metafile, encoding='utf-8')
+        index = 'Import:\n  - metafile.yml\n'
+        (target / 'model-index.yml').write_text(index, encoding='utf-8')
 
 
 def replace(target: Path, source: Path, *, link: bool) -> None:

@@ -1,26 +1,36 @@
-"""Tables of what runs with what: a cell is a training step of a method on a family.
+"""Fills in the tables of docs/methods/{detectors,segmentors}.md: what runs on what.
 
-Behind the pages on which methods run on which detectors and segmentors, and for similar
-tables of your own.
+    python docs/cells.py mmdet            runs every cell and writes the page
+    python docs/cells.py mmseg --check    runs every cell; status 1 if the page differs
+
+A cell is a training step, forward and backward, on noise with labels: a small teacher
+and a smaller student of a family, made from the config that the package brings by
+narrowing it. Families and methods stand in cells_mmdet.yml and cells_mmseg.yml: a
+family is what its model's config differs in, where ``2w`` is twice the width of a side,
+and where its parts are; a method is its links.
 """
 
 from __future__ import annotations
 
+import argparse
 import logging
 import re
 import sys
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
+import yaml
 from mmengine.logging import MessageHub
+from results import table
 
-from mmkd_ext.algorithms.dry_run import undisturbed
+from mmkd_ext.algorithms.dry_run import blank_batch, has_masks, undisturbed
 from mmkd_ext.algorithms.sources import model_config
 from mmkd_ext.config.parts import scoped
-from mmkd_ext.connectors.build import find_class
 from mmkd_ext.distillers.links import STUDENT
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.random_state import preserve_random_state, seed_all
@@ -28,27 +38,16 @@ from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from mmengine.config import ConfigDict
     from torch import Tensor, nn
 
     from mmkd_ext.algorithms import TeacherDistill
 
-__all__ = [
-    'CannotSay',
-    'Cells',
-    'Family',
-    'Links',
-    'Pair',
-    'Runner',
-    'Template',
-    'read_tables',
-    'share_table',
-    'table',
-    'write_page',
-]
-
+HERE = Path(__file__).resolve().parent
+WIDTHS = dict(student=8, teacher=16)  # of the first stage
+PLACEHOLDER = re.compile(r'\$(\w+)')
+Family = dict[str, Any]
 Links = dict[str, dict[str, Any]]
 Cells = dict[str, dict[str, str]]
 """For each family and method why it does not work, '' where it does."""
@@ -58,41 +57,72 @@ class CannotSay(Exception):
     """A family has not what a method is about; the text says what."""
 
 
-@dataclass(frozen=True)
-class Family:
-    """A kind of model. A subclass adds where its parts are.
-
-    Args:
-        config: Its config in the package.
-        student: What makes the student small, as overrides of the model.
-        teacher: The same for the teacher, which is larger.
-    """
-
-    config: str
-    student: dict[str, Any]
-    teacher: dict[str, Any]
+# ---- families and methods ----------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Pair:
-    """What a method's template may ask about the models that it is written for.
+    """A family with both its models, which a method's links are written for."""
 
-    Args:
-        family: The family, whose fields are of the table that asks.
-        student: The built student.
-        teacher: The built teacher.
-    """
-
-    family: Any
+    family: Family
     student: nn.Module
     teacher: nn.Module
     _seen: dict[Any, Any] = field(default_factory=dict)
 
-    def has(self, name: str) -> bool:
-        """Whether the student has a module."""
-        return name in dict(self.student.named_modules())
+    def value(self, name: str) -> Any:
+        """Returns a field of the family, or what is found out about its models.
 
-    def output(self, side: str, at: str, batch: dict[str, Any]) -> Any:
+        Raises:
+            CannotSay: The family has no such part.
+        """
+        if name in self.family:
+            if self.family[name] is None and name in self.family['missing']:
+                raise CannotSay(self.family['missing'][name])
+            return self.family[name]
+        what, _, side = name.rpartition('_')
+        who = dict(S='student', T='teacher').get(side, '')
+        if name == 'levels':
+            return len(self.value('stages'))
+        if what == 'last':
+            return dict(at='backbone', item=self.value('stages')[-1])
+        if what == 'stage_channels':
+            outputs = self.output(who, 'backbone')
+            return [int(outputs[i].shape[1]) for i in self.value('stages')]
+        if what == 'channels':
+            tap = self.value('feature')
+            found = self.output(who, tap['at'])
+            found = found[tap['item']] if 'item' in tap else found
+            # tokens have theirs at the end
+            return int(found.shape[-1 if found.dim() == 3 else 1])
+        raise ConfigError(f'`${name}` is no field of a family; look for a typo.')
+
+    def fill(self, template: Any) -> Any:
+        """Returns a part of a method's links with this pair's values in it."""
+        if isinstance(template, list):
+            return [self.fill(item) for item in template]
+        if isinstance(template, dict):
+            filled = {key: self.fill(value) for key, value in template.items()}
+            tap = dict(filled.pop('tap', {}))
+            if 'connector' in tap and 'connector' in filled:  # one behind the other
+                last = filled.pop('connector')
+                tap['connector'] = dict(tap['connector'], connector=last)
+            return {**filled, **tap}
+        if not isinstance(template, str):
+            return template
+        whole = PLACEHOLDER.fullmatch(template)
+        if whole:
+            return self.value(whole[1])
+        return PLACEHOLDER.sub(lambda found: str(self.value(found[1])), template)
+
+    def has(self, place: str) -> bool:
+        """Whether the student has an attribute, as ``$head.loss_cls``."""
+        try:
+            reduce(getattr, self.fill(place).split('.'), self.student)
+        except AttributeError:
+            return False
+        return True
+
+    def output(self, side: str, at: str) -> Any:
         """Returns what a module gives, the student in training and the teacher not."""
         if (side, at) not in self._seen:
             model: Any = getattr(self, side)
@@ -102,7 +132,7 @@ class Pair:
             )
             try:
                 with undisturbed(model, training=side == 'student'):
-                    model(**batch, mode='loss')
+                    model(**blank_batch(model), mode='loss')
             except Exception as error:
                 # a head that has no loss in eval mode gave its outputs before
                 if not found:
@@ -113,30 +143,48 @@ class Pair:
         return self._seen[side, at]
 
 
-Template = Callable[[Pair], Links]
+def _scaled(value: Any, width: int) -> Any:
+    """Replaces each ``2w`` by a multiple of a width."""
+    if isinstance(value, dict):
+        return {key: _scaled(item, width) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_scaled(item, width) for item in value]
+    if isinstance(value, str) and re.fullmatch(r'[\d.]+w', value):
+        number = float(value[:-1]) * width
+        return int(number) if number.is_integer() else number
+    return value
 
 
-@dataclass(frozen=True)
+# ---- running -----------------------------------------------------------------------
+
+
 class Runner:
-    """Runs the cells of one package's table.
+    """Runs the cells of one package's page.
 
     Args:
         package: ``'mmdet'`` or ``'mmseg'``.
-        methods: For each row, the class that it needs and its links.
-        batch: Makes a batch, not yet preprocessed, for a model.
     """
 
-    package: str
-    methods: dict[str, tuple[str, Template]]
-    batch: Callable[[nn.Module], dict[str, Any]]
+    def __init__(self, package: str) -> None:
+        text = (HERE / f'cells_{package}.yml').read_text(encoding='utf-8')
+        self.about = yaml.safe_load(text)
+        self.package = package
+        self.page = HERE / 'methods' / self.about['page']
+        self.methods: dict[str, dict[str, Any]] = self.about['methods']
+        self.families = self._families('families')
+        self.backbones = self._families('backbones')
 
-    def present(self) -> list[str]:
-        """Methods whose class is there."""
-        return [
-            name
-            for name, (kind, _) in self.methods.items()
-            if find_class(f'mmkd_ext.{kind}')
-        ]
+    def _families(self, key: str) -> dict[str, Family]:
+        shared = self.about['defaults']
+        return {
+            name: {
+                **shared,
+                **family,
+                'model': {**shared['model'], **family['model']},
+                'missing': {**self.about['missing'], **family.get('missing', {})},
+            }
+            for name, family in self.about[key].items()
+        }
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -163,17 +211,28 @@ class Runner:
 
     def model_of(self, family: Family, side: str) -> ConfigDict:
         """Config of a family's small student or teacher."""
-        path = f'{self.package}::{family.config}'
-        return model_config(dict(cfg_path=path, **getattr(family, side)), side)
+        model = _scaled(family['model'], WIDTHS[side])
+        path = f'{self.package}::{family["config"]}'
+        return model_config(dict(model, cfg_path=path), side)
 
     def pair_of(self, family: Family) -> Pair:
         """Builds a family's models, to look at them."""
         with self.quiet():
-            student, teacher = (
-                MODELS.build(self.model_of(family, side))
-                for side in ('student', 'teacher')
-            )
-        return Pair(family, student, teacher)
+            models = [MODELS.build(self.model_of(family, side)) for side in WIDTHS]
+        return Pair(family, *models)
+
+    def links(self, method: str, pair: Pair) -> Links:
+        """Returns the links of a method for a pair.
+
+        Raises:
+            CannotSay: The pair has not what the method is about.
+        """
+        for name in self.methods[method].get('needs', ()):
+            need = self.about['needs'][name]
+            if pair.has(need.get('has') or need['lacks']) != ('has' in need):
+                raise CannotSay(need['else'])
+        links: Links = pair.fill(self.methods[method]['links'])
+        return links
 
     def step(self, family: Family, links: Links) -> dict[str, Tensor]:
         """Distils for one step, forward and backward; returns the losses.
@@ -182,6 +241,7 @@ class Runner:
             ValueError: A loss is not finite, gives the student no gradient, or gives
                 the teacher one.
         """
+        batch = dict(mmdet=detection_batch, mmseg=segmentation_batch)[self.package]
         with self.quiet():
             model: TeacherDistill = MODELS.build(
                 dict(
@@ -194,7 +254,7 @@ class Runner:
             model.init_weights()
             # some preprocessors look where training is
             MessageHub.get_current_instance().update_info('iter', 0)
-            data = model.data_preprocessor(self.batch(model.student), training=True)
+            data = model.data_preprocessor(batch(model.student), training=True)
             losses = model.train()(data['inputs'], data['data_samples'], mode='loss')
             for link in model.distiller.links:
                 _check_loss(model, link, losses[f'distill.{link.name}'])
@@ -207,7 +267,7 @@ class Runner:
     def cell(self, method: str, pair: Pair) -> str:
         """Runs one cell; returns '' if it works, else why it does not."""
         try:
-            self.step(pair.family, self.methods[method][1](pair))
+            self.step(pair.family, self.links(method, pair))
         except CannotSay as answer:
             return str(answer)
         except Exception as error:
@@ -215,57 +275,36 @@ class Runner:
             return _short(error)
         return ''
 
-    def column(self, pair: Pair, methods: Iterable[str]) -> dict[str, str]:
-        """Runs the cells of one family; all that work run in one step.
+    def column(self, pair: Pair, methods: Iterable[str] = ()) -> dict[str, str]:
+        """Runs the cells of one family, of all methods; what can, in one step.
 
         Returns:
             For each method what `cell` returns.
         """
         found: dict[str, str] = {}
         together: Links = {}
-        for method in methods:
+        for method in methods or self.methods:
             try:
-                links = self.methods[method][1](pair)
+                links = self.links(method, pair)
             except CannotSay as answer:
                 found[method] = str(answer)
             else:
-                found[method] = ''
-                for name, link in links.items():
-                    together[f'{name}_{_word(method)}'] = link
+                found[method], word = '', re.sub(r'\W+', '_', method)
+                together |= {f'{name}_{word}': link for name, link in links.items()}
         try:
             self.step(pair.family, together)
         except Exception:
             # now one by one
-            found = {
-                method: why or self.cell(method, pair) for method, why in found.items()
-            }
+            return {m: why or self.cell(m, pair) for m, why in found.items()}
         return found
 
-    def columns(self, families: Mapping[str, Family], methods: Sequence[str]) -> Cells:
+    def columns(self, families: Mapping[str, Family]) -> Cells:
         """Runs the cells of some families; shows what it is at."""
         found: Cells = {}
         for name, family in families.items():
-            found[name] = self.column(self.pair_of(family), methods)
-            said = {method: why or 'yes' for method, why in found[name].items()}
-            print(name, said, flush=True)
+            found[name] = self.column(self.pair_of(family))
+            print(name, {m: why or 'yes' for m, why in found[name].items()}, flush=True)
         return found
-
-    def differences(self, pair: Pair, expected: Mapping[str, str]) -> dict[str, str]:
-        """Compares one family with what a page says of it.
-
-        The methods that are expected to work run in one step, the others one at a time.
-
-        Args:
-            pair: The family's models.
-            expected: For each method '' or the reason.
-
-        Returns:
-            For each method that differs, what was found.
-        """
-        works = [method for method, why in expected.items() if not why]
-        found = self.column(pair, works)
-        found.update({m: self.cell(m, pair) for m, why in expected.items() if why})
-        return {m: why for m, why in found.items() if why != expected[m]}
 
 
 def _check_loss(model: TeacherDistill, link: Any, loss: Tensor) -> None:
@@ -290,64 +329,131 @@ def _short(error: Exception) -> str:
     return re.split(r'\n|(?<=[^.][.;]) ', text)[0].rstrip('.;')
 
 
-def _word(text: str) -> str:
-    return re.sub(r'\W+', '_', text)
+# ---- batches -----------------------------------------------------------------------
 
 
-def table(cells: Cells, corner: str = 'method') -> str:
-    """Writes cells as Markdown, with the reasons below, each with its number."""
-    reasons: dict[str, int] = {}
-    methods = list(next(iter(cells.values())))
-    rows = [[corner, *cells], [':--', *(':-:' for _ in cells)]]
-    for method in methods:
-        row = [method]
-        for found in cells.values():
-            why = found[method]
-            row.append(str(reasons.setdefault(why, len(reasons) + 1)) if why else 'yes')
-        rows.append(row)
-    lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
-    notes = [f'{number}. {why}.' for why, number in reasons.items()]
-    return '\n'.join(lines) + ('\n\n' + '\n'.join(notes) if notes else '')
+def detection_batch(model: nn.Module) -> dict[str, Any]:
+    """Two images of noise of different size, padded, with boxes and perhaps masks."""
+    from mmdet.structures import DetDataSample
+    from mmdet.structures.mask import BitmapMasks
+    from mmengine.structures import InstanceData
 
-
-def read_tables(text: str, corner: str = 'method') -> list[Cells]:
-    """Reads the tables that `table` wrote off a page."""
-    tables = []
-    for block in re.findall(r'(?:^\|.*\n)+\n?(?:\d+\. .*\n)*', text, re.MULTILINE):
-        lines = block.strip().splitlines()
-        rows = [line.strip('| ').split(' | ') for line in lines if line[:1] == '|']
-        if rows[0][0] != corner:
-            continue
-        notes = [line.split('. ', 1) for line in lines if line[:1].isdigit()]
-        reasons = {'yes': '', **{number: why[:-1] for number, why in notes}}
-        tables.append(
-            {
-                family: {row[0]: reasons[row[i]] for row in rows[2:]}
-                for i, family in enumerate(rows[0][1:], 1)
-            }
+    size, samples = 128, []
+    boxes = torch.tensor([[8.0, 8.0, 72.0, 60.0], [40.0, 30.0, 64.0, 80.0]])
+    drawn = torch.zeros(len(boxes), size, size, dtype=torch.uint8)
+    for mask, (left, top, right, bottom) in zip(drawn, boxes.int().tolist()):
+        mask[top:bottom, left:right] = 1
+    for shape in ((size, size), (size - 32, size)):
+        whole = dict.fromkeys(('pad_shape', 'batch_input_shape'), (size, size))
+        about = dict(whole, img_shape=shape, ori_shape=shape, scale_factor=(1.0, 1.0))
+        sample = DetDataSample(metainfo=dict(about, img_id=0, img_path=''))
+        sample.gt_instances = InstanceData(
+            bboxes=boxes.clone(), labels=torch.tensor([0, 7])
         )
-    return tables
+        if has_masks(model):
+            sample.gt_instances.masks = BitmapMasks(drawn.numpy(), size, size)
+        sample.ignored_instances = InstanceData(
+            bboxes=boxes[:0], labels=torch.zeros(0, dtype=torch.long)
+        )
+        samples.append(sample)
+    inputs = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    return dict(inputs=inputs, data_samples=samples)
 
 
-def share_table(share: Mapping[str, Any], columns: Mapping[str, str]) -> str:
-    """Writes how many configs of a package pass the check, a row a folder.
+def segmentation_batch(model: nn.Module) -> dict[str, Any]:
+    """Two crops of noise with labels in blocks.
 
-    Args:
-        share: What ``benchmarks/check_share.py`` wrote.
-        columns: Title of each column, by key of the counts.
+    Some are to be ignored; but not for PIDNet, whose cross entropy with class weights
+    fails in mmseg 1.2.2 on such labels, with or without a teacher.
     """
-    rows = [['folder', *columns.values()], [':--', *['--:'] * len(columns)]]
-    for folder, counts in {**share['folders'], 'all': share['total']}.items():
-        rows.append([folder, *(str(counts[key]) for key in columns)])
-    return '\n'.join('| ' + ' | '.join(row) + ' |' for row in rows)
+    from mmengine.structures import PixelData
+    from mmseg.structures import SegDataSample
+
+    size: Any = model.get_submodule('data_preprocessor').size
+    least = 0 if hasattr(model.get_submodule('decode_head'), 'p_cls_seg') else -1
+    draw, samples = torch.Generator().manual_seed(0), []
+    for _ in range(2):
+        blocks = torch.randint(least, 19, (1, 1, 4, 4), generator=draw)
+        labels = torch.nn.functional.interpolate(blocks.float(), size)[0].long()
+        shapes = dict.fromkeys(('img_shape', 'ori_shape', 'pad_shape'), size)
+        sample = SegDataSample(metainfo=shapes)
+        sample.gt_sem_seg = PixelData(data=labels.where(labels >= 0, 255))
+        # what mmseg's `GenerateEdge` adds for PIDNet
+        edges = (labels != labels.roll(1, 2)).long()
+        sample.set_data(dict(gt_edge_map=PixelData(data=edges)))
+        samples.append(sample)
+    inputs = [128 * torch.rand(3, *size, generator=draw) for _ in samples]
+    return dict(inputs=inputs, data_samples=samples)
 
 
-def write_page(page: Path, text: str, *, check: bool) -> int:
-    """Writes a page, or says that it differs; returns the exit status."""
-    if not check:
-        page.write_text(text, encoding='utf-8')
-        return 0
-    same = page.is_file() and page.read_text(encoding='utf-8') == text
-    if not same:
-        print(f'stale: {page.name}', file=sys.stderr)
-    return int(not same)
+# ---- the page ----------------------------------------------------------------------
+
+
+def cells_text(cells: Cells) -> str:
+    """Writes cells as Markdown, with the reasons below, each with its number."""
+    reasons: dict[str, int] = {'': 0}
+    rows = []
+    for method in next(iter(cells.values())):
+        whys = [found[method] for found in cells.values()]
+        numbers = [reasons.setdefault(why, len(reasons)) for why in whys]
+        rows.append([method, *(str(number or 'yes') for number in numbers)])
+    notes = '\n'.join(f'{number}. {why}.' for why, number in reasons.items() if why)
+    return f'{table(["method", *cells], rows, "lc")}\n\n{notes}'.rstrip()
+
+
+def read_cells(text: str) -> Cells:
+    """Reads what `cells_text` wrote."""
+    rows = [line.strip('| ').split(' | ') for line in re.findall(r'^\|.*', text, re.M)]
+    reasons = {'yes': '', **dict(re.findall(r'^(\d+)\. (.*)\.$', text, re.M))}
+    return {
+        family: {row[0]: reasons[row[i]] for row in rows[2:]}
+        for i, family in enumerate(rows[0][1:], 1)
+    }
+
+
+def places_text(families: Mapping[str, Family]) -> str:
+    """Says where the families are tapped."""
+    columns = ('feature', 'logits', 'auxiliary')
+    rows = []
+    for name, family in families.items():
+        taps = [family.get(column) or {} for column in columns]
+        items = [f', item {tap["item"]}' if 'item' in tap else '' for tap in taps]
+        shown = [f'`{tap["at"]}`' if tap else '' for tap in taps]
+        rows.append([name, *map(''.join, zip(shown, items))])
+    return table(['family', *columns], rows, 'l')
+
+
+def read_block(page: str, name: str) -> str:
+    """Returns what stands on a page between ``<!-- name -->`` and ``<!-- end -->``."""
+    return page.split(f'<!-- {name} -->\n\n')[1].split('\n\n<!-- end -->')[0]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Writes or checks a page; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('package', choices=['mmdet', 'mmseg'])
+    parser.add_argument('--check', action='store_true', help='write nothing')
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    runner = Runner(args.package)
+    blocks = dict(
+        families=cells_text(runner.columns(runner.families)),
+        backbones=cells_text(runner.columns(runner.backbones)),
+        places=places_text(runner.families),
+    )
+    page = runner.page.read_text(encoding='utf-8')
+    stale = False
+    for name, text in blocks.items():
+        if f'<!-- {name} -->' in page and (old := read_block(page, name)) != text:
+            stale, page = True, page.replace(old, text)
+    if args.check and stale:
+        print(f'stale: {runner.page.name}', file=sys.stderr)
+    elif stale:
+        runner.page.write_text(page, encoding='utf-8')
+    return int(args.check and stale)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,7 +1,6 @@
 """Outputs that pages show: run for real, and pasted by this file.
 
     python docs/outputs.py            writes what has changed
-    python docs/outputs.py --check    names it, exit status 1
 
 Two marks, each in front of a fenced block. ``<!-- output of: tools/x.py ARGS -->`` is
 followed by what that command prints. ``<!-- run -->`` stands before Python that is
@@ -97,21 +96,16 @@ def _paste(found: re.Match[str], new: str) -> str:
     return found[0][: found.start('old') - found.start()] + new + '```'
 
 
-def main() -> int:
-    """Writes or checks; returns the exit status."""
-    checks = '--check' in sys.argv[1:]
-    stale = False
+def main() -> None:
+    """Writes the pages whose outputs have changed."""
     for path in pages():
         text = path.read_text(encoding='utf-8')
         new = refreshed(text)
         if new != text:
-            stale = True
-            print(f'{"stale" if checks else "written"}: {path.relative_to(REPOSITORY)}')
-            if not checks:
-                path.write_text(new, encoding='utf-8')
-    return int(checks and stale)
+            path.write_text(new, encoding='utf-8')
+            print(f'written: {path.relative_to(REPOSITORY)}')
 
 
 if __name__ == '__main__':
     sys.path.insert(0, str(REPOSITORY))
-    sys.exit(main())
+    main()

@@ -2,16 +2,15 @@
 
     python -m mmkd_ext.doctor
 
-prints a table, found / needed / verdict, then for each failure the command that fixes
-it. The exit status is 0 when nothing failed; a GPU is not needed. Parts are not only
-looked up but used: an operator of mmcv runs, mmrazor is really imported, a process
-group is really formed. Nothing but the standard library is needed to start.
+prints what was found of each part, then for each failure the command that fixes it. The
+exit status is 0 when nothing failed; a GPU is not needed. To what mmengine's
+`collect_env` reports come the versions that fit together, and trials: an operator of
+mmcv runs, a process group is formed. The standard library is enough to start.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -24,24 +23,23 @@ import sys
 import tempfile
 import textwrap
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mmkd_ext import compat
 from mmkd_ext.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ['CHECKS', 'NEEDED', 'CheckResult', 'check_package', 'examine', 'show']
+__all__ = ['CHECKS', 'NEEDED', 'CheckResult', 'check_package', 'show']
 
-ROOT = Path(__file__).resolve().parents[1]
+BOOTSTRAP = Path(__file__).resolve().parents[1] / 'tools' / 'bootstrap.py'
 
 OK, INFO, FAIL = 'ok', 'info', 'FAIL'
+OPENCVS = ('opencv-python', 'opencv-python-headless')
 
-# package: oldest that works, newest that works or None, tested version, and what is
-# imported of it
+# package: oldest and newest that work, None is any; tested version; what is imported
 NEEDED: dict[str, tuple[str, str | None, str, tuple[str, ...]]] = {
     'torch': ('2.1', None, '2.13.0', ('torch',)),
     'mmengine': ('0.10', '0.10.99', '0.10.7', ('mmengine', 'mmengine.runner')),
@@ -51,37 +49,24 @@ NEEDED: dict[str, tuple[str, str | None, str, tuple[str, ...]]] = {
     'mmrazor': ('1.0.0', '1.0.99', '1.0.0', ('mmrazor.models',)),
 }
 
-# undeclared dependencies: module, package, what needs it
-UNDECLARED: tuple[tuple[str, str, str], ...] = (
-    ('joblib', 'joblib', 'mmrazor.models'),
-    ('sklearn', 'scikit-learn', "mmrazor's predictors"),
-    ('pydacefit', 'pydacefit', "mmrazor's predictors"),
-    ('ftfy', 'ftfy', 'text models of mmdet and mmseg'),
-    ('regex', 'regex', 'text models of mmdet and mmseg'),
-    ('ordered_set', 'ordered-set', 'mmrazor'),
-)
+# what mmrazor, and text models of mmdet and mmseg, need without declaring it
+UNDECLARED = ('joblib', 'sklearn', 'pydacefit', 'ftfy', 'regex', 'ordered_set')
 
-# what pip calls a module, where the names differ
-DISTRIBUTIONS = {
-    'PIL': 'pillow',
-    'cv2': 'opencv-python-headless<5',
-    'ordered_set': 'ordered-set',
-    'pkg_resources': 'setuptools<81',
-    'skimage': 'scikit-image',
-    'sklearn': 'scikit-learn',
-    'yaml': 'pyyaml',
+DISTRIBUTIONS = {  # what pip calls a module, where the names differ
+    'PIL': 'pillow', 'cv2': 'opencv-python-headless<5', 'ordered_set': 'ordered-set',
+    'pkg_resources': 'setuptools<81', 'sklearn': 'scikit-learn', 'yaml': 'pyyaml',
 }
 
 OPS_SCRIPT = """
-import torch
+import sys, torch
 from mmcv.ops import get_compiling_cuda_version, nms
 boxes = torch.tensor([[0., 0., 4., 4.], [0., 0., 4., 3.9], [8., 8., 9., 9.]])
-scores = torch.tensor([0.9, 0.8, 0.7])
 gpu = torch.cuda.is_available()
-if gpu and get_compiling_cuda_version() == 'not available':
+if (gpu or sys.argv[1:]) and get_compiling_cuda_version() == 'not available':
     raise SystemExit('built without its GPU operators, but there is a GPU')
 for device in ['cpu'] + ['cuda'] * gpu:
-    kept = nms(boxes.to(device), scores.to(device), 0.5)[1].tolist()
+    scores = torch.tensor([0.9, 0.8, 0.7], device=device)
+    kept = nms(boxes.to(device), scores, 0.5)[1].tolist()
     if kept != [0, 2]:
         raise SystemExit(f'nms on {device} kept {kept}, not [0, 2]')
 print('ran nms on CPU' + ' and GPU' * gpu)
@@ -91,25 +76,15 @@ GROUP_SCRIPT = """
 import sys, torch
 import torch.distributed as dist
 backend, path = sys.argv[1:]
-store = dist.FileStore(path, 1)
-dist.init_process_group(backend, store=store, rank=0, world_size=1)
+dist.init_process_group(backend, store=dist.FileStore(path, 1), rank=0, world_size=1)
 dist.all_reduce(torch.ones(1, device='cuda' if backend == 'nccl' else 'cpu'))
 dist.destroy_process_group()
 print('formed a group')
 """
 
 
-@dataclass(frozen=True)
-class CheckResult:
-    """One row of the table.
-
-    Args:
-        part: What was checked.
-        found: What is there.
-        needed: What has to be there.
-        verdict: ``'ok'``, ``'info'`` or ``'FAIL'``.
-        fix: Command that fixes a failure.
-    """
+class CheckResult(NamedTuple):
+    """A part, what was found and needed, `OK`, `INFO` or `FAIL`, and what fixes it."""
 
     part: str
     found: str
@@ -119,9 +94,10 @@ class CheckResult:
 
 
 def _row(part: str, found: str, needed: str, problem: Any, fix: str) -> CheckResult:
-    """Returns a row that fails where there is a problem."""
-    verdict = (FAIL, fix) if problem else (OK, '')
-    return CheckResult(part, found, needed, *verdict)
+    """Returns a row that fails where there is a problem; one of text is shown."""
+    if problem and isinstance(problem, str):
+        found = f'{found}; {problem}'
+    return CheckResult(part, found, needed, *((FAIL, fix) if problem else (OK, '')))
 
 
 def _pip(*arguments: str) -> str:
@@ -130,20 +106,17 @@ def _pip(*arguments: str) -> str:
 
 def _install(package: str) -> str:
     """Returns the command that brings a part of the stack at its tested version."""
-    bootstrap = ROOT / 'tools' / 'bootstrap.py'
-    if package == 'mmcv' and bootstrap.exists():
-        return shlex.join(
-            [sys.executable, str(bootstrap), '--into-current', '--force']
-        )
     if package == 'mmkd_ext':
         return _pip('install', '--force-reinstall', '--no-deps', 'mmkd_ext')
     pin = f'{package}=={NEEDED[package][2]}'
-    if package == 'mmcv':
-        build = ('--no-build-isolation', '--no-cache-dir', '--force-reinstall')
-        command = _pip('install', '--no-deps', *build, '--no-binary', 'mmcv', pin)
-        return f'MMCV_WITH_OPS=1 {command}'
-    # their own requirements would bring the opencv-python that needs libGL
-    return _pip('install', *(['--no-deps'] if package != 'torch' else []), pin)
+    if package != 'mmcv':
+        # their own requirements would bring the opencv-python that needs libGL
+        return _pip('install', *(['--no-deps'] if package != 'torch' else []), pin)
+    if BOOTSTRAP.exists():
+        return shlex.join([sys.executable, str(BOOTSTRAP), '--into-current', '--force'])
+    build = ('--no-build-isolation', '--no-cache-dir', '--force-reinstall')
+    pip = _pip('install', '--no-deps', *build, '--no-binary', 'mmcv', pin)
+    return f'MMCV_WITH_OPS=1 {pip}'
 
 
 def _fix_import(package: str, reason: str) -> str:
@@ -154,21 +127,20 @@ def _fix_import(package: str, reason: str) -> str:
     if missing and missing[1] != package:
         return _pip('install', DISTRIBUTIONS.get(missing[1], missing[1]))
     # the bootstrap of a checkout goes through the whole stack
-    checkout = (ROOT / 'tools' / 'bootstrap.py').exists()
-    return _install('mmcv' if checkout else package)
+    return _install('mmcv' if BOOTSTRAP.exists() else package)
 
 
-def _version(package: str) -> str | None:
+def _version(package: str) -> str:
+    """Returns the version of an installed package, '' if it is not there."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return None
+        return ''
 
 
 def _numbers(version: str) -> tuple[int, ...]:
     """Returns the leading numbers of a version, as ``(2, 13, 0)``."""
-    match = re.match(r'\d+(\.\d+)*', version)
-    return tuple(int(part) for part in match[0].split('.')) if match else ()
+    return tuple(map(int, re.findall(r'\d+', version.partition('+')[0])[:3]))
 
 
 def _try_import(*modules: str) -> str:
@@ -187,12 +159,10 @@ def _try_import(*modules: str) -> str:
 
 def _run(script: str, *arguments: str, timeout: float = 120) -> tuple[bool, str]:
     """Runs ``script`` in a process of its own, where even a crash is an answer."""
+    command = [sys.executable, '-W', 'ignore', '-c', script, *arguments]
     try:
-        done = subprocess.run(
-            [sys.executable, '-W', 'ignore', '-c', script, *arguments],
-            capture_output=True, text=True, timeout=timeout, check=False,
-            env=dict(os.environ, OMP_NUM_THREADS='1'),
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                              check=False, env=dict(os.environ, OMP_NUM_THREADS='1'))
     except subprocess.TimeoutExpired:
         return False, f'no answer within {timeout:.0f} s'
     if done.returncode == 0:
@@ -201,22 +171,11 @@ def _run(script: str, *arguments: str, timeout: float = 120) -> tuple[bool, str]
     return False, lines[-1] if lines else f'died with status {done.returncode}'
 
 
-# --- checks ------------------------------------------------------------------------
-
-
 def check_python() -> Iterator[CheckResult]:
-    """Checks the interpreter, and for a C++ compiler, which only mmcv's build needs."""
+    """Checks the interpreter."""
     found = f'{platform.python_version()} ({sys.executable})'
-    fits = (3, 9) <= sys.version_info[:2] <= (3, 12)
-    fix = 'make setup PYTHON=python3.11'
-    yield _row('python', found, '3.9 to 3.12', not fits, fix)
-    name = shlex.split(os.environ.get('CXX') or 'c++')[0]
-    path = shutil.which(name) or shutil.which('g++')
-    if path is None and _version('mmcv'):
-        yield CheckResult('C++ compiler', 'none', 'to build mmcv, which is done', INFO)
-    else:
-        fix = 'sudo apt install g++'
-        yield _row('C++ compiler', path or 'none', 'to build mmcv', not path, fix)
+    wrong = not (3, 9) <= sys.version_info[:2] <= (3, 12)
+    yield _row('python', found, '3.9 to 3.12', wrong, 'make setup PYTHON=python3.11')
 
 
 def check_package(package: str) -> Iterator[CheckResult]:
@@ -224,60 +183,45 @@ def check_package(package: str) -> Iterator[CheckResult]:
     low, high, tested, modules = NEEDED[package]
     needed = f'{low} or newer, tested {tested}' if high is None else tested
     version = _version(package)
-    if version is None:
-        yield CheckResult(package, 'not installed', needed, FAIL, _install(package))
-    elif not _numbers(low) <= _numbers(version) <= _numbers(high or version):
-        found = f'{version} does not work here'
+    if not _numbers(low) <= _numbers(version) <= _numbers(high or version):
+        found = f'{version} does not work here' if version else 'not installed'
         yield CheckResult(package, found, needed, FAIL, _install(package))
-    else:
-        reason = _try_import(*modules)
-        found = f'{version}; {reason}' if reason else version
-        fix = _fix_import(package, reason)
-        yield _row(package, found, needed, reason, fix)
+        return
+    reason = _try_import(*modules)
+    yield _row(package, version, needed, reason, _fix_import(package, reason))
 
 
 def check_base() -> Iterator[CheckResult]:
-    """Checks what others build on: torch, numpy, setuptools, opencv, and the rest."""
+    """Checks what others build on: torch, setuptools, opencv, what nobody declares."""
     yield from check_package('torch')
-    for package, module, needed, pin in (
-        ('numpy', 'numpy', '1.22 or newer, 2 included', 'numpy>=1.22'),
-        ('setuptools', 'pkg_resources',
-         'below 81: mmengine and mmcv import pkg_resources', 'setuptools<81'),
-    ):
-        reason, version = _try_import(module), _version(package) or 'not installed'
-        old = package == 'numpy' and _numbers(version) < (1, 22)
-        found = f'{version}; {reason}' if reason else version
-        yield _row(package, found, needed, reason or old, _pip('install', pin))
+    problem, fix = _try_import('pkg_resources'), _pip('install', 'setuptools<81')
+    needed = 'below 81: mmengine and mmcv import pkg_resources'
+    yield _row('setuptools', _version('setuptools') or 'none', needed, problem, fix)
     yield from check_opencv()
-    for module, package, who in UNDECLARED:
-        there = importlib.util.find_spec(module) is not None
-        found = (_version(package) or 'there') if there else 'not installed'
-        fix = _pip('install', package)
-        yield _row(package, found, f'any, for {who}', not there, fix)
+    for module in UNDECLARED:
+        package = DISTRIBUTIONS.get(module, module)
+        missing = importlib.util.find_spec(module) is None
+        found = 'not installed' if missing else _version(package) or 'there'
+        yield _row(package, found, 'any', missing, _pip('install', package))
 
 
 def check_opencv() -> Iterator[CheckResult]:
     """Checks OpenCV, which comes under two names that share their files."""
-    names = ('opencv-python', 'opencv-python-headless')
-    there = [name for name in names if _version(name)]
-    reason = _try_import('cv2')
+    there = [name for name in OPENCVS if _version(name)]
     found = ', '.join(f'{name} {_version(name)}' for name in there) or 'not installed'
-    fix = _pip('install', '--force-reinstall', '--no-deps', 'opencv-python-headless<5')
+    fix = _pip('install', '--force-reinstall', '--no-deps', DISTRIBUTIONS['cv2'])
     if there:
         fix = f'{_pip("uninstall", "-y", *there)} && {fix}'
-    found = f'{found}; {reason}' if reason else found
-    yield _row('opencv', found, 'one opencv, as cv2', reason or len(there) == 2, fix)
+    problem = _try_import('cv2') or len(there) == 2
+    yield _row('opencv', found, 'one opencv, as cv2', problem, fix)
 
 
 def check_mmcv() -> Iterator[CheckResult]:
     """Checks mmcv, and runs one of its operators."""
     (row,) = check_package('mmcv')
     yield row
-    works, answer = False, 'not tried'
-    if row.verdict == OK:
-        works, answer = _run(OPS_SCRIPT)
-    fix = row.fix or _install('mmcv')
-    yield _row('mmcv.ops', answer, 'operators that run', not works, fix)
+    works, answer = _run(OPS_SCRIPT) if row.verdict == OK else (False, 'not tried')
+    yield _row('mmcv.ops', answer, 'to run', not works, row.fix or _install('mmcv'))
 
 
 def check_stack() -> Iterator[CheckResult]:
@@ -288,8 +232,7 @@ def check_stack() -> Iterator[CheckResult]:
     for package in ('mmdet', 'mmsegmentation', 'mmrazor'):
         yield from check_package(package)
     reason = _try_import('mmkd_ext.registry')
-    where = 'checkout' if (ROOT / 'setup.py').exists() else 'installed'
-    found = f'{__version__}, {where}' + (f'; {reason}' if reason else '')
+    found = f'{__version__}, {"checkout" if BOOTSTRAP.exists() else "installed"}'
     fix = _fix_import('mmkd_ext', reason)
     yield _row('mmkd_ext', found, 'registers with mmengine', reason, fix)
 
@@ -303,129 +246,54 @@ def check_patches() -> Iterator[CheckResult]:
     except Exception as error:
         reason = f'{type(error).__name__}: {error}'
     applied = [patch.name for patch in compat.report() if patch.state == 'applied']
-    found = reason or ', '.join(applied) or 'none needed'
     fix = _fix_import('torch', reason)
-    yield _row('patches', found, 'what this torch needs', reason, fix)
+    yield _row('patches', ', '.join(applied) or 'none', 'as needed', reason, fix)
 
 
 def check_devices() -> Iterator[CheckResult]:
-    """Lists the GPUs, and forms a process group with each backend that is there."""
-    if _try_import('torch'):
-        yield CheckResult('GPU, distributed', 'not tried: no torch', 'gloo', INFO)
+    """Shows mmengine's report, and forms a process group with each backend there is."""
+    if _try_import('torch', 'mmengine.utils.dl_utils'):
+        yield CheckResult('GPU, distributed', 'not tried: no mmengine', 'gloo', INFO)
         return
     torch: Any = importlib.import_module('torch')
-    gpu = torch.cuda.is_available()
-    found = 'none, all runs on the CPU'
-    if gpu:
-        devices = map(torch.cuda.get_device_properties,
-                      range(torch.cuda.device_count()))
-        names = ', '.join(f'{d.name} {d.total_memory / 2**30:.0f} GiB' for d in devices)
-        found = f'{names}, CUDA {torch.version.cuda}'
-    elif shutil.which('nvidia-smi'):
-        kind = torch.version.cuda or 'a CPU build'
-        found = f'a driver, but torch ({kind}) does not see it'
-    yield CheckResult('GPU', found, 'none', OK if gpu else INFO)
     dist: Any = importlib.import_module('torch.distributed')
-    if not dist.is_available():
-        found = 'torch was built without it: one process only'
-        yield CheckResult('distributed', found, 'gloo', INFO)
-        return
-    backends = ['gloo'] * dist.is_gloo_available()
-    backends += ['nccl'] * (gpu and dist.is_nccl_available())
-    for backend in backends:
+    report = importlib.import_module('mmengine.utils.dl_utils').collect_env()
+    shown = ('CUDA', 'GPU', 'NVCC', 'GCC')
+    found = '; '.join(f'{k}: {v}' for k, v in report.items() if k.startswith(shown))
+    driver = 'a driver that torch does not see; ' * bool(shutil.which('nvidia-smi'))
+    gpu, there = torch.cuda.is_available(), dist.is_available()
+    yield CheckResult('GPU', found if gpu else driver + found, 'none', INFO)
+    backends = ['gloo'] * (there and dist.is_gloo_available())
+    for backend in backends + ['nccl'] * (there and gpu and dist.is_nccl_available()):
         with tempfile.TemporaryDirectory() as folder:
             works, answer = _run(GROUP_SCRIPT, backend, str(Path(folder) / 'store'))
         # a host name that does not resolve is what usually stops gloo
-        again = shlex.join([sys.executable, '-m', 'mmkd_ext.doctor'])
-        fix = f'GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo {again}'
-        part = f'distributed: {backend}'
-        yield _row(part, answer, 'forms a group', not works, fix)
+        command = f'{shlex.quote(sys.executable)} -m mmkd_ext.doctor'
+        fix = f'GLOO_SOCKET_IFNAME=lo NCCL_SOCKET_IFNAME=lo {command}'
+        yield _row(f'distributed: {backend}', answer, 'forms a group', not works, fix)
 
 
-CHECKS: tuple[Callable[[], Iterator[CheckResult]], ...] = (
-    check_python,
-    check_base,
-    check_stack,
-    check_devices,
-)
+CHECKS = (check_python, check_base, check_stack, check_devices)
 
 
-def examine(log: Callable[[str], None] = lambda _: None) -> list[CheckResult]:
-    """Runs all checks.
-
-    Args:
-        log: Called with the name of each part after its check.
-
-    Returns:
-        All rows, in the order of the table.
-    """
-    rows = []
-    for check in CHECKS:
-        for row in check():
-            log(row.part)
-            rows.append(row)
-    return rows
-
-
-# --- showing -----------------------------------------------------------------------
-
-
-def show(rows: Sequence[CheckResult]) -> None:
-    """Prints the table, and the commands that fix what failed."""
-    if importlib.util.find_spec('rich') is not None:
-        _show_rich(rows)
-    else:
-        print('mmkd_ext doctor')
-        for row in rows:
-            line = f'{row.verdict:<5} {row.part:<20} {row.found}'
-            line = f'{line}  (needed: {row.needed})'
-            print(textwrap.fill(line, 100, subsequent_indent=' ' * 27))
-        print()
+def show(rows: Iterable[CheckResult]) -> bool:
+    """Prints each row, then what fixes those that failed; whether none did."""
     fixes: dict[str, list[str]] = {}
     for row in rows:
+        text = f'{row.verdict:<5} {row.part:<20} {row.found}  (needed: {row.needed})'
+        print(textwrap.fill(text, 100, subsequent_indent=' ' * 27), flush=True)
         if row.verdict == FAIL:
             fixes.setdefault(row.fix, []).append(row.part)
-    if not fixes:
-        print('No problems found.')
-        return
-    failures = sum(map(len, fixes.values()))
-    print(f'{failures} part(s) need fixing, in this order:')
+    print('\nFix these, first things first:' if fixes else '\nAll is well.')
     for fix, parts in fixes.items():
         print(f'\n  # {", ".join(parts)}\n  {fix}')
-
-
-def _show_rich(rows: Sequence[CheckResult]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title='mmkd_ext doctor', title_justify='left')
-    for name in ('part', 'found', 'needed', 'verdict'):
-        table.add_column(name, overflow='fold')
-    colour = {OK: 'green', INFO: 'cyan', FAIL: 'bold red'}
-    for row in rows:
-        cells = [escape(cell) for cell in (row.part, row.found, row.needed)]
-        table.add_row(*cells, f'[{colour[row.verdict]}]{row.verdict}[/]')
-    # a pipe has no width; wide enough that no cell of a healthy stack is folded
-    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    return not fixes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Examines and shows; returns 0 when nothing failed."""
-    parser = argparse.ArgumentParser(
-        description='Checks every part of the stack and says how to fix it.')
-    parser.parse_args(argv)
-    live = sys.stdout.isatty()
-
-    def log(part: str) -> None:
-        if live:
-            print(f'\r\033[Kchecked {part} ...', end='', flush=True)
-
-    rows = examine(log)
-    if live:
-        print('\r\033[K', end='')
-    show(rows)
-    return int(any(row.verdict == FAIL for row in rows))
+    """Checks and shows; returns 0 when nothing failed."""
+    argparse.ArgumentParser(description='Checks the installed stack.').parse_args(argv)
+    return int(not show(row for check in CHECKS for row in check()))
 
 
 if __name__ == '__main__':

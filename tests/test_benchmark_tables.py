@@ -24,8 +24,7 @@ def load(path):
     return module
 
 
-load(ROOT / 'docs' / 'method_table.py')  # which `expand` imports
-expand = load(ROOT / 'docs' / 'expand.py')
+results = load(ROOT / 'docs' / 'results.py')
 
 MACHINE = dict(commit='abc', versions=dict(torch='2.1'), processor='x86', threads=1)
 RATIO = dict(median=1.034, q1=1.0, q3=1.1)
@@ -68,7 +67,7 @@ RELATIONS = dict(
 
 def text_of(content, folder):
     (folder / 'x.json').write_text(json.dumps(content))
-    return expand.benchmarks_text(folder)
+    return results.benchmarks_text(folder)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +114,7 @@ def test_a_shared_machine_is_said(tmp_path, busy, said):
     ids=lambda path: path.stem,
 )
 def test_every_committed_result_becomes_a_table(path):
-    assert 'See `benchmarks' not in expand._result_text(path)
+    assert 'See `benchmarks' not in results.result_text(path)
 
 
 def grid(runs, **more):
@@ -132,7 +131,7 @@ def grid(runs, **more):
 def test_a_choice_of_rates_is_a_table_of_methods_by_rates():
     means = {'Source': 11.174, 'TENT, lr 0.01': 13.0}  # 0.1 is not done yet
     runs = {name: dict(mIoU=dict(mean=mean)) for name, mean in means.items()}
-    text = expand._grid(grid(runs, rates=[0.01, 0.1], best=[dict(method='tent')]))
+    text = results._grid(grid(runs, rates=[0.01, 0.1], best=[dict(method='tent')]))
     assert '| mIoU | does not learn | 0.01 | 0.1 |' in text
     assert '| Source | 11.17 |  |  |' in text
     assert '| TENT |  | 13.00 | - |' in text
@@ -150,7 +149,7 @@ def test_a_grid_says_what_each_domain_gives():
         figures, mIoU=one, finished=1, seeds=[0], cells={'1': {'fog': one}},
         round_means={'1': one}, domain_means={'fog': one})
     content = grid({'Source': run}, best=[], domains=['fog'], rounds=1)
-    assert '|method|fog|' in expand._grid(content).replace(' ', '')
+    assert '|method|fog|' in results._grid(content).replace(' ', '')
 
 
 def test_the_comparison_with_an_oracle_shows_every_set_and_the_largest_difference():
@@ -162,7 +161,7 @@ def test_the_comparison_with_an_oracle_shows_every_set_and_the_largest_differenc
             '2.0': dict(day=dict(mIoU=56.41), tent=dict(mIoU=53.55)),
         },
     )
-    text = expand._oracle(content)
+    text = results._oracle(content)
     assert '|width|day|tent|' in text.replace(' ', '')
     assert '|0.5|46.6||' in text.replace(' ', '')
     assert '|2.0|56.4|53.5|' in text.replace(' ', '')

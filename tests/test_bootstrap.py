@@ -32,9 +32,16 @@ def bootstrap():
         'mmkd_bootstrap', ROOT / 'tools' / 'bootstrap.py')
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
+    before = list(sys.path)
     spec.loader.exec_module(module)
     yield module
+    sys.path[:] = before
     del sys.modules[spec.name]
+
+
+@pytest.fixture
+def wheels(bootstrap):
+    return sys.modules['mmcv_wheel']
 
 
 FACTS = {'version': [3, 11], 'prefix': '/nowhere', 'abi': 'cp311', 'site': '/nowhere',
@@ -43,10 +50,10 @@ FACTS = {'version': [3, 11], 'prefix': '/nowhere', 'abi': 'cp311', 'site': '/now
 
 
 @pytest.fixture
-def environment(bootstrap, tmp_path, monkeypatch):
+def environment(bootstrap, wheels, tmp_path, monkeypatch):
     monkeypatch.setenv('MMKD_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setattr(
-        bootstrap, 'wheel_command',
+        wheels, 'wheel_command',
         lambda environment, mmcv, folder: [
             sys.executable, '-c', FAKE_BUILD, str(folder), 'mmcv/_ext.cpython-311.so'])
     return bootstrap.Environment(Path(sys.executable), True, FACTS)
@@ -79,62 +86,63 @@ def test_the_key_names_all_that_a_wheel_depends_on(bootstrap):
     ({'XDG_CACHE_HOME': '/b'}, '/b/mmkd_ext'),
     ({'HOME': '/c'}, '/c/.cache/mmkd_ext'),
 ])
-def test_the_cache_lies_outside_the_checkout(bootstrap, monkeypatch, variables, folder):
+def test_the_cache_lies_outside_the_checkout(wheels, monkeypatch, variables, folder):
     for name in ('MMKD_CACHE', 'XDG_CACHE_HOME'):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert bootstrap.cache_dir() == Path(folder)
+    assert wheels.cache_dir() == Path(folder)
 
 
 def test_a_wheel_is_built_once_and_then_found(
-        bootstrap, environment, tmp_path, capsys):
-    first = bootstrap.cached_wheel(environment, jobs=2)
+        wheels, environment, tmp_path, capsys):
+    first = wheels.cached_wheel(environment, '2.1.0', jobs=2)
     assert calls(tmp_path) == ['21']
     assert first.parent.name == environment.key('2.1.0')
     assert '1/3 files compiled' in capsys.readouterr().out
-    assert bootstrap.cached_wheel(environment, jobs=2) == first
+    assert wheels.cached_wheel(environment, '2.1.0', jobs=2) == first
     assert calls(tmp_path) == ['21']
     assert 'c++ -c file3.cpp' in (first.parent / 'build.log').read_text()
     assert not list(first.parent.parent.glob('build-*'))
 
 
-def test_a_damaged_wheel_is_built_again(bootstrap, environment, tmp_path, capsys):
-    wheel = bootstrap.cached_wheel(environment, jobs=1)
+def test_a_damaged_wheel_is_built_again(wheels, environment, tmp_path, capsys):
+    wheel = wheels.cached_wheel(environment, '2.1.0', jobs=1)
     wheel.write_bytes(wheel.read_bytes()[:40])
-    assert bootstrap.cached_wheel(environment, jobs=1) == wheel
+    assert wheels.cached_wheel(environment, '2.1.0', jobs=1) == wheel
     assert calls(tmp_path) == ['11', '11']
     assert 'Building it again' in capsys.readouterr().out
     assert zipfile.is_zipfile(wheel)
 
 
-def test_a_wheel_without_operators_is_refused(bootstrap, environment, monkeypatch):
+def test_a_wheel_without_operators_is_refused(
+        bootstrap, wheels, environment, monkeypatch):
     monkeypatch.setattr(
-        bootstrap, 'wheel_command',
+        wheels, 'wheel_command',
         lambda environment, mmcv, folder: [
             sys.executable, '-c', FAKE_BUILD, str(folder), 'mmcv/__init__.py'])
     with pytest.raises(bootstrap.SetupError, match='without the operators'):
-        bootstrap.cached_wheel(environment, jobs=1)
-    folder = bootstrap.cache_dir() / 'wheels' / environment.key('2.1.0')
+        wheels.cached_wheel(environment, '2.1.0', jobs=1)
+    folder = wheels.cache_dir() / 'wheels' / environment.key('2.1.0')
     assert not list(folder.glob('*.whl'))
 
 
 def test_a_failing_build_shows_its_last_lines_and_leaves_no_wheel(
-        bootstrap, environment, monkeypatch):
+        bootstrap, wheels, environment, monkeypatch):
     script = 'print("[1/77] c++ x"); print("x.cpp:3: error: boom"); raise SystemExit(3)'
-    monkeypatch.setattr(bootstrap, 'wheel_command',
+    monkeypatch.setattr(wheels, 'wheel_command',
                         lambda *_: [sys.executable, '-c', script])
     with pytest.raises(bootstrap.SetupError, match=r'status 3(.|\n)*error: boom'):
-        bootstrap.cached_wheel(environment, jobs=1)
-    folder = bootstrap.cache_dir() / 'wheels' / environment.key('2.1.0')
+        wheels.cached_wheel(environment, '2.1.0', jobs=1)
+    folder = wheels.cache_dir() / 'wheels' / environment.key('2.1.0')
     assert not list(folder.glob('*.whl'))
     assert not list(folder.parent.glob('build-*'))
 
 
-def test_two_set_ups_at_once_build_one_wheel(bootstrap, environment, tmp_path):
+def test_two_set_ups_at_once_build_one_wheel(wheels, environment, tmp_path):
     found = []
     threads = [threading.Thread(
-        target=lambda: found.append(bootstrap.cached_wheel(environment, jobs=1)))
+        target=lambda: found.append(wheels.cached_wheel(environment, '2.1.0', jobs=1)))
         for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -144,7 +152,7 @@ def test_two_set_ups_at_once_build_one_wheel(bootstrap, environment, tmp_path):
     assert calls(tmp_path) == ['11']
 
 
-def test_an_interrupted_build_ends_its_compilers(bootstrap, tmp_path):
+def test_an_interrupted_build_ends_its_compilers(wheels, tmp_path):
     script = ('import subprocess, sys, time\n'
               'child = subprocess.Popen([sys.executable, "-c", '
               '"import time; time.sleep(60)"])\n'
@@ -155,7 +163,7 @@ def test_an_interrupted_build_ends_its_compilers(bootstrap, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        bootstrap.run_shown([sys.executable, '-c', script], interrupt, tmp_path / 'log')
+        wheels.run_shown([sys.executable, '-c', script], interrupt, tmp_path / 'log')
     deadline = time.monotonic() + 10
     while is_running(interrupt.pid) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -177,41 +185,41 @@ def is_running(pid):
     ('[11/77] c++ -MMD -MF x.o.d',
      '      mmcv: 11/77 files compiled, 1:50, about 11:00 left'),
     ('  [77/77] c++ y', '      mmcv: 77/77 files compiled, 1:50, about 0:00 left'),
-    ('running build_ext', None),
-    ('warning: [1/2]', None),
+    ('running build_ext', ''),
+    ('warning: [1/2]', ''),
 ])
-def test_progress_counts_files_and_tells_the_time_left(bootstrap, line, status):
-    assert bootstrap.build_status(line, 0.0, 110.0) == status
+def test_progress_counts_files_and_tells_the_time_left(wheels, line, status):
+    assert wheels.build_status(line, 0.0, 110.0) == status
 
 
 # --- what a person has to do -------------------------------------------------------
 
 
-def test_no_compiler_says_how_to_get_one(bootstrap, monkeypatch):
+def test_no_compiler_says_how_to_get_one(bootstrap, wheels, monkeypatch):
     monkeypatch.setenv('PATH', '')
     monkeypatch.delenv('CXX', raising=False)
     with pytest.raises(bootstrap.SetupError, match=r'apt install g\+\+'):
-        bootstrap.check_compiler(with_facts(bootstrap))
+        wheels.check_compiler(with_facts(bootstrap))
 
 
-def test_a_compiler_named_in_cxx_must_be_there(bootstrap, monkeypatch):
+def test_a_compiler_named_in_cxx_must_be_there(bootstrap, wheels, monkeypatch):
     monkeypatch.setenv('PATH', '')
     monkeypatch.setenv('CXX', 'no-such-compiler')
     with pytest.raises(bootstrap.SetupError, match='`no-such-compiler`'):
-        bootstrap.check_compiler(with_facts(bootstrap))
+        wheels.check_compiler(with_facts(bootstrap))
 
 
-def test_missing_python_headers_say_how_to_get_them(bootstrap, monkeypatch):
-    monkeypatch.setattr(bootstrap.shutil, 'which', lambda name: '/usr/bin/c++')
+def test_missing_python_headers_say_how_to_get_them(bootstrap, wheels, monkeypatch):
+    monkeypatch.setattr(wheels.shutil, 'which', lambda name: '/usr/bin/c++')
     with pytest.raises(bootstrap.SetupError, match=r'python3\.11-dev'):
-        bootstrap.check_compiler(with_facts(bootstrap, python_h=False))
+        wheels.check_compiler(with_facts(bootstrap, python_h=False))
 
 
-def test_a_gpu_without_its_compiler_says_so(bootstrap, monkeypatch):
-    monkeypatch.setattr(bootstrap.shutil, 'which', lambda name: '/usr/bin/c++')
+def test_a_gpu_without_its_compiler_says_so(bootstrap, wheels, monkeypatch):
+    monkeypatch.setattr(wheels.shutil, 'which', lambda name: '/usr/bin/c++')
     with pytest.raises(bootstrap.SetupError, match='CUDA_VISIBLE_DEVICES='):
-        bootstrap.check_compiler(with_facts(bootstrap, cuda='13.0'))
-    bootstrap.check_compiler(with_facts(bootstrap, cuda='13.0', has_nvcc=True))
+        wheels.check_compiler(with_facts(bootstrap, cuda='13.0'))
+    wheels.check_compiler(with_facts(bootstrap, cuda='13.0', has_nvcc=True))
 
 
 @pytest.mark.parametrize(('facts', 'words'), [
@@ -246,7 +254,7 @@ class Recorder:
     def __init__(self):
         self.calls = []
 
-    def __call__(self, command, on_line, log, env=None):
+    def __call__(self, command, status, log, env=None):
         constraints = Path(command[command.index('--constraint') + 1])
         self.calls.append((command, constraints.read_text().split()))
 

@@ -9,7 +9,7 @@ import cells
 import pytest
 import torch
 
-from mmkd_ext.errors import ShapeError
+from mmkd_ext.errors import ConfigError, ShapeError
 
 CELLS = {
     'A': {'KD': '', 'LD': 'there are no boxes'},
@@ -18,9 +18,9 @@ CELLS = {
 
 
 def test_reasons_stand_below_each_once():
-    assert cells.table(CELLS).splitlines() == [
+    assert cells.cells_text(CELLS).splitlines() == [
         '| method | A | B |',
-        '| :-- | :-: | :-: |',
+        '|:--|:-:|:-:|',
         '| KD | yes | 1 |',
         '| LD | 2 | 2 |',
         '',
@@ -30,8 +30,8 @@ def test_reasons_stand_below_each_once():
 
 
 def test_a_table_is_read_as_it_was_written():
-    text = f'# Page\n\n{cells.table(CELLS)}\n\nText.\n\n| other |\n| :-- |\n| x |\n'
-    assert cells.read_tables(text) == [CELLS]
+    page = f'# A\n\n<!-- families -->\n\n{cells.cells_text(CELLS)}\n\n<!-- end -->\n'
+    assert cells.read_cells(cells.read_block(page, 'families')) == CELLS
 
 
 @pytest.mark.parametrize(
@@ -49,9 +49,25 @@ def test_an_error_is_made_short(error, text):
 def test_a_cell_leaves_warnings_logs_and_random_numbers_as_they_were():
     state, filters = torch.get_rng_state(), list(warnings.filters)
     silenced = logging.root.manager.disable
-    with cells.Runner('mmseg', {}, dict).quiet():
+    with cells.Runner('mmseg').quiet():
         torch.rand(1)
         warnings.warn('quiet', UserWarning, stacklevel=1)
     assert warnings.filters == filters
     assert logging.root.manager.disable == silenced
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_widths_in_a_family_are_multiples_of_its_sides():
+    model = dict(outs=['1w', '0.5w'], widen='0.03125w', type='Swin-w7')
+    assert cells._scaled(model, 8) == dict(outs=[8, 4], widen=0.25, type='Swin-w7')
+
+
+def test_a_field_that_a_family_lacks_is_its_answer_and_a_wrong_name_an_error():
+    family = dict(tokens=None, missing=dict(tokens='no tokens'), scores=dict(at='x'))
+    pair = cells.Pair(family, None, None)
+    filled = pair.fill(dict(of='student', tap='$scores', connector='y'))
+    assert filled == dict(of='student', at='x', connector='y')
+    with pytest.raises(cells.CannotSay, match='no tokens'):
+        pair.fill(['$tokens'])
+    with pytest.raises(ConfigError, match='tokns'):
+        pair.fill('$tokns')

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+
+from mmkd_ext import _catalog
 
 ROOT = Path(__file__).resolve().parents[1]
 DISTILL = ROOT / 'configs' / 'distill'
@@ -29,18 +30,18 @@ def load(path):
     return module
 
 
-method_table = load(ROOT / 'docs' / 'method_table.py')
+results = load(ROOT / 'docs' / 'results.py')  # which `expand` imports
 outputs = load(ROOT / 'docs' / 'outputs.py')
 expand = load(ROOT / 'docs' / 'expand.py')
 
-METAFILES = sorted(DISTILL.glob('*/*/metafile.yml'))
-CONFIGS = sorted(DISTILL.glob('*/*/*.py'))
+FOLDERS = sorted(path.parent for path in (ROOT / 'configs').rglob('README.md'))
+CONFIGS = sorted(path for folder in FOLDERS for path in folder.glob('*.py'))
 PAGES = [
     *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')),
     *sorted((ROOT / 'docs').rglob('*.md')),
     *sorted(DISTILL.rglob('*.md')),
 ]
-PAGES = [page for page in PAGES if '_build' not in page.parts]
+PAGES = [page for page in PAGES if not {'_build', '_generated'} & {*page.parts}]
 
 
 def name(path):
@@ -53,113 +54,93 @@ def prose(page):
     return re.sub(r'^```.*?^```$', '', text, flags=re.DOTALL | re.MULTILINE)
 
 
-# ---- metafiles and config headers -------------------------------------------------
+# ---- config headers and what is made of them ----------------------------------------
 
 
-def test_every_config_is_in_a_metafile_and_every_entry_is_a_config():
-    listed = [
-        model['Config']
-        for path in METAFILES
-        for model in yaml.safe_load(path.read_text())['Models']
-    ]
-    assert sorted(listed) == [name(path) for path in CONFIGS]
+def test_every_folder_of_recipes_has_a_readme():
+    recipes = {path.parent for path in DISTILL.glob('*/*/*.py')}
+    assert recipes <= set(FOLDERS)
 
 
-@pytest.mark.parametrize('path', METAFILES, ids=name)
-def test_a_metafile_has_what_openmmlab_reads(path):
-    content = yaml.safe_load(path.read_text())
-    (collection,) = content['Collections']
-    assert collection['Paper'].keys() == {'URL', 'Title'}
-    assert collection['README'] == name(path.with_name('README.md'))
-    assert path.with_name('README.md').is_file()
-    for model in content['Models']:
-        config = ROOT / model['Config']
-        assert config.parent == path.parent
-        assert model['Name'] == config.stem
-        assert model['In Collection'] == collection['Name']
-        status = method_table.read_config(Path(model['Config'])).header['Status']
-        assert ('Results' in model) == (status == 'measured')
+@pytest.mark.parametrize('path', CONFIGS, ids=name)
+def test_a_config_says_paper_command_expected_and_status(path):
+    header = _catalog.read_recipe(path).header
+    assert tuple(header) == _catalog.HEADER
+    assert all(header.values())
+    assert header['Status'] in _catalog.STATUSES
+    assert 'http' in header['Paper'] or not path.is_relative_to(DISTILL)
 
 
-def test_mim_reads_the_metafiles(tmp_path):
+@pytest.mark.parametrize('folder', FOLDERS, ids=name)
+def test_a_folder_has_a_title_and_configs_and_its_paper(folder):
+    found = _catalog.read_folder(folder)
+    assert found.title != folder.name
+    assert found.recipes
+    assert found.url.startswith('http') or found.title == 'Source only'
+
+
+def test_mim_reads_the_metafile(tmp_path):
     modelindex = pytest.importorskip('modelindex')
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
-    listed = '\n'.join(f'  - {name(path)}' for path in METAFILES)
-    (tmp_path / 'model-index.yml').write_text(f'Import:\n{listed}\n')
+    content = _catalog.metafile(tmp_path / 'configs')
+    (tmp_path / 'metafile.yml').write_text(json.dumps(content))
+    (tmp_path / 'model-index.yml').write_text('Import:\n  - metafile.yml\n')
     index = modelindex.load(str(tmp_path / 'model-index.yml'))
     search = pytest.importorskip('mim.commands.search')
     assert set(search.convert2df(index).index) == {path.stem for path in CONFIGS}
     assert {model.config for model in index.models} == {name(path) for path in CONFIGS}
     # mim finds a model's collection by its name
     names = [collection.name for collection in index.collections]
-    assert len(set(names)) == len(names) == len(METAFILES)
-
-
-@pytest.mark.parametrize('path', CONFIGS, ids=name)
-def test_a_config_says_paper_command_expected_and_status(path):
-    config = method_table.read_config(path.relative_to(ROOT))
-    assert tuple(config.header) == method_table.HEADER
-    assert all(config.header.values())
-    assert config.header['Status'] in method_table.STATUSES
-    assert 'http' in config.header['Paper']
-
-
-# ---- what is generated ------------------------------------------------------------
-
-
-def test_tables_and_pages_of_methods_are_up_to_date():
-    assert method_table.stale() == [], 'run: python docs/method_table.py'
+    assert len(set(names)) == len(names) == len(FOLDERS)
+    assert all((ROOT / collection.readme).is_file() for collection in index.collections)
 
 
 @pytest.fixture
 def copy(tmp_path):
-    """A copy of what the tables are made from and written to."""
-    for part in ('mmkd_ext/methods', 'configs/distill', 'docs/methods'):
+    """A copy of what the pages of methods are made from."""
+    for part in ('mmkd_ext/methods', 'configs/distill', 'configs/adapt'):
         shutil.copytree(ROOT / part, tmp_path / part)
-    shutil.copy2(ROOT / 'README.md', tmp_path)
-    results = ROOT / 'benchmarks' / 'results'
-    if results.is_dir():
-        shutil.copytree(results, tmp_path / 'benchmarks' / 'results')
-    assert method_table.stale(tmp_path) == []
     return tmp_path
 
 
-def shown(paths, root):
-    return [str(path.relative_to(root)) for path in paths]
-
-
-def test_a_changed_header_makes_its_table_stale(copy):
-    (path,) = (copy / 'configs/distill/mmseg/kd').glob('kd-logits_pspnet-r101_p*.py')
-    path.write_text(path.read_text().replace('Status: unrun', 'Status: smoke'))
-    (found,) = shown(method_table.stale(copy), copy)
-    assert found == 'configs/distill/mmseg/kd/README.md'
-
-
-def test_a_new_method_appears_in_every_table(copy):
+def test_a_new_method_appears_in_the_table_and_has_a_page(copy):
     (copy / 'mmkd_ext/methods/xyz.py').write_text(
         'r"""XYZ: A Paper."""\n@MODELS.register_module()\n'
         'class XYZLoss:\n    """Compares ``a`` with b."""\n'
     )
-    assert shown(method_table.stale(copy), copy) == [
-        'docs/methods/index.md', 'docs/methods/xyz.md']
-    table = method_table.methods_table(method_table.read_methods(copy), '{}.md')
-    assert '| [XYZ](xyz.md) |  | Compares `a` with b. | 0 | 0 | 0 of 0 |' in table
+    folder = copy / 'configs/distill/mmseg/xyz'
+    folder.mkdir()
+    (folder / 'README.md').write_text(
+        '# XYZ for segmentation\n\n[A\nPaper](http://x.org), 2026.\n')
+    (folder / 'xyz_a_b_1xb2-3i_coco.py').write_text(
+        '"""XYZ: A -> B.\n\nPaper: x\nCommand: y\nExpected: 3.0 |\nmIoU.\n'
+        'Status: measured\n"""\n_base_ = []\n')
+    row = ('| [XYZ](/_generated/xyz.md) | [A Paper](http://x.org) | '
+           'Compares `a` with b. | 1 | 0 | 1 of 1 |')
+    assert row in expand.methods_text(copy).splitlines()
+    page = expand.pages(copy)['xyz']
+    assert '.. automodule:: mmkd_ext.methods.xyz' in page
+    assert '| `xyz_a_b_1xb2-3i_coco.py` | measured | 3.0 \\| mIoU. |' in page
+    models = _catalog.metafile(copy / 'configs')['Models']
+    (model,) = (model for model in models if model['Name'].startswith('xyz'))
+    assert model['Config'] == 'configs/distill/mmseg/xyz/xyz_a_b_1xb2-3i_coco.py'
+    assert model['Metadata']['Training Data'] == 'COCO'
 
 
-def test_the_page_of_a_method_that_is_gone_is_stale(copy):
-    (copy / 'docs/methods/gone.md').write_text('# Gone\n')
-    assert shown(method_table.stale(copy), copy) == ['docs/methods/gone.md']
+def test_the_page_of_a_method_that_is_gone_is_removed(tmp_path):
+    app = type('App', (), dict(srcdir=tmp_path))
+    (tmp_path / '_generated').mkdir()
+    (tmp_path / '_generated' / 'gone.md').write_text('# Gone\n')
+    expand.write_pages(app)
+    pages = {path.stem for path in (tmp_path / '_generated').iterdir()}
+    assert {'cwd', 'adapt-tent'} <= pages
+    assert 'gone' not in pages
 
 
 def test_its_examples_run():
-    found = doctest.testmod(method_table)
+    found = doctest.testmod(results)
     assert found.attempted > 0
     assert found.failed == 0
-
-
-def test_lost_marks_are_told():
-    with pytest.raises(ValueError, match='methods:begin'):
-        method_table.replace_block('nothing here', 'methods', 'x')
 
 
 EXPERIMENT = {
@@ -195,7 +176,7 @@ LOSSES = {
 
 
 def test_results_are_shown_with_mean_spread_and_seeds():
-    text = method_table.experiment_text(EXPERIMENT)
+    text = results.experiment_text(EXPERIMENT)
     assert '| the teacher | 61.50 | 1 |  |  |' in text
     assert '| alone | 50.00 ± 1.41 | 2 |  |  |' in text
     assert '| distilled | 51.00 ± 0.00 | 2 | +1.00 ± 1.41 | +2.00, +0.00 |' in text
@@ -222,29 +203,26 @@ def test_a_detection_shows_ap_its_classes_and_what_distilling_costs():
         'sets': {'val': {'lead': 'AP', 'gain': {'fgd': gain},
                          'runs': {'student': run(40.0), 'fgd': run(40.25)}}},
     }
-    text = method_table.experiment_text(content)
+    text = results.experiment_text(content)
     assert '|  | AP on val | AP50 | RBC | runs | gain | gain of each seed |' in text
     assert '| FGD | 40.25 ± 0.50 | 60.25 ± 0.50 | 35.25 ± 0.50 | 2 |' in text
     assert 'none (+0.25 ± 0.50)' in text
     assert '| FGD | 300 | 1.50 | 60 | 45 |' in text
 
 
-def test_results_that_are_not_there_are_named_with_their_command(tmp_path):
-    text = method_table.results_text(tmp_path)
-    for experiment in method_table.MEASURED:
-        assert f'benchmarks/repeat.py benchmarks/experiments/{experiment}.py' in text
-    folder = tmp_path / 'benchmarks' / 'results'
-    folder.mkdir(parents=True)
-    (folder / 'demo.json').write_text(json.dumps(EXPERIMENT))
-    assert '### An experiment' in method_table.results_text(tmp_path)
+def test_figures_of_the_demo_in_the_readme_are_those_of_the_results():
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    content = json.loads((ROOT / 'benchmarks/results/demo.json').read_text())
+    shown = re.findall(r'^\| (?:teacher|student \w+) \|.*$', text, re.MULTILINE)
+    assert set(shown) <= set(results.experiment_text(content).splitlines())
 
 
 def test_the_benchmarks_page_reads_every_kind_of_result(tmp_path):
-    assert expand.benchmarks_text(tmp_path) == 'There are no results yet.'
+    assert results.benchmarks_text(tmp_path) == 'There are no results yet.'
     kinds = {'a': EXPERIMENT, 'b': STEP, 'c': LOSSES, 'd': {'other': 1}}
     for stem, content in kinds.items():
         (tmp_path / f'{stem}.json').write_text(json.dumps(content))
-    text = expand.benchmarks_text(tmp_path)
+    text = results.benchmarks_text(tmp_path)
     assert '## An experiment' in text
     assert '| a job | 123 | 120 to 130 | 1.034 | 56 |' in text
     assert '| CWD | 2 x 19 x 8 x 8 | 1.3 | 5.0 | 0.25 | 3.0 | 6.0 |' in text

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def versions(monkeypatch):
-    """Versions to be found instead of the real ones; None is not installed."""
+    """Versions to be found instead of the real ones; '' is not installed."""
     told = {}
     real = doctor._version
     monkeypatch.setattr(doctor, '_version',
@@ -58,7 +58,7 @@ def test_all_is_well_here():
 
 
 def test_a_missing_package_fails_with_the_command_that_brings_it(versions):
-    versions['mmdet'] = None
+    versions['mmdet'] = ''
     row = only(doctor.check_package('mmdet'))
     assert row.verdict == 'FAIL'
     assert row.found == 'not installed'
@@ -75,8 +75,8 @@ def test_a_version_that_does_not_work_fails(versions, version):
 
 
 def test_without_a_checkout_mmcv_is_fixed_with_pip(versions, monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, 'ROOT', tmp_path)
-    versions['mmcv'] = None
+    monkeypatch.setattr(doctor, 'BOOTSTRAP', tmp_path / 'none')
+    versions['mmcv'] = ''
     fix = next(doctor.check_mmcv()).fix
     assert fix.startswith('MMCV_WITH_OPS=1 ')
     assert '--no-build-isolation' in fix
@@ -161,15 +161,6 @@ def test_an_undeclared_need_that_is_missing_fails(monkeypatch):
     assert rows['regex'].verdict == 'ok'
 
 
-def test_no_compiler_fails_only_while_mmcv_is_not_built(monkeypatch, versions):
-    monkeypatch.setattr(doctor.shutil, 'which', lambda name: None)
-    versions['mmcv'] = '2.1.0'
-    assert list(doctor.check_python())[1].verdict == 'info'
-    versions['mmcv'] = None
-    row = list(doctor.check_python())[1]
-    assert (row.verdict, row.fix) == ('FAIL', 'sudo apt install g++')
-
-
 def test_no_gpu_is_well(monkeypatch):
     import torch
 
@@ -185,10 +176,7 @@ def test_a_patch_that_raises_fails(monkeypatch):
     assert 'ZeroDivisionError' in row.found
 
 
-@pytest.mark.parametrize('rich', [True, False])
-def test_shows_every_row_and_each_command_once(capsys, monkeypatch, rich):
-    if not rich:
-        monkeypatch.setitem(sys.modules, 'rich', None)
+def test_shows_every_row_and_each_command_once(capsys):
     doctor.show([
         doctor.CheckResult('a', '1.0 [beta]', 'any'),
         doctor.CheckResult('b', 'gone', '2', 'FAIL', 'fix both'),

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 # of its own. `__init__` is the package itself.
 COLUMNS = [
     ['__init__'],
-    ['version', 'errors', 'compat', 'files'],
+    ['version', 'errors', 'compat', 'files', '_catalog'],
     ['registry', 'razor', 'checkpoint', 'functional'],
     ['random_state', 'package_configs'],
     ['methods', 'connectors', 'datasets'],
@@ -52,6 +52,7 @@ OUTSIDE = {
     'version': set(),
     'errors': set(),
     'files': set(),
+    '_catalog': set(),
     '__init__': set(),
     'functional': {'torch'},
     'methods': {'torch', 'mmengine'},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import importlib.util
+import json
 import os
 import shutil
 import statistics
@@ -43,8 +44,7 @@ def checkout(tmp_path_factory):
         elif source.exists():
             shutil.copy2(source, target / name)
     (target / 'configs' / 'a_method').mkdir()
-    (target / 'configs' / 'a_method' / 'metafile.yml').write_text(
-        'Models:\n  - Name: x\n    Config: configs/a_method/x.py\n')
+    (target / 'configs' / 'a_method' / 'README.md').write_text('# A method\n')
     (target / 'configs' / 'a_method' / 'x.py').write_text('marker = 7\n')
     (target / 'configs' / 'a_method' / 'streets-for-mim.py').write_text(
         "_base_ = '../demo/student.py'\n")
@@ -98,12 +98,14 @@ def test_the_wheel_carries_configs_tools_and_metafiles(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         index = archive.read('mmkd_ext/.mim/model-index.yml').decode()
+        models = json.loads(archive.read('mmkd_ext/.mim/metafile.yml'))['Models']
     wanted = {f'mmkd_ext/.mim/{name}' for name in shipped('configs') | shipped('tools')}
     assert wanted <= names
     assert {path for path in shipped('mmkd_ext') if path.endswith('.j2')} <= names
-    assert '  - configs/a_method/metafile.yml\n' in index
-    for line in index.splitlines()[1:]:
-        assert f'mmkd_ext/.mim/{line[4:]}' in names
+    assert index == 'Import:\n  - metafile.yml\n'
+    configs = {model['Config'] for model in models}
+    assert 'configs/a_method/x.py' in configs
+    assert {f'mmkd_ext/.mim/{path}' for path in configs} <= names
 
 
 def test_the_wheel_holds_one_package_and_nothing_else(wheel):
@@ -133,7 +135,8 @@ def test_an_editable_build_links_instead_of_copying(checkout, tmp_path):
     assert (mim / 'configs').is_symlink()
     assert (mim / 'configs').resolve() == checkout / 'configs'
     assert (mim / 'tools' / 'train.py').samefile(checkout / 'tools' / 'train.py')
-    assert 'configs/a_method/metafile.yml' in (mim / 'model-index.yml').read_text()
+    assert 'configs/a_method/x.py' in (mim / 'metafile.yml').read_text()
+    assert not list((checkout / 'configs').rglob('metafile.yml'))
     (built,) = tmp_path.glob('*.whl')
     with zipfile.ZipFile(built) as archive:
         (path,) = (name for name in archive.namelist() if name.endswith('.pth'))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
+import cells
 import pytest
 import torch
+from torch import nn
 
 from mmkd_ext.engine.hooks.finite import FiniteLossHook
 from mmkd_ext.errors import CheckpointError, ConfigError, NonFiniteError
@@ -20,14 +19,9 @@ pytestmark = pytest.mark.mmdet
 
 @pytest.fixture(scope='module')
 def tool():
-    """Small detectors; see docs/detector_table.py."""
+    """Small detectors; see docs/cells.py."""
     pytest.importorskip('mmdet')
-    path = Path(__file__).parents[2] / 'docs' / 'detector_table.py'
-    spec = importlib.util.spec_from_file_location('detector_table', path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['detector_table'] = module
-    spec.loader.exec_module(module)
-    return module
+    return cells.Runner('mmdet')
 
 
 @pytest.fixture
@@ -35,14 +29,14 @@ def build(tool):
     """Builds a distillation between two families, with overrides of the models."""
 
     def make(links, student='RetinaNet', teacher='RetinaNet', changes=None, **more):
-        with tool._quiet():
-            architecture = tool.model_of(tool.FAMILIES[student], 'student')
+        with tool.quiet():
+            architecture = tool.model_of(tool.families[student], 'student')
             architecture.bbox_head.update(changes or {})
             return MODELS.build(
                 dict(
                     type='mmkd_ext.TeacherDistill',
                     architecture=architecture,
-                    teacher=tool.model_of(tool.FAMILIES[teacher], 'teacher'),
+                    teacher=tool.model_of(tool.families[teacher], 'teacher'),
                     distiller=dict(type='mmkd_ext.LinkDistiller', links=links),
                     **more,
                 )
@@ -73,9 +67,9 @@ def scores():
 
 
 def step(tool, model, change=lambda batch: None):
-    batch = tool.batch(masks=False)
+    batch = cells.detection_batch(nn.Module())
     change(batch)
-    with tool._quiet():
+    with tool.quiet():
         losses = model.train()(**batch, mode='loss')
         total, _ = model.parse_losses(losses)
         total.backward()
@@ -119,7 +113,7 @@ def test_class_counts_that_differ_do_not_matter_at_the_neck(build, tool):
 
 
 def test_a_checkpoint_of_another_detector_is_refused(build, tool, tmp_path):
-    other = tool.pair_of(tool.FAMILIES['YOLOX']).teacher
+    other = tool.pair_of(tool.families['YOLOX']).teacher
     file = tmp_path / 'yolox.pth'
     torch.save({'state_dict': other.state_dict()}, file)
     model = build(neck(), teacher_ckpt=str(file))
@@ -163,7 +157,7 @@ def test_images_without_boxes(build, tool, which):
 
 def test_images_of_different_padding_in_a_batch(build, tool):
     model = build({**neck(), **FGD})
-    samples = tool.batch(masks=False)['data_samples']
+    samples = cells.detection_batch(nn.Module())['data_samples']
     assert len({sample.img_shape for sample in samples}) == 2
     assert step(tool, model)['distill.loss_fgd'] > 0
 

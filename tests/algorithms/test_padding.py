@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import cells
 import pytest
 import torch
 from mmengine.model import ImgDataPreprocessor
 from mmengine.structures import BaseDataElement
+from torch import nn
 
 from mmkd_ext.algorithms.preprocess import pad_batch, padding_divisor
 from mmkd_ext.distillers.taps import _Record
@@ -161,20 +159,16 @@ def test_a_teacher_can_be_fed_the_students_batch():
 def test_rtmdet_teaches_a_detector_that_does_not_pad():
     """Its neck needs multiples of 32, and the picture has 100 x 150."""
     pytest.importorskip('mmdet')
-    path = Path(__file__).parents[2] / 'docs' / 'detector_table.py'
-    spec = importlib.util.spec_from_file_location('detector_table', path)
-    tool = importlib.util.module_from_spec(spec)
-    sys.modules['detector_table'] = tool
-    spec.loader.exec_module(tool)
-    with tool._quiet():
-        student = tool.model_of(tool.FAMILIES['RetinaNet'], 'student')
+    tool = cells.Runner('mmdet')
+    with tool.quiet():
+        student = tool.model_of(tool.families['RetinaNet'], 'student')
         student.data_preprocessor.pad_size_divisor = 1
         tap = dict(at='neck', item=[0, 1, 2])
         algorithm = MODELS.build(
             dict(
                 type='mmkd_ext.TeacherDistill',
                 architecture=student,
-                teacher=tool.model_of(tool.FAMILIES['RTMDet (CSPNeXt)'], 'teacher'),
+                teacher=tool.model_of(tool.families['RTMDet (CSPNeXt)'], 'teacher'),
                 distiller=dict(
                     type='mmkd_ext.LinkDistiller',
                     links=dict(
@@ -187,7 +181,7 @@ def test_rtmdet_teaches_a_detector_that_does_not_pad():
                 ),
             )
         )
-        batch = tool.batch(masks=False)
+        batch = cells.detection_batch(nn.Module())
         batch['inputs'] = batch['inputs'].repeat(1, 1, 1, 2)[:, :, :100, :150]
         for sample in batch['data_samples']:
             shape = dict.fromkeys(('img_shape', 'pad_shape', 'batch_input_shape'))

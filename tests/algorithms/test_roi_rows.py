@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import cells
 import pytest
 
 from mmkd_ext.errors import ConfigError
@@ -19,26 +16,21 @@ ROIS = dict(type='ModuleInputs', source='roi_head.bbox_roi_extractor')
 
 @pytest.fixture(scope='module')
 def tool():
-    """Small detectors; see docs/detector_table.py."""
+    """Small detectors; see docs/cells.py."""
     pytest.importorskip('mmdet')
-    path = Path(__file__).parents[2] / 'docs' / 'detector_table.py'
-    spec = importlib.util.spec_from_file_location('detector_table', path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['detector_table'] = module
-    spec.loader.exec_module(module)
-    return module
+    return cells.Runner('mmdet')
 
 
 @pytest.fixture
 def build(tool):
     def make(preds_S, preds_T, **distiller):
-        family = tool.FAMILIES['Faster R-CNN']
+        family = tool.families['Faster R-CNN']
         links = dict(
             loss_kd=dict(
                 loss=dict(type='mmkd_ext.KDLoss'), preds_S=preds_S, preds_T=preds_T
             )
         )
-        with tool._quiet():
+        with tool.quiet():
             return MODELS.build(
                 dict(
                     type='mmkd_ext.TeacherDistill',

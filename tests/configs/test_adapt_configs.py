@@ -153,17 +153,6 @@ def test_a_rate_is_the_smallest_that_is_at_most_a_tenth_behind_the_best(grid):
     assert len(checked) >= 6
 
 
-@pytest.mark.parametrize('folder', METHODS, ids=lambda path: path.name)
-def test_a_metafile_lists_every_config(folder):
-    configs = {path.stem for path in folder.glob('*.py')}
-    metafile = yaml.safe_load((folder / 'metafile.yml').read_text())
-    assert {model['Name'] for model in metafile['Models']} == configs
-    assert (folder / 'README.md').is_file()
-    for model in metafile['Models']:
-        assert (ROOT / model['Config']).is_file()
-        assert model['In Collection'] == metafile['Collections'][0]['Name']
-
-
 @pytest.mark.parametrize(
     ('method', 'network'),
     [

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
-
+import cells
 import pytest
-from cells import read_tables
 
 pytestmark = pytest.mark.mmdet
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope='module')
 def tool():
-    """The tool that writes the page."""
+    """What writes the page."""
     pytest.importorskip('mmdet')
-    path = ROOT / 'docs' / 'detector_table.py'
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
+    return cells.Runner('mmdet')
 
 
 @pytest.fixture(scope='module')
 def tables(tool):
     """What the page says: of families, of backbones."""
-    return read_tables(tool.PAGE.read_text(encoding='utf-8'))
+    page = tool.page.read_text(encoding='utf-8')
+    names = ('families', 'backbones')
+    return [cells.read_cells(cells.read_block(page, name)) for name in names]
 
 
 # one of each kind in the default run; all with the slow ones
@@ -50,29 +41,24 @@ BACKBONES = ('ResNet', 'ResNeXt', 'Swin', 'MobileNetV2', 'CSPNeXt')
 
 def test_the_page_has_every_family_backbone_and_method(tool, tables):
     families, backbones = tables
-    assert tuple(families) == tuple(tool.FAMILIES)
-    assert set(families) == {*QUICK, *REST}
-    assert tuple(backbones) == tuple(tool.BACKBONES) == BACKBONES
-    assert all(tuple(found) == tuple(tool.present()) for found in families.values())
-
-
-def test_what_is_read_off_a_page_writes_it_again(tool, tables):
-    families, backbones = tables
-    assert tool.page(families, backbones) == tool.PAGE.read_text(encoding='utf-8')
+    assert {*families} == {*tool.families} == {*QUICK, *REST}
+    assert tuple(backbones) == tuple(tool.backbones) == BACKBONES
+    for found in (*families.values(), *backbones.values()):
+        assert list(found) == list(tool.methods)
 
 
 @pytest.mark.parametrize(
     'family', [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in REST)]
 )
 def test_a_family_does_what_the_page_says(tool, tables, family):
-    pair = tool.pair_of(tool.FAMILIES[family])
-    assert tool.differences(pair, tables[0][family]) == {}
+    pair = tool.pair_of(tool.families[family])
+    assert tool.column(pair) == tables[0][family]
 
 
 @pytest.mark.parametrize('family', REST)
 def test_every_family_is_student_and_teacher_of_a_neck_method(tool, family):
-    pair = tool.pair_of(tool.FAMILIES[family])
-    losses = tool.step(pair.family, tool.METHODS['CWD'][1](pair))
+    pair = tool.pair_of(tool.families[family])
+    losses = tool.step(pair.family, tool.links('CWD', pair))
     assert losses['distill.loss'] > 0
     assert any(name.startswith('student.loss') for name in losses)
 
@@ -80,25 +66,26 @@ def test_every_family_is_student_and_teacher_of_a_neck_method(tool, family):
 @pytest.mark.slow
 @pytest.mark.parametrize('backbone', BACKBONES)
 def test_a_backbone_does_what_the_page_says(tool, tables, backbone):
-    pair = tool.pair_of(tool.BACKBONES[backbone])
-    assert tool.differences(pair, tables[1][backbone]) == {}
+    pair = tool.pair_of(tool.backbones[backbone])
+    assert tool.column(pair) == tables[1][backbone]
 
 
 @pytest.mark.parametrize('backbone', ['ResNeXt', 'MobileNetV2'])
 def test_a_backbone_is_student_and_teacher_of_a_neck_method(tool, backbone):
-    pair = tool.pair_of(tool.BACKBONES[backbone])
-    assert tool.step(pair.family, tool.METHODS['CWD'][1](pair))['distill.loss'] > 0
+    pair = tool.pair_of(tool.backbones[backbone])
+    assert tool.step(pair.family, tool.links('CWD', pair))['distill.loss'] > 0
 
 
 def test_a_cell_that_fails_gives_the_reason(tool):
-    pair = tool.pair_of(tool.FAMILIES['RetinaNet'])
+    pair = tool.pair_of(tool.families['RetinaNet'])
     why = 'the head predicts no distributions of box edges'
     assert tool.cell('LD', pair) == why
-    broken = {'loss': {**tool.METHODS['CWD'][1](pair)['loss']}}
-    broken['loss']['preds_S'] = dict(of='student', at='nekc')
-    tool.METHODS['broken'] = ('CWDLoss', lambda pair: broken)
+    links = tool.links('CWD', pair)
+    links['loss']['preds_S'] = dict(of='student', at='nekc')
+    tool.methods['broken'] = dict(links=links)
     try:
         assert 'no module `nekc`' in tool.cell('broken', pair)
-        assert tool.differences(pair, {'CWD': '', 'broken': ''}).keys() == {'broken'}
+        found = tool.column(pair, ['CWD', 'broken'])
+        assert found['CWD'] == '' != found['broken']
     finally:
-        del tool.METHODS['broken']
+        del tool.methods['broken']
