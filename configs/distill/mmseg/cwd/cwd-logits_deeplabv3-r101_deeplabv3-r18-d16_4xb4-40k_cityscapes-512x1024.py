@@ -9,10 +9,17 @@ Expected: no published figure for this student is known to us.
 Status: unrun
 """
 
-_base_ = './cwd-logits_deeplabv3-r101_deeplabv3-r18_4xb4-40k_cityscapes-512x1024.py'
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/cirkd-comparison.py',
+]
+links = dict(loss_cwd=_base_.cwd, loss_kd=_base_.kd, loss_adversary=_base_.adversary)
 model = dict(
     architecture=dict(
         backbone=dict(dilations=(1, 1, 1, 2), strides=(1, 2, 2, 1)),
         decode_head=dict(dilations=(1, 6, 12, 18)),
-    )
+    ),
+    distiller=dict(type='mmkd_ext.LinkDistiller', links=links),
 )
+optim_wrapper = _base_.adversarial
