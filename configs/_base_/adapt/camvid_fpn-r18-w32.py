@@ -9,7 +9,6 @@ of `train`, benchmarks/experiments/adapt_camvid_rates.py.
 _base_ = [
     '../pairs/mmseg/fpn-r18-w32_fpn-r18-w8.py',
     '../streams/camvid-day-dusk-weather.py',
-    '../runtime.py',
     'mmseg::_base_/default_runtime.py',
 ]
 model = dict(
@@ -19,3 +18,8 @@ model = dict(
 )
 model['architecture']['decode_head']['num_classes'] = 11
 test_cfg = dict(optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-4)))
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)

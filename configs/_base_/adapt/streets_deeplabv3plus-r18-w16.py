@@ -8,10 +8,14 @@ chosen from one grid on other drives, benchmarks/experiments/adapt_streets_rates
 _base_ = [
     '../models/mmseg/deeplabv3plus-r18-w16.py',
     '../streams/streets-fog-night-rain-snow.py',
-    '../runtime.py',
     'mmseg::_base_/default_runtime.py',
 ]
 model = dict(
     _delete_=True, type='mmkd_ext.ContinualAdaptation', architecture=_base_.model
 )
 test_cfg = dict(optim_wrapper=dict(optimizer=dict(type='Adam', lr=1e-4)))
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)
