@@ -1,9 +1,14 @@
 """Adaptation: semantic FPN on half a ResNet-18, CamVid in changing light, 10 rounds.
 
-The source is the teacher of configs/camvid, and is the checkpoint on the command line;
-configs/adapt/mmseg/source/fpn-r18-w32_camvid.py trains it too. CamVid is looked for in
-``$CAMVID_ROOT``. The learning rates of the methods were chosen from one grid on pictures
-of `train`, benchmarks/experiments/adapt_camvid_rates.py.
+The source is the checkpoint on the command line, work_dirs/repeat/camvid_fpn/teacher/
+iter_1500.pth; made by:
+
+    CAMVID_ROOT=<folder> python tools/train.py \\
+        configs/adapt/mmseg/source/fpn-r18-w32_camvid.py \\
+        --work-dir work_dirs/repeat/camvid_fpn/teacher
+
+CamVid is looked for in ``$CAMVID_ROOT``. The learning rates of the methods were chosen
+from one grid on pictures of `train`, benchmarks/experiments/adapt_camvid_rates.py.
 """
 
 _base_ = [

@@ -1,8 +1,13 @@
 """Adaptation: DeepLabV3+ on a quarter of ResNet-18, on toy streets in bad weather, 10 rounds.
 
-The source is trained by configs/adapt/mmseg/source/deeplabv3plus-r18-w16_streets.py,
-and is the checkpoint on the command line. The learning rates of the methods were
-chosen from one grid on other drives, benchmarks/experiments/adapt_streets_rates.py.
+The source is the checkpoint on the command line,
+work_dirs/deeplabv3plus-r18-w16_streets/iter_1600.pth; made by:
+
+    python tools/make_streets.py --out data/streets --seed 0
+    python tools/train.py configs/adapt/mmseg/source/deeplabv3plus-r18-w16_streets.py
+
+The learning rates of the methods were chosen from one grid on other drives,
+benchmarks/experiments/adapt_streets_rates.py.
 """
 
 _base_ = [

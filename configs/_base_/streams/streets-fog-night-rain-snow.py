@@ -25,7 +25,7 @@ test_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(condition=None, **dataset),
 )
-test_evaluator = dict(type='mmkd_ext.ClassIoUMetric')
+test_evaluator = dict(type='mmkd_ext.ClassIoUMetric', iou_metrics=['mIoU'])
 test_cfg = dict(
     type='mmkd_ext.ContinualAdaptLoop',
     rounds=10,

@@ -2,7 +2,7 @@
 
 Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
 https://arxiv.org/abs/2205.10536; tau 1, weight 1 and schedule of the authors' code. It
-has the auxiliary head too, which is the child `dist-logits+aux`.
+has the auxiliary head too, which `dist-logits+aux` adds.
 Command: bash tools/dist_train.sh CONFIG 4
 Expected: no figure for the main logits alone is known to us.
 Status: unrun

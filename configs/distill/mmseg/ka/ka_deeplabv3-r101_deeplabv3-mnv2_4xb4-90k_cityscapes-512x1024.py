@@ -2,7 +2,7 @@
 
 Paper: Knowledge Adaptation for Efficient Semantic Segmentation, CVPR 2019,
 https://arxiv.org/abs/1903.04688; weights 50 and 1, schedule as printed; it gives no
-p and q, those here are torchdistill's, in another loss. Stage one (`stage_one` below)
+p and q, those here are torchdistill's, in another loss. Stage one (`stage_one` of its links)
 comes first; its result is looked for in work_dirs. If it is elsewhere:
 --cfg-options model.distiller.connectors.encoder.checkpoint=FILE_OR_FOLDER
 Command: bash tools/dist_train.sh CONFIG 4

@@ -1,7 +1,7 @@
 """MGD, a student of another family: PSPNet-R101 -> DeepLabV3-R18, Cityscapes.
 
 Paper: Masked Generative Distillation, ECCV 2022, https://arxiv.org/abs/2205.01529;
-weights of the parent, whose logits term is here, too.
+weights of its PSPNet-R18 config, whose logits term is here, too.
 Command: bash tools/dist_train.sh CONFIG 4
 Expected: the authors report 73.20 -> 76.31 mIoU (val). Not measured by us.
 Status: unrun
