@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 
 from mmkd_ext.config.names import parse_name
 
@@ -129,3 +130,18 @@ def test_every_task_and_every_adaptation_has_the_runtime_of_runtime_py(key):
     for path in [*TASKS, *(BASE / 'adapt').glob('*.py')]:
         if runtime not in own_files(path):
             assert assigned(path, key) == assigned(runtime, key), shown(path)
+
+
+@pytest.mark.mmseg
+@pytest.mark.parametrize(('old', 'key', 'new'), [
+    ('links/mmseg/cirkd_comparison', 'adversary', 'links/cirkd-comparison'),
+    ('links/mmseg/cirkd_deeplabv3-r101_deeplabv3-r18', 'distiller', 'links/cirkd'),
+    ('schedules/cirkd_40k', 'param_scheduler', 'tasks/cityscapes-512x1024_40k-cirkd'),
+    ('schedules/dist_40k', 'optim_wrapper', 'tasks/cityscapes-512x1024_40k-dist'),
+    ('schedules/segformer_160k', 'optim_wrapper',
+     'tasks/cityscapes-1024x1024_160k-segformer'),
+])  # fmt: skip
+def test_a_part_that_others_may_name_still_works_and_says_what_to_write(old, key, new):
+    with pytest.warns(DeprecationWarning, match=r'Please use .*(links|tasks)'):
+        part = Config.fromfile(BASE / f'{old}.py')
+    assert part[key] == Config.fromfile(BASE / f'{new}.py')[key]
