@@ -4,8 +4,8 @@
 
 Draws the streets, trains a teacher, the student alone and the student distilled, tests
 all three, and writes a report. Each training and test is one call of tools/train.py or
-tools/test.py with a file of configs/demo/. What is done is kept: a second call only
-makes what is missing, and goes on where the first was stopped.
+tools/test.py with a file of benchmarks/configs/demo/. What is done is kept: a second
+call only makes what is missing, and goes on where the first was stopped.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def checkout(tmp_path_factory):
     (target / 'configs' / 'a_method' / 'README.md').write_text('# A method\n')
     (target / 'configs' / 'a_method' / 'x.py').write_text('marker = 7\n')
     (target / 'configs' / 'a_method' / 'streets-for-mim.py').write_text(
-        "_base_ = '../demo/student.py'\n")
+        "_base_ = '../adapt/mmseg/source/deeplabv3plus-r18-w16_streets.py'\n")
     return target
 
 

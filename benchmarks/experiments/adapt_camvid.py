@@ -8,12 +8,15 @@ picture. The learning rates are those of adapt_camvid_rates.py.
 
 name = 'adapt_camvid'
 title = 'CamVid: day, dusk, and drawn weather, 3 rounds'
-source = 'configs/camvid/teacher_fpn-r18-w32.py'
+source = 'benchmarks/configs/camvid/teacher_fpn-r18-w32.py'
 _base_ = './adapt_streets.py'
 orders = dict(_delete_=True, forward=None)
 methods = {
-    key: dict(config=method['config'].replace(
-        'deeplabv3plus-r18-w16_streets', 'fpn-r18-w32_camvid'))
+    key: dict(
+        config=method['config'].replace(
+            'deeplabv3plus-r18-w16_streets', 'fpn-r18-w32_camvid'
+        )
+    )
     for key, method in _base_.methods.items()
 }
 methods['cotta']['once'] = True

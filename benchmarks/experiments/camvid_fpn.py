@@ -10,10 +10,12 @@ name = 'camvid_fpn'
 title = 'semantic FPN on CamVid at half resolution'
 stage_one = {'model.distiller.connectors.encoder.checkpoint': 'ka_stage_one'}
 runs = dict(
-    teacher=dict(config='configs/camvid/teacher_fpn-r18-w32.py', once=True),
-    student=dict(config='configs/camvid/student_fpn-r18-w8.py', title='student alone'),
+    teacher=dict(config='benchmarks/configs/camvid/teacher_fpn-r18-w32.py', once=True),
+    student=dict(
+        config='benchmarks/configs/camvid/student_fpn-r18-w8.py', title='student alone'
+    ),
     ka_stage_one=dict(
-        config='configs/camvid/ka-autoencoder_fpn-r18-w32_fpn-r18-w8.py',
+        config='benchmarks/configs/camvid/ka-autoencoder_fpn-r18-w32_fpn-r18-w8.py',
         teacher='teacher',
         once=True,
         tested=False,
@@ -21,7 +23,7 @@ runs = dict(
     ),
     **{
         name: dict(
-            config=f'configs/camvid/{file}_fpn-r18-w32_fpn-r18-w8.py',
+            config=f'benchmarks/configs/camvid/{file}_fpn-r18-w32_fpn-r18-w8.py',
             teacher='teacher',
             title=title,
             takes=stage_one if name == 'ka' else {},

@@ -13,10 +13,12 @@ title = 'semantic FPN on CamVid, a tenth of the published weights'
 pair = 'fpn-r18-w32_fpn-r18-w8'
 stage_one = {'model.distiller.connectors.encoder.checkpoint': 'ka_stage_one'}
 runs = dict(
-    teacher=dict(config='configs/camvid/teacher_fpn-r18-w32.py', once=True),
-    student=dict(config='configs/camvid/student_fpn-r18-w8.py', title='student alone'),
+    teacher=dict(config='benchmarks/configs/camvid/teacher_fpn-r18-w32.py', once=True),
+    student=dict(
+        config='benchmarks/configs/camvid/student_fpn-r18-w8.py', title='student alone'
+    ),
     ka_stage_one=dict(
-        config=f'configs/camvid/ka-autoencoder_{pair}.py',
+        config=f'benchmarks/configs/camvid/ka-autoencoder_{pair}.py',
         teacher='teacher',
         once=True,
         tested=False,
@@ -24,7 +26,7 @@ runs = dict(
     ),
     **{
         f'{name}_tenth': dict(
-            config=f'configs/camvid/{name}_{pair}.py',
+            config=f'benchmarks/configs/camvid/{name}_{pair}.py',
             teacher='teacher',
             title=title,
             takes=stage_one if name == 'ka' else {},

@@ -10,12 +10,15 @@ name = 'camvid_segformer'
 title = 'SegFormer on CamVid at half resolution'
 stage_one = {'model.distiller.connectors.encoder.checkpoint': 'ka_stage_one'}
 runs = dict(
-    teacher=dict(config='configs/camvid/teacher_segformer-w32.py', once=True),
+    teacher=dict(
+        config='benchmarks/configs/camvid/teacher_segformer-w32.py', once=True
+    ),
     student=dict(
-        config='configs/camvid/student_segformer-w8.py', title='student alone'
+        config='benchmarks/configs/camvid/student_segformer-w8.py',
+        title='student alone',
     ),
     ka_stage_one=dict(
-        config='configs/camvid/ka-autoencoder_segformer-w32_segformer-w8.py',
+        config='benchmarks/configs/camvid/ka-autoencoder_segformer-w32_segformer-w8.py',
         teacher='teacher',
         once=True,
         tested=False,
@@ -23,7 +26,7 @@ runs = dict(
     ),
     **{
         name: dict(
-            config=f'configs/camvid/{file}_segformer-w32_segformer-w8.py',
+            config=f'benchmarks/configs/camvid/{file}_segformer-w32_segformer-w8.py',
             teacher='teacher',
             title=title,
             takes=stage_one if name == 'ka' else {},

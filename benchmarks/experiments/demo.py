@@ -8,10 +8,10 @@ One seed: make demo. Repeated:
 name = 'demo'
 title = 'CWD on toy street scenes'
 runs = dict(
-    teacher=dict(config='configs/demo/teacher.py', once=True),
-    student=dict(config='configs/demo/student.py', title='student alone'),
+    teacher=dict(config='benchmarks/configs/demo/teacher.py', once=True),
+    student=dict(config='benchmarks/configs/demo/student.py', title='student alone'),
     distilled=dict(
-        config='configs/demo/distilled.py',
+        config='benchmarks/configs/demo/distilled.py',
         teacher='teacher',
         title='student distilled',
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -89,7 +90,7 @@ def load_config(name: str, options: dict | None = None) -> Config:
         beside = os.listdir(folder) if os.path.isdir(folder) else []
         raise ConfigError(
             f'There is no config file {path!r}.'
-            f'{did_you_mean(os.path.basename(path), beside)}'
+            f'{_moved(path) or did_you_mean(os.path.basename(path), beside)}'
         )
     try:
         cfg = Config.fromfile(path)
@@ -101,8 +102,18 @@ def load_config(name: str, options: dict | None = None) -> Config:
         # a config is code: anything may be raised by it
         raise ConfigError(
             f'Config {name!r} cannot be read: {type(error).__name__}: {error}'
+            f'{_moved(str(error))}'
         ) from error
     return cfg
+
+
+def _moved(text: str) -> str:
+    """Returns where the configs of a folder that a path or message names lie now."""
+    found = re.search(r'(?<!benchmarks/)configs/(bccd|camvid|demo)/', text)
+    if found is None:
+        return ''
+    old = found.group()
+    return f' The files of {old} lie in benchmarks/{old} of the repository now.'
 
 
 def set_work_dir(cfg: Config, args: argparse.Namespace) -> None:

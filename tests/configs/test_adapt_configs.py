@@ -107,7 +107,9 @@ def test_the_weights_of_a_base_are_those_that_mmseg_lists_for_its_model(base):
 
 def test_the_source_on_camvid_is_the_teacher_and_takes_a_picture_of_the_stream():
     config = Config.fromfile(ROOT / 'configs/_base_/adapt/camvid_fpn-r18-w32.py')
-    teacher = Config.fromfile(ROOT / 'configs/camvid/teacher_fpn-r18-w32.py').model
+    teacher = Config.fromfile(
+        ROOT / 'benchmarks/configs/camvid/teacher_fpn-r18-w32.py'
+    ).model
     teacher.data_preprocessor.pop('size')  # of the crops it is trained on
     assert config.model.architecture == teacher
     source = dict(type='mmkd_ext.SourceDistiller')

@@ -43,7 +43,7 @@ def test_students_differ_in_their_links_only(name, monkeypatch):
 
 def test_the_data_are_found_where_the_variable_says(monkeypatch):
     monkeypatch.setenv('BCCD_ROOT', '/somewhere/bccd')
-    config = Config.fromfile(ROOT / 'configs/bccd/student_gfl-r18-w8.py')
+    config = Config.fromfile(ROOT / 'benchmarks/configs/bccd/student_gfl-r18-w8.py')
     assert config.train_dataloader.dataset.data_root == '/somewhere/bccd'
     assert config.test_dataloader.dataset.data_root == '/somewhere/bccd'
     assert config.test_evaluator.ann_file == '/somewhere/bccd/annotations/val.json'

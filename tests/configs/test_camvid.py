@@ -67,6 +67,6 @@ def test_distillations_find_the_teacher_that_the_experiment_trains(name, monkeyp
 
 def test_the_data_are_found_where_the_variable_says(monkeypatch):
     monkeypatch.setenv('CAMVID_ROOT', '/somewhere/camvid')
-    config = Config.fromfile(ROOT / 'configs/camvid/student_fpn-r18-w8.py')
+    config = Config.fromfile(ROOT / 'benchmarks/configs/camvid/student_fpn-r18-w8.py')
     assert config.train_dataloader.dataset.data_root == '/somewhere/camvid'
     assert config.test_dataloader.dataset.data_root == '/somewhere/camvid'

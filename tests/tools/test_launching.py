@@ -59,6 +59,16 @@ def trained(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize('folder', ['bccd', 'camvid', 'demo'])
+def test_a_config_that_moved_is_told_where_it_lies(tmp_path, folder):
+    old = ROOT / 'configs' / folder / 'student.py'
+    child = tmp_path / 'child.py'
+    child.write_text(f'_base_ = {str(old)!r}\n')
+    for name in (old, child):
+        with pytest.raises(ConfigError, match=f'lie in benchmarks/configs/{folder}/'):
+            launch.load_config(str(name))
+
+
 # ---- train.py ----------------------------------------------------------------------
 
 

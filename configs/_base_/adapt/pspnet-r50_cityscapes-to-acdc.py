@@ -3,10 +3,17 @@
 Stream and optimizer are those of DeepLabV3+ R50.
 """
 
-_base_ = ['./deeplabv3plus-r50_cityscapes-to-acdc.py']
+_base_ = ['../streams/cityscapes-to-acdc.py', 'mmseg::_base_/default_runtime.py']
 model = dict(
+    type='mmkd_ext.ContinualAdaptation',
     architecture='mmseg::pspnet/pspnet_r50-d8_4xb2-80k_cityscapes-512x1024.py',
     source_ckpt='https://download.openmmlab.com/mmsegmentation/v0.5/pspnet/'
     'pspnet_r50-d8_512x1024_80k_cityscapes/'
     'pspnet_r50-d8_512x1024_80k_cityscapes_20200606_112131-2376f12b.pth',
 )
+test_cfg = dict(optim_wrapper=dict(optimizer=dict(type='Adam', lr=6e-5 / 8)))
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)

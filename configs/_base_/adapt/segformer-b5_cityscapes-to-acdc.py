@@ -6,7 +6,6 @@ one window of 1024; larger views are tested in windows, as the model's config sa
 
 _base_ = [
     '../streams/cityscapes-to-acdc.py',
-    '../runtime.py',
     'mmseg::_base_/default_runtime.py',
 ]
 model = dict(
@@ -17,3 +16,8 @@ model = dict(
     'segformer_mit-b5_8x1_1024x1024_160k_cityscapes_20211206_072934-87a052ec.pth',
 )
 test_cfg = dict(optim_wrapper=dict(optimizer=dict(type='Adam', lr=6e-5 / 8)))
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)

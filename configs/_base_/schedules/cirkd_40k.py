@@ -9,3 +9,5 @@ param_scheduler = [
 default_hooks = dict(
     checkpoint=dict(type='mmkd_ext.DistillCheckpointHook', save_best='mIoU')
 )
+# tasks say their schedule themselves; kept for configs that name this file
+_deprecation_ = dict(expected='a file of configs/_base_/tasks')

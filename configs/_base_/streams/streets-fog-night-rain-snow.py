@@ -6,17 +6,35 @@ is forgotten.
 Draw the streets with `python tools/make_streets.py --out data/streets --seed 0`.
 """
 
-_base_ = ['../datasets/streets_acdc.py']
-test_evaluator = dict(type='mmkd_ext.ClassIoUMetric')
+data_root = 'data/streets/'
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmseg.LoadAnnotations'),
+    dict(type='mmseg.PackSegInputs'),
+]
+dataset = dict(
+    type='mmkd_ext.ACDCDataset',
+    data_root=data_root,
+    split='train',
+    pipeline=test_pipeline,
+)
+test_dataloader = dict(
+    batch_size=1,
+    num_workers=0,
+    persistent_workers=False,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(condition=None, **dataset),
+)
+test_evaluator = dict(type='mmkd_ext.ClassIoUMetric', iou_metrics=['mIoU'])
 test_cfg = dict(
     type='mmkd_ext.ContinualAdaptLoop',
     rounds=10,
     domains=[
         dict(
-            name=domain.name,
-            dataset=dict(domain.dataloader.dataset, indices=list(range(0, 40, 2))),
+            name=condition,
+            dataset=dict(condition=condition, indices=list(range(0, 40, 2)), **dataset),
         )
-        for domain in _base_.domains
+        for condition in ('fog', 'night', 'rain', 'snow')
     ],
     source_eval=dict(
         interval='round',
@@ -27,12 +45,11 @@ test_cfg = dict(
             sampler=dict(type='DefaultSampler', shuffle=False),
             dataset=dict(
                 type='mmseg.CityscapesDataset',
-                data_root=_base_.data_root,
-                data_prefix=dict(
-                    img_path='leftImg8bit/val', seg_map_path='gtFine/val'
-                ),
-                pipeline=_base_.test_pipeline,
+                data_root=data_root,
+                data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
+                pipeline=test_pipeline,
             ),
         ),
     ),
 )
+del dataset

@@ -4,7 +4,7 @@ The data set is looked for in ``$BCCD_ROOT``, by default ``data/bccd``. Everythi
 trained from scratch, so AdamW: it needs no warm backbone to get going.
 """
 
-_base_ = ['../datasets/bccd.py', '../runtime.py', 'mmdet::_base_/default_runtime.py']
+_base_ = ['../datasets/bccd.py', 'mmdet::_base_/default_runtime.py']
 data_root = '{{$BCCD_ROOT:data/bccd}}'
 img_scale = (320, 240)
 iterations = 200
@@ -67,3 +67,8 @@ default_hooks = dict(
     ),
 )
 log_processor = dict(type='LogProcessor', by_epoch=False, window_size=25)
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)

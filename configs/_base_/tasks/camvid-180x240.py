@@ -4,7 +4,7 @@ Predictions are brought back to 480 x 360 and judged there. The data set is look
 ``$CAMVID_ROOT``, by default ``data/camvid``.
 """
 
-_base_ = ['../datasets/camvid.py', '../runtime.py', 'mmseg::_base_/default_runtime.py']
+_base_ = ['../datasets/camvid.py', 'mmseg::_base_/default_runtime.py']
 data_root = '{{$CAMVID_ROOT:data/camvid}}'
 crop_size = (160, 224)
 iterations = 200
@@ -68,7 +68,9 @@ param_scheduler = [
         by_epoch=False,
     ),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
+train_cfg = dict(
+    type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations
+)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
@@ -85,3 +87,8 @@ default_hooks = dict(
     visualization=dict(type='mmseg.SegVisualizationHook'),
 )
 log_processor = dict(by_epoch=False, window_size=50)
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)

@@ -5,7 +5,6 @@ all parameters, poly with power 0.9 and no warm-up.
 """
 
 _base_ = [
-    '../runtime.py',
     'mmseg::_base_/datasets/cityscapes_1024x1024.py',
     'mmseg::_base_/default_runtime.py',
     'mmseg::_base_/schedules/schedule_160k.py',
@@ -22,3 +21,8 @@ param_scheduler = [
 default_hooks = dict(
     checkpoint=dict(type='mmkd_ext.DistillCheckpointHook', save_best='mIoU')
 )
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)

@@ -1,7 +1,6 @@
 """Task: Cityscapes at 512x1024 for 80k iterations, as mmseg trains it."""
 
 _base_ = [
-    '../runtime.py',
     'mmseg::_base_/datasets/cityscapes.py',
     'mmseg::_base_/default_runtime.py',
     'mmseg::_base_/schedules/schedule_80k.py',
@@ -9,3 +8,8 @@ _base_ = [
 default_hooks = dict(
     checkpoint=dict(type='mmkd_ext.DistillCheckpointHook', save_best='mIoU')
 )
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)

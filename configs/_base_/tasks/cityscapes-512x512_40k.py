@@ -7,7 +7,6 @@ dict(size=(512, 512)))`, or its batches are padded to those.
 """
 
 _base_ = [
-    '../runtime.py',
     'mmseg::_base_/datasets/cityscapes.py',
     'mmseg::_base_/default_runtime.py',
     'mmseg::_base_/schedules/schedule_40k.py',
@@ -36,3 +35,8 @@ param_scheduler = [
 default_hooks = dict(
     checkpoint=dict(type='mmkd_ext.DistillCheckpointHook', save_best='mIoU')
 )
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)

@@ -1,7 +1,6 @@
 """Task: COCO boxes and masks for 24 epochs, as mmdet trains them."""
 
 _base_ = [
-    '../runtime.py',
     'mmdet::_base_/datasets/coco_instance.py',
     'mmdet::_base_/default_runtime.py',
     'mmdet::_base_/schedules/schedule_2x.py',
@@ -9,3 +8,8 @@ _base_ = [
 default_hooks = dict(
     checkpoint=dict(type='mmkd_ext.DistillCheckpointHook', save_best='coco/bbox_mAP')
 )
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)

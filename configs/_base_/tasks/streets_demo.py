@@ -3,7 +3,7 @@
 SGD with a short warm-up, because everything starts from random weights.
 """
 
-_base_ = ['../datasets/streets.py', '../runtime.py', 'mmseg::_base_/default_runtime.py']
+_base_ = ['../datasets/streets.py', 'mmseg::_base_/default_runtime.py']
 iterations = 500
 optim_wrapper = dict(
     type='OptimWrapper',
@@ -40,3 +40,8 @@ log_processor = dict(by_epoch=False, window_size=20)
 val_dataloader = dict(dataset=dict(indices=24))
 val_evaluator = dict(type='mmkd_ext.ClassIoUMetric')
 test_evaluator = dict(type='mmkd_ext.ClassIoUMetric')
+custom_hooks = [
+    dict(type='mmkd_ext.ReproducibleStepHook'),
+    dict(type='mmkd_ext.FiniteLossHook', action='stop'),
+]
+randomness = dict(seed=0)

@@ -28,9 +28,9 @@ base width             parameters  clear val   fog  night  rain  snow
 =====================  ==========  =========  ====  =====  ====  ====
 
 So each weather costs 11 to 20 points, and width alone is worth 4 at this length. In
-the schedule of ``configs/demo`` (SGD at 0.1; teacher 1000 iterations, student 500;
-seed 100, all of ``val``) width 32 reached 31.3 and width 8 19.9, a lead of 11. Poles,
-fences, lights and two-wheelers stay near 0 in runs this short.
+the schedule of ``benchmarks/configs/demo`` (SGD at 0.1; teacher 1000 iterations,
+student 500; seed 100, all of ``val``) width 32 reached 31.3 and width 8 19.9, a lead of
+11. Poles, fences, lights and two-wheelers stay near 0 in runs this short.
 """
 
 from __future__ import annotations

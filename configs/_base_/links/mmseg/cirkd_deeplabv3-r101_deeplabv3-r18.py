@@ -1,46 +1,5 @@
-"""Links: CIRKD's four losses, first version, on DeepLabV3-R101 -> R18, 19 classes.
+"""Moved to configs/_base_/links/cirkd.py, without the pair; kept for configs that name it."""
 
-The links and their pair, since a list of `_base_` cannot have `model` twice. Another
-student says its channels in the projection; another data set says its classes.
-"""
-
-_base_ = '../../pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py'
-logits, feature = 'decode_head.conv_seg', 'decode_head.bottleneck'
-projected = dict(of='student', at=feature, connector='projection')
-taught = dict(of='teacher', at=feature)
-truth = dict(of='batch', at='data_samples')
-memory = dict(num_classes=19, channels=512, tau=0.1, loss_weight=0.1)
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        connectors=dict(
-            projection=dict(
-                type='mmkd_ext.CIRKDProjection', in_channels=128, out_channels=512
-            )
-        ),
-        links=dict(
-            loss_kd=dict(
-                loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=1.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            ),
-            loss_batch=dict(
-                loss=dict(type='mmkd_ext.CIRKDMiniBatchLoss', tau=0.1),
-                preds_S=dict(of='student', at=feature),
-                preds_T=taught,
-            ),
-            loss_pixel=dict(
-                loss=dict(type='mmkd_ext.CIRKDPixelMemoryLoss', size=20000, **memory),
-                preds_S=projected,
-                preds_T=taught,
-                data_samples=truth,
-            ),
-            loss_region=dict(
-                loss=dict(type='mmkd_ext.CIRKDRegionMemoryLoss', size=2000, **memory),
-                preds_S=projected,
-                preds_T=taught,
-                data_samples=truth,
-            ),
-        ),
-    )
-)
+_base_ = ['../../pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py', '../cirkd.py']
+_deprecation_ = dict(expected='configs/_base_/links/cirkd.py and a pair')
+model = dict(distiller=_base_.distiller)

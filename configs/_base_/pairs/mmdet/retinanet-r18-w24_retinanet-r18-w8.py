@@ -91,6 +91,9 @@ model = dict(
     type='mmkd_ext.TeacherDistill',
     architecture=student,
     teacher=teacher,
+    # made by: BCCD_ROOT=<folder> python tools/train.py \
+    #   benchmarks/configs/bccd/teacher_retinanet-r18-w24.py \
+    #   --work-dir work_dirs/repeat/bccd_retinanet/teacher
     teacher_ckpt='work_dirs/repeat/bccd_retinanet/teacher/iter_800.pth',
 )
 del teacher, student

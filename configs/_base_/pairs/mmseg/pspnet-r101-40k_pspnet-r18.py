@@ -4,8 +4,11 @@ Figures: mmsegmentation's model zoo, 512x1024; the teacher was trained 40k itera
 student 80k.
 """
 
-_base_ = './pspnet-r101_pspnet-r18.py'
 model = dict(
+    type='mmkd_ext.TeacherDistill',
+    architecture=dict(
+        cfg_path='mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'
+    ),
     teacher=dict(
         cfg_path='mmseg::pspnet/pspnet_r101-d8_4xb2-40k_cityscapes-512x1024.py'
     ),

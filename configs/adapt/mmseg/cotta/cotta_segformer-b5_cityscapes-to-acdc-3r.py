@@ -8,5 +8,6 @@ Expected: Table 5 of MoASE (AAAI 2026) reports fog 70.9, night 41.2, rain 62.4, 
 Status: unrun
 """
 
-_base_ = ['cotta_segformer-b5_cityscapes-to-acdc.py']
+_base_ = ['../../../_base_/adapt/segformer-b5_cityscapes-to-acdc.py']
+model = dict(distiller=dict(type='mmkd_ext.CoTTADistiller'))
 test_cfg = dict(rounds=3)

@@ -8,5 +8,6 @@ Cityscapes val (mmsegmentation's model zoo). Not measured by us.
 Status: unrun
 """
 
-_base_ = ['dose_deeplabv3plus-r50_cityscapes-to-acdc.py']
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r50_cityscapes-to-acdc.py']
+model = dict(distiller=dict(type='mmkd_ext.DoSeDistiller'))
 test_cfg = dict(rounds=3)

@@ -6,5 +6,6 @@ Expected: no published figure is known to us. Not measured by us.
 Status: unrun
 """
 
-_base_ = ['source-only_deeplabv3plus-r50_cityscapes-to-acdc.py']
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r50_cityscapes-to-acdc.py']
+model = dict(distiller=dict(type='mmkd_ext.SourceDistiller'))
 test_cfg = dict(rounds=3)

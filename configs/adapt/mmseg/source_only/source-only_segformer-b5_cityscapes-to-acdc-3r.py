@@ -7,5 +7,6 @@ Expected: Table 5 of MoASE (AAAI 2026) reports fog 69.1, night 40.3, rain 59.7, 
 Status: unrun
 """
 
-_base_ = ['source-only_segformer-b5_cityscapes-to-acdc.py']
+_base_ = ['../../../_base_/adapt/segformer-b5_cityscapes-to-acdc.py']
+model = dict(distiller=dict(type='mmkd_ext.SourceDistiller'))
 test_cfg = dict(rounds=3)

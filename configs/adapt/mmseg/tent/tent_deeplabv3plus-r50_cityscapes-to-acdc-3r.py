@@ -7,5 +7,6 @@ Expected: no published figure is known to us. Not measured by us.
 Status: unrun
 """
 
-_base_ = ['tent_deeplabv3plus-r50_cityscapes-to-acdc.py']
+_base_ = ['../../../_base_/adapt/deeplabv3plus-r50_cityscapes-to-acdc.py']
+model = dict(distiller=dict(type='mmkd_ext.TentDistiller'))
 test_cfg = dict(rounds=3)

@@ -10,5 +10,8 @@ Expected: Table 5 of MoASE (AAAI 2026) reports fog 69.0, night 40.2, rain 60.1, 
 Status: unrun
 """
 
-_base_ = ['tent_segformer-b5_cityscapes-to-acdc.py']
+_base_ = ['../../../_base_/adapt/segformer-b5_cityscapes-to-acdc.py']
+model = dict(
+    distiller=dict(type='mmkd_ext.TentDistiller', loss='hard', statistics='source')
+)
 test_cfg = dict(rounds=3)

@@ -11,19 +11,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_1x.py',
     '../../../_base_/pairs/mmdet/gfl-r101_gfl-r50.py',
+    '../../../_base_/links/cwd-cls.py',
 ]
-# the layer is shared by the levels: five calls, a map of 80 classes each
-scores = dict(at='bbox_head.gfl_cls', call=[0, 1, 2, 3, 4])
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_cwd=dict(
-                loss=dict(type='mmkd_ext.CWDLoss', tau=1.0, loss_weight=5.0),
-                preds_S=dict(of='student', **scores),
-                preds_T=dict(of='teacher', **scores),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01))

@@ -12,17 +12,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_1x.py',
     '../../../_base_/pairs/mmdet/gfl-x101_gfl-r18.py',
+    '../../../_base_/links/cwd-fpn.py',
 ]
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_cwd=dict(
-                loss=dict(type='mmkd_ext.CWDLoss', tau=1.0, loss_weight=10.0),
-                preds_S=dict(of='student', at='neck'),
-                preds_T=dict(of='teacher', at='neck'),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01))

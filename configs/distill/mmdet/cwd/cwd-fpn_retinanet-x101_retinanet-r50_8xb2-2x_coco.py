@@ -11,17 +11,10 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/retinanet-x101_retinanet-r50.py',
+    '../../../_base_/links/cwd-fpn.py',
 ]
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_cwd=dict(
-                loss=dict(type='mmkd_ext.CWDLoss', tau=1.0, loss_weight=5.0),
-                preds_S=dict(of='student', at='neck', item=[0, 1, 2, 3]),
-                preds_T=dict(of='teacher', at='neck', item=[0, 1, 2, 3]),
-            )
-        ),
-    )
-)
+_base_.distiller.links.loss_cwd.loss.loss_weight = 5.0
+_base_.distiller.links.loss_cwd.preds_S.item = [0, 1, 2, 3]
+_base_.distiller.links.loss_cwd.preds_T.item = [0, 1, 2, 3]
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01))

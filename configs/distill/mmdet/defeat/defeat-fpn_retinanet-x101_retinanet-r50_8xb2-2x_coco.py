@@ -12,26 +12,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/retinanet-x101_retinanet-r50.py',
+    '../../../_base_/links/defeat-fpn.py',
 ]
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_neck=dict(
-                loss=dict(type='mmkd_ext.DeFeatLoss', weight_fg=3.0, weight_bg=12.0),
-                preds_S=dict(
-                    of='student',
-                    at='neck',
-                    connector=dict(
-                        type='mmkd_ext.PerLevel',
-                        levels=5,
-                        connector=dict(type='mmkd_ext.DeFeatAdapter', in_channels=256),
-                    ),
-                ),
-                preds_T=dict(of='teacher', at='neck'),
-                data_samples=dict(of='batch', at='data_samples'),
-            ),
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01), clip_grad=dict(max_norm=35, norm_type=2))

@@ -12,51 +12,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/faster-rcnn-r101_faster-rcnn-r50.py',
+    '../../../_base_/links/defeat-fpn+roi.py',
 ]
-# what the student's classification loss sees: scores and labels of its proposals
-cls_inputs = dict(type='ModuleInputs', source='roi_head.bbox_head.loss_cls')
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_neck=dict(
-                loss=dict(type='mmkd_ext.DeFeatLoss', weight_fg=3.0, weight_bg=12.0),
-                preds_S=dict(
-                    of='student',
-                    at='neck',
-                    connector=dict(
-                        type='mmkd_ext.PerLevel',
-                        levels=5,
-                        connector=dict(type='mmkd_ext.DeFeatAdapter', in_channels=256),
-                    ),
-                ),
-                preds_T=dict(of='teacher', at='neck'),
-                data_samples=dict(of='batch', at='data_samples'),
-            ),
-            loss_cls=dict(
-                loss=dict(type='mmkd_ext.DeFeatHeadLoss', weight_fg=2.0, weight_bg=2.0),
-                preds_S=dict(of='student', at=cls_inputs, item=0),
-                preds_T=dict(
-                    of='teacher',
-                    at='neck',
-                    connector=dict(type='mmkd_ext.RoIClassify'),
-                    given=dict(
-                        roi_head=dict(
-                            of='teacher', at=dict(type='Module', source='roi_head')
-                        ),
-                        rois=dict(
-                            of='student',
-                            at=dict(
-                                type='ModuleInputs',
-                                source='roi_head.bbox_roi_extractor',
-                            ),
-                            item=1,
-                        ),
-                    ),
-                ),
-                labels=dict(of='student', at=cls_inputs, item=1),
-            ),
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.02), clip_grad=dict(max_norm=35, norm_type=2))

@@ -11,19 +11,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/retinanet-x101_retinanet-r50.py',
+    '../../../_base_/links/dist-dense.py',
 ]
-# the layer is shared by the levels: five calls, a map of 9 x 80 scores each
-scores = dict(at='bbox_head.retina_cls', call=[0, 1, 2, 3, 4])
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_dist=dict(
-                loss=dict(type='mmkd_ext.DISTLoss', activation='sigmoid'),
-                preds_S=dict(of='student', **scores),
-                preds_T=dict(of='teacher', **scores),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01))

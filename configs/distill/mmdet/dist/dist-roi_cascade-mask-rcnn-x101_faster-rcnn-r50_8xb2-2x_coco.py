@@ -11,29 +11,6 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/cascade-mask-rcnn-x101_faster-rcnn-r50.py',
+    '../../../_base_/links/dist-roi.py',
 ]
-# what the student's RoI head tells its loss: scores of its proposals
-loss_cls = dict(type='ModuleInputs', source='roi_head.bbox_head.loss_cls')
-pooling = dict(type='ModuleInputs', source='roi_head.bbox_roi_extractor')
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_dist=dict(
-                loss=dict(type='mmkd_ext.DISTLoss', tau=1.0),
-                preds_S=dict(of='student', at=loss_cls, item=0),
-                preds_T=dict(
-                    of='teacher',
-                    at='neck',
-                    connector=dict(type='mmkd_ext.RoIClassify', stage=0),
-                    given=dict(
-                        roi_head=dict(
-                            of='teacher', at=dict(type='Module', source='roi_head')
-                        ),
-                        rois=dict(of='student', at=pooling, item=1),
-                    ),
-                ),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)

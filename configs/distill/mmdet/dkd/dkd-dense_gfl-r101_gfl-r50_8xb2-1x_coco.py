@@ -11,30 +11,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_1x.py',
     '../../../_base_/pairs/mmdet/gfl-r101_gfl-r50.py',
+    '../../../_base_/links/dkd-dense.py',
 ]
-# what the student's head tells its loss, once a level: logits, (labels, quality)
-loss_cls = dict(type='ModuleInputs', source='bbox_head.loss_cls')
-join = dict(type='mmkd_ext.ConcatLevels')
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_dkd=dict(
-                loss=dict(type='mmkd_ext.DKDLoss', alpha=1.0, beta=0.25, tau=1.0),
-                preds_S=dict(
-                    of='student', at=loss_cls, call='all', item=0, connector=join
-                ),
-                labels=dict(
-                    of='student', at=loss_cls, call='all', item='1.0', connector=join
-                ),
-                preds_T=dict(
-                    of='teacher',
-                    at='bbox_head.gfl_cls',
-                    call=[0, 1, 2, 3, 4],
-                    connector=[dict(type='mmkd_ext.FlattenPredictions', classes=80), join],
-                ),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01))

@@ -9,29 +9,11 @@ memory, unverified).
 Status: unrun
 """
 
-_base_ = ['../reviewkd/reviewkd-fpn_faster-rcnn-x101_faster-rcnn-r18_8xb2-1x_coco-ms.py']
-# what the student's RoI head tells its loss: scores and labels of its proposals
-loss_cls = dict(type='ModuleInputs', source='roi_head.bbox_head.loss_cls')
-pooling = dict(type='ModuleInputs', source='roi_head.bbox_roi_extractor')
-model = dict(
-    distiller=dict(
-        links=dict(
-            loss_dkd=dict(
-                loss=dict(type='mmkd_ext.DKDLoss', alpha=1.0, beta=0.25, tau=1.0),
-                preds_S=dict(of='student', at=loss_cls, item=0),
-                labels=dict(of='student', at=loss_cls, item=1),
-                preds_T=dict(
-                    of='teacher',
-                    at='neck',
-                    connector=dict(type='mmkd_ext.RoIClassify'),
-                    given=dict(
-                        roi_head=dict(
-                            of='teacher', at=dict(type='Module', source='roi_head')
-                        ),
-                        rois=dict(of='student', at=pooling, item=1),
-                    ),
-                ),
-            )
-        ),
-    )
-)
+_base_ = [
+    '../../../_base_/tasks/coco-ms_1x.py',
+    '../../../_base_/pairs/mmdet/faster-rcnn-x101_faster-rcnn-r18.py',
+    '../../../_base_/links/dkd-roi+reviewkd-fpn.py',
+]
+_base_.distiller.links.loss_reviewkd.loss.loss_weight = 1.2
+model = dict(distiller=_base_.distiller)
+optim_wrapper = dict(optimizer=dict(lr=0.02))

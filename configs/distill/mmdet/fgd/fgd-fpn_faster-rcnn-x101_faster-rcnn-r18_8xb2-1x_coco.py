@@ -11,28 +11,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_1x.py',
     '../../../_base_/pairs/mmdet/faster-rcnn-x101_faster-rcnn-r18.py',
+    '../../../_base_/links/fgd-fpn-two-stage.py',
 ]
-model = dict(
-    inherit=['neck', 'rpn_head', 'roi_head'],
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_fgd=dict(
-                loss=dict(
-                    type='mmkd_ext.FGDLoss',
-                    channels=256,
-                    levels=4,
-                    weight_fg=5e-5,
-                    weight_bg=2.5e-5,
-                    weight_attention=5e-5,
-                    weight_global=5e-7,
-                    tau=0.5,
-                ),
-                preds_S=dict(of='student', at='neck', item=[0, 1, 2, 3]),
-                preds_T=dict(of='teacher', at='neck', item=[0, 1, 2, 3]),
-                data_samples=dict(of='batch', at='data_samples'),
-            )
-        ),
-    ),
-)
+model = dict(inherit=['neck', 'rpn_head', 'roi_head'], distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.02), clip_grad=dict(max_norm=35, norm_type=2))

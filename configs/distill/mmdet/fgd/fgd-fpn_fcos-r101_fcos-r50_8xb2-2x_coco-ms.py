@@ -13,30 +13,12 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco-ms_2x.py',
     '../../../_base_/pairs/mmdet/fcos-r101_fcos-r50.py',
+    '../../../_base_/links/fgd-fpn.py',
 ]
-model = dict(
-    inherit=['neck', 'bbox_head'],
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_fgd=dict(
-                loss=dict(
-                    type='mmkd_ext.FGDLoss',
-                    channels=256,
-                    levels=5,
-                    weight_fg=1.6e-3,
-                    weight_bg=8e-4,
-                    weight_attention=8e-4,
-                    weight_global=8e-6,
-                    tau=0.8,
-                ),
-                preds_S=dict(of='student', at='neck'),
-                preds_T=dict(of='teacher', at='neck'),
-                data_samples=dict(of='batch', at='data_samples'),
-            )
-        ),
-    ),
+_base_.distiller.links.loss_fgd.loss.update(
+    weight_fg=1.6e-3, weight_bg=8e-4, weight_attention=8e-4, weight_global=8e-6, tau=0.8
 )
+model = dict(inherit=['neck', 'bbox_head'], distiller=_base_.distiller)
 optim_wrapper = dict(
     optimizer=dict(lr=0.01),
     paramwise_cfg=dict(bias_lr_mult=2.0, bias_decay_mult=0.0),

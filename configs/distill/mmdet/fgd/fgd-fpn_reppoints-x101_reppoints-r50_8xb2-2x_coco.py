@@ -11,30 +11,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/reppoints-x101_reppoints-r50.py',
+    '../../../_base_/links/fgd-fpn-convs.py',
 ]
-model = dict(
-    inherit=['neck', 'bbox_head'],
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        # a link a level: the authors tap the convolutions, before the neck's GroupNorm
-        links={
-            f'loss_fgd_{i}': dict(
-                loss=dict(
-                    type='mmkd_ext.FGDLoss',
-                    channels=256,
-                    levels=1,
-                    weight_fg=1.6e-3,
-                    weight_bg=8e-4,
-                    weight_attention=8e-4,
-                    weight_global=8e-6,
-                    tau=0.5,
-                ),
-                preds_S=dict(of='student', at=f'neck.fpn_convs.{i}.conv'),
-                preds_T=dict(of='teacher', at=f'neck.fpn_convs.{i}.conv'),
-                data_samples=dict(of='batch', at='data_samples'),
-            )
-            for i in range(5)
-        },
-    ),
-)
+model = dict(inherit=['neck', 'bbox_head'], distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01), clip_grad=dict(max_norm=35, norm_type=2))

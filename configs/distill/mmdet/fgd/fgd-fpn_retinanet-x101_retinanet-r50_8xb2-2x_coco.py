@@ -11,28 +11,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/retinanet-x101_retinanet-r50.py',
+    '../../../_base_/links/fgd-fpn.py',
 ]
-model = dict(
-    inherit=['neck', 'bbox_head'],
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_fgd=dict(
-                loss=dict(
-                    type='mmkd_ext.FGDLoss',
-                    channels=256,
-                    levels=5,
-                    weight_fg=1e-3,
-                    weight_bg=5e-4,
-                    weight_attention=5e-4,
-                    weight_global=5e-6,
-                    tau=0.5,
-                ),
-                preds_S=dict(of='student', at='neck'),
-                preds_T=dict(of='teacher', at='neck'),
-                data_samples=dict(of='batch', at='data_samples'),
-            )
-        ),
-    ),
-)
+model = dict(inherit=['neck', 'bbox_head'], distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01), clip_grad=dict(max_norm=35, norm_type=2))

@@ -13,35 +13,8 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/faster-rcnn-r101_faster-rcnn-r50.py',
+    '../../../_base_/links/fgfi-fpn.py',
 ]
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_fgfi=dict(
-                loss=dict(type='mmkd_ext.FGFILoss', loss_weight=0.01, threshold=0.5),
-                preds_S=dict(
-                    of='student',
-                    at='neck',
-                    connector=dict(
-                        type='mmkd_ext.PerLevel',
-                        levels=5,
-                        connector=dict(
-                            type='mmkd_ext.ConvAdapter',
-                            in_channels=256,
-                            out_channels=256,
-                            kernel_size=3,
-                            act=True,
-                            init_std=1e-4,
-                        ),
-                    ),
-                ),
-                preds_T=dict(of='teacher', at='neck'),
-                data_samples=dict(of='batch', at='data_samples'),
-                head=dict(of='student', at=dict(type='Module', source='rpn_head')),
-                schedule=dict(type='constant', begin=400),
-            )
-        ),
-    )
-)
+_base_.distiller.links.loss_fgfi.head.at.source = 'rpn_head'
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.02), clip_grad=dict(max_norm=10, norm_type=2))

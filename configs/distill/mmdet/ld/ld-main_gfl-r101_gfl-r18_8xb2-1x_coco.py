@@ -7,13 +7,10 @@ Expected: 35.8 -> 36.5 AP, the main term alone (authors' README).
 Status: unrun
 """
 
-_base_ = './ld-main_gfl-r101_gfl-r50_8xb2-1x_coco.py'
-model = dict(
-    architecture=dict(
-        backbone=dict(
-            depth=18,
-            init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18'),
-        ),
-        neck=dict(in_channels=[64, 128, 256, 512]),
-    )
-)
+_base_ = [
+    '../../../_base_/tasks/coco_1x.py',
+    '../../../_base_/pairs/mmdet/gfl-r101_gfl-r18.py',
+    '../../../_base_/links/ld-main.py',
+]
+model = dict(distiller=_base_.distiller)
+optim_wrapper = dict(optimizer=dict(lr=0.01))

@@ -10,31 +10,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_1x.py',
     '../../../_base_/pairs/mmdet/gfl-r101_gfl-r50.py',
+    '../../../_base_/links/ld-main.py',
 ]
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_ld=dict(
-                loss=dict(type='mmkd_ext.LDLoss', tau=10.0, loss_weight=0.25),
-                preds_S=dict(of='student', at='bbox_head', item=1),
-                preds_T=dict(of='teacher', at='bbox_head', item=1),
-                region=dict(
-                    of='student',
-                    at=dict(type='Module', source='bbox_head'),
-                    connector=dict(type='mmkd_ext.LDMainRegion'),
-                    given=dict(
-                        logits=dict(of='student', at='bbox_head', item=0),
-                        targets=dict(
-                            of='student',
-                            at=dict(type='ModuleInputs', source='bbox_head.loss_cls'),
-                            call='all',
-                            item=1,
-                        ),
-                    ),
-                ),
-            ),
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01))

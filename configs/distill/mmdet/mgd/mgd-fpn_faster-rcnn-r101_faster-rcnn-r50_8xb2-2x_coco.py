@@ -11,31 +11,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/faster-rcnn-r101_faster-rcnn-r50.py',
+    '../../../_base_/links/mgd-fpn-two-stage.py',
 ]
-model = dict(
-    inherit=['neck', 'rpn_head', 'roi_head'],
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_mgd=dict(
-                loss=dict(type='mmkd_ext.MGDLoss', loss_weight=5e-7),
-                preds_S=dict(
-                    of='student',
-                    at='neck',
-                    item=[0, 1, 2, 3],
-                    connector=dict(
-                        type='mmkd_ext.PerLevel',
-                        levels=4,
-                        connector=dict(
-                            type='mmkd_ext.MGDConnector',
-                            channels=256,
-                            mask_ratio=0.45,
-                        ),
-                    ),
-                ),
-                preds_T=dict(of='teacher', at='neck', item=[0, 1, 2, 3]),
-            )
-        ),
-    ),
-)
+model = dict(inherit=['neck', 'rpn_head', 'roi_head'], distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.02), clip_grad=dict(max_norm=35, norm_type=2))

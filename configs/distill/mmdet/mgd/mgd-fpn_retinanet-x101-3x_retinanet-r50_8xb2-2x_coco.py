@@ -12,30 +12,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/retinanet-x101-3x_retinanet-r50.py',
+    '../../../_base_/links/mgd-fpn.py',
 ]
-model = dict(
-    inherit=['neck', 'bbox_head'],
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_mgd=dict(
-                loss=dict(type='mmkd_ext.MGDLoss', loss_weight=2e-5),
-                preds_S=dict(
-                    of='student',
-                    at='neck',
-                    connector=dict(
-                        type='mmkd_ext.PerLevel',
-                        levels=5,
-                        connector=dict(
-                            type='mmkd_ext.MGDConnector',
-                            channels=256,
-                            mask_ratio=0.65,
-                        ),
-                    ),
-                ),
-                preds_T=dict(of='teacher', at='neck'),
-            )
-        ),
-    ),
-)
+model = dict(inherit=['neck', 'bbox_head'], distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01), clip_grad=dict(max_norm=35, norm_type=2))

@@ -11,17 +11,8 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_2x.py',
     '../../../_base_/pairs/mmdet/faster-rcnn-r101_faster-rcnn-r50.py',
+    '../../../_base_/links/pkd-fpn.py',
 ]
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_pkd=dict(
-                loss=dict(type='mmkd_ext.PKDLoss', loss_weight=6.0),
-                preds_S=dict(of='student', at='neck', item=[0, 1, 2, 3]),
-                preds_T=dict(of='teacher', at='neck', item=[0, 1, 2, 3]),
-            )
-        ),
-    )
-)
+_base_.distiller.links.loss_pkd.loss.loss_weight = 6.0
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.02))

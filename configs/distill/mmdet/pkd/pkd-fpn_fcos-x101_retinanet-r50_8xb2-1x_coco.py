@@ -11,17 +11,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco_1x.py',
     '../../../_base_/pairs/mmdet/fcos-x101_retinanet-r50.py',
+    '../../../_base_/links/pkd-fpn.py',
 ]
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_pkd=dict(
-                loss=dict(type='mmkd_ext.PKDLoss', loss_weight=10.0),
-                preds_S=dict(of='student', at='neck', item=[0, 1, 2, 3]),
-                preds_T=dict(of='teacher', at='neck', item=[0, 1, 2, 3]),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.01))

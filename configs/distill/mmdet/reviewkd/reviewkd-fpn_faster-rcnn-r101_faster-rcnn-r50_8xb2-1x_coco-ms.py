@@ -12,23 +12,7 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco-ms_1x.py',
     '../../../_base_/pairs/mmdet/faster-rcnn-r101_faster-rcnn-r50.py',
+    '../../../_base_/links/reviewkd-fpn.py',
 ]
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_reviewkd=dict(
-                loss=dict(type='mmkd_ext.ReviewKDLoss', loss_weight=1.0),
-                preds_S=dict(
-                    of='student',
-                    at='neck',
-                    connector=dict(
-                        type='mmkd_ext.ReviewKDFusion', levels=5, channels=256
-                    ),
-                ),
-                preds_T=dict(of='teacher', at='neck'),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.02))

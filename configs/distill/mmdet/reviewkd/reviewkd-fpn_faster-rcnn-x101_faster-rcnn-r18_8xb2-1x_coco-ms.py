@@ -11,23 +11,8 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/coco-ms_1x.py',
     '../../../_base_/pairs/mmdet/faster-rcnn-x101_faster-rcnn-r18.py',
+    '../../../_base_/links/reviewkd-fpn.py',
 ]
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_reviewkd=dict(
-                loss=dict(type='mmkd_ext.ReviewKDLoss', loss_weight=1.2),
-                preds_S=dict(
-                    of='student',
-                    at='neck',
-                    connector=dict(
-                        type='mmkd_ext.ReviewKDFusion', levels=5, channels=256
-                    ),
-                ),
-                preds_T=dict(of='teacher', at='neck'),
-            )
-        ),
-    )
-)
+_base_.distiller.links.loss_reviewkd.loss.loss_weight = 1.2
+model = dict(distiller=_base_.distiller)
 optim_wrapper = dict(optimizer=dict(lr=0.02))

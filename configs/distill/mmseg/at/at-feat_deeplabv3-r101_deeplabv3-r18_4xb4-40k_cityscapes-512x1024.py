@@ -11,19 +11,12 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
     '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
-    '../../../_base_/links/mmseg/cirkd_comparison.py',
+    '../../../_base_/links/cirkd-comparison.py',
 ]
-feature = 'decode_head.bottleneck'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_at=dict(
-                loss=dict(type='mmkd_ext.ATLoss', p=2.0, loss_weight=1e4),
-                preds_S=dict(of='student', at=feature),
-                preds_T=dict(of='teacher', at=feature),
-            ),
-            loss_kd=_base_.kd,
-        ),
-    )
+links = dict(
+    loss_at=dict(
+        loss=dict(type='mmkd_ext.ATLoss', p=2.0, loss_weight=1e4), **_base_.features
+    ),
+    loss_kd=_base_.kd,
 )
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=links))

@@ -11,18 +11,9 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x512_40k.py',
     '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+    '../../../_base_/links/at-feat.py',
 ]
-feature = 'decode_head.bottleneck'
 model = dict(
     architecture=dict(data_preprocessor=dict(size=(512, 512))),
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_at=dict(
-                loss=dict(type='mmkd_ext.ATLoss', p=2.0, loss_weight=1e4),
-                preds_S=dict(of='student', at=feature),
-                preds_T=dict(of='teacher', at=feature),
-            )
-        ),
-    ),
+    distiller=_base_.distiller,
 )

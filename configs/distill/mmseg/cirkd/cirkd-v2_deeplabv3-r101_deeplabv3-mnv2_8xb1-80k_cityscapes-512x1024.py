@@ -9,11 +9,12 @@ Expected: no figure for this pair is known to us; the first version reached 75.4
 Status: unrun
 """
 
-_base_ = './cirkd-v2_deeplabv3-r101_deeplabv3-r18_8xb1-80k_cityscapes-512x1024.py'
-model = dict(
-    architecture=dict(
-        cfg_path='mmseg::mobilenet_v2/'
-        'mobilenet-v2-d8_deeplabv3_4xb2-80k_cityscapes-512x1024.py'
-    ),
-    distiller=dict(connectors=dict(heads=dict(in_channels=512))),
-)
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_80k-cirkd.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-mnv2.py',
+    '../../../_base_/links/cirkd-v2.py',
+]
+_base_.distiller.connectors.heads.in_channels = 512
+model = dict(distiller=_base_.distiller)
+# as the authors' projections and context have it
+sync_bn = 'torch'

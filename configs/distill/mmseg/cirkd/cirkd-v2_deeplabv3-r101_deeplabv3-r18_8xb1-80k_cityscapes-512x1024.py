@@ -11,53 +11,9 @@ Status: unrun
 
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_80k-cirkd.py',
-    '../../../_base_/links/mmseg/cirkd_deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/cirkd-v2.py',
 ]
-refined, regressed, projected, channels = (
-    dict(of='student', at=_base_.feature, connector='heads', connector_item=item)
-    for item in range(4)
-)
-sides = dict(preds_S=channels, preds_T=dict(_base_.taught, connector='pool'))
-model = dict(
-    distiller=dict(
-        connectors=dict(
-            _delete_=True,
-            heads=dict(
-                type='mmkd_ext.CIRKDHeads', in_channels=128, out_channels=512, window=4
-            ),
-            pool=dict(type='mmkd_ext.CIRKDPool', window=4),
-        ),
-        links=dict(
-            loss_batch=dict(preds_S=refined),
-            loss_pixel=dict(preds_S=projected),
-            loss_region=dict(preds_S=projected),
-            loss_fitnets=dict(
-                loss=dict(type='mmkd_ext.FitNetsLoss', loss_weight=1.0),
-                preds_S=regressed,
-                preds_T=_base_.taught,
-            ),
-            loss_channel=dict(
-                loss=dict(type='mmkd_ext.CIRKDChannelLoss', tau=0.1, loss_weight=1.0),
-                **sides,
-            ),
-            loss_channel_memory=dict(
-                loss=dict(
-                    type='mmkd_ext.CIRKDChannelMemoryLoss',
-                    map_size=(16, 32),
-                    size=10000,
-                    samples=2048,
-                    new_keys=256,
-                    tau=0.1,
-                    loss_weight=0.1,
-                ),
-                **sides,
-            ),
-            loss_channel_error=dict(
-                loss=dict(type='mmkd_ext.CIRKDChannelErrorLoss', loss_weight=100.0),
-                **sides,
-            ),
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)
 # as the authors' projections and context have it
 sync_bn = 'torch'

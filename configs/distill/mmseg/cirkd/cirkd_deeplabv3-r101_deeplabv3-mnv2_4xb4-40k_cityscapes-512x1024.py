@@ -10,11 +10,10 @@ measured by us.
 Status: unrun
 """
 
-_base_ = './cirkd_deeplabv3-r101_deeplabv3-r18_4xb4-40k_cityscapes-512x1024.py'
-model = dict(
-    architecture=dict(
-        cfg_path='mmseg::mobilenet_v2/'
-        'mobilenet-v2-d8_deeplabv3_4xb2-80k_cityscapes-512x1024.py'
-    ),
-    distiller=dict(connectors=dict(projection=dict(in_channels=512))),
-)
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-mnv2.py',
+    '../../../_base_/links/cirkd.py',
+]
+_base_.distiller.connectors.projection.in_channels = 512
+model = dict(distiller=_base_.distiller)

@@ -12,24 +12,9 @@ Status: unrun
 
 _base_ = [
     '../../../_base_/tasks/ade20k-512x512_40k-cirkd.py',
-    '../../../_base_/links/mmseg/cirkd_deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18_ade20k.py',
+    '../../../_base_/links/cirkd.py',
 ]
-model = dict(
-    architecture=dict(
-        data_preprocessor=dict(size=(512, 512)),
-        decode_head=dict(num_classes=150),
-        auxiliary_head=dict(num_classes=150),
-    ),
-    teacher=dict(
-        cfg_path='mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-80k_ade20k-512x512.py'
-    ),
-    teacher_ckpt='https://download.openmmlab.com/mmsegmentation/v0.5/deeplabv3/'
-    'deeplabv3_r101-d8_512x512_80k_ade20k/'
-    'deeplabv3_r101-d8_512x512_80k_ade20k_20200615_021256-d89c7fa4.pth',
-    distiller=dict(
-        links=dict(
-            loss_pixel=dict(loss=dict(num_classes=150, size=2000)),
-            loss_region=dict(loss=dict(num_classes=150)),
-        )
-    ),
-)
+_base_.distiller.links.loss_pixel.loss.update(num_classes=150, size=2000)
+_base_.distiller.links.loss_region.loss.update(num_classes=150)
+model = dict(distiller=_base_.distiller)

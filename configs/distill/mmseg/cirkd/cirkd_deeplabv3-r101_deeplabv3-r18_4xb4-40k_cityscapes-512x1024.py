@@ -12,5 +12,7 @@ Status: unrun
 
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
-    '../../../_base_/links/mmseg/cirkd_deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/cirkd.py',
 ]
+model = dict(distiller=_base_.distiller)

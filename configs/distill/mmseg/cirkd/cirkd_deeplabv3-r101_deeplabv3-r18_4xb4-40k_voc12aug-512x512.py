@@ -12,20 +12,9 @@ Status: unrun
 
 _base_ = [
     '../../../_base_/tasks/voc12aug-512x512_40k-cirkd.py',
-    '../../../_base_/links/mmseg/cirkd_deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18_voc12aug.py',
+    '../../../_base_/links/cirkd.py',
 ]
-memory = dict(loss=dict(num_classes=21, loss_weight=0.01))
-model = dict(
-    architecture=dict(
-        data_preprocessor=dict(size=(512, 512)),
-        decode_head=dict(num_classes=21),
-        auxiliary_head=dict(num_classes=21),
-    ),
-    teacher=dict(
-        cfg_path='mmseg::deeplabv3/deeplabv3_r101-d8_4xb4-40k_voc12aug-512x512.py'
-    ),
-    teacher_ckpt='https://download.openmmlab.com/mmsegmentation/v0.5/deeplabv3/'
-    'deeplabv3_r101-d8_512x512_40k_voc12aug/'
-    'deeplabv3_r101-d8_512x512_40k_voc12aug_20200613_161432-0017d784.pth',
-    distiller=dict(links=dict(loss_pixel=memory, loss_region=memory)),
-)
+_base_.distiller.links.loss_pixel.loss.update(num_classes=21, loss_weight=0.01)
+_base_.distiller.links.loss_region.loss.update(num_classes=21, loss_weight=0.01)
+model = dict(distiller=_base_.distiller)

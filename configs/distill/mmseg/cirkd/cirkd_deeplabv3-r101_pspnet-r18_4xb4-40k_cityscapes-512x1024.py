@@ -10,9 +10,9 @@ measured by us.
 Status: unrun
 """
 
-_base_ = './cirkd_deeplabv3-r101_deeplabv3-r18_4xb4-40k_cityscapes-512x1024.py'
-model = dict(
-    architecture=dict(
-        cfg_path='mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py'
-    )
-)
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_pspnet-r18.py',
+    '../../../_base_/links/cirkd.py',
+]
+model = dict(distiller=_base_.distiller)

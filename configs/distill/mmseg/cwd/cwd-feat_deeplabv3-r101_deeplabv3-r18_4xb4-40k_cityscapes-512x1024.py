@@ -10,19 +10,15 @@ Expected: no figure for features alone is known to us. CIRKD's authors measured 
 Status: unrun
 """
 
-_base_ = './cwd-logits_deeplabv3-r101_deeplabv3-r18_4xb4-40k_cityscapes-512x1024.py'
-feature = 'decode_head.bottleneck'
-adapter = dict(
-    type='mmkd_ext.ConvAdapter', in_channels=128, out_channels=512, bias=False
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/cirkd-comparison.py',
+]
+links = dict(
+    loss_cwd=_base_.cwd_feat,
+    loss_kd=_base_.kd,
+    loss_adversary=_base_.adversary,
 )
-model = dict(
-    distiller=dict(
-        links=dict(
-            loss_cwd=dict(
-                loss=dict(tau=4.0, loss_weight=50.0),
-                preds_S=dict(at=feature, connector=adapter),
-                preds_T=dict(at=feature),
-            )
-        )
-    )
-)
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=links))
+optim_wrapper = _base_.adversarial

@@ -12,17 +12,6 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_80k.py',
     '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+    '../../../_base_/links/cwd-feat.py',
 ]
-feature = 'decode_head.bottleneck'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_cwd=dict(
-                loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=50.0),
-                preds_S=dict(of='student', at=feature),
-                preds_T=dict(of='teacher', at=feature),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)

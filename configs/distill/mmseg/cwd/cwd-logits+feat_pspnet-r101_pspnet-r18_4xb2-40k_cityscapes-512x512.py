@@ -9,16 +9,12 @@ with logits alone and 74.27 with features alone, from 69.10.
 Status: unrun
 """
 
-_base_ = './cwd-logits_pspnet-r101_pspnet-r18_4xb2-40k_cityscapes-512x512.py'
-feature = 'decode_head.bottleneck'
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x512_40k.py',
+    '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+    '../../../_base_/links/cwd-logits+feat.py',
+]
 model = dict(
-    distiller=dict(
-        links=dict(
-            loss_cwd_feat=dict(
-                loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=50.0),
-                preds_S=dict(of='student', at=feature),
-                preds_T=dict(of='teacher', at=feature),
-            )
-        )
-    )
+    architecture=dict(data_preprocessor=dict(size=(512, 512))),
+    distiller=_base_.distiller,
 )

@@ -9,10 +9,11 @@ Expected: no figure for logits alone is known to us. CIRKD's authors measured 73
 Status: unrun
 """
 
-_base_ = './cwd-logits_deeplabv3-r101_deeplabv3-r18_4xb4-40k_cityscapes-512x1024.py'
-model = dict(
-    architecture=dict(
-        cfg_path='mmseg::mobilenet_v2/'
-        'mobilenet-v2-d8_deeplabv3_4xb2-80k_cityscapes-512x1024.py'
-    )
-)
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-mnv2.py',
+    '../../../_base_/links/cirkd-comparison.py',
+]
+links = dict(loss_cwd=_base_.cwd, loss_kd=_base_.kd, loss_adversary=_base_.adversary)
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=links))
+optim_wrapper = _base_.adversarial

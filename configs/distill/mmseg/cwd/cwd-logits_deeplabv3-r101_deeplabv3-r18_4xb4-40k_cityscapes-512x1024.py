@@ -12,19 +12,8 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
     '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
-    '../../../_base_/links/mmseg/cirkd_comparison.py',
+    '../../../_base_/links/cirkd-comparison.py',
 ]
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_cwd=dict(
-                loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=3.0),
-                **_base_.beside,
-            ),
-            loss_kd=_base_.kd,
-            loss_adversary=_base_.adversary,
-        ),
-    )
-)
+links = dict(loss_cwd=_base_.cwd, loss_kd=_base_.kd, loss_adversary=_base_.adversary)
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=links))
 optim_wrapper = _base_.adversarial

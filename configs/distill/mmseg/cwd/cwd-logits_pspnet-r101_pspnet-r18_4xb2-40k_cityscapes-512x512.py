@@ -11,18 +11,9 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x512_40k.py',
     '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+    '../../../_base_/links/cwd-logits.py',
 ]
-logits = 'decode_head.conv_seg'
 model = dict(
     architecture=dict(data_preprocessor=dict(size=(512, 512))),
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_cwd=dict(
-                loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=3.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            )
-        ),
-    ),
+    distiller=_base_.distiller,
 )

@@ -12,17 +12,6 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-1024x1024_160k-segformer.py',
     '../../../_base_/pairs/mmseg/segformer-b4_segformer-b0.py',
+    '../../../_base_/links/cwd-logits.py',
 ]
-logits = 'decode_head.conv_seg'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_cwd=dict(
-                loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=3.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)

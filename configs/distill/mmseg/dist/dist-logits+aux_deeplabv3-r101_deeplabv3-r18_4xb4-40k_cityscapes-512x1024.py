@@ -9,16 +9,9 @@ measured by us.
 Status: unrun
 """
 
-_base_ = './dist-logits_deeplabv3-r101_deeplabv3-r18_4xb4-40k_cityscapes-512x1024.py'
-auxiliary = 'auxiliary_head.conv_seg'
-model = dict(
-    distiller=dict(
-        links=dict(
-            loss_dist_aux=dict(
-                loss=dict(type='mmkd_ext.DISTLoss', tau=1.0, loss_weight=0.4),
-                preds_S=dict(of='student', at=auxiliary),
-                preds_T=dict(of='teacher', at=auxiliary),
-            )
-        )
-    )
-)
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_40k-dist.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/dist-logits+aux.py',
+]
+model = dict(distiller=_base_.distiller)

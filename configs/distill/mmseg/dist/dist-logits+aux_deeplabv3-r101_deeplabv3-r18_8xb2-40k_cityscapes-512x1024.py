@@ -9,7 +9,10 @@ measured by us.
 Status: unrun
 """
 
-_base_ = (
-    './dist-logits+aux_deeplabv3-r101_deeplabv3-r18_4xb4-40k_cityscapes-512x1024.py'
-)
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_40k-dist.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/dist-logits+aux.py',
+]
+model = dict(distiller=_base_.distiller)
 train_dataloader = dict(batch_size=2)

@@ -2,7 +2,7 @@
 
 Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
 https://arxiv.org/abs/2205.10536; tau 1, weight 1 and schedule of the authors' code. It
-has the auxiliary head too, which is the child `dist-logits+aux`.
+has the auxiliary head too, which `dist-logits+aux` adds.
 Command: bash tools/dist_train.sh CONFIG 4
 Expected: no figure for the main logits alone is known to us.
 Status: unrun
@@ -11,17 +11,6 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_40k-dist.py',
     '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/dist-logits.py',
 ]
-logits = 'decode_head.conv_seg'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_dist=dict(
-                loss=dict(type='mmkd_ext.DISTLoss', tau=1.0, loss_weight=1.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)

@@ -12,18 +12,6 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
     '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/dkd-logits.py',
 ]
-logits = 'decode_head.conv_seg'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_dkd=dict(
-                loss=dict(type='mmkd_ext.DKDPixelLoss', alpha=1.0, beta=0.25, tau=1.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-                data_samples=dict(of='batch', at='data_samples'),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)

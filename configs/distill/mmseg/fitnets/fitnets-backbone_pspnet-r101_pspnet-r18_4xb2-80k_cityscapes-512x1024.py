@@ -11,17 +11,6 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_80k.py',
     '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+    '../../../_base_/links/fitnets-backbone.py',
 ]
-last_stage = dict(at='backbone', item=3)
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_fitnets=dict(
-                loss=dict(type='mmkd_ext.FitNetsLoss', loss_weight=10.0),
-                preds_S=dict(of='student', **last_stage),
-                preds_T=dict(of='teacher', **last_stage),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)

@@ -13,22 +13,12 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
     '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
-    '../../../_base_/links/mmseg/cirkd_comparison.py',
+    '../../../_base_/links/cirkd-comparison.py',
 ]
-feature = 'decode_head.bottleneck'
-regressor = dict(
-    type='mmkd_ext.ConvAdapter', in_channels=128, out_channels=512, bias=False
+links = dict(
+    loss_fitnets=dict(
+        loss=dict(type='mmkd_ext.FitNetsLoss', loss_weight=10.0), **_base_.adapted
+    ),
+    loss_kd=_base_.kd,
 )
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_fitnets=dict(
-                loss=dict(type='mmkd_ext.FitNetsLoss', loss_weight=10.0),
-                preds_S=dict(of='student', at=feature, connector=regressor),
-                preds_T=dict(of='teacher', at=feature),
-            ),
-            loss_kd=_base_.kd,
-        ),
-    )
-)
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=links))

@@ -12,22 +12,14 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
     '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
-    '../../../_base_/links/mmseg/cirkd_comparison.py',
+    '../../../_base_/links/cirkd-comparison.py',
 ]
-feature = 'decode_head.bottleneck'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_ifvd=dict(
-                loss=dict(type='mmkd_ext.IFVDLoss', num_classes=19, loss_weight=20.0),
-                preds_S=dict(of='student', at=feature),
-                preds_T=dict(of='teacher', at=feature),
-                data_samples=dict(of='batch', at='data_samples'),
-            ),
-            loss_kd=_base_.kd,
-            loss_adversary=_base_.adversary,
-        ),
-    )
+ifvd = dict(type='mmkd_ext.IFVDLoss', num_classes=19, loss_weight=20.0)
+truth = dict(of='batch', at='data_samples')
+links = dict(
+    loss_ifvd=dict(loss=ifvd, data_samples=truth, **_base_.features),
+    loss_kd=_base_.kd,
+    loss_adversary=_base_.adversary,
 )
+model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=links))
 optim_wrapper = _base_.adversarial

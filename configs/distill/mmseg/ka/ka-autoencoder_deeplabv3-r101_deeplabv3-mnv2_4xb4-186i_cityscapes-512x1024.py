@@ -10,37 +10,13 @@ Status: unrun
 """
 
 _base_ = [
-    '../../../_base_/tasks/cityscapes-512x1024_80k.py',
+    '../../../_base_/tasks/cityscapes-512x1024_186i-ka.py',
     '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-mnv2.py',
+    '../../../_base_/links/ka-autoencoder.py',
 ]
-feature = dict(of='teacher', at='decode_head.bottleneck')
+_base_.distiller.links.loss_ka.loss.teacher = _base_.model.teacher_ckpt
 model = dict(
     student_trainable=False,
     calculate_student_loss=False,
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_ka=dict(
-                loss=dict(
-                    type='mmkd_ext.KAReconstructionLoss',
-                    channels=512,
-                    widths=(256, 128, 128),
-                    strides=(2, 2, 2),
-                    teacher=_base_.model.teacher_ckpt,
-                    alpha=1e-7,
-                ),
-                preds_S=feature,
-                preds_T=feature,
-            )
-        ),
-    ),
-)
-train_dataloader = dict(batch_size=4)
-optim_wrapper = dict(optimizer=dict(lr=0.1, weight_decay=1e-4))
-param_scheduler = [dict(type='PolyLR', eta_min=0.0, power=0.9, end=186, by_epoch=False)]
-train_cfg = dict(max_iters=186)
-val_cfg = val_dataloader = val_evaluator = None
-default_hooks = dict(
-    checkpoint=dict(interval=186, save_best=None, student_file=False),
-    logger=dict(interval=10),
+    distiller=_base_.distiller,
 )

@@ -9,15 +9,13 @@ Status: unrun
 """
 
 _base_ = [
-    './ka_deeplabv3-r101_deeplabv3-mnv2_4xb4-90k_cityscapes-512x1024.py',
+    '../../../_base_/tasks/cityscapes-512x1024_90k-ka.py',
+    '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/ka.py',
 ]
 # ResNet-18's head is narrower
-width = dict(connector=dict(in_channels=128))
-model = dict(
-    architecture=dict(
-        cfg_path='mmseg::deeplabv3/deeplabv3_r18-d8_4xb2-80k_cityscapes-512x1024.py'
-    ),
-    distiller=dict(
-        links=dict(loss_adapt=dict(preds_S=width), loss_affinity=dict(preds_S=width))
-    ),
-)
+for link in _base_.distiller.links.values():
+    link.preds_S.connector.in_channels = 128
+_base_.distiller.connectors.encoder.teacher = _base_.model.teacher_ckpt
+model = dict(distiller=_base_.distiller)
+del link

@@ -8,33 +8,15 @@ Expected: no published figure for these teachers is known to us.
 Status: unrun
 """
 
-_base_ = './kd-logits_pspnet-r101_pspnet-r18_4xb2-80k_cityscapes-512x1024.py'
-model = dict(
-    teacher=None,
-    teacher_ckpt=None,
-    teachers=dict(
-        pspnet=dict(
-            model=_base_.model.teacher, ckpt=_base_.model.teacher_ckpt, weight=0.5
-        ),
-        deeplabv3=dict(
-            model=dict(
-                cfg_path='mmseg::deeplabv3/'
-                'deeplabv3_r101-d8_4xb2-80k_cityscapes-512x1024.py'
-            ),
-            ckpt='https://download.openmmlab.com/mmsegmentation/v0.5/deeplabv3/'
-            'deeplabv3_r101-d8_512x1024_80k_cityscapes/'
-            'deeplabv3_r101-d8_512x1024_80k_cityscapes_20200606_113503-9e428899.pth',
-            weight=0.5,
-        ),
-    ),
-    distiller=dict(
-        links=dict(
-            loss_kd=dict(preds_T=dict(of='pspnet')),
-            loss_kd_deeplabv3=dict(
-                loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=1.0),
-                preds_S=dict(of='student', at=_base_.logits),
-                preds_T=dict(of='deeplabv3', at=_base_.logits),
-            ),
-        )
-    ),
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x1024_80k.py',
+    '../../../_base_/pairs/mmseg/pspnet-r101+deeplabv3-r101_pspnet-r18.py',
+    '../../../_base_/links/kd-logits.py',
+]
+_base_.distiller.links.loss_kd.preds_T.of = 'pspnet'
+_base_.distiller.links.loss_kd_deeplabv3 = dict(
+    loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=1.0),
+    preds_S=dict(of='student', at=_base_.logits),
+    preds_T=dict(of='deeplabv3', at=_base_.logits),
 )
+model = dict(distiller=_base_.distiller)

@@ -10,17 +10,6 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_80k.py',
     '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+    '../../../_base_/links/kd-logits.py',
 ]
-logits = 'decode_head.conv_seg'
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_kd=dict(
-                loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=1.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)

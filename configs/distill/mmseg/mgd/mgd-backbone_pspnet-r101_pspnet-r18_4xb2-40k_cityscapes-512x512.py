@@ -11,29 +11,11 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x512_40k.py',
     '../../../_base_/pairs/mmseg/pspnet-r101-40k_pspnet-r18.py',
+    '../../../_base_/links/mgd-backbone.py',
 ]
-logits = 'decode_head.conv_seg'
-last_stage = dict(at='backbone', item=3)
-generator = dict(
-    type='mmkd_ext.MGDConnector', in_channels=512, channels=2048, mask_ratio=0.75
-)
 model = dict(
     architecture=dict(data_preprocessor=dict(size=(512, 512))),
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_mgd=dict(
-                loss=dict(type='mmkd_ext.MGDLoss', loss_weight=2e-5),
-                preds_S=dict(of='student', connector=generator, **last_stage),
-                preds_T=dict(of='teacher', **last_stage),
-            ),
-            loss_cwd=dict(
-                loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=3.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            ),
-        ),
-    ),
+    distiller=_base_.distiller,
 )
 param_scheduler = [
     dict(type='PolyLR', eta_min=1e-4, power=0.9, end=40000, by_epoch=False)

@@ -12,24 +12,6 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x1024_40k-cirkd.py',
     '../../../_base_/pairs/mmseg/deeplabv3-r101_deeplabv3-r18.py',
+    '../../../_base_/links/reviewkd-backbone.py',
 ]
-fusion = dict(
-    type='mmkd_ext.ReviewKDFusion',
-    levels=4,
-    in_channels=(64, 128, 256, 512),
-    mid_channels=512,
-    channels=(256, 512, 1024, 2048),
-)
-model = dict(
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_reviewkd=dict(
-                loss=dict(type='mmkd_ext.ReviewKDLoss', loss_weight=1.0),
-                preds_S=dict(of='student', at='backbone', connector=fusion),
-                preds_T=dict(of='teacher', at='backbone'),
-                schedule=dict(type='linear', start=0.001, end=500),
-            )
-        ),
-    )
-)
+model = dict(distiller=_base_.distiller)

@@ -11,30 +11,16 @@ without the holistic one, from a teacher of 78.56. Not measured by us.
 Status: unrun
 """
 
-_base_ = 'skds_pspnet-r101_pspnet-r18_4xb2-40k_cityscapes-512x512.py'
-logits = 'decode_head.conv_seg'
+_base_ = [
+    '../../../_base_/tasks/cityscapes-512x512_40k.py',
+    '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+    '../../../_base_/links/skds-holistic.py',
+]
 model = dict(
-    distiller=dict(
-        links=dict(
-            loss_holistic=dict(
-                loss=dict(
-                    type='mmkd_ext.SKDSHolisticLoss',
-                    channels=19,
-                    discriminator_weight=0.1,
-                    loss_weight=0.1,
-                ),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            ),
-        ),
-    ),
+    architecture=dict(data_preprocessor=dict(size=(512, 512))),
+    distiller=_base_.distiller,
 )
-optim_wrapper = dict(
-    constructor='mmkd_ext.AdversarialOptimWrapperConstructor',
-    discriminator=dict(
-        optimizer=dict(type='SGD', lr=4e-4, momentum=0.9, weight_decay=5e-4)
-    ),
-)
+optim_wrapper = _base_.adversarial
 poly = dict(eta_min=0.0, power=0.9, end=40000, by_epoch=False)
 param_scheduler = [
     dict(type='PolyLR', **poly),

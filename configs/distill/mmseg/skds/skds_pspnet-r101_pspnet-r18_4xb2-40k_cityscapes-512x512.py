@@ -14,23 +14,9 @@ Status: unrun
 _base_ = [
     '../../../_base_/tasks/cityscapes-512x512_40k.py',
     '../../../_base_/pairs/mmseg/pspnet-r101_pspnet-r18.py',
+    '../../../_base_/links/skds.py',
 ]
-logits, feature = 'decode_head.conv_seg', 'decode_head.bottleneck'
 model = dict(
     architecture=dict(data_preprocessor=dict(size=(512, 512))),
-    distiller=dict(
-        type='mmkd_ext.LinkDistiller',
-        links=dict(
-            loss_pixel=dict(
-                loss=dict(type='mmkd_ext.KDLoss', tau=1.0, loss_weight=80.0),
-                preds_S=dict(of='student', at=logits),
-                preds_T=dict(of='teacher', at=logits),
-            ),
-            loss_pair=dict(
-                loss=dict(type='mmkd_ext.SKDSPairwiseLoss', scale=0.5, loss_weight=0.5),
-                preds_S=dict(of='student', at=feature),
-                preds_T=dict(of='teacher', at=feature),
-            ),
-        ),
-    ),
+    distiller=_base_.distiller,
 )

@@ -1,0 +1,18 @@
+"""Links: CWD on the logits and on the feature before the classifier."""
+
+logits, feature = 'decode_head.conv_seg', 'decode_head.bottleneck'
+distiller = dict(
+    type='mmkd_ext.LinkDistiller',
+    links=dict(
+        loss_cwd=dict(
+            loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=3.0),
+            preds_S=dict(of='student', at=logits),
+            preds_T=dict(of='teacher', at=logits),
+        ),
+        loss_cwd_feat=dict(
+            loss=dict(type='mmkd_ext.CWDLoss', tau=4.0, loss_weight=50.0),
+            preds_S=dict(of='student', at=feature),
+            preds_T=dict(of='teacher', at=feature),
+        ),
+    ),
+)

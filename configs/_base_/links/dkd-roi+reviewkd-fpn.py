@@ -1,0 +1,35 @@
+"""Links: DKD on the class scores of a RoI head, ReviewKD over the levels of the neck."""
+
+# what the student's RoI head tells its loss: scores and labels of its proposals
+loss_cls = dict(type='ModuleInputs', source='roi_head.bbox_head.loss_cls')
+pooling = dict(type='ModuleInputs', source='roi_head.bbox_roi_extractor')
+distiller = dict(
+    type='mmkd_ext.LinkDistiller',
+    links=dict(
+        loss_reviewkd=dict(
+            loss=dict(type='mmkd_ext.ReviewKDLoss', loss_weight=1.0),
+            preds_S=dict(
+                of='student',
+                at='neck',
+                connector=dict(type='mmkd_ext.ReviewKDFusion', levels=5, channels=256),
+            ),
+            preds_T=dict(of='teacher', at='neck'),
+        ),
+        loss_dkd=dict(
+            loss=dict(type='mmkd_ext.DKDLoss', alpha=1.0, beta=0.25, tau=1.0),
+            preds_S=dict(of='student', at=loss_cls, item=0),
+            labels=dict(of='student', at=loss_cls, item=1),
+            preds_T=dict(
+                of='teacher',
+                at='neck',
+                connector=dict(type='mmkd_ext.RoIClassify'),
+                given=dict(
+                    roi_head=dict(
+                        of='teacher', at=dict(type='Module', source='roi_head')
+                    ),
+                    rois=dict(of='student', at=pooling, item=1),
+                ),
+            ),
+        ),
+    ),
+)
