@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -313,7 +313,7 @@ class StreamRecord:
         row = self.cell.row(self.names)
         if metrics:
             row['metrics'] = {
-                name: _number(value) if isinstance(value, numbers.Real) else str(value)
+                name: _number(float(value)) if isinstance(value, Real) else str(value)
                 for name, value in metrics.items()
             }
         self.cells.append(row)
