@@ -18,6 +18,7 @@ from mmkd_ext.errors import (
     ShapeError,
     check_choice,
     check_integer,
+    check_keys,
     check_range,
     check_shapes,
     did_you_mean,
@@ -85,9 +86,24 @@ def test_an_error_of_one_sentence_has_no_problems():
 
 def test_survives_the_way_between_processes():
     # a data loader worker sends its errors pickled
-    error = pickle.loads(pickle.dumps(ConfigError.of([Problem('a', 'is 1.')] * 2)))
+    problems = [Problem('a', 'is 1.'), Problem('b', 'is 2.')]
+    error = pickle.loads(pickle.dumps(ConfigError.of(problems)))
     assert isinstance(error, ConfigError)
-    assert len(error.problems) == 2
+    assert error.problems == tuple(problems)
+
+
+def test_a_config_with_unknown_keys_is_refused_with_all_of_them():
+    with pytest.raises(ConfigError) as error:
+        check_keys('a.b', dict(intervall=1, x=2, interval=3), ['interval'])
+    assert [p.path for p in error.value.problems] == ['a.b.intervall', 'a.b.x']
+    assert 'Did you mean `interval`?' in str(error.value)
+    check_keys('a.b', dict(interval=3), ['interval'])
+
+
+@pytest.mark.parametrize('config', [3, 'interval', ['interval'], None])
+def test_what_is_no_dict_has_no_keys(config):
+    with pytest.raises(ConfigError, match='`a` must be a dict'):
+        check_keys('a', config, ['interval'])
 
 
 # ---- suggestions --------------------------------------------------------------------
