@@ -48,7 +48,6 @@ ATTRIBUTES = {
     '_randomness_cfg': f'{NO_DOOR} read `diff_rank_seed` from a Runner',
     '_reconstruct': 'the name that pickled arrays of numpy ask for',
     '_train_dataloader': f'{NO_DOOR} read the config of a loader from a Runner',
-    '_version': f'{NO_DOOR} see that a tensor was changed in place',
 }
 #: Documented attributes of named tuples.
 PUBLIC = {'_asdict', '_fields', '_make', '_replace'}
