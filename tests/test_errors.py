@@ -18,6 +18,7 @@ from mmkd_ext.errors import (
     ShapeError,
     check_choice,
     check_integer,
+    check_keys,
     check_range,
     check_shapes,
     did_you_mean,
@@ -244,3 +245,20 @@ def test_counts_the_axes(shape, pattern):
     wanted = rf'`x` has shape .* \({len(shape)} axes\), but `{pattern}` is needed'
     with pytest.raises(ShapeError, match=wanted):
         check_shapes(x=(zeros(*shape), pattern))
+
+
+# ---- keys --------------------------------------------------------------------------
+
+
+def test_a_config_with_unknown_keys_is_refused_with_all_of_them():
+    with pytest.raises(ConfigError) as error:
+        check_keys('a.b', dict(intervall=1, x=2, interval=3), ['interval'])
+    assert [p.path for p in error.value.problems] == ['a.b.intervall', 'a.b.x']
+    assert 'Did you mean `interval`?' in str(error.value)
+    check_keys('a.b', dict(interval=3), ['interval'])
+
+
+@pytest.mark.parametrize('config', [3, 'interval', ['interval'], None])
+def test_what_is_no_dict_has_no_keys(config):
+    with pytest.raises(ConfigError, match='`a` must be a dict'):
+        check_keys('a', config, ['interval'])

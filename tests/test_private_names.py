@@ -50,6 +50,8 @@ ATTRIBUTES = {
     '_train_dataloader': f'{NO_DOOR} read the config of a loader from a Runner',
     '_version': f'{NO_DOOR} see that a tensor was changed in place',
 }
+#: Functions that take the name of an attribute, and which argument it is.
+BY_STRING = {'getattr': 1, 'hasattr': 1, 'setattr': 1, 'attrgetter': 0}
 #: Documented attributes of named tuples.
 PUBLIC = {'_asdict', '_fields', '_make', '_replace'}
 
@@ -95,14 +97,19 @@ def private_attributes(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and not is_own(node.value):
             name = node.attr
-        elif (isinstance(node, ast.Call) and len(node.args) > 1
-              and ast.unparse(node.func) in ('getattr', 'hasattr', 'setattr')
-              and isinstance(node.args[1], ast.Constant)):
-            name = str(node.args[1].value)
+        elif isinstance(node, ast.Call):
+            place = BY_STRING.get(ast.unparse(node.func).split('.')[-1])
+            name = place is not None and literal(node.args[place:])
         else:
             continue
-        if is_private(name) and name not in own:
+        if name and is_private(name) and name not in own:
             yield name
+
+
+def literal(arguments):
+    """Returns the first argument if it is a string that stands there."""
+    first = arguments[0] if arguments else None
+    return str(first.value) if isinstance(first, ast.Constant) else ''
 
 
 def is_own(value):
@@ -160,6 +167,8 @@ def test_sees_each_private_import(source, found):
     ('class A:\n    def _y(self): pass\nx._y()', []),
     ('class A:\n    def f(self):\n        self._y = 1\nx._y', []),
     ('getattr(x, "_y", None)', ['_y']),
+    ('getattr(x, name, None)', []),
+    ('operator.attrgetter("_y")', ['_y']),
     ('x._replace(a=1)', []),
 ])
 def test_sees_each_private_attribute(source, found):

@@ -378,21 +378,18 @@ class ContinualAdaptLoop(BaseLoop):
         """Keeps the first image of a batch: input, source, adapted model, truth."""
         samples = without_truth(data['data_samples'])
         before = self.model.predict_source({**data, 'data_samples': samples})[0]
-        shown = {
-            'before': before.pred_sem_seg.data,
-            'after': output.pred_sem_seg.data,
-            'truth': _labels(output),
-        }
-        palette = domain.metainfo.get('palette')
-        image = picture(data['inputs'][0].permute(1, 2, 0).cpu().numpy())
-        place = {'round': run.position.round, 'domain': domain.name, 'index': 0}
-        maps = {
-            name: value
-            if value is None
-            else picture(value.reshape(value.shape[-2:]).cpu().numpy(), palette)
-            for name, value in shown.items()
-        }
-        run.record.pictures.append({**place, 'image': image, **maps})
+        truth, palette = _labels(output), domain.metainfo.get('palette')
+        run.record.pictures.append(
+            {
+                'round': run.position.round,
+                'domain': domain.name,
+                'index': 0,
+                'image': picture(data['inputs'][0].permute(1, 2, 0)),
+                'before': picture(before.pred_sem_seg.data[0], palette),
+                'after': picture(output.pred_sem_seg.data[0], palette),
+                'truth': None if truth is None else picture(truth, palette),
+            }
+        )
 
     def _settings(self, stream: StreamConfig) -> dict[str, str]:
         """Returns the settings that decide the predictions of a stream."""

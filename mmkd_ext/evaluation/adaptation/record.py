@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,11 @@ WINDOW = 20
 LOST = {name: f'lost_{name}' for name in SIGNALS}
 #: Counts of events in a row of the results.
 _EVENTS = ('updates', 'skipped', 'rolled_back', 'resets', 'undecodable')
+#: Attributes of a stream in the result file.
+_CONTENT = (
+    *('complete', 'settings', 'cells', 'source_eval', 'events', 'timeline'),
+    *('prototypes', 'buffer', 'pictures'),
+)
 
 
 def areas(prediction: Tensor, truth: Tensor | None, classes: int) -> Tensor:
@@ -87,11 +93,6 @@ def _number(value: Tensor | float | None) -> float | None:
     if value is None or not math.isfinite(float(value)):
         return None
     return round(float(value), 4)
-
-
-def _plain(value: Any) -> float | str | None:
-    number = isinstance(value, (int, float, np.number))
-    return _number(float(value)) if number else str(value)
 
 
 @dataclass
@@ -311,7 +312,10 @@ class StreamRecord:
         """
         row = self.cell.row(self.names)
         if metrics:
-            row['metrics'] = {name: _plain(value) for name, value in metrics.items()}
+            row['metrics'] = {
+                name: _number(float(value)) if isinstance(value, Real) else str(value)
+                for name, value in metrics.items()
+            }
         self.cells.append(row)
         self.open_cell = None
         return row
@@ -320,19 +324,8 @@ class StreamRecord:
 
     def results(self) -> dict[str, Any]:
         """Returns the content of the result file."""
-        return {
-            'schema': SCHEMA,
-            'complete': self.complete,
-            'settings': self.settings,
-            'classes': self.names,
-            'cells': self.cells,
-            'source_eval': self.source_eval,
-            'events': self.events,
-            'timeline': self.timeline,
-            'prototypes': self.prototypes,
-            'buffer': self.buffer,
-            'pictures': self.pictures,
-        }
+        content = {name: getattr(self, name) for name in _CONTENT}
+        return {'schema': SCHEMA, 'classes': self.names, **content}
 
     def summary(self) -> dict[str, float]:
         """Returns the mean mIoU of all cells, and of each domain over the rounds."""
@@ -362,11 +355,12 @@ def picture(
     """Returns an image, or a map of classes, as a PNG in a data URI.
 
     Args:
-        image: Pixels ``(h w 3)`` in the order blue, green, red, or classes ``(h w)``.
+        image: Tensor or array of pixels ``(h w 3)`` in the order blue, green, red, or
+            of classes ``(h w)``.
         palette: RGB of each class.
         width: Largest width.
     """
-    image = np.asarray(image)
+    image = torch.as_tensor(image).cpu().numpy()
     if image.ndim == 2:
         colours = np.zeros((256, 3), np.uint8)
         if palette:
