@@ -16,13 +16,19 @@ from mmkd_ext.errors import ConfigError, Problem, did_you_mean
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _HOW_TO_IMPORT = (
     'If it is your own, import its module: '
     "custom_imports = dict(imports=['package.module'])."
 )
-__all__ = ['argument_problems', 'build_connector', 'build_module', 'find_class']
+__all__ = [
+    'argument_problems',
+    'build_connector',
+    'build_module',
+    'compare_arguments',
+    'find_class',
+]
 
 
 def build_module(config: Mapping[str, Any], path: str) -> nn.Module:
@@ -148,31 +154,55 @@ def _import_failure(kind: Any) -> str:
 
 
 def argument_problems(
-    cls: type, arguments: Mapping[str, Any], path: str, *, complete: bool = True
+    cls: type, arguments: Iterable[str], path: str, *, complete: bool = True
 ) -> list[Problem]:
     """Compares arguments with those that a class takes.
 
     Args:
         cls: The class.
-        arguments: What it shall be called with.
+        arguments: Names of the arguments that it is called with.
         path: Config path of the arguments.
-        complete: Also say which required ones are missing.
+        complete: Also report the required ones that are missing.
     """
     accepted = init_parameters(cls)
     if accepted is None:
         return []
+    if not complete:
+        accepted = dict.fromkeys(accepted, False)
+    return compare_arguments(cls.__name__, accepted, arguments, path)
+
+
+def compare_arguments(
+    kind: str,
+    accepted: Mapping[str, bool],
+    given: Iterable[str],
+    path: str,
+    hint: str = '',
+) -> list[Problem]:
+    """Reports arguments that nothing accepts, and those that are missing.
+
+    Args:
+        kind: Name of what takes the arguments.
+        accepted: Names of its arguments, and whether each is required.
+        given: Names of the arguments that it gets.
+        path: Config path of the arguments.
+        hint: How to write those that are missing.
+    """
+    given = list(given)
+    takes = f'it takes {sorted(accepted)}' if accepted else 'it takes none'
     problems = [
         Problem(
             f'{path}.{name}',
-            f'`{cls.__name__}` has no such argument; it takes {sorted(accepted)}.',
+            f'`{kind}` has no such argument; {takes}.',
             did_you_mean(name, accepted).strip(),
         )
-        for name in arguments
+        for name in given
         if name not in accepted
     ]
-    missing = [n for n, required in accepted.items() if required and n not in arguments]
-    if missing and complete:
-        problems.append(Problem(path, f'`{cls.__name__}` needs {missing}.'))
+    missing = [name for name, required in accepted.items() if required]
+    missing = [name for name in missing if name not in given]
+    if missing:
+        problems.append(Problem(path, f'`{kind}` needs {missing}.', hint))
     return problems
 
 

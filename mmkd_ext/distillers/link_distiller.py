@@ -14,7 +14,11 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmkd_ext.connectors.build import build_connector, build_module
+from mmkd_ext.connectors.build import (
+    build_connector,
+    build_module,
+    compare_arguments,
+)
 from mmkd_ext.distillers.alignment import about_tokens, plan_alignment
 from mmkd_ext.distillers.deliveries import build_deliveries
 from mmkd_ext.distillers.links import (
@@ -50,6 +54,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = ['LinkDistiller', 'LinkPlan']
+
+_A_TAP = "Each is a tap: dict(of='student' or a teacher's name, at=...)."
 
 
 @dataclass(frozen=True)
@@ -165,24 +171,15 @@ class LinkDistiller(BaseDistiller):
             with _collecting(problems, link.where('loss')):
                 loss = build_module(link.loss, link.where('loss'))
                 self.distill_losses[link.name] = loss
-                problems += _argument_problems(link, loss)
-            problems += self._given_problems(link)
+                problems += _loss_problems(link, loss)
+            for key, tap in link.all_taps():
+                if tap.connector in self.connectors:
+                    connector = self.connectors[str(tap.connector)]
+                    problems += _given_problems(tap, connector, link.where(key))
             if link.schedule is not None:
-                with _collecting(problems, link.where('schedule')):
-                    self.schedules[link.name] = build_schedule(link.schedule)
-
-    def _given_problems(self, link: Link) -> list[Problem]:
-        """Compares what taps give to their connectors with what these take."""
-        return [
-            problem
-            for key, tap in link.all_taps()
-            if tap.connector is not None and tap.connector in self.connectors
-            for problem in _given_problems(
-                link.where(key),
-                self.connectors[tap.connector],
-                [name for name, _ in tap.given],
-            )
-        ]
+                where = link.where('schedule')
+                with _collecting(problems, where):
+                    self.schedules[link.name] = build_schedule(link.schedule, where)
 
     def _taps_by_owner(self) -> dict[str, list[Tap]]:
         owners: dict[str, list[Tap]] = {}
@@ -528,67 +525,33 @@ def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
         problems += problems_of(error, path)
 
 
-def _argument_problems(link: Link, loss: nn.Module) -> list[Problem]:
+def _loss_problems(link: Link, loss: nn.Module) -> list[Problem]:
     """Compares a link's taps with the arguments that its loss takes."""
-    accepted = _loss_arguments(loss)
-    if accepted is None:
-        return []
+    if isinstance(loss, PairLoss):
+        accepted = loss.arguments()
+    else:
+        parameters = inspect.signature(loss.forward).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return []
+        accepted = {p.name: p.default is p.empty for p in parameters}
     kind = type(loss).__name__
-    unknown = [
-        Problem(
-            link.where(key),
-            f'`{kind}` has no argument `{key}`.',
-            f'It takes {list(accepted)}.{did_you_mean(key, accepted)}',
-        )
-        for key in link.taps
-        if key not in accepted
-    ]
-    missing = [
-        Problem(
-            link.path,
-            f'`{kind}` needs `{key}`.',
-            f"Add {key}=dict(of='student' or a teacher, at=...).",
-        )
-        for key, required in accepted.items()
-        if required and key not in link.taps
-    ]
-    return unknown + missing
+    return compare_arguments(kind, accepted, link.taps, link.path, _A_TAP)
 
 
-def _given_problems(path: str, connector: nn.Module, given: list[str]) -> list[Problem]:
+def _given_problems(tap: Tap, connector: nn.Module, path: str) -> list[Problem]:
     """Compares what a connector is given with what its ``forward`` takes."""
     kind = type(connector).__name__
-    parameters = list(inspect.signature(connector.forward).parameters.values())
+    # the first is the tap's own value, the only one that a chain takes
+    own, *more = inspect.signature(connector.forward).parameters.values()
     if isinstance(connector, nn.Sequential):
-        kind, parameters = 'a chain', parameters[:1]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        kind, more = 'a chain', []
+    if any(p.kind is p.VAR_KEYWORD for p in (own, *more)):
         return []
-    # the first is the tap's own value
-    takes = {
-        p.name: p.default is p.empty
-        for p in parameters[1:]
-        if p.kind is not p.VAR_POSITIONAL
+    accepted = {
+        p.name: p.default is p.empty for p in more if p.kind is not p.VAR_POSITIONAL
     }
-    unknown = [
-        Problem(
-            f'{path}.given.{name}',
-            f'`{kind}` takes no `{name}`.',
-            (f'It takes {list(takes)}.' if takes else 'It takes the tap alone.')
-            + did_you_mean(name, takes),
-        )
-        for name in given
-        if name not in takes
-    ]
-    missing = [
-        Problem(
-            f'{path}.given' if given else path,
-            f'the connector `{kind}` needs `{name}`.',
-            f'Add given=dict({name}=dict(of=..., at=...)).',
-        )
-        for name, required in takes.items()
-        if required and name not in given
-    ]
-    return unknown + missing
+    given = [name for name, _ in tap.given]
+    return compare_arguments(kind, accepted, given, f'{path}.given', _A_TAP)
 
 
 def _is_classifier(model: nn.Module, tap: Tap) -> bool:
@@ -631,13 +594,3 @@ def _shapes(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_shapes(part) for part in value]
     return type(value).__name__
-
-
-def _loss_arguments(loss: nn.Module) -> dict[str, bool] | None:
-    """Names of a loss's arguments and whether each is required; None if open-ended."""
-    if isinstance(loss, PairLoss):
-        return loss.arguments()
-    parameters = inspect.signature(loss.forward).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return {p.name: p.default is p.empty for p in parameters}

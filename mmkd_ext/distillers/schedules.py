@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.utils import get_object_from_string
 
+from mmkd_ext.connectors.build import argument_problems
 from mmkd_ext.errors import (
     ConfigError,
     check_integer,
@@ -134,8 +135,12 @@ SCHEDULES: dict[str, type[Schedule]] = {
 }
 
 
-def build_schedule(config: dict[str, Any]) -> Schedule:
+def build_schedule(config: dict[str, Any], path: str = 'schedule') -> Schedule:
     """Builds a schedule from ``dict(type='linear', end=500)``.
+
+    Args:
+        config: Its config.
+        path: Its config path, for messages.
 
     Raises:
         ConfigError: The type, an argument or a value is wrong.
@@ -148,20 +153,9 @@ def build_schedule(config: dict[str, Any]) -> Schedule:
             f'{did_you_mean(str(kind), SCHEDULES)}'
         )
     arguments = {key: value for key, value in config.items() if key != 'type'}
-    parameters = inspect.signature(schedule).parameters
-    for key in arguments:
-        if key not in parameters:
-            raise ConfigError(
-                f'schedule {kind!r} has no argument `{key}`; it takes '
-                f'{list(parameters)}.{did_you_mean(key, parameters)}'
-            )
-    missing = [
-        name
-        for name, p in parameters.items()
-        if p.default is p.empty and name not in arguments
-    ]
-    if missing:
-        raise ConfigError(f'schedule {kind!r} needs {missing}.')
+    problems = argument_problems(schedule, arguments, path)
+    if problems:
+        raise ConfigError.of(problems)
     return schedule(**arguments)
 
 
