@@ -36,9 +36,9 @@ class Teacher:
         name: Its name in links.
         module: The model. It is put into eval mode, with dropout and drop path off,
             and its parameters are frozen.
-        checkpoint: File or URL of its weights; read when they are first needed.
+        checkpoint: File or URL of its weights; loaded when first needed.
         min_matched: Least share of its parameters that the file must fill.
-        weight: Factor on the losses that ask it.
+        weight: Factor on the losses of the links that tap it.
         renormalize: Maps the student's input to the teacher's.
         own_input: Whether its input is normalised and padded as its own preprocessor
             does; False to feed it the student's.
@@ -90,13 +90,13 @@ class Teacher:
         return self
 
     def initialize(self) -> None:
-        """Reads its checkpoint; without one, does what its own config says."""
+        """Loads its checkpoint; without one, initialises it as its config says."""
         if self.checkpoint is None:
             initialize: Callable[[], None] = self.module.init_weights  # type: ignore[assignment]
             initialize()
             print_log(
-                f'Teacher `{self.name}` has no checkpoint; unless it came trained '
-                'or its `init_cfg` loads weights, it knows nothing.',
+                f'Teacher `{self.name}` has no checkpoint; unless it was given trained '
+                'or its `init_cfg` loads weights, its weights are random.',
                 logger='current',
             )
         self.load()
@@ -117,12 +117,12 @@ class Teacher:
         self.is_ready = True
 
     def keep_preprocessor(self, student: Any) -> None:
-        """Takes its own preprocessor back, should something have replaced it.
+        """Restores its own preprocessor if something has replaced it.
 
-        MMRazor's validation loop gives teachers the student's.
+        MMRazor's validation loop sets the student's.
 
         Args:
-            student: The student's preprocessor, on whose device it is to be.
+            student: The student's preprocessor; the teacher's moves to its device.
         """
         if self.preprocessor is None or self.preprocessor is student:
             return
@@ -161,13 +161,13 @@ class Teacher:
     def renormalization(
         cls, module: nn.Module, student: nn.Module, config: Any, path: str
     ) -> Renormalize | None:
-        """Plans how the student's batch becomes this teacher's input.
+        """Returns how the student's batch is re-normalised for a teacher, if at all.
 
         Args:
             module: The teacher.
             student: The student, or the algorithm around it.
-            config: None to read the teacher's own preprocessor; False to feed it the
-                student's batch as it is; or ``dict(mean=..., std=...)``.
+            config: None to use the statistics of the teacher's preprocessor; False to
+                leave the student's batch as it is; or ``dict(mean=..., std=...)``.
             path: Config path of ``config``, for messages.
         """
         if config is False:

@@ -1,4 +1,4 @@
-"""The distiller: links between a student and its teachers, computed each step."""
+"""The distiller: computes the losses of all links in each training step."""
 
 from __future__ import annotations
 
@@ -32,8 +32,7 @@ from mmkd_ext.distillers.links import (
     links_to_mmrazor,
     parse_links,
 )
-from mmkd_ext.distillers.position import RunnerPosition
-from mmkd_ext.distillers.schedules import Schedule, build_schedule
+from mmkd_ext.distillers.schedules import RunnerPosition, Schedule, build_schedule
 from mmkd_ext.distillers.taps import Recorder, SilentTapError, select
 from mmkd_ext.errors import (
     CheckpointError,
@@ -60,12 +59,12 @@ _A_TAP = "Each is a tap: dict(of='student' or a teacher's name, at=...)."
 
 @dataclass(frozen=True)
 class LinkPlan:
-    """What a dry run found out about one link.
+    """Shapes and alignment of one link, from a dry run.
 
     Args:
         name: Name of the link.
-        shapes: For each argument, what it is, described by types and shapes.
-        alignment: What aligns the two sides, ``'none'`` where nothing has to.
+        shapes: Shape of each argument, or its type if it is no tensor.
+        alignment: What aligns the two sides, or ``'none'``.
     """
 
     name: str
@@ -136,8 +135,8 @@ class LinkDistiller(BaseDistiller):
             owner: Recorder(owner, taps)
             for owner, taps in self._taps_by_owner().items()
         }
-        # The buffer puts the position into checkpoints; the plain numbers are what is
-        # read, because reading a buffer on a GPU would wait for it in every step.
+        # The buffer is for checkpoints; steps read the plain numbers, since reading a
+        # buffer on a GPU would synchronise with it.
         self.register_buffer('position', torch.zeros(2, dtype=torch.long))
         self._iteration, self._epoch = 0, 0
         self._runner = RunnerPosition()
@@ -151,10 +150,10 @@ class LinkDistiller(BaseDistiller):
     # ---- construction -------------------------------------------------------------
 
     def _build(self, problems: list[Problem], shared: set[str]) -> None:
-        """Builds losses, connectors and schedules; collects what is wrong.
+        """Builds losses, connectors and schedules.
 
         Args:
-            problems: Gets what is wrong.
+            problems: What is wrong is added to it.
             shared: Names of the connectors that were not written inside a tap.
         """
         paths = {
@@ -190,11 +189,11 @@ class LinkDistiller(BaseDistiller):
         return owners
 
     def deliver_from(self, teachers: Sequence[str]) -> None:
-        """Makes the passes of teacher and student run as far as their deliveries.
+        """Keeps teacher and student running until all deliveries were called.
 
         Args:
-            teachers: Names of all teachers. Those that a link asks deliver; where none
-                is asked, the first one does.
+            teachers: Names of all teachers. Those that a link taps deliver; if none is
+                tapped, the first one does.
         """
         if not self._delivered:
             return
@@ -207,7 +206,7 @@ class LinkDistiller(BaseDistiller):
 
     @property
     def teachers(self) -> list[str]:
-        """Names of the teachers that some link asks."""
+        """Names of the teachers that some link taps."""
         return [owner for owner in self.recorders if owner != STUDENT]
 
     def to_mmrazor(self) -> dict[str, dict[str, Any]]:
@@ -215,7 +214,7 @@ class LinkDistiller(BaseDistiller):
         return links_to_mmrazor(self.links, self.connector_configs)
 
     def tap_problems(self, models: Mapping[str, nn.Module]) -> list[Problem]:
-        """Looks all taps up in the models; returns what cannot work."""
+        """Returns a problem for each tap that is not in its model."""
         found: list[Problem] = []
         for link in self.links:
             for key, tap in link.all_taps():
@@ -325,9 +324,9 @@ class LinkDistiller(BaseDistiller):
 
     def begin_step(self) -> None:
         """Takes the position from the runner, or counts, and sets the weights."""
-        told = self._runner.read()
-        if told is not None:
-            self._iteration, self._epoch = told
+        position = self._runner.read()
+        if position is not None:
+            self._iteration, self._epoch = position
         self.active = set(self._delivering)
         for link in self.links:
             factor = self.factor(link, self._iteration, self._epoch)
@@ -427,8 +426,8 @@ class LinkDistiller(BaseDistiller):
         Args:
             link: The link.
             batch: ``inputs`` and ``data_samples`` of the step.
-            made: What connectors have made of taps in this step; new ones are added, so
-                that links which share a connector and a tap run it once.
+            made: Outputs of the connectors by tap; new ones are added, so that links
+                which share a connector and a tap run it once.
         """
         made = {} if made is None else made
         values = {}
@@ -557,8 +556,9 @@ def _given_problems(tap: Tap, connector: nn.Module, path: str) -> list[Problem]:
 def _is_classifier(model: nn.Module, tap: Tap) -> bool:
     """Whether the channels that a tap records are the classes of its head.
 
-    So are what goes into a detector's `loss_cls`, and what comes out of a layer as wide
-    as its head has classes: for each of its priors, or with a background beside them.
+    True for the input of a detector's `loss_cls`, and for the output of a layer whose
+    width is the number of classes of its head, also with a background class or times
+    the number of priors.
     """
     *parents, last = tap.source.name.split('.')
     if tap.source.kind == 'ModuleInputs':
@@ -567,7 +567,7 @@ def _is_classifier(model: nn.Module, tap: Tap) -> bool:
         return False
     module = model.get_submodule(tap.source.name)
     if isinstance(getattr(module, 'num_classes', None), int):
-        # a head itself: what it predicts is compared as it is
+        # a head itself returns its predictions
         return True
     width = getattr(module, 'out_channels', getattr(module, 'out_features', None))
     paths = ['.'.join(parents[: i + 1]) for i in range(len(parents))]
@@ -576,7 +576,7 @@ def _is_classifier(model: nn.Module, tap: Tap) -> bool:
 
 
 def _class_widths(head: nn.Module) -> list[Any]:
-    """Numbers of channels that mean classes in a head; none in another module."""
+    """Returns the widths of a head's class predictions; none for another module."""
     classes = getattr(head, 'num_classes', None)
     if not isinstance(classes, int):
         return []
