@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from mmengine.logging import print_log
 
+from mmkd_ext.algorithms.dry_run import blank_batch, undisturbed
 from mmkd_ext.algorithms.preprocess import (
     InputStats,
     Renormalize,
@@ -23,7 +26,11 @@ if TYPE_CHECKING:
 
     from mmkd_ext.distillers.taps import Recorder
 
-__all__ = ['Teacher']
+__all__ = ['STRIDE', 'Teacher']
+
+#: Stride of the coarsest maps that most detectors and segmentors use.
+STRIDE = 32
+_STRIDES = (8, 16, 32, 64, 128)
 
 
 class Teacher:
@@ -156,6 +163,38 @@ class Teacher:
             self.module(inputs, data_samples, mode=self.mode)
         if padded != size:
             recorder.crop(padded, size, len(inputs))
+
+    def record_blank(self, recorder: Recorder, size: tuple[int, int]) -> None:
+        """Records a pass on a blank image with gradients, until it ends or fails."""
+        batch = blank_batch(self.module, size)
+        # a blank image may be too strange for a head; what has fired still counts
+        with (
+            undisturbed(self.module, gradients=True),
+            suppress(Exception),
+            recorder.recording(self.module, stop=True),
+        ):
+            self.module(**batch, mode=self.mode)
+
+    def find_divisor(self, recorder: Recorder, size: tuple[int, int]) -> None:
+        """Finds the multiples that its pictures have to be padded to.
+
+        Its preprocessor need not define them: RTMDet's pictures are padded while they
+        are loaded. So odd sizes are tried.
+
+        Args:
+            recorder: Records its taps.
+            size: Height and width of a picture that it takes.
+        """
+        if not self.own_input:
+            return
+        height, width = size[0] - STRIDE + 1, size[1] + 3
+        for divisor in (1, *_STRIDES):
+            multiple = math.lcm(self.divisor, divisor)
+            padded = (height + -height % multiple, width + -width % multiple)
+            self.record_blank(recorder, padded)
+            if not recorder.silent():
+                self.divisor = multiple
+                return
 
     @classmethod
     def renormalization(

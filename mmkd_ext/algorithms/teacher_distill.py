@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
@@ -31,7 +30,7 @@ from mmkd_ext.algorithms.tap_checks import (
     row_problems,
     unfilled_problems,
 )
-from mmkd_ext.algorithms.teacher import Teacher
+from mmkd_ext.algorithms.teacher import STRIDE, Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.connectors.build import (
     argument_problems,
@@ -72,8 +71,6 @@ _DISTILLERS = (
     'ConfigurableDistiller',
     'mmrazor.ConfigurableDistiller',
 )
-# Strides of the maps that detectors and segmentors use; a neck may need multiples.
-_STRIDE, _STRIDES = 32, (8, 16, 32, 64, 128)
 
 
 @MODELS.register_module()
@@ -273,12 +270,11 @@ class TeacherDistill(BaseAlgorithm):
         batch = blank_batch(self.architecture, self.input_size)
         try:
             for owner, recorder in self.distiller.recorders.items():
-                model = self.models[owner]
-                role = STUDENT if owner == STUDENT else TEACHER
-                # the batch must be the model's own: each project packs its samples
-                own = batch if owner == STUDENT else blank_batch(model, self.input_size)
+                model, teacher = self.models[owner], self.teachers.get(owner)
+                # each project packs its samples in a class of its own
+                own = batch if teacher is None else blank_batch(model, self.input_size)
                 mode, found = self._run_once(owner, model, recorder, own)
-                if recorder.changed() and may_fix[role]:
+                if recorder.changed() and may_fix[TEACHER if teacher else STUDENT]:
                     count = set_inplace(model, False)
                     print_log(
                         f'In-place activations would overwrite taps of `{owner}`; '
@@ -287,10 +283,10 @@ class TeacherDistill(BaseAlgorithm):
                     )
                     mode, found = self._run_once(owner, model, recorder, own)
                 problems += found
-                if owner == STUDENT:
+                if teacher is None:
                     self.student_mode = mode
                 else:
-                    self.teachers[owner].mode = mode
+                    teacher.mode = mode
             if problems:
                 raise ConfigError.of(problems)
             problems += row_problems(self.distiller, self.models, len(batch['inputs']))
@@ -302,54 +298,18 @@ class TeacherDistill(BaseAlgorithm):
                 problems += self.distiller.plan(batch, self.models)
             if not problems and self.student_trainable:
                 problems += gradient_problems(self.distiller, self.architecture, batch)
+            # the student's pictures may have sides that the teacher cannot take
+            pads = known_divisor(self.architecture) % STRIDE != 0
             for name, teacher in self.teachers.items():
-                problems += self._unfilled(name, teacher)
-                self._find_padding(name, teacher)
+                problems += unfilled_problems(self.distiller, teacher, self.input_size)
+                if pads and name in self.distiller.recorders:
+                    teacher.find_divisor(
+                        self.distiller.recorders[name], self.input_size
+                    )
             if problems:
                 raise ConfigError.of(problems)
         finally:
             self.distiller.clear()
-
-    def _find_padding(self, name: str, teacher: Teacher) -> None:
-        """Finds the multiples that a teacher's pictures have to be padded to.
-
-        Its preprocessor need not define them: RTMDet's pictures are padded while they
-        are loaded. So if the student takes pictures of any size, odd sizes are tried.
-        """
-        recorder = self.distiller.recorders.get(name)
-        known = known_divisor(self.architecture)
-        if recorder is None or not teacher.own_input or known % _STRIDE == 0:
-            return
-        height, width = self.input_size[0] - _STRIDE + 1, self.input_size[1] + 3
-        for divisor in (1, *_STRIDES):
-            multiple = math.lcm(teacher.divisor, divisor)
-            size = (height + -height % multiple, width + -width % multiple)
-            self._record_blank(teacher, recorder, size)
-            if not recorder.silent():
-                teacher.divisor = multiple
-                return
-
-    def _record_blank(
-        self, teacher: Teacher, recorder: Recorder, size: tuple[int, int]
-    ) -> None:
-        """Records a teacher's pass on a blank image, until it ends or fails."""
-        batch = blank_batch(teacher.module, size)
-        # as in the dry run: a blank image may be too strange for a head
-        with (
-            undisturbed(teacher.module, gradients=True),
-            suppress(Exception),
-            recorder.recording(teacher.module, stop=True),
-        ):
-            teacher.module(**batch, mode=teacher.mode)
-
-    def _unfilled(self, name: str, teacher: Teacher) -> list[Problem]:
-        """Finds taps that depend on weights which a loaded checkpoint did not fill."""
-
-        def run() -> None:
-            recorder = self.distiller.recorders[name]
-            self._record_blank(teacher, recorder, self.input_size)
-
-        return unfilled_problems(self.distiller, name, teacher.module, run)
 
     def _run_once(
         self, owner: str, model: nn.Module, recorder: Any, batch: dict[str, Any]
@@ -392,11 +352,9 @@ class TeacherDistill(BaseAlgorithm):
 
     def _check_loaded(self) -> None:
         """Raises where a tap depends on weights that no checkpoint has filled."""
-        problems = [
-            problem
-            for name, teacher in self.teachers.items()
-            for problem in self._unfilled(name, teacher)
-        ]
+        problems = []
+        for teacher in self.teachers.values():
+            problems += unfilled_problems(self.distiller, teacher, self.input_size)
         if problems:
             raise ConfigError.of(problems)
         self._checked_teachers = True
