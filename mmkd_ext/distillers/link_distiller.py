@@ -556,9 +556,8 @@ def _given_problems(tap: Tap, connector: nn.Module, path: str) -> list[Problem]:
 def _is_classifier(model: nn.Module, tap: Tap) -> bool:
     """Whether the channels that a tap records are the classes of its head.
 
-    True for the input of a detector's `loss_cls`, and for the output of a layer whose
-    width is the number of classes of its head, also with a background class or times
-    the number of priors.
+    This holds for the input of a detector's `loss_cls`, and for the output of a layer
+    with one channel a class, or a class and prior, with or without a background.
     """
     *parents, last = tap.source.name.split('.')
     if tap.source.kind == 'ModuleInputs':
