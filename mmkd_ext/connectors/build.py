@@ -1,4 +1,4 @@
-"""Building modules that a config names, wherever they are registered."""
+"""Builds losses and connectors from configs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def build_module(config: Mapping[str, Any], path: str) -> nn.Module:
     """Builds a loss or connector.
 
     A `type` without a scope is looked up in the default scope's registry, then among
-    ours, then in mmrazor's; so configs of each read as they always did.
+    ours, then in mmrazor's; so the configs of all of them work unchanged.
 
     Args:
         config: Its config with `type`.
@@ -127,10 +127,10 @@ def _quiet_get(name: str) -> type | None:
 
 
 def _import_failure(kind: Any) -> str:
-    """Says which import keeps a name from being looked up, which mmengine hides.
+    """Returns the import error that keeps a name from being found; mmengine hides it.
 
     Returns:
-        What Python said; ``''`` where nothing failed.
+        The message of the error; ``''`` if nothing failed.
     """
     scopes = ['mmkd_ext', 'mmrazor']
     scope = DefaultScope.get_current_instance()
@@ -186,7 +186,7 @@ def compare_arguments(
         accepted: Names of its arguments, and whether each is required.
         given: Names of the arguments that it gets.
         path: Config path of the arguments.
-        hint: How to write those that are missing.
+        hint: How to write one that is missing, with ``{}`` for its name.
     """
     given = list(given)
     takes = f'it takes {sorted(accepted)}' if accepted else 'it takes none'
@@ -202,12 +202,13 @@ def compare_arguments(
     missing = [name for name, required in accepted.items() if required]
     missing = [name for name in missing if name not in given]
     if missing:
-        problems.append(Problem(path, f'`{kind}` needs {missing}.', hint))
+        hints = ' '.join(map(hint.format, missing)).strip()
+        problems.append(Problem(path, f'`{kind}` needs {missing}.', hints))
     return problems
 
 
 def init_parameters(cls: type) -> dict[str, bool] | None:
-    """Arguments of a class along ``**kwargs``, whether required; None if unknowable."""
+    """Returns whether each argument of a class is required; None if unknowable."""
     accepted: dict[str, bool] = {}
     for base in cls.__mro__:
         init = base.__dict__.get('__init__')

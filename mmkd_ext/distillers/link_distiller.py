@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 
 __all__ = ['LinkDistiller', 'LinkPlan']
 
-_A_TAP = "Each is a tap: dict(of='student' or a teacher's name, at=...)."
-
 
 @dataclass(frozen=True)
 class LinkPlan:
@@ -421,7 +419,7 @@ class LinkDistiller(BaseDistiller):
         batch: Mapping[str, Any],
         made: dict[Tap, Any] | None = None,
     ) -> dict[str, Any]:
-        """Returns what a link's loss gets: recorded, connected, aligned.
+        """Returns the arguments of a link's loss, after connectors and alignment.
 
         Args:
             link: The link.
@@ -458,7 +456,7 @@ class LinkDistiller(BaseDistiller):
         return self.recorders[tap.of].value(tap)
 
     def _idle(self, link: Link) -> Tensor:
-        """Zero that depends on all parameters of a link, so DDP misses no gradient."""
+        """Returns 0 as a function of all parameters of a link, as DDP needs it."""
         modules = [self.distill_losses[link.name]]
         modules += [
             self.connectors[tap.connector]
@@ -486,7 +484,7 @@ def _read(
     razor: Mapping[str, Any],
     deliveries: Mapping[str, Any] | None,
 ) -> tuple[list[Link], dict[str, Any], list[Problem]]:
-    """Reads the links from whichever form they are given in.
+    """Reads the links from either form of the config.
 
     Raises:
         ConfigError: They are given in both forms.
@@ -534,11 +532,12 @@ def _loss_problems(link: Link, loss: nn.Module) -> list[Problem]:
             return []
         accepted = {p.name: p.default is p.empty for p in parameters}
     kind = type(loss).__name__
-    return compare_arguments(kind, accepted, link.taps, link.path, _A_TAP)
+    hint = "Add {}=dict(of='student' or a teacher, at=...)."
+    return compare_arguments(kind, accepted, link.taps, link.path, hint)
 
 
 def _given_problems(tap: Tap, connector: nn.Module, path: str) -> list[Problem]:
-    """Compares what a connector is given with what its ``forward`` takes."""
+    """Compares the `given` of a tap with the arguments of its connector."""
     kind = type(connector).__name__
     # the first is the tap's own value, the only one that a chain takes
     own, *more = inspect.signature(connector.forward).parameters.values()
@@ -550,7 +549,8 @@ def _given_problems(tap: Tap, connector: nn.Module, path: str) -> list[Problem]:
         p.name: p.default is p.empty for p in more if p.kind is not p.VAR_POSITIONAL
     }
     given = [name for name, _ in tap.given]
-    return compare_arguments(kind, accepted, given, f'{path}.given', _A_TAP)
+    hint = 'Add given=dict({}=dict(of=..., at=...)).'
+    return compare_arguments(kind, accepted, given, f'{path}.given', hint)
 
 
 def _is_classifier(model: nn.Module, tap: Tap) -> bool:

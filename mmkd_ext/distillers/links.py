@@ -132,7 +132,7 @@ class Link:
         schedule: Config of the weight schedule.
         path: Where it stands in the config, for messages.
         places: Where its parts stand, by their path below the link, if that is
-            elsewhere: MMRazor spreads them over several dicts.
+            elsewhere, as in MMRazor's dicts.
     """
 
     name: str
@@ -482,7 +482,7 @@ def spell_as_links(
 
 
 def _dict_of(value: Any, path: str, out: SpelledLinks) -> Mapping[str, Any]:
-    """Returns a dict of the config; what is none is a problem."""
+    """Returns a value that must be a dict, or an empty one and a problem."""
     if value is None or isinstance(value, Mapping):
         return value or {}
     out.problems.append(Problem(path, f'must be a dict, but is {value!r}.'))

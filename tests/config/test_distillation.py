@@ -437,7 +437,7 @@ MISTAKES = {
         {f'{CWD}.preds_T': None},
         CWD,
         "`CWDLoss` needs ['preds_T']",
-        'Each is a tap',
+        'preds_T=dict(of=',
     ),
     'a missing argument of a connector': (
         {

@@ -206,7 +206,7 @@ def test_what_the_connector_needs_is_named():
     text = problem(tap(given=dict(head=HEAD)))
     assert '`model.distiller.links.loss_x.preds_T.given`' in text
     assert "`GivenHead` needs ['weight']" in text
-    assert 'Each is a tap' in text
+    assert 'Add given=dict(weight=dict(of=..., at=...))' in text
 
 
 def test_a_connector_of_several_inputs_without_given_is_named():
