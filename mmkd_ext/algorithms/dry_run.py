@@ -1,4 +1,4 @@
-"""One forward pass on a blank image, to see what the taps yield before training."""
+"""A forward pass on a blank image, which finds modes and shapes before training."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ __all__ = [
 SIZE = 128
 
 # Some backbones and heads return more in training (DDRNet, PIDNet), and a head may
-# compute losses there alone; so a student runs first as it will be trained, and a
-# teacher never so.
+# compute losses there alone; so a student is tried in training mode first, and a
+# teacher in eval mode only.
 _TEACHER_RUNS = (('tensor', False), ('loss', False))
 _STUDENT_RUNS = (('tensor', True), ('loss', True), *_TEACHER_RUNS)
 
@@ -99,7 +99,7 @@ def known_divisor(model: nn.Module) -> int:
 
 
 def _fixed_size(model: nn.Module) -> tuple[int, int] | None:
-    """Size of the pictures that a part of a model is made for; None if of any."""
+    """Returns the one size of pictures that a model takes; None if it takes any."""
     sizes = (_pair(getattr(module, 'img_size', None)) for module in model.modules())
     own = next((size for size in sizes if size is not None), None)
     if own is None:
@@ -188,7 +188,7 @@ def run_once(
     Args:
         model: The model; its mode, weights and statistics stay as they were, and so do
             the random numbers of the caller.
-        recorder: Keeps what it recorded; the caller clears it.
+        recorder: Records the pass; the caller clears it.
         batch: See `blank_batch`.
         stop: Whether training will stop this model after its last tap too.
 
@@ -196,7 +196,7 @@ def run_once(
         ``'tensor'``, or ``'loss'`` where a tap fires only there.
 
     Raises:
-        TapError: A tap fires in neither mode; says why.
+        TapError: A tap fires in neither mode.
     """
     if not recorder.needed:
         with recorder.recording(model):
@@ -222,9 +222,9 @@ def run_once(
 def undisturbed(
     model: nn.Module, *, training: bool = False, gradients: bool = False
 ) -> Iterator[None]:
-    """Runs a block, then puts modes, buffers and random state back.
+    """Restores modes, buffers and random state after the block.
 
-    Norms evaluate in any case: one image is too little for their statistics.
+    Norms are in eval mode in any case: one image is too little for their statistics.
 
     Args:
         model: The model.

@@ -1,4 +1,4 @@
-"""Giving a teacher the input it was trained on.
+"""Re-normalises and pads batches for a teacher.
 
 A batch is normalised once, for the student. A teacher with other statistics sees it
 re-normalised to its own, padding included, so the result equals what its own
@@ -46,7 +46,7 @@ class InputStats:
 
     @classmethod
     def of(cls, preprocessor: Any) -> InputStats | None:
-        """Reads them off an OpenMMLab preprocessor; None if unclear."""
+        """Reads the statistics of an OpenMMLab preprocessor; None if it has none."""
         if preprocessor is None or not hasattr(preprocessor, '_enable_normalize'):
             return None
         swap = bool(
@@ -88,7 +88,7 @@ class Renormalize:
 
     Args:
         source: How the batch is normalised.
-        target: How it shall be.
+        target: How it is to be normalised.
     """
 
     def __init__(self, source: InputStats, target: InputStats) -> None:
@@ -100,7 +100,7 @@ class Renormalize:
 
         Args:
             inputs: The batch.
-            data_samples: Their ``img_shape`` says what is padding.
+            data_samples: What lies outside of their ``img_shape`` is padding.
         """
         if self.is_identity:
             return inputs
@@ -120,7 +120,7 @@ class Renormalize:
         return pixels.to(inputs.dtype)
 
     def describe(self) -> str:
-        """Says what changes, for reports."""
+        """Returns a short description, for reports."""
         if self.is_identity:
             return 'same normalisation'
         return (

@@ -1,4 +1,4 @@
-"""Where a model comes from: a dict, a config file, ``pkg::path``, or a built model."""
+"""Builds models from a dict, a config file, ``pkg::path``, or a built model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ['build_model', 'model_config']
 
 
 def build_model(source: Any, path: str) -> BaseModel:
-    """Builds a model from whatever names it.
+    """Builds a model from its config or the path of one.
 
     Args:
         source: A built model; a dict with `type`; a dict with `cfg_path` as in mmrazor

@@ -1,4 +1,4 @@
-"""What a dry run finds wrong with taps that have fired."""
+"""Checks of what taps have recorded in a dry run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from mmkd_ext.distillers.taps import tensors_of
 from mmkd_ext.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
+    from mmkd_ext.algorithms.teacher import Teacher
     from mmkd_ext.distillers.link_distiller import LinkDistiller
     from mmkd_ext.distillers.links import Link, Tap
     from mmkd_ext.distillers.taps import Recorder
@@ -40,12 +41,12 @@ def gradient_problems(
     problems = []
     with undisturbed(distiller, gradients=True):
         for link in distiller.links:
-            ours = [key for key, tap in link.taps.items() if tap.of == STUDENT]
-            if ours and not any(
+            keys = [key for key, tap in link.taps.items() if tap.of == STUDENT]
+            if keys and not any(
                 _reaches(_entering(distiller, tap, batch), trained)
                 for tap in link.taps.values()
             ):
-                problems.append(_why_none(distiller, student, link, ours[0], trained))
+                problems.append(_why_none(distiller, student, link, keys[0], trained))
     return problems
 
 
@@ -68,7 +69,7 @@ def _why_none(
     key: str,
     trained: set[int],
 ) -> Problem:
-    """Says why a tap of a link gives the student no gradient."""
+    """Explains why a tap of a link gives the student no gradient."""
     tap = link.taps[key]
     recorder, source = distiller.recorders[STUDENT], tap.source
     where = f'{link.path}.{key}.at'
@@ -173,29 +174,23 @@ def row_problems(
         return []
     problems = []
     for link in distiller.links:
-        sides = [link.taps.get(key) for key in ('preds_S', 'preds_T')]
-        ours, theirs = sides
-        if (
-            ours is None
-            or theirs is None
-            or ours.of == theirs.of
-            or BATCH in (ours.of, theirs.of)
-            or not all(
-                _gives_rows(distiller.recorders[tap.of], models[tap.of], tap, count)
-                for tap in (ours, theirs)
-            )
-        ):
+        student, teacher = link.taps.get('preds_S'), link.taps.get('preds_T')
+        if student is None or teacher is None or student.of == teacher.of:
             continue
-        problems.append(
-            Problem(
-                f'{link.path}.preds_T.at',
-                f'row by row, `{theirs.source}` of `{theirs.of}` is about boxes that '
-                f'`{theirs.of}` proposes, `preds_S` about those of `{ours.of}`: '
-                'these rows are other boxes.',
-                "Use connector=dict(type='mmkd_ext.RoIClassify'), which classifies "
-                "the student's boxes with the teacher.",
+        if BATCH not in (student.of, teacher.of) and all(
+            _gives_rows(distiller.recorders[tap.of], models[tap.of], tap, count)
+            for tap in (student, teacher)
+        ):
+            found = (
+                f'row by row, `{teacher.source}` of `{teacher.of}` is about boxes that '
+                f'`{teacher.of}` proposes, `preds_S` about those of `{student.of}`: '
+                'these rows are other boxes.'
             )
-        )
+            hint = (
+                "Use connector=dict(type='mmkd_ext.RoIClassify'), which classifies the "
+                "student's boxes with the teacher."
+            )
+            problems.append(Problem(f'{link.path}.preds_T.at', found, hint))
     return problems
 
 
@@ -222,42 +217,38 @@ def _gives_rows(recorder: Recorder, model: nn.Module, tap: Tap, count: int) -> b
 
 
 def unfilled_problems(
-    distiller: LinkDistiller, name: str, teacher: nn.Module, run: Callable[[], None]
+    distiller: LinkDistiller, teacher: Teacher, size: tuple[int, int]
 ) -> list[Problem]:
     """Finds taps that depend on parameters which a teacher's file did not fill.
 
     Args:
         distiller: Its links.
-        name: Name of the teacher.
-        teacher: The teacher, frozen.
-        run: Records one pass of the teacher, with gradients.
+        teacher: The teacher.
+        size: Height and width of a picture that it takes.
     """
-    report = report_of(teacher)
-    recorder = distiller.recorders.get(name)
+    report = report_of(teacher.module)
+    recorder = distiller.recorders.get(teacher.name)
     if report is None or recorder is None:
         return []
     left = set(report.unfilled)
-    unfilled = {key: p for key, p in teacher.named_parameters() if key in left}
+    unfilled = {k: p for k, p in teacher.module.named_parameters() if k in left}
     if not unfilled:
         return []
     problems: list[Problem] = []
     for parameter in unfilled.values():
         parameter.requires_grad_(True)
     try:
-        run()
+        teacher.record_blank(recorder, size)
         silent = recorder.silent()
         for link in distiller.links:
             for place, tap in link.all_taps():
-                if tap.of == name and tap not in silent:
-                    found, recomputed = _leaves(recorder.value(tap))
-                    keys = [
-                        key
-                        for key, parameter in unfilled.items()
-                        if recomputed or id(parameter) in found
-                    ]
-                    if keys:
-                        where = f'{link.path}.{place}.at'
-                        problems.append(_unfilled(where, tap, keys, report.filename))
+                if tap.of != teacher.name or tap in silent:
+                    continue
+                found, recomputed = _leaves(recorder.value(tap))
+                keys = [k for k, p in unfilled.items() if recomputed or id(p) in found]
+                if keys:
+                    where = f'{link.path}.{place}.at'
+                    problems.append(_unfilled(where, tap, keys, report.filename))
     finally:
         recorder.clear()
         for parameter in unfilled.values():

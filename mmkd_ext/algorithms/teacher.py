@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from mmengine.logging import print_log
 
+from mmkd_ext.algorithms.dry_run import blank_batch, undisturbed
 from mmkd_ext.algorithms.preprocess import (
     InputStats,
     Renormalize,
@@ -23,7 +26,11 @@ if TYPE_CHECKING:
 
     from mmkd_ext.distillers.taps import Recorder
 
-__all__ = ['Teacher']
+__all__ = ['STRIDE', 'Teacher']
+
+#: Stride of the coarsest maps that most detectors and segmentors use.
+STRIDE = 32
+_STRIDES = (8, 16, 32, 64, 128)
 
 
 class Teacher:
@@ -36,9 +43,9 @@ class Teacher:
         name: Its name in links.
         module: The model. It is put into eval mode, with dropout and drop path off,
             and its parameters are frozen.
-        checkpoint: File or URL of its weights; read when they are first needed.
+        checkpoint: File or URL of its weights; loaded when first needed.
         min_matched: Least share of its parameters that the file must fill.
-        weight: Factor on the losses that ask it.
+        weight: Factor on the losses of the links that tap it.
         renormalize: Maps the student's input to the teacher's.
         own_input: Whether its input is normalised and padded as its own preprocessor
             does; False to feed it the student's.
@@ -90,13 +97,13 @@ class Teacher:
         return self
 
     def initialize(self) -> None:
-        """Reads its checkpoint; without one, does what its own config says."""
+        """Loads its checkpoint; without one, initialises it as its config says."""
         if self.checkpoint is None:
             initialize: Callable[[], None] = self.module.init_weights  # type: ignore[assignment]
             initialize()
             print_log(
-                f'Teacher `{self.name}` has no checkpoint; unless it came trained '
-                'or its `init_cfg` loads weights, it knows nothing.',
+                f'Teacher `{self.name}` has no checkpoint; unless it was given trained '
+                'or its `init_cfg` loads weights, its weights are random.',
                 logger='current',
             )
         self.load()
@@ -117,12 +124,12 @@ class Teacher:
         self.is_ready = True
 
     def keep_preprocessor(self, student: Any) -> None:
-        """Takes its own preprocessor back, should something have replaced it.
+        """Restores its own preprocessor if something has replaced it.
 
-        MMRazor's validation loop gives teachers the student's.
+        MMRazor's validation loop sets the student's.
 
         Args:
-            student: The student's preprocessor, on whose device it is to be.
+            student: The student's preprocessor; the teacher's moves to its device.
         """
         if self.preprocessor is None or self.preprocessor is student:
             return
@@ -157,17 +164,49 @@ class Teacher:
         if padded != size:
             recorder.crop(padded, size, len(inputs))
 
+    def record_blank(self, recorder: Recorder, size: tuple[int, int]) -> None:
+        """Records a pass on a blank image with gradients, until it ends or fails."""
+        batch = blank_batch(self.module, size)
+        # a blank image may be too strange for a head; what has fired still counts
+        with (
+            undisturbed(self.module, gradients=True),
+            suppress(Exception),
+            recorder.recording(self.module, stop=True),
+        ):
+            self.module(**batch, mode=self.mode)
+
+    def find_divisor(self, recorder: Recorder, size: tuple[int, int]) -> None:
+        """Finds the multiples that its pictures have to be padded to.
+
+        Its preprocessor need not define them: RTMDet's pictures are padded while they
+        are loaded. So odd sizes are tried.
+
+        Args:
+            recorder: Records its taps.
+            size: Height and width of a picture that it takes.
+        """
+        if not self.own_input:
+            return
+        height, width = size[0] - STRIDE + 1, size[1] + 3
+        for divisor in (1, *_STRIDES):
+            multiple = math.lcm(self.divisor, divisor)
+            padded = (height + -height % multiple, width + -width % multiple)
+            self.record_blank(recorder, padded)
+            if not recorder.silent():
+                self.divisor = multiple
+                return
+
     @classmethod
     def renormalization(
         cls, module: nn.Module, student: nn.Module, config: Any, path: str
     ) -> Renormalize | None:
-        """Plans how the student's batch becomes this teacher's input.
+        """Returns how the student's batch is re-normalised for a teacher, if at all.
 
         Args:
             module: The teacher.
             student: The student, or the algorithm around it.
-            config: None to read the teacher's own preprocessor; False to feed it the
-                student's batch as it is; or ``dict(mean=..., std=...)``.
+            config: None to use the statistics of the teacher's preprocessor; False to
+                leave the student's batch as it is; or ``dict(mean=..., std=...)``.
             path: Config path of ``config``, for messages.
         """
         if config is False:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext, suppress
+from contextlib import ExitStack, nullcontext
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
@@ -20,10 +19,10 @@ from mmkd_ext.algorithms.dry_run import (
     set_inplace,
     undisturbed,
 )
-from mmkd_ext.algorithms.inherit import (
-    InheritReport,
-    inherit_weights,
-    plan_inheritance,
+from mmkd_ext.algorithms.init_from_teacher import (
+    InitReport,
+    init_from_teacher,
+    plan_init,
 )
 from mmkd_ext.algorithms.sources import build_model
 from mmkd_ext.algorithms.tap_checks import (
@@ -31,9 +30,13 @@ from mmkd_ext.algorithms.tap_checks import (
     row_problems,
     unfilled_problems,
 )
-from mmkd_ext.algorithms.teacher import Teacher
+from mmkd_ext.algorithms.teacher import STRIDE, Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
-from mmkd_ext.connectors.build import argument_problems, find_class
+from mmkd_ext.connectors.build import (
+    argument_problems,
+    compare_arguments,
+    find_class,
+)
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import (
@@ -68,17 +71,15 @@ _DISTILLERS = (
     'ConfigurableDistiller',
     'mmrazor.ConfigurableDistiller',
 )
-# Strides of the maps that detectors and segmentors use; what a neck may ask for.
-_STRIDE, _STRIDES = 32, (8, 16, 32, 64, 128)
 
 
 @MODELS.register_module()
 class TeacherDistill(BaseAlgorithm):
-    """Trains a student on its task and on what its teachers show.
+    """Trains a student with its task losses and the losses of links to its teachers.
 
-    MMRazor's ``SingleTeacherDistill`` with the same keys, and these differences: the
-    teacher is fully in eval mode, gets input normalised to its own statistics, stops
-    after its last tap, and never is in a checkpoint.
+    Takes the keys of MMRazor's ``SingleTeacherDistill``. Unlike there, a teacher is
+    fully in eval mode, gets input normalised to its own statistics, stops after its
+    last tap, and is never in a checkpoint.
 
     Args:
         architecture: The student: a model dict, a dict with `cfg_path`, the path of a
@@ -89,13 +90,14 @@ class TeacherDistill(BaseAlgorithm):
             ``'teacher'``.
         teacher_ckpt: File or URL of its weights, read when training starts.
         teachers: Several teachers by name instead: each a dict of `model`, `ckpt`,
-            `weight` (factor on the losses that ask it), `preprocess` (False to feed it
-            the student's batch unchanged, or ``dict(mean=..., std=...)``) and
+            `weight` (factor on the losses of the links that tap it), `preprocess`
+            (False to feed it the student's batch unchanged, or ``dict(mean=...,
+            std=...)``) and
             `min_matched`.
         student_ckpt: File or URL of the student's first weights.
-        inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that start
-            with the weights of the (first) teacher where names and shapes agree; the
-            log says what was copied. After `student_ckpt`.
+        inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that are
+            initialised with the weights of the (first) teacher where names and shapes
+            agree, after `student_ckpt`; the log lists them.
         min_matched: Least share of parameters that `student_ckpt` and `teacher_ckpt`
             must fill; below it loading is an error.
         student_trainable: False runs the student without gradients, to train only
@@ -152,23 +154,22 @@ class TeacherDistill(BaseAlgorithm):
         self.min_matched = min_matched
         self.student_trainable = student_trainable
         if not student_trainable:
-            # DDP waits for the gradient of every parameter that asks for one
+            # DDP waits for the gradient of every parameter that requires one
             self.architecture.requires_grad_(False)
         self.calculate_student_loss = calculate_student_loss
         self.distillation_stopped = False
         self._checked_teachers = False
         self.student_report: LoadReport | None = None
         self.student_mode = 'tensor'
-        # what surrounds the student draws no random numbers of its own, so that the
-        # student starts as it would alone
+        # the student's first weights must not depend on what is built around it
         with torch.random.fork_rng(devices=[]):
             self.distiller = build_distiller(distiller)
             self.teachers = self._build_teachers(teacher, teacher_ckpt, teachers)
         self.distiller.deliver_from(list(self.teachers))
-        self.inherit_report: InheritReport | None = None
+        self.init_report: InitReport | None = None
         if inherit is not None:
             first = next(iter(self.teachers.values())).module
-            self.inherit_report = plan_inheritance(self.architecture, first, inherit)
+            self.init_report = plan_init(self.architecture, first, inherit)
         self.distiller.teacher_weights = {
             name: one.weight for name, one in self.teachers.items()
         }
@@ -212,41 +213,31 @@ class TeacherDistill(BaseAlgorithm):
         self, teacher: Any, ckpt: str | None, teachers: Mapping[str, Any] | None
     ) -> dict[str, Teacher]:
         if (teacher is None) == (teachers is None):
-            raise ConfigError.at(
-                'model.teacher', 'give either `teacher` or `teachers`.'
-            )
+            found = 'give either `teacher` or `teachers`.'
+            raise ConfigError.at('model.teacher', found)
         if teachers is None:
-            given = {TEACHER: {'model': teacher, 'ckpt': ckpt}}
-            paths = {TEACHER: ('model.teacher', 'model.teacher_ckpt')}
-        else:
-            if ckpt is not None:
-                raise ConfigError.at(
-                    'model.teacher_ckpt',
-                    'goes with `teacher`; in `teachers` each one has its `ckpt`.',
-                )
-            given = {name: dict(config) for name, config in teachers.items()}
-            paths = {
-                name: (f'model.teachers.{name}.model', f'model.teachers.{name}.ckpt')
-                for name in given
-            }
-        return {
-            name: self._build_teacher(name, config, *paths[name])
-            for name, config in given.items()
-        }
+            config = {'model': teacher, 'ckpt': ckpt}
+            paths = 'model.teacher', 'model.teacher_ckpt'
+            return {TEACHER: self._build_teacher(TEACHER, config, *paths)}
+        if ckpt is not None:
+            found = 'goes with `teacher`; in `teachers` each one has its `ckpt`.'
+            raise ConfigError.at('model.teacher_ckpt', found)
+        built = {}
+        for name, given in teachers.items():
+            path = f'model.teachers.{name}'
+            known = dict.fromkeys(_TEACHER_KEYS, False)
+            problems = compare_arguments(name, known, given, path)
+            if problems:
+                raise ConfigError.of(problems)
+            paths = f'{path}.model', f'{path}.ckpt'
+            built[name] = self._build_teacher(name, dict(given), *paths)
+        return built
 
     def _build_teacher(
         self, name: str, config: dict[str, Any], path: str, ckpt_path: str
     ) -> Teacher:
         if name in (STUDENT, BATCH):
             raise ConfigError.at(path, f'a teacher cannot be called {name!r}.')
-        for key in config:
-            if key not in _TEACHER_KEYS:
-                raise ConfigError.at(
-                    f'model.teachers.{name}.{key}',
-                    f'unknown key; a teacher '
-                    f'has {list(_TEACHER_KEYS)}.'
-                    f'{did_you_mean(key, _TEACHER_KEYS)}',
-                )
         weight = config.get('weight', 1.0)
         check_range(f'model.teachers.{name}.weight', weight, low=0)
         module = build_model(config.get('model'), path)
@@ -279,12 +270,11 @@ class TeacherDistill(BaseAlgorithm):
         batch = blank_batch(self.architecture, self.input_size)
         try:
             for owner, recorder in self.distiller.recorders.items():
-                model = self.models[owner]
-                role = STUDENT if owner == STUDENT else TEACHER
-                # the batch must be the model's own: each project packs its samples
-                own = batch if owner == STUDENT else blank_batch(model, self.input_size)
+                model, teacher = self.models[owner], self.teachers.get(owner)
+                # each project packs its samples in a class of its own
+                own = batch if teacher is None else blank_batch(model, self.input_size)
                 mode, found = self._run_once(owner, model, recorder, own)
-                if recorder.changed() and may_fix[role]:
+                if recorder.changed() and may_fix[TEACHER if teacher else STUDENT]:
                     count = set_inplace(model, False)
                     print_log(
                         f'In-place activations would overwrite taps of `{owner}`; '
@@ -293,14 +283,14 @@ class TeacherDistill(BaseAlgorithm):
                     )
                     mode, found = self._run_once(owner, model, recorder, own)
                 problems += found
-                if owner == STUDENT:
+                if teacher is None:
                     self.student_mode = mode
                 else:
-                    self.teachers[owner].mode = mode
+                    teacher.mode = mode
             if problems:
                 raise ConfigError.of(problems)
             problems += row_problems(self.distiller, self.models, len(batch['inputs']))
-            # statistics and counters of connectors must not learn from a blank image
+            # statistics and counters of connectors must not change with a blank image
             with ExitStack() as stack:
                 stack.enter_context(undisturbed(self.distiller))
                 for recorder in self.distiller.recorders.values():
@@ -308,54 +298,18 @@ class TeacherDistill(BaseAlgorithm):
                 problems += self.distiller.plan(batch, self.models)
             if not problems and self.student_trainable:
                 problems += gradient_problems(self.distiller, self.architecture, batch)
+            # the student's pictures may have sides that the teacher cannot take
+            pads = known_divisor(self.architecture) % STRIDE != 0
             for name, teacher in self.teachers.items():
-                problems += self._unfilled(name, teacher)
-                self._find_padding(name, teacher)
+                problems += unfilled_problems(self.distiller, teacher, self.input_size)
+                if pads and name in self.distiller.recorders:
+                    teacher.find_divisor(
+                        self.distiller.recorders[name], self.input_size
+                    )
             if problems:
                 raise ConfigError.of(problems)
         finally:
             self.distiller.clear()
-
-    def _find_padding(self, name: str, teacher: Teacher) -> None:
-        """Finds multiples that a teacher's pictures have to be padded to.
-
-        Its preprocessor may not say, since RTMDet's pictures are padded while they are
-        loaded. So a picture of odd sides is tried where the student's may be of any.
-        """
-        recorder = self.distiller.recorders.get(name)
-        known = known_divisor(self.architecture)
-        if recorder is None or not teacher.own_input or known % _STRIDE == 0:
-            return
-        height, width = self.input_size[0] - _STRIDE + 1, self.input_size[1] + 3
-        for divisor in (1, *_STRIDES):
-            multiple = math.lcm(teacher.divisor, divisor)
-            size = (height + -height % multiple, width + -width % multiple)
-            self._record_blank(teacher, recorder, size)
-            if not recorder.silent():
-                teacher.divisor = multiple
-                return
-
-    def _record_blank(
-        self, teacher: Teacher, recorder: Recorder, size: tuple[int, int]
-    ) -> None:
-        """Records a teacher's pass on a blank image, as far as it gets."""
-        batch = blank_batch(teacher.module, size)
-        # as in the dry run: a blank image may be too strange for a head
-        with (
-            undisturbed(teacher.module, gradients=True),
-            suppress(Exception),
-            recorder.recording(teacher.module, stop=True),
-        ):
-            teacher.module(**batch, mode=teacher.mode)
-
-    def _unfilled(self, name: str, teacher: Teacher) -> list[Problem]:
-        """Finds taps of what a teacher's file, read already, left as it was made."""
-
-        def run() -> None:
-            recorder = self.distiller.recorders[name]
-            self._record_blank(teacher, recorder, self.input_size)
-
-        return unfilled_problems(self.distiller, name, teacher.module, run)
 
     def _run_once(
         self, owner: str, model: nn.Module, recorder: Any, batch: dict[str, Any]
@@ -378,7 +332,7 @@ class TeacherDistill(BaseAlgorithm):
     # ---- life ---------------------------------------------------------------------
 
     def init_weights(self) -> None:
-        """Initialises the student, reads `student_ckpt` and the teachers', inherits."""
+        """Initialises the student and loads the checkpoints of all models."""
         super().init_weights()
         if self.student_ckpt is not None:
             self.student_report = load_weights(
@@ -392,17 +346,15 @@ class TeacherDistill(BaseAlgorithm):
             teacher.initialize()
         self._check_loaded()
         self.distiller.bind_teachers(self.models)
-        if self.inherit_report is not None:
-            inherit_weights(self.architecture, self.teacher, self.inherit_report)
-            print_log(self.inherit_report.describe(), logger='current')
+        if self.init_report is not None:
+            init_from_teacher(self.architecture, self.teacher, self.init_report)
+            print_log(self.init_report.describe(), logger='current')
 
     def _check_loaded(self) -> None:
         """Raises where a tap depends on weights that no checkpoint has filled."""
-        problems = [
-            problem
-            for name, teacher in self.teachers.items()
-            for problem in self._unfilled(name, teacher)
-        ]
+        problems = []
+        for teacher in self.teachers.values():
+            problems += unfilled_problems(self.distiller, teacher, self.input_size)
         if problems:
             raise ConfigError.of(problems)
         self._checked_teachers = True
@@ -446,11 +398,11 @@ class TeacherDistill(BaseAlgorithm):
     def add_connectors(
         self, wrapper: OptimWrapper, but: Iterable[nn.Parameter] = ()
     ) -> OptimWrapper:
-        """Lets the student's optimizer train connectors and losses as well.
+        """Adds the parameters of connectors and losses to the student's optimizer.
 
         Args:
             wrapper: The student's.
-            but: Parameters that something else trains.
+            but: Parameters that another optimizer trains.
 
         Raises:
             ConfigError: There are several optimizers to choose from.
@@ -478,7 +430,7 @@ class TeacherDistill(BaseAlgorithm):
         return wrapper
 
     def __getattr__(self, name: str) -> Any:
-        """Returns what only the student has, to hooks that look for a plain model."""
+        """Falls back to attributes of the student, for hooks that expect its model."""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -490,7 +442,7 @@ class TeacherDistill(BaseAlgorithm):
     def _load_from_state_dict(
         self, state_dict: dict[str, Tensor], prefix: str, *args: Any
     ) -> None:
-        # checkpoints of MMRazor hold the teacher; it is not ours to load from there
+        # checkpoints of MMRazor hold the teacher, which has its own file here
         for key in [k for k in state_dict if k.startswith(f'{prefix}teacher.')]:
             del state_dict[key]
         self._take_plain(state_dict, prefix)
@@ -630,7 +582,7 @@ class TeacherDistill(BaseAlgorithm):
 
 
 def _trains_discriminators(constructor: Any) -> bool:
-    """Whether an optimizer's constructor looks for discriminators itself."""
+    """Whether an optimizer's constructor handles discriminators itself."""
     if isinstance(constructor, str):
         constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
     return bool(getattr(constructor, 'trains_discriminators', False))

@@ -365,9 +365,9 @@ class _Distillation:
 
     def _report_models(self, algorithm: TeacherDistill) -> None:
         self.facts[STUDENT].mode = 'loss'
-        inherited = algorithm.inherit_report
-        if inherited is not None:
-            self.findings.note('model.inherit', inherited.summary())
+        copied = algorithm.init_report
+        if copied is not None:
+            self.findings.note('model.inherit', copied.summary())
         for name, teacher in algorithm.teachers.items():
             facts = self.facts[name]
             facts.mode = teacher.mode

@@ -1,4 +1,4 @@
-"""Building modules that a config names, wherever they are registered."""
+"""Builds losses and connectors from configs."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ from mmkd_ext.errors import ConfigError, Problem, did_you_mean
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _HOW_TO_IMPORT = (
     'If it is your own, import its module: '
     "custom_imports = dict(imports=['package.module'])."
 )
-__all__ = ['argument_problems', 'build_connector', 'build_module', 'find_class']
+__all__ = [
+    'argument_problems',
+    'build_connector',
+    'build_module',
+    'compare_arguments',
+    'find_class',
+]
 
 
 def build_module(config: Mapping[str, Any], path: str) -> nn.Module:
     """Builds a loss or connector.
 
     A `type` without a scope is looked up in the default scope's registry, then among
-    ours, then in mmrazor's; so configs of each read as they always did.
+    ours, then in mmrazor's; so the configs of all of them work unchanged.
 
     Args:
         config: Its config with `type`.
@@ -121,10 +127,10 @@ def _quiet_get(name: str) -> type | None:
 
 
 def _import_failure(kind: Any) -> str:
-    """Says which import keeps a name from being looked up, which mmengine hides.
+    """Returns the import error that keeps a name from being found; mmengine hides it.
 
     Returns:
-        What Python said; ``''`` where nothing failed.
+        The message of the error; ``''`` if nothing failed.
     """
     scopes = ['mmkd_ext', 'mmrazor']
     scope = DefaultScope.get_current_instance()
@@ -148,36 +154,61 @@ def _import_failure(kind: Any) -> str:
 
 
 def argument_problems(
-    cls: type, arguments: Mapping[str, Any], path: str, *, complete: bool = True
+    cls: type, arguments: Iterable[str], path: str, *, complete: bool = True
 ) -> list[Problem]:
     """Compares arguments with those that a class takes.
 
     Args:
         cls: The class.
-        arguments: What it shall be called with.
+        arguments: Names of the arguments that it is called with.
         path: Config path of the arguments.
-        complete: Also say which required ones are missing.
+        complete: Also report the required ones that are missing.
     """
     accepted = init_parameters(cls)
     if accepted is None:
         return []
+    if not complete:
+        accepted = dict.fromkeys(accepted, False)
+    return compare_arguments(cls.__name__, accepted, arguments, path)
+
+
+def compare_arguments(
+    kind: str,
+    accepted: Mapping[str, bool],
+    given: Iterable[str],
+    path: str,
+    hint: str = '',
+) -> list[Problem]:
+    """Reports arguments that nothing accepts, and those that are missing.
+
+    Args:
+        kind: Name of what takes the arguments.
+        accepted: Names of its arguments, and whether each is required.
+        given: Names of the arguments that it gets.
+        path: Config path of the arguments.
+        hint: How to write one that is missing, with ``{}`` for its name.
+    """
+    given = list(given)
+    takes = f'it takes {sorted(accepted)}' if accepted else 'it takes none'
     problems = [
         Problem(
             f'{path}.{name}',
-            f'`{cls.__name__}` has no such argument; it takes {sorted(accepted)}.',
+            f'`{kind}` has no such argument; {takes}.',
             did_you_mean(name, accepted).strip(),
         )
-        for name in arguments
+        for name in given
         if name not in accepted
     ]
-    missing = [n for n, required in accepted.items() if required and n not in arguments]
-    if missing and complete:
-        problems.append(Problem(path, f'`{cls.__name__}` needs {missing}.'))
+    missing = [name for name, required in accepted.items() if required]
+    missing = [name for name in missing if name not in given]
+    if missing:
+        hints = ' '.join(map(hint.format, missing)).strip()
+        problems.append(Problem(path, f'`{kind}` needs {missing}.', hints))
     return problems
 
 
 def init_parameters(cls: type) -> dict[str, bool] | None:
-    """Arguments of a class along ``**kwargs``, whether required; None if unknowable."""
+    """Returns whether each argument of a class is required; None if unknowable."""
     accepted: dict[str, bool] = {}
     for base in cls.__mro__:
         init = base.__dict__.get('__init__')

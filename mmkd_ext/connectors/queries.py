@@ -18,7 +18,7 @@ __all__ = ['QueryClassMaps']
 
 @MODELS.register_module()
 class QueryClassMaps(nn.Module):
-    r"""Makes a map of classes of the scores and masks of queries.
+    r"""Converts class scores and masks of queries to a map of class logits.
 
     Mask2Former and MaskFormer have no logits of pixels: each query `q` scores the
     classes, with none of them as the last, and draws a mask. mmseg predicts the class

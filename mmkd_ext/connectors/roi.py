@@ -19,7 +19,7 @@ __all__ = ['RoIClassify']
 
 @MODELS.register_module()
 class RoIClassify(nn.Module):
-    """Lets a teacher's RoI head classify regions that somebody else proposed.
+    """Classifies regions that another model proposed with the teacher's RoI head.
 
     Two-stage detectors propose different regions, so their class scores can only be
     compared on common ones: those that the student sampled for its own loss. The
@@ -115,7 +115,7 @@ def _stages(roi_head: nn.Module) -> int | None:
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Puts a module into eval mode for the block; nothing to do for a teacher."""
+    """Puts a module into eval mode during the block."""
     training = [one for one in module.modules() if one.training]
     for one in training:
         one.training = False

@@ -1,4 +1,4 @@
-"""Tokens of transformers as maps."""
+"""Converts tokens of transformers to maps."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class TokensToMap(nn.Module):
     layers of a ViT (``backbone.layers.11``), the blocks of MiT and Swin, the parts of a
     Segmenter's head. Losses and alignment take maps.
 
-    Tokens do not tell their grid. Without `stride` it is square. With `stride` it comes
-    from the size of the images, which the tap is given::
+    Without `stride` their grid is taken to be square. With `stride` it comes from the
+    size of the images, which the tap is given::
 
         preds_S=dict(
             of='student', at='backbone.layers.11',
@@ -116,7 +116,7 @@ class TokensToMap(nn.Module):
         return height, width
 
     def _hint(self, count: int, patches: int | None = None) -> str:
-        """Says which number of leading tokens would do, if a small one would."""
+        """Returns a hint at the number of leading tokens, if a small one would fit."""
         for more in (1, 2, 3, 4, 5):
             rest = count - more
             fits = (

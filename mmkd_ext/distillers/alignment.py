@@ -1,7 +1,7 @@
-"""Aligning the two sides of a link: channels by a 1x1 convolution, size by resizing.
+"""Aligns the two sides of a link: channels by a 1x1 convolution, size by resizing.
 
-What is missing is planned from the shapes of one dry run, so every parameter exists
-before the optimizer does.
+The alignment is planned from the shapes of a dry run, so that its parameters exist
+before the optimizer is built.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ __all__ = ['PairAlign', 'about_tokens', 'ours_instead', 'plan_alignment']
 class PairAlign(nn.Module):
     """Brings the student's side to the channels and size of the teacher's.
 
-    Size follows the teacher, by bilinear interpolation, so that the teacher's values
-    stay what they were.
+    The student's side is interpolated bilinearly to the teacher's size; the teacher's
+    values do not change.
 
     Args:
         channels: For each level, student and teacher channels if they differ.
@@ -65,7 +65,7 @@ class PairAlign(nn.Module):
         return aligned[0] if isinstance(student, Tensor) else aligned
 
     def describe(self) -> str:
-        """Says what is done, for reports."""
+        """Returns a short description, for reports."""
         parts = [f'1x1 conv {pair[0]}->{pair[1]}' for pair in self.channels if pair]
         if self.differs:
             parts.append('bilinear to the teacher')
@@ -81,7 +81,7 @@ def _resize(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 def about_tokens(*sides: Any) -> str:
-    """Says what to do where a side may be the tokens of a transformer, ``(n l c)``."""
+    """Returns a hint if a side may be the tokens of a transformer, ``(n l c)``."""
     for side in sides:
         if isinstance(side, (list, tuple)):
             hint = about_tokens(*side)
@@ -97,7 +97,7 @@ def about_tokens(*sides: Any) -> str:
     return ''
 
 
-#: Losses of MMRazor, and ours in their place, where the names differ.
+#: Losses of MMRazor that have another name here.
 _INSTEAD = {
     'ChannelWiseDivergence': 'CWDLoss',
     'KLDivergence': 'KDLoss',
@@ -106,7 +106,7 @@ _INSTEAD = {
 
 
 def ours_instead(loss: nn.Module) -> str:
-    """Names our loss that takes sides which another package's does not; or ``''``.
+    """Returns a hint at our loss of the same kind, if it takes other shapes; or ``''``.
 
     Args:
         loss: A loss of another package.
@@ -122,10 +122,10 @@ def ours_instead(loss: nn.Module) -> str:
 def plan_alignment(
     loss: nn.Module, student: Any, teacher: Any, *, classes: bool
 ) -> PairAlign | None:
-    """Plans what a loss needs to compare two sides.
+    """Plans how the student's side is aligned with the teacher's.
 
     Args:
-        loss: The loss; only a `PairLoss` says what may be aligned.
+        loss: The loss; only for a `PairLoss` is it known what may be aligned.
         student: Student's side of the dry run, after its connector.
         teacher: Teacher's side.
         classes: Whether the channels of both sides are classes, which no convolution

@@ -1,4 +1,4 @@
-"""Deliveries: values that the student takes over from the teacher's pass."""
+"""Deliveries: return values of the teacher's pass that the student's pass reuses."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mmkd_ext.registry import MODELS, type_name
 
 __all__ = ['build_deliveries']
 
-KINDS = ('FunctionOutputs', 'MethodOutputs')
+#: Kinds of deliveries, and the key that names what is delivered.
+KINDS = {'FunctionOutputs': 'func_path', 'MethodOutputs': 'method_path'}
 _PATH = 'model.distiller.distill_deliveries'
-_SOURCES = {'FunctionOutputs': 'func_path', 'MethodOutputs': 'method_path'}
 
 
 def build_deliveries(config: Any) -> tuple[Any, list[Source]]:
@@ -24,7 +24,7 @@ def build_deliveries(config: Any) -> tuple[Any, list[Source]]:
         config: Its deliveries by name.
 
     Returns:
-        The manager, None without deliveries; and whose calls are delivered.
+        The manager, or None without deliveries; and the sources that it overrides.
 
     Raises:
         ConfigError: Lists what is wrong.
@@ -36,33 +36,24 @@ def build_deliveries(config: Any) -> tuple[Any, list[Source]]:
     problems: list[Problem] = []
     built: dict[str, Any] = {}
     sources: list[Source] = []
-    for name, one in config.items():
+    for name, given in config.items():
         path = f'{_PATH}.{name}'
-        if not isinstance(one, Mapping):
-            problems.append(Problem(path, f'must be a dict, but is {one!r}.'))
+        if not isinstance(given, Mapping):
+            problems.append(Problem(path, f'must be a dict, but is {given!r}.'))
             continue
-        kind = type_name(one.get('type')).rsplit('.', 1)[-1].removesuffix('Delivery')
-        if kind not in KINDS:
-            problems.append(
-                Problem(
-                    f'{path}.type',
-                    f'there is no delivery {one.get("type")!r}.',
-                    f'It is one of {list(KINDS)}.{did_you_mean(kind, KINDS)}',
-                )
-            )
-            continue
-        where = one.get(_SOURCES[kind])
-        if not isinstance(where, str):
-            problems.append(
-                Problem(
-                    path,
-                    f'`{kind}` needs `{_SOURCES[kind]}`, but has {sorted(one)}.',
-                    'It is the dotted name, as `package.module.Class.method`.',
-                )
-            )
-            continue
-        built[name] = {**one, 'type': kind}
-        sources.append(Source(kind.replace('Outputs', 'Calls'), where))
+        kind = type_name(given.get('type')).rsplit('.', 1)[-1].removesuffix('Delivery')
+        key = KINDS.get(kind)
+        if key is None:
+            found = f'there is no delivery {given.get("type")!r}.'
+            hint = f'It is one of {[*KINDS]}.{did_you_mean(kind, KINDS)}'
+            problems.append(Problem(f'{path}.type', found, hint))
+        elif not isinstance(given.get(key), str):
+            found = f'`{kind}` needs `{key}`, but has {sorted(given)}.'
+            hint = 'It is the dotted name, as `package.module.Class.method`.'
+            problems.append(Problem(path, found, hint))
+        else:
+            built[name] = {**given, 'type': kind}
+            sources.append(Source(kind.replace('Outputs', 'Calls'), given[key]))
     if problems:
         raise ConfigError.of(problems)
     try:

@@ -1,4 +1,4 @@
-"""The distiller: links between a student and its teachers, computed each step."""
+"""The distiller: computes the losses of all links in each training step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmkd_ext.connectors.build import build_connector, build_module
+from mmkd_ext.connectors.build import (
+    build_connector,
+    build_module,
+    compare_arguments,
+)
 from mmkd_ext.distillers.alignment import about_tokens, plan_alignment
 from mmkd_ext.distillers.deliveries import build_deliveries
 from mmkd_ext.distillers.links import (
@@ -28,8 +32,7 @@ from mmkd_ext.distillers.links import (
     links_to_mmrazor,
     parse_links,
 )
-from mmkd_ext.distillers.position import RunnerPosition
-from mmkd_ext.distillers.schedules import Schedule, build_schedule
+from mmkd_ext.distillers.schedules import RunnerPosition, Schedule, build_schedule
 from mmkd_ext.distillers.taps import Recorder, SilentTapError, select
 from mmkd_ext.errors import (
     CheckpointError,
@@ -53,12 +56,12 @@ __all__ = ['LinkDistiller', 'LinkPlan']
 
 @dataclass(frozen=True)
 class LinkPlan:
-    """What a dry run found out about one link.
+    """Shapes and alignment of one link, from a dry run.
 
     Args:
         name: Name of the link.
-        shapes: For each argument, what it is, described by types and shapes.
-        alignment: What aligns the two sides, ``'none'`` where nothing has to.
+        shapes: Shape of each argument, or its type if it is no tensor.
+        alignment: What aligns the two sides, or ``'none'``.
     """
 
     name: str
@@ -129,8 +132,8 @@ class LinkDistiller(BaseDistiller):
             owner: Recorder(owner, taps)
             for owner, taps in self._taps_by_owner().items()
         }
-        # The buffer puts the position into checkpoints; the plain numbers are what is
-        # read, because reading a buffer on a GPU would wait for it in every step.
+        # The buffer is for checkpoints; steps read the plain numbers, since reading a
+        # buffer on a GPU would synchronise with it.
         self.register_buffer('position', torch.zeros(2, dtype=torch.long))
         self._iteration, self._epoch = 0, 0
         self._runner = RunnerPosition()
@@ -144,10 +147,10 @@ class LinkDistiller(BaseDistiller):
     # ---- construction -------------------------------------------------------------
 
     def _build(self, problems: list[Problem], shared: set[str]) -> None:
-        """Builds losses, connectors and schedules; collects what is wrong.
+        """Builds losses, connectors and schedules.
 
         Args:
-            problems: Gets what is wrong.
+            problems: What is wrong is added to it.
             shared: Names of the connectors that were not written inside a tap.
         """
         paths = {
@@ -164,24 +167,15 @@ class LinkDistiller(BaseDistiller):
             with _collecting(problems, link.where('loss')):
                 loss = build_module(link.loss, link.where('loss'))
                 self.distill_losses[link.name] = loss
-                problems += _argument_problems(link, loss)
-            problems += self._given_problems(link)
+                problems += _loss_problems(link, loss)
+            for key, tap in link.all_taps():
+                if tap.connector in self.connectors:
+                    connector = self.connectors[str(tap.connector)]
+                    problems += _given_problems(tap, connector, link.where(key))
             if link.schedule is not None:
-                with _collecting(problems, link.where('schedule')):
-                    self.schedules[link.name] = build_schedule(link.schedule)
-
-    def _given_problems(self, link: Link) -> list[Problem]:
-        """Compares what taps give to their connectors with what these take."""
-        return [
-            problem
-            for key, tap in link.all_taps()
-            if tap.connector is not None and tap.connector in self.connectors
-            for problem in _given_problems(
-                link.where(key),
-                self.connectors[tap.connector],
-                [name for name, _ in tap.given],
-            )
-        ]
+                where = link.where('schedule')
+                with _collecting(problems, where):
+                    self.schedules[link.name] = build_schedule(link.schedule, where)
 
     def _taps_by_owner(self) -> dict[str, list[Tap]]:
         owners: dict[str, list[Tap]] = {}
@@ -192,11 +186,11 @@ class LinkDistiller(BaseDistiller):
         return owners
 
     def deliver_from(self, teachers: Sequence[str]) -> None:
-        """Makes the passes of teacher and student run as far as their deliveries.
+        """Keeps teacher and student running until all deliveries were called.
 
         Args:
-            teachers: Names of all teachers. Those that a link asks deliver; where none
-                is asked, the first one does.
+            teachers: Names of all teachers. Those that a link taps deliver; if none is
+                tapped, the first one does.
         """
         if not self._delivered:
             return
@@ -209,7 +203,7 @@ class LinkDistiller(BaseDistiller):
 
     @property
     def teachers(self) -> list[str]:
-        """Names of the teachers that some link asks."""
+        """Names of the teachers that some link taps."""
         return [owner for owner in self.recorders if owner != STUDENT]
 
     def to_mmrazor(self) -> dict[str, dict[str, Any]]:
@@ -217,7 +211,7 @@ class LinkDistiller(BaseDistiller):
         return links_to_mmrazor(self.links, self.connector_configs)
 
     def tap_problems(self, models: Mapping[str, nn.Module]) -> list[Problem]:
-        """Looks all taps up in the models; returns what cannot work."""
+        """Returns a problem for each tap that is not in its model."""
         found: list[Problem] = []
         for link in self.links:
             for key, tap in link.all_taps():
@@ -327,9 +321,9 @@ class LinkDistiller(BaseDistiller):
 
     def begin_step(self) -> None:
         """Takes the position from the runner, or counts, and sets the weights."""
-        told = self._runner.read()
-        if told is not None:
-            self._iteration, self._epoch = told
+        position = self._runner.read()
+        if position is not None:
+            self._iteration, self._epoch = position
         self.active = set(self._delivering)
         for link in self.links:
             factor = self.factor(link, self._iteration, self._epoch)
@@ -424,13 +418,13 @@ class LinkDistiller(BaseDistiller):
         batch: Mapping[str, Any],
         made: dict[Tap, Any] | None = None,
     ) -> dict[str, Any]:
-        """Returns what a link's loss gets: recorded, connected, aligned.
+        """Returns the arguments of a link's loss, after connectors and alignment.
 
         Args:
             link: The link.
             batch: ``inputs`` and ``data_samples`` of the step.
-            made: What connectors have made of taps in this step; new ones are added, so
-                that links which share a connector and a tap run it once.
+            made: Outputs of the connectors by tap; new ones are added, so that links
+                which share a connector and a tap run it once.
         """
         made = {} if made is None else made
         values = {}
@@ -461,7 +455,7 @@ class LinkDistiller(BaseDistiller):
         return self.recorders[tap.of].value(tap)
 
     def _idle(self, link: Link) -> Tensor:
-        """Zero that depends on all parameters of a link, so DDP misses no gradient."""
+        """Returns 0 as a function of all parameters of a link, as DDP needs it."""
         modules = [self.distill_losses[link.name]]
         modules += [
             self.connectors[tap.connector]
@@ -489,7 +483,7 @@ def _read(
     razor: Mapping[str, Any],
     deliveries: Mapping[str, Any] | None,
 ) -> tuple[list[Link], dict[str, Any], list[Problem]]:
-    """Reads the links from whichever form they are given in.
+    """Reads the links from either form of the config.
 
     Raises:
         ConfigError: They are given in both forms.
@@ -527,67 +521,35 @@ def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
         problems += problems_of(error, path)
 
 
-def _argument_problems(link: Link, loss: nn.Module) -> list[Problem]:
+def _loss_problems(link: Link, loss: nn.Module) -> list[Problem]:
     """Compares a link's taps with the arguments that its loss takes."""
-    accepted = _loss_arguments(loss)
-    if accepted is None:
-        return []
+    if isinstance(loss, PairLoss):
+        accepted = loss.arguments()
+    else:
+        parameters = inspect.signature(loss.forward).parameters.values()
+        if any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return []
+        accepted = {p.name: p.default is p.empty for p in parameters}
     kind = type(loss).__name__
-    unknown = [
-        Problem(
-            link.where(key),
-            f'`{kind}` has no argument `{key}`.',
-            f'It takes {list(accepted)}.{did_you_mean(key, accepted)}',
-        )
-        for key in link.taps
-        if key not in accepted
-    ]
-    missing = [
-        Problem(
-            link.path,
-            f'`{kind}` needs `{key}`.',
-            f"Add {key}=dict(of='student' or a teacher, at=...).",
-        )
-        for key, required in accepted.items()
-        if required and key not in link.taps
-    ]
-    return unknown + missing
+    hint = "Add {}=dict(of='student' or a teacher, at=...)."
+    return compare_arguments(kind, accepted, link.taps, link.path, hint)
 
 
-def _given_problems(path: str, connector: nn.Module, given: list[str]) -> list[Problem]:
-    """Compares what a connector is given with what its ``forward`` takes."""
+def _given_problems(tap: Tap, connector: nn.Module, path: str) -> list[Problem]:
+    """Compares the `given` of a tap with the arguments of its connector."""
     kind = type(connector).__name__
-    parameters = list(inspect.signature(connector.forward).parameters.values())
+    # the first is the tap's own value, the only one that a chain takes
+    own, *more = inspect.signature(connector.forward).parameters.values()
     if isinstance(connector, nn.Sequential):
-        kind, parameters = 'a chain', parameters[:1]
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        kind, more = 'a chain', []
+    if any(p.kind is p.VAR_KEYWORD for p in (own, *more)):
         return []
-    # the first is the tap's own value
-    takes = {
-        p.name: p.default is p.empty
-        for p in parameters[1:]
-        if p.kind is not p.VAR_POSITIONAL
+    accepted = {
+        p.name: p.default is p.empty for p in more if p.kind is not p.VAR_POSITIONAL
     }
-    unknown = [
-        Problem(
-            f'{path}.given.{name}',
-            f'`{kind}` takes no `{name}`.',
-            (f'It takes {list(takes)}.' if takes else 'It takes the tap alone.')
-            + did_you_mean(name, takes),
-        )
-        for name in given
-        if name not in takes
-    ]
-    missing = [
-        Problem(
-            f'{path}.given' if given else path,
-            f'the connector `{kind}` needs `{name}`.',
-            f'Add given=dict({name}=dict(of=..., at=...)).',
-        )
-        for name, required in takes.items()
-        if required and name not in given
-    ]
-    return unknown + missing
+    given = [name for name, _ in tap.given]
+    hint = 'Add given=dict({}=dict(of=..., at=...)).'
+    return compare_arguments(kind, accepted, given, f'{path}.given', hint)
 
 
 def _is_classifier(model: nn.Module, tap: Tap) -> bool:
@@ -603,7 +565,7 @@ def _is_classifier(model: nn.Module, tap: Tap) -> bool:
         return False
     module = model.get_submodule(tap.source.name)
     if isinstance(getattr(module, 'num_classes', None), int):
-        # a head itself: what it predicts is compared as it is
+        # a head itself returns its predictions
         return True
     width = getattr(module, 'out_channels', getattr(module, 'out_features', None))
     paths = ['.'.join(parents[: i + 1]) for i in range(len(parents))]
@@ -612,7 +574,7 @@ def _is_classifier(model: nn.Module, tap: Tap) -> bool:
 
 
 def _class_widths(head: nn.Module) -> list[Any]:
-    """Numbers of channels that mean classes in a head; none in another module."""
+    """Returns the widths of a head's class predictions; none for another module."""
     classes = getattr(head, 'num_classes', None)
     if not isinstance(classes, int):
         return []
@@ -630,13 +592,3 @@ def _shapes(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_shapes(part) for part in value]
     return type(value).__name__
-
-
-def _loss_arguments(loss: nn.Module) -> dict[str, bool] | None:
-    """Names of a loss's arguments and whether each is required; None if open-ended."""
-    if isinstance(loss, PairLoss):
-        return loss.arguments()
-    parameters = inspect.signature(loss.forward).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return None
-    return {p.name: p.default is p.empty for p in parameters}

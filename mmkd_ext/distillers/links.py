@@ -1,7 +1,7 @@
-"""Links: which loss compares what; their grammar, and MMRazor's form of the same.
+"""Links: which loss compares which tensors, read from a config.
 
-A link is one dict: the loss, and for each argument of the loss a *tap*, which says
-whose tensor it is and where it is taken.
+A link is one dict: the loss, and for each argument of the loss a *tap*, which names the
+model and the module whose output is taken.
 
 .. code-block:: python
 
@@ -44,7 +44,7 @@ __all__ = [
 STUDENT, TEACHER, BATCH = 'student', 'teacher', 'batch'
 BATCH_SOURCES = ('data_samples', 'inputs')
 
-#: Keys of MMRazor's distiller that say what `links` says.
+#: Keys of MMRazor's distiller that `links` replaces.
 MMRAZOR_KEYS = (
     'student_recorders',
     'teacher_recorders',
@@ -89,7 +89,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Tap:
-    """One argument of a loss: whose, where, which call, which part, through what.
+    """Where one argument of a loss comes from.
 
     Args:
         of: ``'student'``, a teacher's name, or ``'batch'``.
@@ -132,7 +132,7 @@ class Link:
         schedule: Config of the weight schedule.
         path: Where it stands in the config, for messages.
         places: Where its parts stand, by their path below the link, if that is
-            elsewhere: MMRazor spreads them over several dicts.
+            elsewhere, as in MMRazor's dicts.
     """
 
     name: str
@@ -234,102 +234,73 @@ class _LinkReader:
     def read(self, name: str, config: Any) -> Link | None:
         before = len(self.problems)
         if 'loss' not in name:
-            self.report(
-                '',
-                'the name has no `loss` in it, so mmengine would log the '
-                'term but never train on it.',
-                f'Call it `loss_{name}`.',
+            found = (
+                'the name has no `loss` in it, so mmengine would log the term but '
+                'never train on it.'
             )
+            self.report('', found, f'Call it `loss_{name}`.')
         if not isinstance(config, Mapping):
             self.report('', f'a link must be a dict, but is {config!r}.')
             return None
         loss = config.get('loss')
         if not isinstance(loss, Mapping) or 'type' not in loss:
-            self.report(
-                'loss',
-                f'must be a dict with `type`, but is {loss!r}.',
-                "Write loss=dict(type='mmkd_ext.CWDLoss', ...).",
-            )
-        taps = {}
+            hint = "Write loss=dict(type='mmkd_ext.CWDLoss', ...)."
+            self.report('loss', f'must be a dict with `type`, but is {loss!r}.', hint)
+        taps: dict[str, Tap | None] = {}
         for key, value in config.items():
-            if key in _LINK_KEYS:
-                continue
             if isinstance(value, Mapping) and ('of' in value or 'at' in value):
-                tap = self.read_tap(name, key, value)
-                if tap is not None:
-                    taps[key] = tap
-            else:
+                taps[key] = self.read_tap(name, key, value)
+            elif key not in _LINK_KEYS:
                 self.report(
                     key,
                     f'unknown key, or a tap without `of` and `at`: {value!r}.',
-                    'A link holds `loss`, `schedule` and a tap for each '
-                    f'argument of the loss.{did_you_mean(key, _LINK_KEYS)}',
+                    'A link holds `loss`, `schedule` and a tap for each argument of '
+                    f'the loss.{did_you_mean(key, _LINK_KEYS)}',
                 )
         if len(self.problems) > before:
             return None
-        return Link(
-            name,
-            dict(loss or {}),
-            taps,
-            config.get('schedule'),
-            self.path,
-            self.places,
-        )
+        read = {key: tap for key, tap in taps.items() if tap is not None}
+        schedule = config.get('schedule')
+        return Link(name, dict(loss or {}), read, schedule, self.path, self.places)
 
     def read_tap(self, link: str, key: str, config: Mapping[str, Any]) -> Tap | None:
         before = len(self.problems)
         for unknown in [k for k in config if k not in TAP_KEYS]:
-            self.report(
-                f'{key}.{unknown}',
-                'unknown key of a tap.',
-                f'A tap has {list(TAP_KEYS)}.{did_you_mean(unknown, TAP_KEYS)}',
-            )
-        of = config.get('of')
+            hint = f'A tap has {list(TAP_KEYS)}.{did_you_mean(unknown, TAP_KEYS)}'
+            self.report(f'{key}.{unknown}', 'unknown key of a tap.', hint)
+        of, call, item = (config.get(k) for k in ('of', 'call', 'item'))
+        call, item = _to_tuple(0 if call is None else call), _to_tuple(item)
         if not isinstance(of, str):
-            self.report(
-                f'{key}.of',
-                f"must be 'student', 'batch' or a teacher's name, but is {of!r}.",
-            )
-        source = self.read_source(key, of, config.get('at'))
+            found = f"must be 'student', 'batch' or a teacher's name, but is {of!r}."
+            self.report(f'{key}.of', found)
+        source = self.read_source(f'{key}.at', of, config.get('at'))
         connector = self.read_connector(link, key, config.get('connector'))
         given = self.read_given(link, key, config)
-        call = _to_tuple(config.get('call', 0))
-        if not (
-            call == 'all'
-            or _is_index(call)
-            or (isinstance(call, tuple) and call and all(map(_is_index, call)))
-        ):
-            self.report(
-                f'{key}.call',
-                f"must be a call's index >= 0, a list of these or "
-                f"'all', but is {call!r}.",
-            )
-        item = _to_tuple(config.get('item'))
+        calls = call if isinstance(call, tuple) and call else (call,)
+        if call != 'all' and not all(map(_is_index, calls)):
+            found = "must be a call's index >= 0, a list of these or 'all', but is"
+            self.report(f'{key}.call', f'{found} {call!r}.')
         if not _is_item(item):
-            self.report(
-                f'{key}.item',
-                "must be an index, a dotted path such as '0.2', "
-                f'or a list of these, but is {item!r}.',
-            )
+            found = "must be an index, a dotted path such as '0.2', or a list of these"
+            self.report(f'{key}.item', f'{found}, but is {item!r}.')
         if source is not None and source.kind == 'Module':
-            for chosen in ('call', 'item'):
-                if chosen in config:
-                    self.report(
-                        f'{key}.{chosen}',
-                        f'`{source.name}` is tapped itself, which has no {chosen}s.',
-                        f"Leave it out, or write at='{source.name}' for its output.",
-                    )
+            for chosen in {'call', 'item'}.intersection(config):
+                self.report(
+                    f'{key}.{chosen}',
+                    f'`{source.name}` is tapped itself, which has no {chosen}s.',
+                    f"Leave it out, or write at='{source.name}' for its output.",
+                )
         if source is None or len(self.problems) > before:
             return None
-        return Tap(
-            str(of), source, call, item, connector, config.get('connector_item'), given
-        )
+        chosen = config.get('connector_item')
+        return Tap(str(of), source, call, item, connector, chosen, given)
 
     def read_given(
         self, link: str, key: str, config: Mapping[str, Any]
     ) -> tuple[tuple[str, Tap], ...]:
         """Reads what a connector gets besides the tap's own value."""
-        given = config.get('given', {})
+        given, connector = config.get('given', {}), config.get('connector')
+        is_chain = isinstance(connector, (list, tuple))
         if not isinstance(given, Mapping) or not all(
             isinstance(tap, Mapping) for tap in given.values()
         ):
@@ -338,67 +309,51 @@ class _LinkReader:
                 f'must be a dict of taps, but is {given!r}.',
                 'Write given=dict(rois=dict(of=..., at=...)).',
             )
-            return ()
-        connector = config.get('connector')
-        if given and (connector is None or isinstance(connector, (list, tuple))):
+        elif given and (connector is None or is_chain):
+            what = 'a chain' if is_chain else 'none'
             self.report(
                 f'{key}.given',
-                'goes to one connector, but there is '
-                f'{"none" if connector is None else "a chain"}.',
+                f'goes to one connector, but there is {what}.',
                 'Give the tap one `connector` that takes these arguments.',
             )
-            return ()
-        taps = {
-            name: self.read_tap(link, f'{key}.given.{name}', tap)
-            for name, tap in given.items()
-        }
-        return tuple((name, tap) for name, tap in taps.items() if tap is not None)
+        else:
+            taps = {
+                name: self.read_tap(link, f'{key}.given.{name}', tap)
+                for name, tap in given.items()
+            }
+            return tuple((name, tap) for name, tap in taps.items() if tap is not None)
+        return ()
 
     def read_source(self, key: str, of: Any, at: Any) -> Source | None:
-        if isinstance(at, Mapping):
-            if of == BATCH:
-                self.report(
-                    f'{key}.at',
-                    f'the batch has no modules, but is asked for {dict(at)!r}.',
-                    f'Choose from {list(BATCH_SOURCES)}.',
-                )
-                return None
-            unknown = [k for k in at if k not in ('type', 'source')]
-            named = isinstance(at.get('type'), (str, type))
-            if unknown or not named or not isinstance(at.get('source'), str):
-                self.report(
-                    f'{key}.at',
-                    f'a recorder has `type` and `source`, but is {dict(at)!r}.',
-                )
-                return None
-            kind = type_name(at['type']).removesuffix('Recorder')
-            if kind.rsplit('.', 1)[-1] in RECORDERS:
-                kind = kind.rsplit('.', 1)[-1]
-            if kind not in RECORDERS and '.' not in kind:
-                self.report(
-                    f'{key}.at.type',
-                    f'there is no recorder {at["type"]!r}.',
-                    f'It is one of {list(RECORDERS)}.{did_you_mean(kind, RECORDERS)}',
-                )
-                return None
-            return Source(kind, _dotted(at['source']))
-        if not isinstance(at, str) or not at:
-            self.report(
-                f'{key}.at',
-                f"must be a module's dotted name or a recorder dict, but is {at!r}.",
-            )
-            return None
         if of == BATCH:
-            if at not in BATCH_SOURCES:
-                self.report(
-                    f'{key}.at',
-                    f'the batch has no {at!r}.',
-                    f'Choose from {list(BATCH_SOURCES)}.'
-                    f'{did_you_mean(at, BATCH_SOURCES)}',
-                )
-                return None
-            return Source('Batch', at)
-        return Source('ModuleOutputs', _dotted(at))
+            if isinstance(at, str) and at in BATCH_SOURCES:
+                return Source('Batch', at)
+            what = 'modules, but is asked for ' if isinstance(at, Mapping) else ''
+            near = did_you_mean(str(at), BATCH_SOURCES)
+            hint = f'Choose from {list(BATCH_SOURCES)}.{near}'
+            self.report(key, f'the batch has no {what}{at!r}.', hint)
+            return None
+        if isinstance(at, str) and at:
+            return Source('ModuleOutputs', _dotted(at))
+        if not isinstance(at, Mapping):
+            found = "must be a module's dotted name or a recorder dict, but is"
+            self.report(key, f'{found} {at!r}.')
+            return None
+        kind, name = at.get('type'), at.get('source')
+        if {*at} != {'type', 'source'} or not isinstance(name, str):
+            kind = None
+        if not isinstance(kind, (str, type)):
+            found = f'a recorder has `type` and `source`, but is {dict(at)!r}.'
+            self.report(key, found)
+            return None
+        kind = type_name(kind).removesuffix('Recorder')
+        if kind.rsplit('.', 1)[-1] in RECORDERS:
+            kind = kind.rsplit('.', 1)[-1]
+        elif '.' not in kind:
+            hint = f'It is one of {list(RECORDERS)}.{did_you_mean(kind, RECORDERS)}'
+            self.report(f'{key}.type', f'there is no recorder {at["type"]!r}.', hint)
+            return None
+        return Source(kind, _dotted(str(name)))
 
     def read_connector(self, link: str, key: str, config: Any) -> str | None:
         if config is None:
@@ -408,18 +363,14 @@ class _LinkReader:
                 self.report(
                     f'{key}.connector',
                     f'no connector is named {config!r}.',
-                    "Write the connector's dict here, or name it in the "
-                    "distiller's `connectors`."
-                    f'{did_you_mean(config, self.connectors)}',
+                    "Write the connector's dict here, or name it in the distiller's "
+                    f'`connectors`.{did_you_mean(config, self.connectors)}',
                 )
             return config
-        parts = config if isinstance(config, (list, tuple)) else [config]
-        for part in parts:
+        for part in config if isinstance(config, (list, tuple)) else [config]:
             if not isinstance(part, Mapping) or 'type' not in part:
-                self.report(
-                    f'{key}.connector',
-                    f'must be a dict with `type`, or a list of these, but is {part!r}.',
-                )
+                found = 'must be a dict with `type`, or a list of these, but is'
+                self.report(f'{key}.connector', f'{found} {part!r}.')
                 return None
         name = f'{link}_{key}'.replace('.given.', '_')
         self.connectors[name] = copy.deepcopy(config)
@@ -462,7 +413,7 @@ def links_from_mmrazor(
 
 @dataclass
 class SpelledLinks:
-    """What MMRazor's keys say, as the config of links.
+    """MMRazor's keys as the config of links.
 
     Attributes:
         links: Config of each link, as `parse_links` takes it.
@@ -521,8 +472,8 @@ def spell_as_links(
                 link[key] = tap
                 recorder = f'{path}.{tap["of"]}_recorders.{record["recorder"]}'
                 places[f'{key}.at'] = recorder
-                for theirs, ours in _RECORD_KEYS.items():
-                    places[f'{key}.{ours}'] = f'{where}.{key}.{theirs}'
+                for razor_key, link_key in _RECORD_KEYS.items():
+                    places[f'{key}.{link_key}'] = f'{where}.{key}.{razor_key}'
             if found:
                 out.problems += found
                 out.broken.add(name)
@@ -531,7 +482,7 @@ def spell_as_links(
 
 
 def _dict_of(value: Any, path: str, out: SpelledLinks) -> Mapping[str, Any]:
-    """Returns a dict of the config; what is none is a problem."""
+    """Returns a value that must be a dict, or an empty one and a problem."""
     if value is None or isinstance(value, Mapping):
         return value or {}
     out.problems.append(Problem(path, f'must be a dict, but is {value!r}.'))
@@ -553,42 +504,24 @@ def _tap_from_record(
     if not isinstance(record, Mapping):
         return None, [Problem(where, f'must be a dict, but is {record!r}.')]
     known = ('recorder', 'from_student', *_RECORD_KEYS)
-    problems = [
-        Problem(
-            f'{where}.{key}',
-            'unknown key.',
-            f'It takes {list(known)}.{did_you_mean(key, known)}',
-        )
-        for key in record
-        if key not in known
-    ]
-    student = record.get('from_student')
+    problems = []
+    for key in record:
+        if key not in known:
+            hint = f'It takes {list(known)}.{did_you_mean(key, known)}'
+            problems.append(Problem(f'{where}.{key}', 'unknown key.', hint))
+    student, name = record.get('from_student'), str(record.get('recorder'))
     if not isinstance(student, bool):
-        problems.append(
-            Problem(
-                f'{where}.from_student', f'must be True or False, but is {student!r}.'
-            )
-        )
-        return None, problems
-    whose = STUDENT if student else TEACHER
-    name = str(record.get('recorder'))
-    if name not in recorders[whose]:
-        problems.append(
-            Problem(
-                f'{where}.recorder',
-                f'no recorder {name!r} among `{whose}_recorders`.',
-                did_you_mean(name, recorders[whose]).strip(),
-            )
-        )
-        return None, problems
-    tap = {'of': whose, 'at': recorders[whose][name]}
-    tap.update(
-        {
-            ours: record[theirs]
-            for theirs, ours in _RECORD_KEYS.items()
-            if record.get(theirs) is not None
-        }
-    )
+        found = f'must be True or False, but is {student!r}.'
+        return None, [*problems, Problem(f'{where}.from_student', found)]
+    owner = STUDENT if student else TEACHER
+    if name not in recorders[owner]:
+        found = f'no recorder {name!r} among `{owner}_recorders`.'
+        hint = did_you_mean(name, recorders[owner]).strip()
+        return None, [*problems, Problem(f'{where}.recorder', found, hint)]
+    tap = {'of': owner, 'at': recorders[owner][name]}
+    for razor_key, link_key in _RECORD_KEYS.items():
+        if record.get(razor_key) is not None:
+            tap[link_key] = record[razor_key]
     return tap, problems
 
 
@@ -602,50 +535,32 @@ def links_to_mmrazor(
         ``distill_losses`` and ``loss_forward_mappings``.
 
     Raises:
-        ConfigError: A link uses what MMRazor cannot say: several teachers, the batch,
-            a pyramid chosen with lists, a module itself, a connector of several
-            inputs, a schedule.
+        ConfigError: A link uses what MMRazor has not: several teachers, the batch, a
+            pyramid chosen with lists, a module itself, a connector of several inputs,
+            a schedule.
     """
-    out: dict[str, dict[str, Any]] = {
-        'student_recorders': {},
-        'teacher_recorders': {},
-        'connectors': {name: copy.deepcopy(c) for name, c in connectors.items()},
-        'distill_losses': {},
-        'loss_forward_mappings': {},
-    }
+    out: dict[str, dict[str, Any]] = {key: {} for key in MMRAZOR_KEYS}
+    out['connectors'] = {name: copy.deepcopy(c) for name, c in connectors.items()}
     for link in links:
         if link.schedule:
-            raise ConfigError.at(f'{link.path}.schedule', 'MMRazor has no schedules.')
+            where = f'{link.path}.schedule'
+            raise ConfigError.at(where, 'MMRazor has no schedules.')
         out['distill_losses'][link.name] = copy.deepcopy(link.loss)
         mapping = out['loss_forward_mappings'][link.name] = {}
         for key, tap in link.taps.items():
             if tap.of not in (STUDENT, TEACHER) or not _plain(tap):
-                raise ConfigError.at(
-                    f'{link.path}.{key}', f'MMRazor cannot say {tap!r}.'
-                )
+                where = f'{link.path}.{key}'
+                raise ConfigError.at(where, f'MMRazor cannot express {tap!r}.')
             recorder = f'{tap.source.kind}_{tap.source.name}'
             out[f'{tap.of}_recorders'][recorder] = {
                 'type': tap.source.kind,
                 'source': tap.source.name,
             }
-            record: dict[str, Any] = {
-                'recorder': recorder,
-                'from_student': tap.of == STUDENT,
-            }
-            values = {
-                'call': tap.call or None,
-                'item': tap.item,
-                'connector': tap.connector,
-                'connector_item': tap.connector_item,
-            }
-            record.update(
-                {
-                    theirs: values[ours]
-                    for theirs, ours in _RECORD_KEYS.items()
-                    if values[ours] is not None
-                }
-            )
-            mapping[key] = record
+            mapping[key] = {'recorder': recorder, 'from_student': tap.of == STUDENT}
+            for razor_key, link_key in _RECORD_KEYS.items():
+                value = getattr(tap, link_key)
+                if value is not None and (link_key, value) != ('call', 0):
+                    mapping[key][razor_key] = value
     return out
 
 

@@ -1,4 +1,4 @@
-"""How the weight of a link changes during training."""
+"""Schedules of a link's weight, and the training position that they depend on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import math
 from abc import ABC, abstractmethod
 from typing import Any
 
+from mmengine.logging import MessageHub
 from mmengine.utils import get_object_from_string
 
+from mmkd_ext.connectors.build import argument_problems
 from mmkd_ext.errors import (
     ConfigError,
     check_integer,
@@ -18,7 +20,7 @@ from mmkd_ext.errors import (
     is_integer,
 )
 
-__all__ = ['SCHEDULES', 'Schedule', 'build_schedule']
+__all__ = ['SCHEDULES', 'RunnerPosition', 'Schedule', 'build_schedule']
 
 
 class Schedule(ABC):
@@ -134,8 +136,12 @@ SCHEDULES: dict[str, type[Schedule]] = {
 }
 
 
-def build_schedule(config: dict[str, Any]) -> Schedule:
+def build_schedule(config: dict[str, Any], path: str = 'schedule') -> Schedule:
     """Builds a schedule from ``dict(type='linear', end=500)``.
+
+    Args:
+        config: Its config.
+        path: Its config path, for messages.
 
     Raises:
         ConfigError: The type, an argument or a value is wrong.
@@ -148,20 +154,9 @@ def build_schedule(config: dict[str, Any]) -> Schedule:
             f'{did_you_mean(str(kind), SCHEDULES)}'
         )
     arguments = {key: value for key, value in config.items() if key != 'type'}
-    parameters = inspect.signature(schedule).parameters
-    for key in arguments:
-        if key not in parameters:
-            raise ConfigError(
-                f'schedule {kind!r} has no argument `{key}`; it takes '
-                f'{list(parameters)}.{did_you_mean(key, parameters)}'
-            )
-    missing = [
-        name
-        for name, p in parameters.items()
-        if p.default is p.empty and name not in arguments
-    ]
-    if missing:
-        raise ConfigError(f'schedule {kind!r} needs {missing}.')
+    problems = argument_problems(schedule, arguments, path)
+    if problems:
+        raise ConfigError.of(problems)
     return schedule(**arguments)
 
 
@@ -172,3 +167,37 @@ def _find_schedule(kind: Any) -> type[Schedule] | None:
     if inspect.isclass(kind) and issubclass(kind, Schedule):
         return kind
     return SCHEDULES.get(str(kind))
+
+
+class RunnerPosition:
+    """Reads iteration and epoch from mmengine's message hub, if a Runner writes there.
+
+    A hub outlives its Runner, and the latest one is every model's "current" hub. So a
+    position counts only if it has changed since the last read; that of an earlier
+    Runner never changes. The current hub is read, then the one that was current when
+    this object was made.
+    """
+
+    def __init__(self) -> None:
+        hub = MessageHub.get_current_instance()
+        self._made_in = hub.instance_name
+        self._known = {hub.instance_name: _read(hub)}
+
+    def read(self) -> tuple[int, int] | None:
+        """Returns iteration and epoch; None if no Runner has changed them."""
+        hubs = [MessageHub.get_current_instance()]
+        if MessageHub.check_instance_created(self._made_in):
+            hubs.append(MessageHub.get_instance(self._made_in))
+        for hub in hubs:
+            found = _read(hub)
+            if found is not None and found != self._known.get(hub.instance_name):
+                self._known[hub.instance_name] = found
+                return found
+        return None
+
+
+def _read(hub: MessageHub) -> tuple[int, int] | None:
+    runtime = hub.runtime_info
+    if 'iter' not in runtime:
+        return None
+    return int(runtime['iter']), int(runtime.get('epoch', 0))

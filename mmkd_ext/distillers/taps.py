@@ -31,7 +31,7 @@ __all__ = ['Recorder', 'SilentTapError', 'listed_taps', 'select', 'tensors_of']
 
 _MODULE_KINDS = ('ModuleOutputs', 'ModuleInputs')
 _ITSELF = 'Module'
-#: Counted, so that a pass goes as far as them; nothing of them is kept.
+#: Only counted, so that a pass does not stop before them.
 _CALL_KINDS = ('MethodCalls', 'FunctionCalls')
 _VERSION = operator.attrgetter('_version')
 
@@ -56,7 +56,7 @@ class _Record(NamedTuple):
 
 
 class Recorder:
-    """Records what the taps of one model ask for.
+    """Records the values that the taps of one model need.
 
     Args:
         owner: Name of the model, for messages: ``'student'`` or a teacher's name.
@@ -94,10 +94,10 @@ class Recorder:
         )
 
     def resolve(self, model: nn.Module) -> list[tuple[Tap, str, str]]:
-        """Looks all modules up.
+        """Looks up the modules of all taps.
 
         Returns:
-            For each tap that cannot work: the tap, what was found, what to do.
+            For each tap that cannot work: the tap, what is wrong, and a hint.
         """
         found = []
         modules = dict(model.named_modules())
@@ -234,7 +234,7 @@ class Recorder:
         return tuple(select(record.value, tap.item, tap) for record in records)
 
     def crop(self, padded: tuple[int, int], size: tuple[int, int], count: int) -> None:
-        """Takes off all recorded maps what padding of the pictures added to them.
+        """Crops all recorded maps to the pictures without their padding.
 
         Args:
             padded: Height and width of the pictures.
@@ -398,7 +398,7 @@ def _holder_of(source: Source) -> tuple[Any, str]:
 
 
 def _checkpointed() -> nn.Module | None:
-    """Returns the module that is at work on checkpointed activations, if one is.
+    """Returns the module whose checkpointed activations are being computed, if any.
 
     torch runs what it checkpoints without gradients, and once more when going backward.
     """
@@ -437,7 +437,7 @@ def _cropped(
 
 
 def _foreign_recorders(sources: Iterable[Source]) -> dict[Source, Any]:
-    """Builds MMRazor's recorders for the kinds that are not about modules."""
+    """Builds MMRazor's recorders for the sources that are not modules."""
     ours = (*_MODULE_KINDS, *_CALL_KINDS)
     foreign = [s for s in sources if s.kind not in ours]
     if not foreign:

@@ -367,7 +367,7 @@ MISTAKES = {
     'an unknown argument of the call of a loss': (
         {f'{CWD}.preds_Q': {'of': 'student', 'at': 'neck'}},
         f'{CWD}.preds_Q',
-        'has no argument `preds_Q`',
+        '`CWDLoss` has no such argument',
         '`preds_',
     ),
     'an unknown argument of a connector': (
@@ -405,8 +405,8 @@ MISTAKES = {
     ),
     'an unknown argument of a schedule': (
         {f'{CWD}.schedule': {'type': 'linear', 'end': 3, 'strat': 0}},
-        f'{CWD}.schedule',
-        'no argument `strat`',
+        f'{CWD}.schedule.strat',
+        'no such argument',
         '`start`',
     ),
     'an unknown schedule': (
@@ -436,7 +436,7 @@ MISTAKES = {
     'a missing argument of a loss': (
         {f'{CWD}.preds_T': None},
         CWD,
-        '`CWDLoss` needs `preds_T`',
+        "`CWDLoss` needs ['preds_T']",
         'preds_T=dict(of=',
     ),
     'a missing argument of a connector': (

@@ -1,7 +1,7 @@
 """How much Python one step goes through: few calls, so that a step can be read.
 
-Every call of a function of the package counts, and each resumed generator. On Python
-3.11 and earlier comprehensions are calls too; later versions have fewer.
+Every call of a function of the package counts, and each resumed generator; list, dict
+and set comprehensions do not, since they are no calls from Python 3.12 on.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def test_a_training_step_of_one_link_is_short_and_flat():
 
 
 @pytest.mark.mmseg
-@pytest.mark.parametrize(('method', 'most'), [('Tent', 63), ('DoSe', 350)])
+@pytest.mark.parametrize(('method', 'most'), [('Tent', 60), ('DoSe', 350)])
 def test_an_adaptation_step_is_short(method, most):
     job = count_calls.adaptation_step(f'{method}Distiller')
     assert count_calls.count(job, count_calls.OURS)['calls'] <= most

@@ -7,7 +7,7 @@ import copy
 import pytest
 from mmengine.logging import MessageHub
 
-from mmkd_ext.distillers.position import RunnerPosition
+from mmkd_ext.distillers.schedules import RunnerPosition
 from mmkd_ext.registry import MODELS
 from mmkd_ext.testing.toy import ToyModel, toy_batch
 

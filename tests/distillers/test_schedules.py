@@ -109,10 +109,10 @@ def test_leaves_the_config_as_it_was():
         (None, 'but has None'),
         (
             dict(type='linear', ends=5),
-            r'no argument `ends`; it takes .* Did you mean `end`\?',
+            r'no such argument; it takes .* Did you mean `end`\?',
         ),
-        (dict(type='linear'), r"schedule 'linear' needs \['end'\]"),
-        (dict(type='multistep'), r"'multistep' needs \['milestones'\]"),
+        (dict(type='linear'), r"`LinearSchedule` needs \['end'\]"),
+        (dict(type='multistep'), r"`MultiStepSchedule` needs \['milestones'\]"),
         (dict(type='constant', value=-1), '`value` must be a number >= 0, but is -1'),
         (dict(type='constant', begin=-1), '`begin` must be an integer >= 0'),
         (dict(type='constant', begin=5, end=5), 'must be an integer > 5, but is 5'),

@@ -1,4 +1,4 @@
-"""Inheriting: parts of a student that start with the weights of its teacher."""
+"""Initialises parts of a student with the weights of its teacher."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ['InheritReport', 'inherit_weights', 'plan_inheritance']
+__all__ = ['InitReport', 'init_from_teacher', 'plan_init']
 
 
 @dataclass(frozen=True)
-class InheritReport:
-    """What a student takes over from its teacher.
+class InitReport:
+    """Which weights of a student are copied from its teacher.
 
     Args:
-        copied: Names of the parameters and buffers whose shapes agree.
-        kept: Those of the student that stay as they are, each with the reason.
+        copied: Names of the parameters and buffers that are copied.
+        kept: Names of those that are not, each with the reason.
     """
 
     copied: tuple[str, ...]
     kept: tuple[tuple[str, str], ...]
 
     def describe(self) -> str:
-        """Says it in a few lines, for logs."""
-        lines = [f'Inheritance: {self.summary()}']
+        """Returns a few lines for the log."""
+        lines = [f'Initialisation from the teacher: {self.summary()}']
         lines += [f'  kept `{name}`: {reason}' for name, reason in self.kept]
         return '\n'.join(lines)
 
     def summary(self) -> str:
-        """Says it in one sentence, with one example of what is kept."""
+        """Returns one sentence, with one example of what is kept."""
         total = len(self.copied) + len(self.kept)
         text = f'{len(self.copied)} of {total} tensors start as those of the teacher'
         if not self.kept:
@@ -45,13 +45,13 @@ class InheritReport:
         return f'{text}; others are kept, as `{name}`: {reason}.'
 
 
-def plan_inheritance(
+def plan_init(
     student: nn.Module,
     teacher: nn.Module,
     modules: Sequence[str],
     path: str = 'model.inherit',
-) -> InheritReport:
-    """Finds what the parts of a student can take over from its teacher.
+) -> InitReport:
+    """Finds the weights that parts of a student can copy from its teacher.
 
     Args:
         student: The student.
@@ -95,12 +95,12 @@ def plan_inheritance(
     if problems:
         raise ConfigError.of(problems)
     # a part inside another counts once
-    return InheritReport(tuple(dict.fromkeys(copied)), tuple(dict.fromkeys(kept)))
+    return InitReport(tuple(dict.fromkeys(copied)), tuple(dict.fromkeys(kept)))
 
 
 @torch.no_grad()
-def inherit_weights(
-    student: nn.Module, teacher: nn.Module, report: InheritReport
+def init_from_teacher(
+    student: nn.Module, teacher: nn.Module, report: InitReport
 ) -> None:
     """Copies what was planned from the teacher into the student."""
     given, wanted = teacher.state_dict(), student.state_dict()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.logging import MessageHub
 
-from mmkd_ext.algorithms.inherit import inherit_weights, plan_inheritance
+from mmkd_ext.algorithms.init_from_teacher import init_from_teacher, plan_init
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.registry import MODELS
 from mmkd_ext.testing.toy import ToyModel
@@ -85,8 +85,8 @@ def test_comes_after_the_checkpoints_of_both(tmp_path):
 def test_what_differs_in_shape_stays_and_is_reported_with_the_reason():
     student, teacher = ToyModel(channels=8, classes=4), ToyModel(channels=8, classes=6)
     before = student.head.conv_seg.weight.clone()
-    report = plan_inheritance(student, teacher, ['head'])
-    inherit_weights(student, teacher, report)
+    report = plan_init(student, teacher, ['head'])
+    init_from_teacher(student, teacher, report)
     assert torch.equal(student.head.conv.weight, teacher.head.conv.weight)
     assert torch.equal(student.head.conv_seg.weight, before)
     reasons = dict(report.kept)
@@ -98,14 +98,14 @@ def test_what_differs_in_shape_stays_and_is_reported_with_the_reason():
 
 def test_what_the_teacher_has_not_is_said():
     student, teacher = ToyModel(levels=4), ToyModel(levels=3)
-    report = plan_inheritance(student, teacher, ['neck'])
+    report = plan_init(student, teacher, ['neck'])
     assert dict(report.kept)['neck.convs.3.weight'] == 'the teacher has none'
 
 
 def test_a_part_inside_another_counts_once():
     student, teacher = ToyModel(), ToyModel()
-    assert plan_inheritance(student, teacher, ['neck', 'neck.convs']) == (
-        plan_inheritance(student, teacher, ['neck'])
+    assert plan_init(student, teacher, ['neck', 'neck.convs']) == (
+        plan_init(student, teacher, ['neck'])
     )
 
 
@@ -122,12 +122,12 @@ def test_a_typo_names_both_models_and_what_is_near():
 def test_a_part_of_which_nothing_agrees_is_an_error():
     student, teacher = ToyModel(channels=8), ToyModel(channels=12)
     with pytest.raises(ConfigError, match=r'nothing of `neck` agrees .*\(8, 8, 1, 1\)'):
-        plan_inheritance(student, teacher, ['neck'])
+        plan_init(student, teacher, ['neck'])
 
 
 def test_a_part_without_weights_is_an_error():
     with pytest.raises(ConfigError, match='it has no weights'):
-        plan_inheritance(ToyModel(), ToyModel(), ['head.dropout'])
+        plan_init(ToyModel(), ToyModel(), ['head.dropout'])
 
 
 @pytest.mark.parametrize('modules', ['neck', [], True, {'neck': 'neck'}])
