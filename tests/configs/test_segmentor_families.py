@@ -109,7 +109,7 @@ def test_tokens_without_their_connector_are_told_what_to_do(tool):
     family = tool.backbones['ViT (Segmenter)']
     taps = {
         f'preds_{who[0].upper()}': dict(of=who, at='backbone.layers.1')
-        for who in ('student', 'teacher')
+        for who in cells.WIDTHS
     }
     links = dict(loss=dict(taps, loss=dict(type='mmkd_ext.CWDLoss')))
     with pytest.raises(ValueError, match=r'tokens \(n l c\).*TokensToMap'):
