@@ -7,6 +7,7 @@ import difflib
 import functools
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import traceback
@@ -106,6 +107,15 @@ def load_config(name: str, options: dict | None = None) -> Config:
     return cfg
 
 
+def _moved(text: str) -> str:
+    """Returns where the configs of a folder that a path or message names lie now."""
+    found = re.search(r'(?<!benchmarks/)configs/(bccd|camvid|demo)/', text)
+    if found is None:
+        return ''
+    old = found.group()
+    return f' The files of {old} lie in benchmarks/{old} of the repository now.'
+
+
 def _shipped(name: str) -> str:
     """Returns the path of ``package::path``."""
     package, relative = name.split('::', 1)
@@ -147,14 +157,6 @@ def set_default_scope(cfg: Config) -> None:
         return
     model = cfg.get('model') or {}
     cfg.default_scope = _scope_of(model.get('architecture', model)) or 'mmkd_ext'
-
-
-def _moved(text: str) -> str:
-    """Returns where configs lie now, if a path or message names their old folder."""
-    for folder in ('configs/bccd/', 'configs/camvid/', 'configs/demo/'):
-        if folder in text and f'benchmarks/{folder}' not in text:
-            return f' The files of {folder} lie in the checkout, benchmarks/{folder}.'
-    return ''
 
 
 def _scope_of(student: Any) -> str | None:

@@ -65,7 +65,7 @@ def test_a_config_that_moved_is_told_where_it_lies(tmp_path, folder):
     child = tmp_path / 'child.py'
     child.write_text(f'_base_ = {str(old)!r}\n')
     for name in (old, child):
-        with pytest.raises(ConfigError, match=f'lie in .*benchmarks/configs/{folder}/'):
+        with pytest.raises(ConfigError, match=f'lie in benchmarks/configs/{folder}/'):
             launch.load_config(str(name))
 
 
