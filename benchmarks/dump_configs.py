@@ -19,7 +19,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-FOLDERS = ('configs', 'benchmarks/configs')
+FOLDERS = ('configs', 'benchmarks/configs', 'projects/*/configs')
 # what mmengine reads beside the arguments of the Runner
 MORE_KEYS = {'auto_scale_lr', 'compile', 'custom_imports', 'find_unused_parameters'}
 MORE_KEYS |= {'model_wrapper_cfg', 'sync_bn'}
@@ -35,7 +35,9 @@ def merged_configs(checkout: Path) -> dict[str, dict[str, Any]]:
     """
     from mmengine.config import Config
 
-    files = sorted(path for name in FOLDERS for path in (checkout / name).rglob('*.py'))
+    files = sorted(
+        path for name in FOLDERS for path in checkout.glob(f'{name}/**/*.py')
+    )
     names = {str(path.relative_to(checkout)) for path in files}
     merged = {}
     for path in files:

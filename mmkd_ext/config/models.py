@@ -140,8 +140,13 @@ def load_checkpoint(
         facts.checkpoint = f'{facts.checkpoint.rsplit("/", 1)[-1]} (not fetched)'
         return
     if not os.path.isfile(facts.checkpoint):
+        made_here = 'work_dirs' in facts.checkpoint.split('/')
         findings.problem(
-            path, f'there is no file {facts.checkpoint!r}.', 'Correct the path.'
+            path,
+            f'there is no file {facts.checkpoint!r}.',
+            'A training here makes it: the config that names it says how.'
+            if made_here
+            else 'Correct the path.',
         )
         return
     role = 'student' if facts.role == 'student' else 'teacher'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from mmengine.config import Config
 
 from mmkd_ext.config.files import (
@@ -12,6 +13,7 @@ from mmkd_ext.config.files import (
     name_variables,
 )
 from mmkd_ext.config.findings import Findings
+from mmkd_ext.config.models import facts_of, load_checkpoint
 
 
 def loader(**dataset):
@@ -175,3 +177,20 @@ def test_the_variable_from_which_a_missing_root_is_read_is_named(
             'Put it there. The config reads it from $TOYS_ROOT: set that.'
         )
         assert findings.problems[1].hint == ''
+
+
+@pytest.mark.parametrize(
+    ('name', 'hint'),
+    [
+        ('work_dirs/teacher/iter_1.pth', 'the config that names it says how'),
+        ('teacher.pth', 'Correct the path'),
+    ],
+)
+def test_a_missing_checkpoint_that_a_training_makes_is_no_wrong_path(name, hint):
+    model, findings = torch.nn.Linear(1, 1), Findings()
+    load_checkpoint(
+        model, name, 'model.teacher_ckpt', facts_of('teacher', model), findings
+    )
+    (problem,) = findings.problems
+    assert problem.path == 'model.teacher_ckpt'
+    assert hint in problem.hint

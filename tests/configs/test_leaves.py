@@ -145,3 +145,22 @@ def test_a_part_that_others_may_name_still_works_and_says_what_to_write(old, key
     with pytest.warns(DeprecationWarning, match=r'Please use .*(links|tasks)'):
         part = Config.fromfile(BASE / f'{old}.py')
     assert part[key] == Config.fromfile(BASE / f'{new}.py')[key]
+
+
+def test_a_checkpoint_that_a_training_here_makes_stands_beside_its_command():
+    named = [
+        path
+        for folder in (CONFIGS, MEASURED)
+        for path in folder.rglob('*.py')
+        if re.search(r"teacher_ckpt='work_dirs", path.read_text())
+    ]
+    assert len(named) >= 5
+    for path in named:
+        command = re.search(
+            r"# made by: .*?tools/train\.py (?:\\\n +#\s+)?(\S+\.py) \\\n"
+            r" +# +--work-dir (\S+)\n +teacher_ckpt='(\S+)/iter_\d+\.pth'",
+            path.read_text(),
+        )
+        assert command, shown(path)
+        assert (ROOT / command[1]).is_file()
+        assert command[2] == command[3]
