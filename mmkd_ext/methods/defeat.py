@@ -13,7 +13,8 @@ Gradients clipped to a norm of 35.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,6 @@ from mmkd_ext.functional.divergence import class_divergence
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._boxes import boxes_of, image_sizes
 from mmkd_ext.registry import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ['DeFeatAdapter', 'DeFeatHeadLoss', 'DeFeatLoss']
 
@@ -52,8 +50,7 @@ class DeFeatLoss(PairLoss):
         weight_fg: Weight of the difference inside boxes.
         weight_bg: Weight of the difference outside.
         finest_scale: Boxes below twice this size, in pixels, are on the first level.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -148,8 +145,7 @@ class DeFeatHeadLoss(PairLoss):
         weight_fg: Weight of the objects.
         weight_bg: Weight of the background.
         tau: Temperature, > 0.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch

@@ -13,7 +13,8 @@ are clipped to a norm of 10, and the authors train with one image a batch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,9 +24,6 @@ from mmkd_ext.functional.boxes import box_iou
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._boxes import boxes_of
 from mmkd_ext.registry import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ['FGFILoss', 'imitation_masks']
 
@@ -112,8 +110,7 @@ class FGFILoss(PairLoss):
 
     Args:
         threshold: Share of a box's best overlap that an anchor must exceed.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
     """
 
     default_reduction: ClassVar[str] = 'sum'

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmkd_ext.errors import ConfigError, ShapeError
-from mmkd_ext.functional import (
+from mmkd_ext.methods import cirkd as relations
+from mmkd_ext.methods.cirkd import (
     channel_relation_divergence,
     contrast_divergence,
     pixel_relation_divergence,
-    relations,
 )
 
 CALM = settings(derandomize=True, deadline=None, max_examples=25, database=None)

