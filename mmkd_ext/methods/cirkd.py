@@ -523,12 +523,7 @@ class _RelationLoss(PairLoss):
     """Base of the losses on relations within a batch."""
 
     def __init__(
-        self,
-        tau: float = 0.1,
-        *,
-        pool: int = 1,
-        max_memory: float = 256,
-        **policy: Any,
+        self, tau: float = 0.1, *, pool: int = 1, max_memory: float = 256, **policy: Any
     ) -> None:
         super().__init__(**policy)
         check_range('tau', tau, above=0)

@@ -192,10 +192,7 @@ def focal_maps(
             f'{tuple(teacher.shape)}; both must be of the same batch.'
         )
     foreground = scale_mask(
-        boxes,
-        sizes,
-        (teacher.shape[2], teacher.shape[3]),
-        divide_first=divide_first,
+        boxes, sizes, (teacher.shape[2], teacher.shape[3]), divide_first=divide_first
     )
     foreground = foreground.to(teacher.dtype)
     return FocalMaps(
@@ -378,10 +375,7 @@ class _ContextBlock(nn.Module):
         self.where = nn.Conv2d(channels, 1, 1)
         last = nn.Linear(hidden, channels)
         self.transform = nn.Sequential(
-            nn.Linear(channels, hidden),
-            nn.LayerNorm(hidden),
-            nn.ReLU(),
-            last,
+            nn.Linear(channels, hidden), nn.LayerNorm(hidden), nn.ReLU(), last
         )
         nn.init.kaiming_normal_(self.where.weight, mode='fan_in', nonlinearity='relu')
         nn.init.zeros_(self.where.bias)  # type: ignore[arg-type]
