@@ -56,9 +56,9 @@ def attention_distance(student: Tensor, teacher: Tensor, *, p: float = 2.0) -> T
 
 @MODELS.register_module()
 class ATLoss(PairLoss):
-    """Mean over positions of :func:`attention_distance`.
+    """Squared difference of the attention maps, a mean over positions.
 
-    Equals mmrazor's ``ATLoss`` for ``p=2``. Attention of one image has length 1, so the
+    See :func:`attention_distance`. Equals mmrazor's ``ATLoss`` for ``p=2``. Attention of one image has length 1, so the
     mean falls with the size of the map: a weight belongs to an output stride.
 
     Args:

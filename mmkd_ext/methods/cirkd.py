@@ -536,9 +536,9 @@ class _RelationLoss(PairLoss):
 
 @MODELS.register_module()
 class CIRKDMiniBatchLoss(_RelationLoss):
-    """Mean over pixels of :func:`pixel_relation_divergence`.
+    """Divergence of each pixel's relations to the pixels of the batch, a mean.
 
-    The images are those of one process, as in the authors' code.
+    See :func:`pixel_relation_divergence`. The images are those of one process, as in the authors' code.
 
     Args:
         tau: Temperature, > 0.
@@ -571,9 +571,9 @@ class CIRKDMiniBatchLoss(_RelationLoss):
 
 @MODELS.register_module()
 class CIRKDChannelLoss(_RelationLoss):
-    """Mean over channels of :func:`channel_relation_divergence`. Second version.
+    """Divergence of each channel's relations to the channels of the batch, a mean.
 
-    The authors pool both sides by 4 and project the student's then, so it is connectors
+    See :func:`channel_relation_divergence`. Second version. The authors pool both sides by 4 and project the student's then, so it is connectors
     that pool: `CIRKDHeads` and `CIRKDPool`. Batch normalisation and ReLU lie between,
     and pooling behind the projection gives something else.
 

@@ -57,9 +57,9 @@ def channel_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) ->
 
 @MODELS.register_module()
 class CWDLoss(PairLoss):
-    """Mean over channels of :func:`channel_divergence`.
+    """KL divergence of each channel's spatial distribution, a mean over channels.
 
-    Equals mmrazor's ``ChannelWiseDivergence`` where that works. Unlike it, channels
+    See :func:`channel_divergence`. Equals mmrazor's ``ChannelWiseDivergence`` where that works. Unlike it, channels
     must agree, any memory format is accepted, and the teacher is detached.
 
     Args:

@@ -76,9 +76,9 @@ def class_similarity(feature: Tensor, labels: Tensor, *, num_classes: int) -> Te
 
 @MODELS.register_module()
 class IFVDLoss(PairLoss):
-    """Squared difference of :func:`class_similarity`, a mean over pixels.
+    """Squared difference of the cosines to the class centres, a mean over pixels.
 
-    Pixels that the ground truth ignores count as equal and stay in the mean, as in the
+    See :func:`class_similarity`. Pixels that the ground truth ignores count as equal and stay in the mean, as in the
     authors' code.
 
     Args:

@@ -382,9 +382,9 @@ def unit_distance(
 
 @MODELS.register_module()
 class KAAdaptLoss(PairLoss):
-    """Mean of :func:`unit_distance` between the adapted student and the teacher's code.
+    """Distance of directions between the adapted student and the teacher's code.
 
-    The adapter of the student is a ``mmkd_ext.ConvAdapter`` with ``kernel_size=3,
+    See :func:`unit_distance`. The adapter of the student is a ``mmkd_ext.ConvAdapter`` with ``kernel_size=3,
     norm=True, act=True``, the code comes from a `KAEncoder`.
 
     Args:
@@ -417,9 +417,9 @@ class KAAdaptLoss(PairLoss):
 
 @MODELS.register_module()
 class KAAffinityLoss(PairLoss):
-    """Mean over rows of :func:`~mmkd_ext.functional.affinity_row_distance`.
+    """Distance between the affinities of the adapted student and the teacher's code.
 
-    That is the sum of the rows with the factor ``1 / (h w)`` of the paper.
+    A mean of :func:`~mmkd_ext.functional.affinity_row_distance`, which is the sum of the rows with the factor ``1 / (h w)`` of the paper.
     torchdistill normalises each channel over the positions instead; this follows the
     paper.
 

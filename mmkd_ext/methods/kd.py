@@ -27,9 +27,9 @@ __all__ = ['KDLoss']
 
 @MODELS.register_module()
 class KDLoss(PairLoss):
-    """Mean over samples and pixels of :func:`~mmkd_ext.functional.class_divergence`.
+    """KL divergence of the softened classes, a mean over samples and pixels.
 
-    mmrazor's ``KLDivergence`` divides by ``N`` alone (``'batchmean'``, ``HW`` times
+    See :func:`~mmkd_ext.functional.class_divergence`. mmrazor's ``KLDivergence`` divides by ``N`` alone (``'batchmean'``, ``HW`` times
     more) or by ``N C H W`` (``'mean'``, ``C`` times less); multiply `loss_weight`
     accordingly when you port such a config.
 

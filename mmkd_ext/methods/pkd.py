@@ -77,9 +77,9 @@ def correlation_distance(
 
 @MODELS.register_module()
 class PKDLoss(PairLoss):
-    """Mean over channels and images of :func:`correlation_distance`.
+    """Squared difference of standardised channels, halved, a mean over all elements.
 
-    Statistics are those of one GPU, as published, and computed in float32. Equals
+    See :func:`correlation_distance`. Statistics are those of one GPU, as published, and computed in float32. Equals
     mmrazor's ``PKDLoss``, the authors' own, where that works. Unlike it, a side of
     another width or a pyramid of another length is refused, and size is aligned by the
     link. Images share their statistics, so a batch is not the mean of its images.

@@ -318,9 +318,9 @@ def _each_level(name: str, value: int | Sequence[int], levels: int) -> list[int]
 
 @MODELS.register_module()
 class ReviewKDLoss(PairLoss):
-    """Hierarchical context loss: sum over levels of :func:`pooled_error`.
+    """Hierarchical context loss: squared difference of maps and of averages on grids.
 
-    Goes with a :class:`ReviewKDFusion` on the student's side.
+    See :func:`pooled_error`. Goes with a :class:`ReviewKDFusion` on the student's side.
 
     Args:
         grids: Cells along each side of a grid, falling.

@@ -6,16 +6,14 @@ from math import sqrt
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mmkd_ext.errors import ConfigError
-from mmkd_ext.methods import ATLoss
-from mmkd_ext.methods.at import attention_distance
+from mmkd_ext.methods.at import ATLoss, attention_distance
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair, pyramid
 
 STUDENT = [[[[4.0, -3.0]]]]
 TEACHER = [[[[1.0, 0.0]], [[0.0, 0.0]]]]
+
 CASES = [
     LossCase(
         ATLoss,
@@ -33,25 +31,6 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize('p', [0, 0.5, float('nan'), '2'])
-def test_refuses_a_power_below_one(p):
-    with pytest.raises(ConfigError, match='`p` must be a number >= 1'):
-        ATLoss(p=p)
-
-
-def test_the_value_falls_with_the_size_of_the_map():
-    student, teacher = torch.rand(2, 1, 3, 8, 8)
-    twice = [x.repeat_interleave(2, 2).repeat_interleave(2, 3)
-             for x in (student, teacher)]
-    # the squares sum to the same over four times as many positions
-    torch.testing.assert_close(ATLoss()(*twice), ATLoss()(student, teacher) / 4)
-
-
-CALM = settings(derandomize=True, deadline=None, max_examples=30, database=None)
-SEEDS = st.integers(0, 2**31)
-POWERS = st.sampled_from([1.0, 2.0, 3.0])
-
-
 def noise(*shape, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -64,14 +43,12 @@ def test_attention_at_different_places_has_no_overlap():
     assert attention_distance(student, teacher).tolist() == [[[1.0, 1.0]]]
 
 
-@CALM
-@given(SEEDS, POWERS)
-def test_is_zero_at_equality_and_at_most_two_an_image(seed, p):
-    student, teacher = noise(2, 3, 4, 5, seed=seed), noise(2, 5, 4, 5, seed=seed + 1)
-    assert not attention_distance(student, student.clone(), p=p).any()
-    total = attention_distance(student, teacher, p=p).sum((1, 2))
-    assert (total > 0).all()
-    assert (total <= 2).all()
+def test_the_value_falls_with_the_size_of_the_map():
+    student, teacher = torch.rand(2, 1, 3, 8, 8)
+    twice = [x.repeat_interleave(2, 2).repeat_interleave(2, 3)
+             for x in (student, teacher)]
+    # the squares sum to the same over four times as many positions
+    torch.testing.assert_close(ATLoss()(*twice), ATLoss()(student, teacher) / 4)
 
 
 @pytest.mark.parametrize('p', [1.0, 2.0, 4.0])
@@ -84,47 +61,34 @@ def test_extreme_features_stay_finite_with_their_gradient(p, scale):
     assert student.grad.isfinite().all()
 
 
+@pytest.mark.parametrize('p', [0, 0.5, float('nan'), '2'])
+def test_refuses_a_power_below_one(p):
+    with pytest.raises(ConfigError, match='`p`'):
+        ATLoss(p=p)
+
+
 # ---- the slow twin, in plain loops from the equation --------------------------------
 
 
-def columns(image):
-    """Returns the feature of each position of an image, row by row."""
-    height, width = len(image[0]), len(image[0][0])
-    return [[channel[y][x] for channel in image]
-            for y in range(height) for x in range(width)]
-
-
-def as_map(values, image):
-    """Arranges one value for each position as the image is."""
-    width = len(image[0][0])
-    return [values[i:i + width] for i in range(0, len(values), width)]
-
-
-def dot(a, b):
-    return sum(x * y for x, y in zip(a, b))
-
-
 def slow_attention_distance(student, teacher, p):
-    """AT at each position: ``[n][h][w]``."""
     def attention(image):
-        sums = [sum(abs(value)**p for value in position) for position in columns(image)]
-        length = sqrt(dot(sums, sums))
-        return [value / length if length else 0.0 for value in sums]
+        height, width = len(image[0]), len(image[0][0])
+        sums = [[sum(abs(channel[y][x])**p for channel in image) for x in range(width)]
+                for y in range(height)]
+        length = sqrt(sum(value**2 for row in sums for value in row))
+        return [[value / length if length else 0.0 for value in row] for row in sums]
 
-    return [as_map([(a - b)**2 for a, b in zip(attention(s), attention(t))], s)
+    return [[[(a - b)**2 for a, b in zip(*rows)]
+             for rows in zip(attention(s), attention(t))]
             for s, t in zip(student, teacher)]
-
-
-def assert_equals_twin(fast, slow, tolerance=1e-11):
-    torch.testing.assert_close(
-        fast.detach().double(), torch.tensor(slow, dtype=torch.float64),
-        rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize('p', [1.0, 2.0, 3.0])
 @pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 4, 5), (1, 7, 3, 1)])
 def test_equals_its_twin(shape, p):
-    student, teacher = noise(*shape), noise(shape[0], shape[1] + 2, *shape[2:], seed=1)
+    n, c, h, w = shape
+    student, teacher = noise(*shape), noise(n, c + 2, h, w, seed=1)
     student[0, :, 0, 0] = 0
-    assert_equals_twin(attention_distance(student, teacher, p=p),
-                       slow_attention_distance(student.tolist(), teacher.tolist(), p))
+    slow = slow_attention_distance(student.tolist(), teacher.tolist(), p)
+    torch.testing.assert_close(attention_distance(student, teacher, p=p),
+                               torch.tensor(slow, dtype=torch.float64))
