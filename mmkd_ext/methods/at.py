@@ -58,8 +58,9 @@ def attention_distance(student: Tensor, teacher: Tensor, *, p: float = 2.0) -> T
 class ATLoss(PairLoss):
     """Squared difference of the attention maps, a mean over positions.
 
-    See :func:`attention_distance`. Equals mmrazor's ``ATLoss`` for ``p=2``. Attention of one image has length 1, so the
-    mean falls with the size of the map: a weight belongs to an output stride.
+    See :func:`attention_distance`. Equals mmrazor's ``ATLoss`` for ``p=2``. Attention
+    of one image has length 1, so the mean falls with the size of the map: a weight
+    belongs to an output stride.
 
     Args:
         p: Power of the activations, >= 1.

@@ -243,13 +243,6 @@ def _walk(
 ) -> tuple[Tensor, _Sides]:
     """Goes through all rows, a chunk at a time.
 
-    Args:
-        sides: Rows and keys.
-        wanted: Whose gradients are wanted.
-        tau: Temperature.
-        max_memory: Memory of a chunk in MB.
-        weight: Weight of each row in the gradients of keys ``(m)``, None for 1.
-
     Returns:
         Divergences ``(m)``; gradients of each row by its own divergence, and of the
         keys by the weighted sum of all divergences, None where not wanted.
@@ -538,7 +531,8 @@ class _RelationLoss(PairLoss):
 class CIRKDMiniBatchLoss(_RelationLoss):
     """Divergence of each pixel's relations to the pixels of the batch, a mean.
 
-    See :func:`pixel_relation_divergence`. The images are those of one process, as in the authors' code.
+    See :func:`pixel_relation_divergence`. The images are those of one process, as in
+    the authors' code.
 
     Args:
         tau: Temperature, > 0.
@@ -573,9 +567,10 @@ class CIRKDMiniBatchLoss(_RelationLoss):
 class CIRKDChannelLoss(_RelationLoss):
     """Divergence of each channel's relations to the channels of the batch, a mean.
 
-    See :func:`channel_relation_divergence`. Second version. The authors pool both sides by 4 and project the student's then, so it is connectors
-    that pool: `CIRKDHeads` and `CIRKDPool`. Batch normalisation and ReLU lie between,
-    and pooling behind the projection gives something else.
+    See :func:`channel_relation_divergence`. Second version. The authors pool both sides
+    by 4 and project the student's then, so it is connectors that pool: `CIRKDHeads` and
+    `CIRKDPool`. Batch normalisation and ReLU lie between, and pooling behind the
+    projection gives something else.
 
     Args:
         tau: Temperature, > 0.
@@ -757,17 +752,7 @@ class _ClassMemoryLoss(_MemoryLoss):
     def compute(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
     ) -> Tensor:
-        """Returns the divergence at each pixel ``(n h w)``, see the class.
-
-        Args:
-            student: Feature ``(n c h w)``, projected.
-            teacher: Feature ``(n c h w)``.
-            data_samples: For each image an object with ``gt_sem_seg.data``.
-
-        Raises:
-            ShapeError: An axis differs.
-            ConfigError: A label is above the number of classes.
-        """
+        """Returns the divergence at each pixel ``(n h w)``, see the class."""
         pattern = f'n {self.channels} h w'
         check_shapes(student=(student, pattern), teacher=(teacher, pattern))
         labels = labels_at(data_samples, student)
@@ -789,14 +774,7 @@ class _ClassMemoryLoss(_MemoryLoss):
     def _new_keys(
         self, teacher: Tensor, labels: Tensor, kept: Tensor, draw: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Returns keys of length 1 ``(m c)`` and their classes ``(m)``.
-
-        Args:
-            teacher: Feature ``(n h w c)``.
-            labels: Labels ``(n h w)``.
-            kept: Where they count ``(n h w)``.
-            draw: Random numbers of this process.
-        """
+        """Returns keys of length 1 ``(m c)`` and their classes ``(m)``."""
 
     def _check_labels(self, labels: Tensor) -> None:
         highest = int(labels.max()) if len(labels) else -1

@@ -59,8 +59,9 @@ def channel_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) ->
 class CWDLoss(PairLoss):
     """KL divergence of each channel's spatial distribution, a mean over channels.
 
-    See :func:`channel_divergence`. Equals mmrazor's ``ChannelWiseDivergence`` where that works. Unlike it, channels
-    must agree, any memory format is accepted, and the teacher is detached.
+    See :func:`channel_divergence`. Equals mmrazor's ``ChannelWiseDivergence`` where
+    that works. Unlike it, channels must agree, any memory format is accepted, and the
+    teacher is detached.
 
     Args:
         tau: Temperature, > 0.

@@ -114,13 +114,7 @@ class DeFeatLoss(PairLoss):
         return items
 
     def compute(self, student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns each image's part ``(n)`` of the loss of one level.
-
-        Args:
-            student: Student's feature ``(n c h w)``.
-            teacher: Teacher's feature ``(n c h w)``.
-            mask: 1 inside boxes, 0 outside ``(n h w)``.
-        """
+        """Returns each image's part ``(n)`` of the loss of one level."""
         mask = mask.to(student.dtype)
         places = self.weight_fg * _shares(mask) + self.weight_bg * _shares(1 - mask)
         error = (student - teacher).square().mean(1)
@@ -173,13 +167,7 @@ class DeFeatHeadLoss(PairLoss):
         self.tau = tau
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns each row's part ``(r)`` of the loss.
-
-        Args:
-            student: Student's logits ``(r k)``, the last class the background.
-            teacher: Teacher's logits of the same rows ``(r k)``.
-            labels: Class of each row ``(r)``; negative ones count nowhere.
-        """
+        """Returns each row's part ``(r)`` of the loss."""
         check_shapes(
             student=(student, 'r k'), teacher=(teacher, 'r k'), labels=(labels, 'r')
         )

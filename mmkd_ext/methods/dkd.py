@@ -245,17 +245,7 @@ class DKDPixelLoss(_DecoupledLoss):
     def compute(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
     ) -> Tensor:
-        """Returns the weighted divergence at each pixel ``(n h w)``, see the class.
-
-        Args:
-            student: Logits ``(n k h w)``.
-            teacher: Logits ``(n k h w)``.
-            data_samples: For each image an object with ``gt_sem_seg.data``.
-
-        Raises:
-            ShapeError: An axis differs.
-            ConfigError: A label is above the number of classes.
-        """
+        """Returns the weighted divergence at each pixel ``(n h w)``, see the class."""
         check_shapes(student=(student, 'n k h w'), teacher=(teacher, 'n k h w'))
         self.check_pair(student, teacher)
         labels = labels_at(data_samples, student)

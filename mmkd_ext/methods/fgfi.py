@@ -163,13 +163,7 @@ class FGFILoss(PairLoss):
         ]
 
     def compute(self, student: Tensor, teacher: Tensor, places: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns each image's part ``(n)`` of the loss of one level.
-
-        Args:
-            student: Student's feature ``(n c h w)``.
-            teacher: Teacher's feature ``(n c h w)``.
-            places: Weight of each place ``(n h w)``.
-        """
+        """Returns each image's part ``(n)`` of the loss of one level."""
         error = (student - teacher).square().sum(1)
         return 0.5 * (error * places.to(error.dtype)).sum((1, 2))
 

@@ -78,8 +78,8 @@ def class_similarity(feature: Tensor, labels: Tensor, *, num_classes: int) -> Te
 class IFVDLoss(PairLoss):
     """Squared difference of the cosines to the class centres, a mean over pixels.
 
-    See :func:`class_similarity`. Pixels that the ground truth ignores count as equal and stay in the mean, as in the
-    authors' code.
+    See :func:`class_similarity`. Pixels that the ground truth ignores count as equal
+    and stay in the mean, as in the authors' code.
 
     Args:
         num_classes: Number of classes. Labels beyond, such as 255, are ignored.
@@ -105,13 +105,7 @@ class IFVDLoss(PairLoss):
     def compute(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
     ) -> Tensor:
-        """Returns the squared difference at each position ``(n h w)``.
-
-        Args:
-            student: Feature ``(n c h w)``.
-            teacher: Feature ``(n d h w)``.
-            data_samples: For each image an object with ``gt_sem_seg.data``.
-        """
+        """Returns the squared difference at each position ``(n h w)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n d h w'))
         labels = labels_at(data_samples, student)
         return squared_error(

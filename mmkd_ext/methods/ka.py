@@ -209,12 +209,7 @@ class KAReconstructionLoss(PairLoss):
         self.autoencoder = KAAutoEncoder(channels, widths, strides, teacher=teacher)
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns the objective of each image ``(n)``.
-
-        Args:
-            student: The feature to encode ``(n c h w)``; the teacher's own.
-            teacher: The feature to reconstruct.
-        """
+        """Returns the objective of each image ``(n)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
         code = self.autoencoder.encode(student)
         back = self.autoencoder.decode(code, student.shape[2:])
@@ -384,8 +379,8 @@ def unit_distance(
 class KAAdaptLoss(PairLoss):
     """Distance of directions between the adapted student and the teacher's code.
 
-    See :func:`unit_distance`. The adapter of the student is a ``mmkd_ext.ConvAdapter`` with ``kernel_size=3,
-    norm=True, act=True``, the code comes from a `KAEncoder`.
+    See :func:`unit_distance`. The adapter of the student is a ``mmkd_ext.ConvAdapter``
+    with ``kernel_size=3, norm=True, act=True``, the code comes from a `KAEncoder`.
 
     Args:
         p: Norm of the difference, >= 1 or ``inf``. The paper gives no value; 1 is what
@@ -419,9 +414,9 @@ class KAAdaptLoss(PairLoss):
 class KAAffinityLoss(PairLoss):
     """Distance between the affinities of the adapted student and the teacher's code.
 
-    A mean of :func:`~mmkd_ext.functional.affinity_row_distance`, which is the sum of the rows with the factor ``1 / (h w)`` of the paper.
-    torchdistill normalises each channel over the positions instead; this follows the
-    paper.
+    A mean of :func:`~mmkd_ext.functional.affinity_row_distance`, which is the sum of
+    the rows with the factor ``1 / (h w)`` of the paper. torchdistill normalises each
+    channel over the positions instead; this follows the paper.
 
     Args:
         policy: See :class:`~mmkd_ext.methods.PairLoss`.

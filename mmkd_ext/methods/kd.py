@@ -29,9 +29,10 @@ __all__ = ['KDLoss']
 class KDLoss(PairLoss):
     """KL divergence of the softened classes, a mean over samples and pixels.
 
-    See :func:`~mmkd_ext.functional.class_divergence`. mmrazor's ``KLDivergence`` divides by ``N`` alone (``'batchmean'``, ``HW`` times
-    more) or by ``N C H W`` (``'mean'``, ``C`` times less); multiply `loss_weight`
-    accordingly when you port such a config.
+    See :func:`~mmkd_ext.functional.class_divergence`. mmrazor's ``KLDivergence``
+    divides by ``N`` alone (``'batchmean'``, ``HW`` times more) or by ``N C H W``
+    (``'mean'``, ``C`` times less); multiply `loss_weight` accordingly when you port
+    such a config.
 
     Rows ``(n c)`` may come with `labels` and `label_weights` from a detector; then only
     rows count whose label is one of the columns and whose weight is above 0. In a

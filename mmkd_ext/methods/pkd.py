@@ -79,10 +79,11 @@ def correlation_distance(
 class PKDLoss(PairLoss):
     """Squared difference of standardised channels, halved, a mean over all elements.
 
-    See :func:`correlation_distance`. Statistics are those of one GPU, as published, and computed in float32. Equals
-    mmrazor's ``PKDLoss``, the authors' own, where that works. Unlike it, a side of
-    another width or a pyramid of another length is refused, and size is aligned by the
-    link. Images share their statistics, so a batch is not the mean of its images.
+    See :func:`correlation_distance`. Statistics are those of one GPU, as published, and
+    computed in float32. Equals mmrazor's ``PKDLoss``, the authors' own, where that
+    works. Unlike it, a side of another width or a pyramid of another length is refused,
+    and size is aligned by the link. Images share their statistics, so a batch is not
+    the mean of its images.
 
     Args:
         eps: Added to the standard deviation, > 0.

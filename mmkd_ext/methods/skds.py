@@ -453,13 +453,7 @@ class SKDSHolisticLoss(AdversarialLoss):
     def compute(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, inputs: Tensor | None = None
     ) -> Tensor:
-        """Returns minus the score of each of the student's predictions ``(n)``.
-
-        Args:
-            student: Student's logits ``(n channels h w)``.
-            teacher: Teacher's, of the same shape; they are not looked at here.
-            inputs: The pictures ``(n image_channels y x)``, for `conditional`.
-        """
+        """Returns minus the score of each of the student's predictions ``(n)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
         constants = {
             name: parameter.detach()
@@ -474,13 +468,7 @@ class SKDSHolisticLoss(AdversarialLoss):
     def compute_discriminator(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, inputs: Tensor | None = None
     ) -> Tensor:
-        """Returns the discriminator's objective of each image ``(n)``.
-
-        Args:
-            student: Student's logits ``(n channels h w)``.
-            teacher: Teacher's, of the same shape.
-            inputs: The pictures ``(n image_channels y x)``, for `conditional`.
-        """
+        """Returns the discriminator's objective of each image ``(n)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
         # each side is normalised as a batch, and both are judged by the same weights
         sides = [self.discriminator.prepare(x, inputs) for x in (student, teacher)]
