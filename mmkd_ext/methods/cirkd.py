@@ -241,7 +241,7 @@ def _walk(
     max_memory: float,
     weight: Tensor | None = None,
 ) -> tuple[Tensor, _Sides]:
-    """Goes through all rows, a chunk at a time.
+    """Computes all rows, a chunk at a time.
 
     Returns:
         Divergences ``(m)``; gradients of each row by its own divergence, and of the
@@ -272,21 +272,21 @@ def _step(
     tau: float,
     weight: Tensor | None,
 ) -> Tensor:
-    """Compares a chunk of rows with a group of keys, and adds up what pulls on them."""
+    """Compares a chunk of rows with a group of keys, and adds up their gradients."""
     keys_s, keys_t = sides.keys_s[group], sides.keys_t[group]
     s, t = sides.rows_s[at] / tau, sides.rows_t[at] / tau
     log_q = (s @ keys_s.t()).log_softmax(1)
     log_p = (t @ keys_t.t()).log_softmax(1)
     p = log_p.exp()
     terms = log_p.sub_(log_q).mul_(p)
-    found: Tensor = terms.sum(1)
+    divergence: Tensor = terms.sum(1)
     if any(slope is not None for slope in slopes[:2]):
         _pull(log_q.exp_().sub_(p), keys_s, s, slopes[:2], at, group, weight)
     if any(slope is not None for slope in slopes[2:]):
         # of the teacher's logits; terms are not needed any more
-        pull = terms.addcmul_(p, found[:, None], value=-1)
+        pull = terms.addcmul_(p, divergence[:, None], value=-1)
         _pull(pull, keys_t, t, slopes[2:], at, group, weight)
-    return found
+    return divergence
 
 
 def _pull(
@@ -298,7 +298,7 @@ def _pull(
     group: int,
     weight: Tensor | None,
 ) -> None:
-    """Adds what the gradient of a chunk of logits means for its rows and keys."""
+    """Accumulates the gradients of rows and keys from that of a chunk of logits."""
     of_rows, of_keys = slopes
     if of_rows is not None:
         of_rows[at].addmm_(pull, keys)

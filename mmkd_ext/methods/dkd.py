@@ -251,7 +251,7 @@ class DKDPixelLoss(_DecoupledLoss):
         labels = labels_at(data_samples, student)
         counts = labelled(labels, student.shape[1], ignore_index=self.ignore_index)
         student, teacher = (x.permute(0, 2, 3, 1)[counts] for x in (student, teacher))
-        found = self._of_rows(student, teacher, labels[counts])
+        items = self._of_rows(student, teacher, labels[counts])
         # a mean over all items is then one over the pixels that count
-        scale = counts.numel() / max(len(found), 1)
-        return found.new_zeros(labels.shape).index_put((counts,), found * scale)
+        scale = counts.numel() / max(len(items), 1)
+        return items.new_zeros(labels.shape).index_put((counts,), items * scale)

@@ -87,13 +87,13 @@ def imitation_masks(
 
 def _near(anchors: Tensor, boxes: Tensor, threshold: float) -> Tensor:
     """Marks the anchors that overlap some box well enough ``(a)``."""
-    found = torch.zeros(len(anchors), dtype=torch.bool, device=anchors.device)
+    near = torch.zeros(len(anchors), dtype=torch.bool, device=anchors.device)
     boxes = boxes.to(anchors)
     for some in torch.split(boxes, max(1, _PAIRS // len(anchors))):
         overlaps = box_iou(some, anchors)
         best = overlaps.amax(1, keepdim=True)
-        found |= (overlaps > threshold * best).any(0)
-    return found.to(anchors.dtype)
+        near |= (overlaps > threshold * best).any(0)
+    return near.to(anchors.dtype)
 
 
 @MODELS.register_module()
@@ -171,7 +171,7 @@ class FGFILoss(PairLoss):
 def _anchors_of(
     head: Any, sizes: list[tuple[int, int]], device: torch.device
 ) -> list[Tensor]:
-    """Asks a head for its anchors, and says so where it has none."""
+    """Returns the anchors of a head."""
     generator: Any = getattr(head, 'prior_generator', None)
     kind = type(head).__name__
     hint = (

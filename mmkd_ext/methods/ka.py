@@ -116,8 +116,8 @@ class KAAutoEncoder(nn.Module, KnowsTeacher):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
-        found = state_dict.get(f'{prefix}teacher_mark')
-        if _differ(found, self.teacher_mark):
+        saved = state_dict.get(f'{prefix}teacher_mark')
+        if _differ(saved, self.teacher_mark):
             raise CheckpointError(
                 f'the auto-encoder `{prefix[:-1]}` in the checkpoint has learned from '
                 'a teacher of other weights than this one. Resume with that teacher, '
@@ -468,9 +468,9 @@ def _stage_one_file(checkpoint: str | None, stage_one: str | None) -> str:
     for place in places:
         if '://' in place or os.path.isfile(place):
             return place
-        found = latest_checkpoint(place)
-        if found is not None:
-            return found
+        checkpoint_file = latest_checkpoint(place)
+        if checkpoint_file is not None:
+            return checkpoint_file
     run = f': `python tools/train.py {stage_one}`' if stage_one else ''
     looked = ' or '.join(repr(os.path.abspath(place)) for place in places)
     raise CheckpointError(

@@ -158,8 +158,8 @@ class LDLoss(_RegionLoss):
 
     @staticmethod
     def _bins(student: Tensor, teacher: Tensor) -> int:
-        """Returns the bins of a side; says in the head's words what does not fit."""
-        found = []
+        """Returns the number of bins of a side."""
+        bins = []
         for name, side in (('student', student), ('teacher', teacher)):
             channels = side.shape[1] if side.dim() == 4 else 0
             if channels < 8 or channels % 4:
@@ -168,14 +168,14 @@ class LDLoss(_RegionLoss):
                     'needs the output of a GFL-type head (`GFLHead`), with '
                     '4 * (reg_max + 1) channels (n b h w).'
                 )
-            found.append(channels // 4)
-        if found[0] != found[1]:
+            bins.append(channels // 4)
+        if bins[0] != bins[1]:
             raise ShapeError(
-                f'`student` {tuple(student.shape)} has {found[0]} bins a side, '
-                f'`teacher` {tuple(teacher.shape)} has {found[1]}; both heads need '
+                f'`student` {tuple(student.shape)} has {bins[0]} bins a side, '
+                f'`teacher` {tuple(teacher.shape)} has {bins[1]}; both heads need '
                 'the same `reg_max`.'
             )
-        return found[0]
+        return bins[0]
 
 
 @MODELS.register_module()
@@ -357,13 +357,13 @@ class LDMainRegion(nn.Module):
         _check_head(head)
         maps = _maps(logits)
         if not isinstance(targets, (list, tuple)) or len(targets) != len(maps):
-            found = (
+            given = (
                 len(targets)
                 if isinstance(targets, (list, tuple))
                 else type(targets).__name__
             )
             raise ShapeError(
-                f'`targets` must be the labels of {len(maps)} levels, but is {found}; '
+                f'`targets` must be the labels of {len(maps)} levels, but is {given}; '
                 "tap the inputs of `bbox_head.loss_cls` with call='all', item=1."
             )
         return tuple(_positives(*level) for level in zip(maps, targets))
@@ -373,10 +373,10 @@ def _positives(logits: Tensor, target: Any) -> Tensor:
     labels = target[0] if isinstance(target, (list, tuple)) else target
     n, k, h, w = logits.shape
     if not isinstance(labels, Tensor) or labels.numel() != n * h * w:
-        found = tuple(labels.shape) if isinstance(labels, Tensor) else labels
+        shape = tuple(labels.shape) if isinstance(labels, Tensor) else labels
         raise ShapeError(
             f'`targets` must have a label for each of the {n}x{h}x{w} positions of '
-            f'`logits`, but is {found}.'
+            f'`logits`, but is {shape}.'
         )
     labels = labels.reshape(n, h, w)
     scores = at_least_float32(logits).sigmoid().amax(1)

@@ -158,8 +158,8 @@ class _FrozenTeacherDistance(torch.autograd.Function):
         by_std = by_std.masked_fill(s_std == 0, 0)
         alpha = s_scale.square() * (slope - by_std)
         beta = -s_scale * t_scale * slope
-        found = torch.addcmul(-s_scale * by_mean, student - s_mean, alpha)
-        return found.addcmul_(teacher - t_mean, beta), None, None
+        slopes = torch.addcmul(-s_scale * by_mean, student - s_mean, alpha)
+        return slopes.addcmul_(teacher - t_mean, beta), None, None
 
 
 class _Moments:

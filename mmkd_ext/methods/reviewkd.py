@@ -138,10 +138,10 @@ class _GridErrors(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         difference, rows, columns, averages = ctx.saved_tensors
         slope = 2 * grad[:, :, None, None]
-        found = difference * (slope / difference[0, 0].numel())
-        found += rows.T @ (slope * averages) @ columns
-        student = found if ctx.needs_input_grad[0] else None
-        teacher = -found if ctx.needs_input_grad[1] else None
+        slopes = difference * (slope / difference[0, 0].numel())
+        slopes += rows.T @ (slope * averages) @ columns
+        student = slopes if ctx.needs_input_grad[0] else None
+        teacher = -slopes if ctx.needs_input_grad[1] else None
         return student, teacher, None, None, None
 
 
@@ -221,13 +221,13 @@ class ReviewKDFusion(nn.Module):
                 channels.
         """
         if not isinstance(pyramid, (list, tuple)) or len(pyramid) != len(self.blocks):
-            found = (
+            given = (
                 f'{len(pyramid)}'
                 if isinstance(pyramid, (list, tuple))
                 else type(pyramid).__name__
             )
             raise ShapeError(
-                f'`ReviewKDFusion` has levels={len(self.blocks)}, but got {found}; set '
+                f'`ReviewKDFusion` has levels={len(self.blocks)}, but got {given}; set '
                 '`levels`, or choose levels with `item`.'
             )
         fused: list[Tensor] = []
@@ -280,8 +280,8 @@ class _FusionBlock(nn.Module):
         scores = F.conv2d(level, of_level, attention.bias) + F.interpolate(
             F.conv2d(deeper, of_deeper), size
         )
-        mine, theirs = scores.sigmoid().chunk(2, 1)
-        return level * mine + F.interpolate(deeper, size) * theirs
+        level_gate, deeper_gate = scores.sigmoid().chunk(2, 1)
+        return level * level_gate + F.interpolate(deeper, size) * deeper_gate
 
 
 class _BatchNorm(nn.BatchNorm2d):
@@ -305,15 +305,15 @@ class _BatchNorm(nn.BatchNorm2d):
 
 def _each_level(name: str, value: int | Sequence[int], levels: int) -> list[int]:
     several = isinstance(value, (list, tuple))
-    found: list[Any] = [*value] if several else [value] * levels  # type: ignore[misc]
-    if len(found) != levels:
+    numbers: list[Any] = [*value] if several else [value] * levels  # type: ignore[misc]
+    if len(numbers) != levels:
         raise ConfigError(
             f'`ReviewKDFusion.{name}` must be one number, or one for each of '
             f'{levels} levels, but is {value!r}.'
         )
-    for number in found:
+    for number in numbers:
         check_integer(f'ReviewKDFusion.{name}', number, low=1)
-    return found
+    return numbers
 
 
 @MODELS.register_module()

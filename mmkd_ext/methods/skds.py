@@ -277,9 +277,9 @@ class SKDSDiscriminator(Discriminator):
         self.channels = channels
         self.conditional = conditional
         self.image_channels = image_channels
-        normed = parametrizations.spectral_norm if spectral_norm else _as_it_is
+        normed = parametrizations.spectral_norm if spectral_norm else _identity
         ins = [channels + image_channels * conditional, *widths]
-        # as in training always: authors never put theirs into eval mode
+        # by the statistics of the batch, as the authors' is never in eval mode
         self.norm = (
             nn.Identity()
             if conditional
@@ -364,7 +364,7 @@ class SKDSDiscriminator(Discriminator):
         return torch.cat([logits, small], 1)
 
 
-def _as_it_is(module: nn.Module) -> nn.Module:
+def _identity(module: nn.Module) -> nn.Module:
     return module
 
 
@@ -481,7 +481,7 @@ class SKDSHolisticLoss(AdversarialLoss):
         return self.discriminator_weight * items
 
     def extra_repr(self) -> str:
-        """Returns what `print` shows of it."""
+        """Returns the settings, for printing."""
         return f'mode={self.mode!r}, {super().extra_repr()}'
 
 

@@ -76,7 +76,7 @@ def test_extreme_features_stay_finite(attention):
 @BOTH
 @pytest.mark.parametrize('tau', [0, -1.0, float('nan'), None])
 def test_refuses_a_temperature_that_is_not_positive(attention, tau):
-    with pytest.raises(ConfigError, match='`tau` must be a number > 0, but is'):
+    with pytest.raises(ConfigError, match='`tau`'):
         attention(torch.zeros(1, 1, 1, 1), tau=tau)
 
 

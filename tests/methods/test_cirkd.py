@@ -177,14 +177,6 @@ def test_only_what_is_filled_is_drawn_and_nothing_twice(filled, count, seed):
     assert set(drawn) <= set(memory.keys.flatten().tolist()) - {0.0}
 
 
-def test_full_rings_are_read_at_the_same_slots():
-    memory = KeyMemory(4, 50, 1)
-    slots = torch.arange(50.0).repeat(4)[:, None]
-    memory.put(slots, torch.arange(4).repeat_interleave(50))
-    drawn = memory.draw(7, torch.Generator()).reshape(4, 7)
-    assert all(torch.equal(drawn[0], other) for other in drawn)
-
-
 # ---- what is remembered -------------------------------------------------------------
 
 
@@ -219,18 +211,6 @@ def test_the_published_mistake_takes_keys_from_the_top_whatever_their_class():
     assert kept[False] == [[0.0, 1.0]] * 8
     # the 8 pixels of class 1 are numbers 0 to 7 of it, places 0 to 7 of the map
     assert kept[True] == [[1.0, 0.0]] * 8
-
-
-def test_the_published_mistake_stays_within_an_image():
-    labels = torch.zeros(2, 1, 4, dtype=torch.long)
-    labels[:, :, 2:] = 1
-    teacher = torch.eye(8).reshape(2, 4, 8).transpose(1, 2).unsqueeze(2)
-    loss = CIRKDPixelMemoryLoss(2, channels=8, size=8, published_enqueue=True)
-    loss(noise(2, 8, 1, 4), teacher, **labelled(labels))
-    for k in (0, 1):
-        places = loss.memory.keys[k, :4].argmax(1).tolist()
-        assert sorted(places[:2]) == [0, 1]
-        assert sorted(places[2:]) == [4, 5]
 
 
 def test_region_keys_are_normalised_means_of_normalised_pixels():
@@ -294,16 +274,6 @@ def test_keys_of_this_step_are_drawn_only_if_they_are_put_in_first(cls, first):
     assert values[1] > 0
 
 
-def test_before_anything_is_remembered_the_loss_is_zero_but_connected():
-    student = noise(1, 3, 4, 5).requires_grad_()
-    loss = CIRKDPixelMemoryLoss(2, channels=3, enqueue_first=False, size=5)
-    value = loss(student, noise(1, 3, 4, 5, seed=1), **labelled(torch.ones(1, 4, 5)))
-    value.backward()
-    assert value == 0
-    assert student.grad is not None
-    assert not student.grad.any()
-
-
 @CLASSES
 def test_an_absent_class_is_not_drawn_and_one_image_is_enough(cls):
     loss = cls(19, channels=3, size=5)
@@ -313,14 +283,6 @@ def test_an_absent_class_is_not_drawn_and_one_image_is_enough(cls):
     assert loss.memory.filled.nonzero().flatten().tolist() == [0, 7]
     assert student.grad.any()
     assert student.grad.isfinite().all()
-
-
-@CLASSES
-def test_remembers_nothing_in_eval_mode(cls):
-    loss = cls(2, channels=3, size=5).eval()
-    loss(noise(1, 3, 4, 5), noise(1, 3, 4, 5, seed=1), **labelled(torch.ones(1, 4, 5)))
-    assert not loss.memory.filled.any()
-    assert loss.memory.steps == 0
 
 
 @CLASSES
@@ -409,14 +371,6 @@ def test_other_channels_are_refused_with_the_connector_to_take(cls):
     with pytest.raises(ShapeError, match=r'teacher has 7 channels.*channels=3'):
         loss.check_pair(noise(1, 7, 4, 5), noise(1, 7, 4, 5))
     loss.check_pair(noise(1, 3, 4, 5), noise(1, 3, 4, 5))
-
-
-@pytest.mark.parametrize('loss', [
-    CIRKDChannelLoss(), CIRKDChannelErrorLoss(),
-    CIRKDChannelMemoryLoss((2, 2), size=4)])
-def test_channels_need_as_many_in_the_student(loss):
-    with pytest.raises(ShapeError, match='in_channels=5'):
-        loss.check_pair(noise(1, 5, 4, 5), noise(1, 3, 4, 5))
 
 
 @pytest.mark.parametrize(('build', 'message'), [
@@ -512,11 +466,6 @@ def test_the_context_of_a_position_is_what_it_attends_to():
     assert (context(feature) >= 0).all()
     assert not any('conv.bias' in n or '0.bias' in n
                    for n, _ in context.named_parameters())
-
-
-def test_heads_name_the_channels_they_were_made_for():
-    with pytest.raises(ShapeError, match=r'takes \(n 4 h w\), but got \(2, 3, 4, 4\)'):
-        heads()(noise(2, 3, 4, 4))
 
 
 def test_channel_errors_do_not_see_how_strong_a_channel_is():
@@ -636,19 +585,6 @@ def test_contrasts_equal_the_dense_form_with_its_gradients(weights, rows):
         rtol=1e-9, atol=1e-11)
 
 
-@BOTH
-def test_float32_equals_the_dense_form_in_float64_to_a_hundred_thousandth(divergence):
-    student = doubles(2, 8, 6, 10)
-    teacher = student + 0.3 * doubles(2, 8, 6, 10, seed=1)
-    axis = 1 if divergence is pixel_relation_divergence else 2
-    found = with_gradients(divergence, student.float(), teacher.float())
-    wanted = with_gradients(lambda s, t: dense(s, t, 0.1, axis),
-                            student.float().double(), teacher.float().double())
-    for one, other in zip(found, wanted):
-        assert one.dtype == torch.float32
-        assert (one - other).norm() <= 1e-5 * other.norm()
-
-
 # ---- the bound ----------------------------------------------------------------------
 
 
@@ -741,15 +677,6 @@ def test_low_temperatures_stay_finite():
     for part in with_gradients(lambda s, t: pixel_relation_divergence(s, t, tau=1e-4),
                                student, teacher):
         assert part.isfinite().all()
-
-
-@BOTH
-@pytest.mark.parametrize('name', ['tau', 'max_memory'])
-@pytest.mark.parametrize('value', [0, -1, None, float('inf')])
-def test_refuses_what_is_not_above_zero(divergence, name, value):
-    x = torch.zeros(2, 3, 4, 5)
-    with pytest.raises(ConfigError, match=f'`{name}` must be a number > 0'):
-        divergence(x, x, **{name: value})
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------

@@ -110,14 +110,6 @@ def test_each_position_of_a_map_is_a_sample(activation):
                                loss(rows_of(student), rows_of(teacher)))
 
 
-@pytest.mark.parametrize('shape', [(6, 5), (2, 5, 3, 4)])
-@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
-def test_equal_sides_cost_nothing(shape, activation):
-    student, _ = noise(*shape)
-    value = DISTLoss(activation=activation)(student, student.clone())
-    assert 0 <= value < 1e-5
-
-
 @pytest.mark.parametrize(('beta', 'gamma'), [(1.0, 0.0), (0.0, 1.0)])
 def test_each_weight_has_its_term(beta, gamma):
     student, teacher = noise(4, 5)
@@ -146,22 +138,6 @@ def test_one_row_has_no_statistics_over_the_batch():
     value.backward()
     assert value == 2
     assert not student.grad.any()
-
-
-def test_no_rows_cost_nothing():
-    empty = torch.zeros(0, 5, requires_grad=True)
-    value = DISTLoss()(empty, torch.zeros(0, 5))
-    value.backward()
-    assert value == 0
-
-
-def test_saturated_halves_stay_finite():
-    student = torch.tensor([[6e4, -6e4, 0.0], [0, 6e4, 6e4]]).half().requires_grad_()
-    for activation in ('softmax', 'sigmoid'):
-        value = DISTLoss(activation=activation)(student, -student.detach())
-        value.backward()
-        assert value.isfinite()
-    assert student.grad.isfinite().all()
 
 
 def test_suggests_an_activation():

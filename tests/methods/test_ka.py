@@ -167,12 +167,6 @@ def test_the_encoder_stays_frozen_and_in_eval_mode(stage_one):
         torch.testing.assert_close(value, before[name])
 
 
-def test_an_auto_encoder_saved_alone_will_do(tmp_path):
-    autoencoder = KAAutoEncoder(**SMALL, teacher='a')
-    torch.save(autoencoder.state_dict(), tmp_path / 'alone.pth')
-    KAEncoder(**SMALL, teacher='a', checkpoint=str(tmp_path / 'alone.pth'))
-
-
 def refusal(path, **changes):
     with pytest.raises(CheckpointError) as error:
         KAEncoder(**{**SMALL, 'teacher': 'teacher-a.pth', 'checkpoint': str(path),
@@ -236,18 +230,6 @@ def test_says_which_command_stage_one_is(tmp_path, monkeypatch):
     usual = str(tmp_path / 'work_dirs' / 'ka-autoencoder_x')
     assert f'no checkpoint of stage one in {usual!r}' in found
     assert '`python tools/train.py configs/ka/ka-autoencoder_x.py`' in found
-
-
-def test_says_that_a_run_was_stopped_before_it_had_saved(tmp_path):
-    (tmp_path / 'last_checkpoint').write_text('iter_7.pth')
-    found = refusal(tmp_path)
-    assert 'last_checkpoint' in found
-    assert "points to 'iter_7.pth', which is not there" in found
-
-
-def test_refuses_a_file_without_an_auto_encoder(tmp_path):
-    torch.save({'state_dict': {'backbone.w': torch.ones(1)}}, tmp_path / 'x.pth')
-    assert 'has no auto-encoders in it' in refusal(tmp_path / 'x.pth')
 
 
 # ---- both stages, as links ----------------------------------------------------------
@@ -400,13 +382,6 @@ def test_the_fingerprint_is_that_of_the_tapped_module_or_what_is_around_it(
 
 
 # ---- settings -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize('order', [0, 0.5, '2', float('nan')])
-@pytest.mark.parametrize('name', ['p', 'q'])
-def test_refuses_what_is_no_norm(name, order):
-    with pytest.raises(ConfigError, match=f'`{name}` must be a number >= 1'):
-        KAAdaptLoss(**{name: order})
 
 
 CALM = settings(derandomize=True, deadline=None, max_examples=30, database=None)

@@ -163,16 +163,6 @@ def test_only_positions_inside_get_a_gradient(cls):
     assert torch.equal(student.grad[0].abs().sum(0) > 0, region[0] > 0)
 
 
-@LOSSES
-def test_each_level_has_its_own_region(cls):
-    student, teacher = (
-        [torch.randn(2, 8, 4, 6), torch.randn(2, 8, 2, 3)] for _ in range(2)
-    )
-    regions = [torch.rand(2, 4, 6), torch.rand(2, 2, 3)]
-    apart = [cls()(s, t, region=r) for s, t, r in zip(student, teacher, regions)]
-    torch.testing.assert_close(cls()(student, teacher, region=regions), sum(apart))
-
-
 def test_imitation_may_be_told_the_positives_and_then_drops_levels_without_one():
     # the oracle: 1 at one position of weight 2; the authors' 0 where none is positive
     assert LDImitationLoss.arguments()['positives'] is False
@@ -211,18 +201,6 @@ def test_a_constant_factor_divides_and_not_the_number_of_positives():
     torch.testing.assert_close(doubled, 2 * one)
 
 
-def test_the_class_term_is_a_mean_over_the_positions_of_both_images():
-    student, teacher = torch.randn(2, 2, 8, 2, 3)
-    ones = torch.ones(1, 2, 3)
-    one = LDClassLoss()(student[:1], teacher[:1], region=ones)
-    both = LDClassLoss()(
-        student[:1].repeat(2, 1, 1, 1),
-        teacher[:1].repeat(2, 1, 1, 1),
-        region=ones.repeat(2, 1, 1),
-    )
-    torch.testing.assert_close(both, one)
-
-
 @pytest.mark.parametrize('channels', [4, 6, 18])
 def test_refuses_what_is_no_distribution_of_four_sides(channels):
     boxes = torch.randn(1, channels, 2, 2)
@@ -243,15 +221,6 @@ def test_names_the_bins_where_reg_max_differs():
         LDLoss()(
             torch.randn(1, 68, 2, 2),
             torch.randn(1, 36, 2, 2),
-            region=torch.ones(1, 2, 2),
-        )
-
-
-def test_names_the_classes_where_they_differ():
-    with pytest.raises(ShapeError, match='differ in classes'):
-        LDClassLoss()(
-            torch.randn(1, 80, 2, 2),
-            torch.randn(1, 20, 2, 2),
             region=torch.ones(1, 2, 2),
         )
 
@@ -327,14 +296,6 @@ def test_main_region_is_the_best_score_at_positives():
         torch.testing.assert_close(
             torch.stack([found[0, 1, 2], found[1, 0, 0]]), torch.stack(best)
         )
-
-
-def test_main_region_takes_plain_labels_too():
-    logits = logits_of(1)
-    targets = [torch.zeros(32), torch.full((8,), 3)]
-    region = LDMainRegion()(head_of(), logits=logits, targets=targets)
-    assert region[0].all()
-    assert not region[1].any()
 
 
 @pytest.mark.parametrize(
@@ -419,15 +380,6 @@ def gi_inputs(images=2, bins=17):
     }
 
 
-def test_general_instances_are_a_few_of_each_image_and_level():
-    region = LDGIRegion(count=3)(head_of(), **gi_inputs())
-    for level, size in zip(region, SIZES):
-        assert level.shape == (2, *size)
-        assert set(level.unique().tolist()) <= {0.0, 1.0}
-        assert (level.sum((1, 2)) >= 1).all()
-        assert (level.sum((1, 2)) <= 3).all()
-
-
 def test_general_instances_of_an_image_do_not_depend_on_the_others():
     inputs = gi_inputs()
     together = LDGIRegion()(head_of(), **inputs)
@@ -502,22 +454,6 @@ def test_regions_of_anchors_refuse_several_anchors_a_position():
     for run in list(all_regions(head, logits_of(1)))[1:]:
         with pytest.raises(ShapeError, match='9 anchors a position, but LD needs one'):
             run()
-
-
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision_logits_are_read_in_float32(dtype):
-    logits = tuple((40 * x).to(dtype) for x in logits_of(1))
-    targets = [torch.zeros(32), torch.zeros(8)]
-    region = LDMainRegion()(head_of(), logits=logits, targets=targets)
-    assert region[0].dtype == torch.float32
-    assert torch.equal(region[0], logits[0].float().sigmoid().amax(1))
-    inputs = {
-        key: tuple(x.to(dtype) for x in levels) for key, levels in gi_inputs().items()
-    }
-    assert all(level.any() for level in LDGIRegion()(head_of(), **inputs))
-    for run in (LDValuableRegion(), LDInsideRegion(), LDFineGrainedRegion()):
-        found = run(head_of(), logits=logits, data_samples=samples_of(BOX))
-        assert found[0].dtype == torch.float32
 
 
 CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
@@ -627,17 +563,6 @@ def test_suppression_by_hand():
     ]
 
 
-def test_an_image_that_runs_out_of_boxes_keeps_what_it_has():
-    boxes = torch.stack(
-        [
-            random_boxes(0, 1).repeat(5, 1),
-            100 * torch.arange(5).reshape(5, 1) + random_boxes(0, 1),
-        ]
-    )
-    kept = first_kept(boxes, torch.rand(2, 5).double(), count=5)
-    assert kept.sum(1).tolist() == [1, 5]
-
-
 def test_the_surer_model_lends_its_box():
     # the student is surer at the first anchor; only its boxes are apart there
     apart = torch.tensor([[[0.0, 0.0, 4.0, 4.0], [9.0, 9.0, 12.0, 12.0]]])
@@ -724,7 +649,7 @@ def test_boxes_without_area_or_far_away_change_nothing(box):
     ],
 )
 def test_refuses_settings_out_of_range(call, name):
-    with pytest.raises(ConfigError, match=rf'`{name}` must be an? (number|integer)'):
+    with pytest.raises(ConfigError, match=f'`{name}`'):
         call()
 
 
