@@ -7,10 +7,13 @@ scope, ``type='mmkd_ext.CWDLoss'``, and need no ``custom_imports``.
 
 from __future__ import annotations
 
+import functools
 import importlib
+from pathlib import Path
 from typing import Any
 
-from mmkd_ext.version import __version__
+from mmkd_ext.discovery import public_names
+from mmkd_ext.version import __version__ as __version__
 
 _NAMES = {
     'adaptation': ('CollapseGuard', 'ContinualAdaptation'),
@@ -40,43 +43,30 @@ _NAMES = {
         'ReproducibleStepHook',
     ),
     'errors': ('CheckpointError', 'ConfigError', 'MMKDError', 'ShapeError'),
-    'methods': (
-        'ATLoss',
-        'CIRKDChannelLoss',
-        'CIRKDMiniBatchLoss',
-        'CIRKDPixelMemoryLoss',
-        'CIRKDRegionMemoryLoss',
-        'CWDLoss',
-        'DISTLoss',
-        'DKDLoss',
-        'DKDPixelLoss',
-        'DeFeatLoss',
-        'FGDLoss',
-        'FGFILoss',
-        'FitNetsLoss',
-        'IFVDLoss',
-        'KAAdaptLoss',
-        'KAAffinityLoss',
-        'KDLoss',
-        'LDLoss',
-        'MGDLoss',
-        'PKDLoss',
-        'PairLoss',
-        'ReviewKDLoss',
-        'SKDSHolisticLoss',
-        'SKDSPairwiseLoss',
-    ),
+    'methods': ('PairLoss',),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
-__all__ = ['__version__', *_HOME]
+
+@functools.lru_cache(None)
+def _methods() -> list[str]:
+    """Names in the files of the methods, read without importing torch."""
+    return public_names(Path(__file__).parent / 'methods')
+
+
+def _listed() -> list[str]:
+    losses = [name for name in _methods() if name.endswith('Loss')]
+    return ['__version__', *_HOME, *losses]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name == '__all__':
+        return _listed()
+    if name not in _HOME and name not in _methods():
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return getattr(importlib.import_module(f'{__name__}.{_HOME[name]}'), name)
+    home = _HOME.get(name, 'methods')
+    return getattr(importlib.import_module(f'{__name__}.{home}'), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted({*globals(), *_listed()})

@@ -64,7 +64,7 @@ def register_old_name(registry: Registry, old: str, new: type) -> type:
             FutureWarning,
             stacklevel=2,
         )
-        super(kind, self).__init__(*args, **kwargs)
+        new.__init__(self, *args, **kwargs)  # type: ignore[misc]
 
     kind: Any = type(old, (new,), {'__init__': __init__, '__module__': new.__module__})
     registry.register_module(name=old, module=kind)

@@ -100,6 +100,6 @@ class ConcatLevels(nn.Module):
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-# the names before 0.3
+# former names, for one release
 register_old_name(MODELS, 'DenseRows', FlattenPredictions)
 register_old_name(MODELS, 'JoinRows', ConcatLevels)

@@ -1,38 +1,33 @@
-"""Distances between the relations that the positions of two maps have.
+"""Distances between the affinities of two maps.
 
 The affinity of a map is the matrix of the cosines between all its positions. It has
-``(h w)**2`` entries, but a rank of at most ``c``; so distances between two of them
-follow from three small Gram matrices of their channels, and the large one is never
-made.
+``(h w)**2`` entries, but a rank of at most ``c``; so distances between two affinities
+follow from three small Gram matrices of their channels.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mmkd_ext.errors import check_range, check_shapes
-from mmkd_ext.functional._direction import NO_LENGTH, directed
+from mmkd_ext.errors import check_shapes
+from mmkd_ext.functional.direction import NO_LENGTH, unit_vectors
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+__all__ = ['affinity_row_distance', 'affinity_squared_distance']
 
-    from torch import Tensor
-
-__all__ = ['affinity_row_distance', 'affinity_squared_distance', 'unit_distance']
-
-# Squared distances below this share of the squared lengths they come from are what is
-# left of rounding (some units of float64); such rows are equal, and have no direction
-# in which to move.
+# Squared distances below this share of the squared lengths are rounding errors (some
+# units of float64); such rows count as equal, and their gradient is 0.
 _ROUNDING = 64 * torch.finfo(torch.float64).eps
 # Positions that are held in float64 at a time.
 _CHUNK = 1024
 
 
 def affinity_row_distance(student: Tensor, teacher: Tensor) -> Tensor:
-    r"""Returns how far each position's cosines to all positions are apart.
+    r"""Returns the distance between the rows of two affinities.
 
     .. math::
         D_i = \lVert A^S_i - A^T_i \rVert_2, \quad
@@ -120,53 +115,10 @@ def affinity_squared_distance(
     affinities = []
     for x in (s.double(), t.double()):
         length = x.norm(dim=1, keepdim=True)
-        x = directed(x, length if norm_gradient else length.detach())
+        x = unit_vectors(x, length if norm_gradient else length.detach())
         affinities.append(x.transpose(1, 2) @ x)
     apart = (affinities[0] - affinities[1]).square().sum((1, 2))
     return apart.to(torch.promote_types(s.dtype, t.dtype))
-
-
-def unit_distance(
-    student: Tensor, teacher: Tensor, *, p: float = 1.0, q: float = 2.0
-) -> Tensor:
-    r"""Returns how far the directions of the features are apart at each position.
-
-    .. math::
-        D_j = \left\lVert \frac{s_j}{\lVert s_j \rVert_q}
-              - \frac{t_j}{\lVert t_j \rVert_q} \right\rVert_p
-
-    The feature term of `Knowledge Adaptation for Efficient Semantic Segmentation, CVPR
-    2019 <https://arxiv.org/abs/1903.04688>`_.
-
-    Args:
-        student: Features ``(n c h w)``.
-        teacher: Features ``(n c h w)``.
-        p: Which norm measures the difference, >= 1; ``inf`` is the greatest entry.
-        q: Which norm becomes 1, >= 1 or ``inf``.
-
-    Returns:
-        Distance at each position, >= 0, ``(n h w)``.
-
-    Raises:
-        ShapeError: An axis differs between ``student`` and ``teacher``.
-        ConfigError: ``p`` or ``q`` is below 1.
-
-    Examples:
-        >>> import torch
-        >>> x = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1)
-        >>> unit_distance(x, -2 * x)
-        tensor([[[2.8000]]])
-    """
-    check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-    for name, order in (('p', p), ('q', q)):
-        if order != torch.inf:
-            check_range(name, order, low=1)
-    s, t = (
-        directed(x, torch.linalg.vector_norm(x, q, dim=1, keepdim=True))
-        for x in (student, teacher)
-    )
-    distance: Tensor = torch.linalg.vector_norm(s - t, p, dim=1)
-    return distance
 
 
 def _units(x: Tensor, at: slice) -> tuple[Tensor, Tensor]:

@@ -1,54 +1,16 @@
-"""Kullback-Leibler divergences between softened teacher and student."""
+"""Kullback-Leibler divergence between softened teacher and student."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mmkd_ext.errors import check_range, check_shapes
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-__all__ = ['channel_divergence', 'class_divergence']
-
-
-def channel_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) -> Tensor:
-    r"""Returns the KL divergence between the spatial distributions of each channel.
-
-    .. math::
-        D_{nc} = \tau^2 \sum_i p_{nci} \log \frac{p_{nci}}{q_{nci}}, \quad
-        p = \operatorname{softmax}_{hw}(t / \tau), \;
-        q = \operatorname{softmax}_{hw}(s / \tau)
-
-    The divergence of `Channel-wise Knowledge Distillation for Dense Prediction, ICCV
-    2021 <https://arxiv.org/abs/2011.13256>`_, computed in log space, so that it is
-    finite where the authors' ``softmax().log()`` meets log 0.
-
-    Args:
-        student: Activations or logits ``(n c h w)``.
-        teacher: Activations or logits ``(n c h w)``.
-        tau: Temperature, > 0; a higher one looks at more of the map.
-
-    Returns:
-        Divergence of each channel in nats, times ``tau**2``, ``(n c)``, never
-        negative.
-
-    Raises:
-        ShapeError: An axis differs between ``student`` and ``teacher``.
-        ConfigError: ``tau`` is not positive.
-
-    Examples:
-        >>> import torch
-        >>> x = torch.zeros(2, 3, 4, 4)
-        >>> channel_divergence(x, x).shape
-        torch.Size([2, 3])
-    """
-    check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-    check_range('tau', tau, above=0)
-    return _divergence(student.flatten(2), teacher.flatten(2), tau, dim=2)
+__all__ = ['class_divergence', 'softmax_divergence']
 
 
 def class_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) -> Tensor:
@@ -59,15 +21,10 @@ def class_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) -> T
         p = \operatorname{softmax}_c(t / \tau), \;
         q = \operatorname{softmax}_c(s / \tau)
 
-    `Distilling the Knowledge in a Neural Network, 2015
+    From `Distilling the Knowledge in a Neural Network, 2015
     <https://arxiv.org/abs/1503.02531>`_; on dense logits every pixel is a sample.
-
-    One channel is the score of a yes against a no, as heads with a single output are
-    trained, so `p` and `q` are then the two outcomes of a sigmoid:
-
-    .. math::
-        D = \tau^2 \Big( p \log \frac{p}{q} + (1 - p) \log \frac{1 - p}{1 - q} \Big),
-        \quad p = \sigma(t / \tau), \; q = \sigma(s / \tau)
+    Logits of one channel are those of a sigmoid, so `p` and `q` are then
+    :math:`(\sigma(z / \tau), 1 - \sigma(z / \tau))`.
 
     Args:
         student: Logits ``(n c)`` or ``(n c h w)``.
@@ -91,17 +48,31 @@ def class_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) -> T
     sizes = check_shapes(student=(student, pattern), teacher=(teacher, pattern))
     check_range('tau', tau, above=0)
     if sizes['c'] == 1:
-        student, teacher = _against_zero(student), _against_zero(teacher)
-    return _divergence(student, teacher, tau, dim=1)
+        # the softmax of (z, 0) is the sigmoid of z and what is left of it
+        student, teacher = (
+            torch.cat([z, torch.zeros_like(z)], 1) for z in (student, teacher)
+        )
+    return softmax_divergence(student, teacher, tau, dim=1)
 
 
-def _against_zero(score: Tensor) -> Tensor:
-    """Two scores whose softmax is the sigmoid of one and what is left of it."""
-    return torch.cat([score, torch.zeros_like(score)], 1)
+def softmax_divergence(
+    student: Tensor, teacher: Tensor, tau: float, dim: int
+) -> Tensor:
+    """Returns ``tau**2 * KL(teacher || student)`` of softmaxes along an axis.
 
+    Computed in log space, so it is finite where ``softmax().log()`` is not. Shapes and
+    temperature are not checked.
 
-def _divergence(student: Tensor, teacher: Tensor, tau: float, dim: int) -> Tensor:
-    """Tempered KL(teacher || student) along ``dim``, times ``tau**2``."""
+    Args:
+        student: Values of any shape.
+        teacher: Values of the same shape.
+        tau: Temperature, > 0.
+        dim: Axis of the softmax; it is gone from the result.
+
+    Examples:
+        >>> softmax_divergence(torch.zeros(3), torch.ones(3), 1.0, dim=0)
+        tensor(0.)
+    """
     dtype = torch.promote_types(student.dtype, teacher.dtype)
     student, teacher = student.to(dtype), teacher.to(dtype)
     if not teacher.requires_grad:

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch.nn.functional as F
+from torch import Tensor
 
 from mmkd_ext.errors import ShapeError
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ['squared_error']
 
 
 def squared_error(student: Tensor, teacher: Tensor) -> Tensor:
-    r"""Returns the squared difference of every element.
-
-    .. math:: D = (s - t)^2
+    """Returns the squared difference of every element.
 
     Args:
         student: Features of any shape ``(n ...)``.
         teacher: Features of the same shape.
-
-    Returns:
-        Squared differences, shaped as the inputs.
 
     Raises:
         ShapeError: The shapes differ.

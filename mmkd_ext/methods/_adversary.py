@@ -1,4 +1,4 @@
-"""What losses with an adversary share: a network that learns against the student.
+"""Base of adversarial losses.
 
 Student and discriminator are trained by one forward and one backward pass. The
 student's term takes the discriminator for a constant, the discriminator's own
@@ -24,12 +24,12 @@ __all__ = ['AdversarialLoss', 'Discriminator', 'discriminators_of']
 
 
 class Discriminator(nn.Module):
-    """A network that learns against the student, by an optimizer of its own.
+    """A network that learns against the student, with its own optimizer.
 
     Attributes:
-        has_optimizer: Whether an optimizer of its own trains it; set by
-            ``mmkd_ext.AdversarialOptimWrapperConstructor``. A training that goes on
-            without one is refused.
+        has_optimizer: Whether its own optimizer trains it; set by
+            ``mmkd_ext.AdversarialOptimWrapperConstructor``. Training without one is
+            refused.
     """
 
     has_optimizer = False
@@ -41,7 +41,7 @@ def discriminators_of(model: nn.Module) -> list[Discriminator]:
 
 
 class AdversarialLoss(PairLoss):
-    """A loss that owns a discriminator.
+    """A loss with a discriminator.
 
     `forward` is the student's term, with the policy of every `PairLoss`; a link's
     schedule scales it alone. `discriminator_loss` is what the discriminator minimises.
@@ -72,8 +72,8 @@ class AdversarialLoss(PairLoss):
         levels = pair_levels(preds_S, preds_T)
         with torch.autocast(levels[0][0].device.type, enabled=False):
             parts = []
-            for one in levels:
-                student, teacher = (side.detach() for side in self._prepare(*one))
+            for pair in levels:
+                student, teacher = (side.detach() for side in self._prepare(*pair))
                 items = self.compute_discriminator(student, teacher, **extras)
                 parts.append(items.mean())
         return sum(parts[1:], parts[0])

@@ -1,4 +1,4 @@
-"""What every loss between a student and a teacher shares."""
+"""Base class of all losses between a student and a teacher."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mmkd_ext.errors import ConfigError, ShapeError, check_choice, check_range
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['Levels', 'PairLoss', 'pair_levels']
+__all__ = ['Levels', 'PairLoss', 'at_least_float32', 'pair_levels']
 
 Levels = Union[Tensor, 'Sequence[Tensor]']
 """One tensor, or a pyramid: a tuple or list with one tensor a level."""
@@ -26,18 +26,18 @@ _REDUCTIONS = ('none', 'sum', 'mean', 'batchmean')
 
 
 class PairLoss(nn.Module, ABC):
-    """Compares student and teacher; the policy of all losses, in one place.
+    """Base of losses that compare student and teacher.
 
-    A subclass fills in `compute`, which returns one value for each independent item.
-    Around it this class detaches the teacher, computes in at least float32 also
-    under autocast, sums over the levels of a pyramid, reduces and weights.
+    A subclass implements `compute`, which returns one value for each independent item.
+    This class detaches the teacher, computes in at least float32 also under autocast,
+    sums over the levels of a pyramid, reduces and weights.
 
     Args:
         loss_weight: Factor on the result, >= 0.
         reduction: How the items that `compute` returns become one number: their
             ``'sum'``, their ``'mean'``, ``'batchmean'`` (sum divided by the batch
             size) or ``'none'``. Defaults to what the method's paper uses.
-        teacher_detach: Keep gradients away from the teacher.
+        teacher_detach: Stop gradients to the teacher.
     """
 
     default_reduction: ClassVar[str] = 'mean'
@@ -105,8 +105,8 @@ class PairLoss(nn.Module, ABC):
     def check_pair(self, student: Tensor, teacher: Tensor) -> None:
         """Raises where one level of two sides can never be compared.
 
-        Asked before alignment is planned; override it where the method knows better
-        than the shapes what is wrong.
+        Called before alignment is planned; override it where the method can say more
+        than the shapes alone.
 
         Raises:
             ShapeError: The sides do not belong together.
@@ -153,7 +153,7 @@ class PairLoss(nn.Module, ABC):
     def _prepare(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         if self.teacher_detach:
             teacher = teacher.detach()
-        return _at_least_float32(student), _at_least_float32(teacher)
+        return at_least_float32(student), at_least_float32(teacher)
 
     def _reduce(self, items: Tensor) -> Tensor:
         if self.reduction == 'none':
@@ -207,5 +207,6 @@ def _describe(value: Any) -> str:
     return f'{type(value).__name__}'
 
 
-def _at_least_float32(x: Tensor) -> Tensor:
+def at_least_float32(x: Tensor) -> Tensor:
+    """Returns half precision as float32, anything else as it is."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

@@ -1,7 +1,7 @@
-"""Boxes and sizes out of detection samples, by their names alone.
+"""Ground truth boxes and image sizes of detection samples.
 
-Works on mmdet's ``DetDataSample`` and on anything with the same attributes, so that
-no method has to import mmdet.
+They are read by attribute, so mmdet's ``DetDataSample`` works, and no method has to
+import mmdet.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def boxes_of(data_samples: Sequence[Any]) -> list[Tensor]:
     Raises:
         DataError: There are no samples, or one has no boxes of this form.
     """
-    found = []
+    images = []
     for index, sample in enumerate(_checked(data_samples)):
         boxes = getattr(getattr(sample, 'gt_instances', None), 'bboxes', None)
         boxes = getattr(boxes, 'tensor', boxes)
@@ -41,8 +41,8 @@ def boxes_of(data_samples: Sequence[Any]) -> list[Tensor]:
                 f'is {what}; the method needs ground truth boxes, (0 4) where there '
                 'are none.'
             )
-        found.append(boxes)
-    return found
+        images.append(boxes)
+    return images
 
 
 def image_sizes(
@@ -56,7 +56,7 @@ def image_sizes(
             feature maps cover; otherwise the image's own.
 
     Raises:
-        DataError: A sample does not say its size.
+        DataError: A sample has no size.
     """
     key = 'batch_input_shape' if padded else 'img_shape'
     sizes = []

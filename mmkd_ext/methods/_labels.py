@@ -1,6 +1,7 @@
-"""Ground truth of segmentation, as losses need it.
+"""Ground truth of segmentation samples.
 
-Read by attribute, so that mmseg's samples serve, and any object made like them.
+It is read by attribute, so mmseg's ``SegDataSample`` works, and no method has to
+import mmseg.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ def labels_at(data_samples: Sequence[Any], feature: Tensor) -> Tensor:
             batch differ in size.
     """
     if data_samples is None or len(data_samples) != feature.shape[0]:
-        found = 'none' if data_samples is None else len(data_samples)
+        count = 'none' if data_samples is None else len(data_samples)
         raise ShapeError(
             f'`data_samples` must be one for each of {feature.shape[0]} images, but '
-            f'there are {found}.'
+            f'there are {count}.'
         )
     maps = []
     for sample in data_samples:
@@ -63,7 +64,7 @@ def labels_at(data_samples: Sequence[Any], feature: Tensor) -> Tensor:
 
 
 def labelled(labels: Tensor, num_classes: int, *, ignore_index: int) -> Tensor:
-    """Returns where a label counts: it is neither below 0 nor the one to ignore.
+    """Returns where a label is valid: neither below 0 nor the one to ignore.
 
     Args:
         labels: Label maps of any shape.

@@ -1,4 +1,4 @@
-"""Memory of features from earlier steps, which a loss compares new ones with."""
+"""A memory bank of features from earlier steps."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _CONTENT = ('keys', 'pointer', 'filled')
 
 
 class KeyMemory(nn.Module):
-    """One ring of features for each class; the newest take the place of the oldest.
+    """A ring buffer of features for each class; new features replace the oldest.
 
-    Everything is in buffers, so a resumed run goes on as if it had never stopped. Only
-    what has been put in is ever drawn. On several processes all of them put in the same
-    keys, see `gathered`, and draw alike: their memories stay equal.
+    Its state is in buffers, so a resumed run continues as if it had never stopped. On
+    several processes all of them put in the same keys, see `gathered`, and draw with
+    the same random numbers, so their memories stay equal.
 
     Args:
         classes: Number of rings.
         size: Features that a ring holds.
         channels: Length of a feature.
-        seed: Random numbers depend on this and the number of the step alone.
+        seed: Random numbers depend on the seed and the number of the step only.
         storage: Type in which features are kept: ``'float32'``, or with half of the
             memory and of the checkpoint ``'float16'`` or ``'bfloat16'``.
-        saved: Whether checkpoints hold the features. Without them a resumed run begins
-            to remember anew.
+        saved: Whether checkpoints hold the features. If not, a resumed run begins with
+            an empty memory.
     """
 
     keys: Tensor
@@ -80,14 +80,11 @@ class KeyMemory(nn.Module):
         return 'classes={}, size={}, channels={}'.format(*self.keys.shape)
 
     def generators(self) -> tuple[torch.Generator, torch.Generator]:
-        """Returns random numbers for one step, on the CPU; training counts the step.
-
-        Two, since processes that choose among other images take as many numbers as they
-        need, and must still agree afterwards.
+        """Returns the random generators of one step, on the CPU; training counts steps.
 
         Returns:
-            What this process chooses by from its own images, and what all processes
-            choose alike by.
+            One for what this process chooses from its own images, and one with the same
+            numbers on all processes.
         """
         number = self.seed * 1_000_003 + self._steps
         own = number + (_rank() + 1) * 2**40
@@ -138,18 +135,18 @@ class KeyMemory(nn.Module):
         if not self.saved:
             for name in _CONTENT:
                 state_dict.pop(f'{prefix}{name}', None)
-        found = state_dict.get(f'{prefix}keys')
-        if found is not None and found.shape != self.keys.shape:
-            theirs, ours = (
+        saved = state_dict.get(f'{prefix}keys')
+        if saved is not None and saved.shape != self.keys.shape:
+            saved_size, size = (
                 '{} class(es) x {} keys x {} channels'.format(*x.shape)
                 if x.dim() == 3
                 else f'shape {tuple(x.shape)}'
-                for x in (found, self.keys)
+                for x in (saved, self.keys)
             )
             raise CheckpointError(
-                f'the memory `{prefix}keys` in the checkpoint has {theirs}, but this '
-                f'config asks for {ours}. Set the number of classes, the size and the '
-                'channels as they were, or start without resuming.'
+                f'the memory `{prefix}keys` in the checkpoint has {saved_size}, but '
+                f'this config asks for {size}. Set the number of classes, the size and '
+                'the channels as they were, or start without resuming.'
             )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
         self._steps = int(self.steps)

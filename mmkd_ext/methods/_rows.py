@@ -1,4 +1,4 @@
-"""Rows of classes with labels, of which some do not count."""
+"""Flattened class predictions of a detector, with labels and label weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ['RowExtra', 'compute_rows', 'valid_rows']
 
 RowExtra = Union[Tensor, 'Sequence[Tensor]', None]
-"""What goes with the rows: one tensor for all levels, or one for each."""
+"""Labels or weights of the rows: one tensor for all levels, or one for each."""
 
 
 def compute_rows(
@@ -23,7 +23,7 @@ def compute_rows(
     levels: list[tuple[Tensor, Tensor]],
     **extras: RowExtra,
 ) -> list[Tensor]:
-    """Returns the items of each level, whose rows bring their own extras.
+    """Returns the items of each level, computed with its own labels and weights.
 
     Args:
         compute: Returns the items of one level.
@@ -52,27 +52,27 @@ def compute_rows(
 def valid_rows(
     student: Tensor, labels: Tensor | None, label_weights: Tensor | None
 ) -> Tensor:
-    """Returns the indices of the rows that count.
+    """Returns the indices of the valid rows.
 
-    These have a label that is one of the columns and, where weights are given, one
-    above 0. Sigmoid heads have no column for the background, so of them the positive
-    rows stay: some hundreds among a hundred thousand. Finding them waits for the device
+    Their label is one of the columns and, where weights are given, their weight is
+    above 0. Sigmoid heads have no column for the background, so only the positive rows
+    are valid: some hundreds among a hundred thousand. Finding them waits for the device
     once; computing all rows to multiply most with 0 would cost far more.
 
     Args:
         student: Logits ``(n c)``.
-        labels: Label of each row, ``(n)``; None where any may count.
+        labels: Label of each row, ``(n)``; None where any is valid.
         label_weights: Weight of each row in the detector's own loss, ``(n)``.
 
     Raises:
         ShapeError: There is not one label or weight for each row.
     """
-    counts = student.new_ones(student.shape[0], dtype=torch.bool)
+    valid = student.new_ones(student.shape[0], dtype=torch.bool)
     if labels is not None:
         check_shapes(student=(student, 'n c'), labels=(labels, 'n'))
-        counts = counts & (labels >= 0) & (labels < student.shape[1])
+        valid = valid & (labels >= 0) & (labels < student.shape[1])
     if label_weights is not None:
         check_shapes(student=(student, 'n c'), label_weights=(label_weights, 'n'))
-        counts = counts & (label_weights > 0)
-    indices: Tensor = counts.nonzero().squeeze(1)
+        valid = valid & (label_weights > 0)
+    indices: Tensor = valid.nonzero().squeeze(1)
     return indices

@@ -10,40 +10,61 @@ segmentation, weight 10000 in CIRKD, with pixel-wise KD of weight 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from mmkd_ext.errors import check_range
-from mmkd_ext.functional.attention_transfer import attention_distance
+import torch
+from torch import Tensor
+
+from mmkd_ext.errors import check_range, check_shapes
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ['ATLoss', 'attention_distance']
 
-__all__ = ['ATLoss']
+# A map that is 0 everywhere has no attention: it stays 0 instead of 0 / 0.
+_NO_LENGTH = 1e-30
+
+
+def attention_distance(student: Tensor, teacher: Tensor, *, p: float = 2.0) -> Tensor:
+    r"""Returns the squared difference of the attention at each position.
+
+    .. math::
+        D_i = \left( \frac{Q^S_i}{\lVert Q^S \rVert_2}
+              - \frac{Q^T_i}{\lVert Q^T \rVert_2} \right)^2, \quad
+        Q_i = \sum_c |x_{ci}|^p
+
+    Args:
+        student: Features ``(n c h w)``.
+        teacher: Features ``(n d h w)``; its channels may differ in number.
+        p: Power of the activations, >= 1; a higher one stresses the strongest.
+
+    Returns:
+        Squared difference ``(n h w)``; an image's values sum to at most 2.
+
+    Raises:
+        ShapeError: Batch or size differ between ``student`` and ``teacher``.
+        ConfigError: ``p`` is below 1.
+
+    Examples:
+        >>> attention_distance(torch.ones(1, 2, 2, 2), -torch.ones(1, 5, 2, 2)).sum()
+        tensor(0.)
+    """
+    check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n d h w'))
+    check_range('p', p, low=1)
+    return (_attention(student, p) - _attention(teacher, p)).square()
 
 
 @MODELS.register_module()
 class ATLoss(PairLoss):
-    r"""Squared difference of the attention maps, a mean over positions.
+    """Squared difference of the attention maps, a mean over positions.
 
-    .. math::
-        L = \frac{1}{N H W} \sum_{n,i} \left( \frac{Q^S_{ni}}{\lVert Q^S_n \rVert_2}
-            - \frac{Q^T_{ni}}{\lVert Q^T_n \rVert_2} \right)^2, \quad
-        Q_{ni} = \sum_c |x_{nci}|^p
-
-    Equals mmrazor's ``ATLoss`` for ``p=2``. Attention of one image has length 1, so the
-    mean falls with the size of the map: a weight belongs to an output stride.
+    See :func:`attention_distance`. Equals mmrazor's ``ATLoss`` for ``p=2``. Attention
+    of one image has length 1, so the mean falls with the size of the map: a weight
+    belongs to an output stride.
 
     Args:
         p: Power of the activations, >= 1.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
-
-    Examples:
-        >>> import torch
-        >>> ATLoss()(torch.ones(1, 2, 2, 2), torch.ones(1, 5, 2, 2))
-        tensor(0.)
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
     """
 
     any_shape: ClassVar[frozenset[str]] = frozenset({'channels'})
@@ -56,3 +77,15 @@ class ATLoss(PairLoss):
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the squared difference at each position ``(n h w)``."""
         return attention_distance(student, teacher, p=self.p)
+
+
+def _attention(x: Tensor, p: float) -> Tensor:
+    """Attention of each image, of length 1, ``(n h w)``."""
+    # the length does not count, so powers of values of at most 1 cannot overflow
+    largest = torch.linalg.vector_norm(x.detach(), torch.inf, (1, 2, 3), keepdim=True)
+    x = x / largest.masked_fill(largest == 0, 1)
+    # a norm reads the channels once and keeps no copy of their powers
+    power = torch.linalg.vector_norm(x, p, dim=1).pow(p)
+    length = power.flatten(1).norm(dim=1).clamp(min=_NO_LENGTH)
+    unit: Tensor = power / length[:, None, None]
+    return unit

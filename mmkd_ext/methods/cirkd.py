@@ -21,11 +21,13 @@ compare of the student, `CIRKDPool` what channels are compared with.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from mmkd_ext.errors import (
     ConfigError,
@@ -34,18 +36,11 @@ from mmkd_ext.errors import (
     check_range,
     check_shapes,
 )
-from mmkd_ext.functional.relations import (
-    channel_relation_divergence,
-    contrast_divergence,
-    pixel_relation_divergence,
-)
+from mmkd_ext.functional.direction import unit_vectors
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._labels import labels_at
 from mmkd_ext.methods._memory import KeyMemory, gathered, ranks
 from mmkd_ext.registry import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = [
     'CIRKDChannelErrorLoss',
@@ -57,7 +52,309 @@ __all__ = [
     'CIRKDPool',
     'CIRKDProjection',
     'CIRKDRegionMemoryLoss',
+    'channel_relation_divergence',
+    'contrast_divergence',
+    'pixel_relation_divergence',
 ]
+
+# Matrices of a chunk of rows that are held at once: two of logarithms, one of
+# probabilities or of raw cosines.
+_HELD = 3
+
+
+def pixel_relation_divergence(
+    student: Tensor, teacher: Tensor, *, tau: float = 0.1, max_memory: float = 256
+) -> Tensor:
+    r"""Returns the divergence of each pixel's relations to the pixels of all images.
+
+    .. math::
+        D_{ia} = \frac{1}{N} \sum_j \sum_b p^T_{iajb}
+                 \log \frac{p^T_{iajb}}{p^S_{iajb}}, \quad
+        p_{iajb} = \operatorname{softmax}_b \left(
+            \frac{\cos(x_{ia}, x_{jb})}{\tau} \right)
+
+    for pixels ``a`` of image ``i`` and ``b`` of image ``j``, with all ``N**2`` ordered
+    pairs of images, each with itself too. There is no factor ``tau**2``. The ``h w x h
+    w`` matrix of a pair is made a few rows at a time, also for the gradient, which is
+    found along with the value where all items have equal weight, as in a mean, and
+    otherwise in a second pass.
+
+    Args:
+        student: Features ``(n c h w)``.
+        teacher: Features ``(n d h w)``; its channels may differ in number.
+        tau: Temperature, > 0.
+        max_memory: Memory in MB that the rows of a chunk may take, > 0, besides a few
+            copies of the features. One row is always held.
+
+    Returns:
+        Divergence at each pixel in nats, never negative but for rounding, ``(n h w)``.
+
+    Raises:
+        ShapeError: Batch or size differ between ``student`` and ``teacher``.
+        ConfigError: ``tau`` or ``max_memory`` is not above 0.
+
+    Examples:
+        >>> x = torch.eye(2).reshape(1, 2, 1, 2)
+        >>> pixel_relation_divergence(x, torch.ones(1, 3, 1, 2), tau=1.0)
+        tensor([[[0.1201, 0.1201]]])
+    """
+    check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n d h w'))
+    s, t = student.flatten(2).transpose(1, 2), teacher.flatten(2).transpose(1, 2)
+    rows = _relations(s, t, tau, max_memory)
+    return rows.reshape(student.shape[0], *student.shape[2:])
+
+
+def channel_relation_divergence(
+    student: Tensor, teacher: Tensor, *, tau: float = 0.1, max_memory: float = 256
+) -> Tensor:
+    """Returns the divergence of each channel's relations to those of all images.
+
+    As `pixel_relation_divergence`, with channels in the place of pixels: each one is a
+    vector over the positions.
+
+    Args:
+        student: Features ``(n c h w)``.
+        teacher: Features ``(n c i j)``; its size may differ.
+        tau: Temperature, > 0.
+        max_memory: As for `pixel_relation_divergence`.
+
+    Returns:
+        Divergence of each channel in nats, ``(n c)``.
+
+    Raises:
+        ShapeError: Batch or channels differ between ``student`` and ``teacher``.
+        ConfigError: ``tau`` or ``max_memory`` is not above 0.
+    """
+    check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c i j'))
+    rows = _relations(student.flatten(2), teacher.flatten(2), tau, max_memory)
+    return rows.reshape(student.shape[:2])
+
+
+def contrast_divergence(
+    student: Tensor,
+    teacher: Tensor,
+    keys: Tensor,
+    *,
+    tau: float = 0.1,
+    max_memory: float = 256,
+) -> Tensor:
+    r"""Returns the divergence of each feature's relations to the same keys.
+
+    .. math::
+        D_i = \sum_k p^T_{ik} \log \frac{p^T_{ik}}{p^S_{ik}}, \quad
+        p_{ik} = \operatorname{softmax}_k \left(
+            \frac{\langle x_i, v_k \rangle}{\tau \lVert x_i \rVert} \right)
+
+    Args:
+        student: Features ``(m c)``.
+        teacher: Features ``(m c)``.
+        keys: Constants of length 1 that both are compared with, ``(k c)``.
+        tau: Temperature, > 0.
+        max_memory: As for `pixel_relation_divergence`.
+
+    Returns:
+        Divergence of each feature in nats, ``(m)``; 0 if there are no keys.
+
+    Raises:
+        ShapeError: An axis differs.
+        ConfigError: ``tau`` or ``max_memory`` is not above 0.
+
+    Examples:
+        >>> x = torch.tensor([[1.0, 0.0]])
+        >>> contrast_divergence(x, torch.ones(1, 2), torch.eye(2), tau=1.0)
+        tensor([0.1201])
+    """
+    sizes = check_shapes(
+        student=(student, 'm c'), teacher=(teacher, 'm c'), keys=(keys, 'k c')
+    )
+    _check(tau, max_memory)
+    student, teacher = _alike(student, teacher)
+    if sizes['k'] == 0:
+        # nothing to compare with, but still a part of the graph
+        return 0 * (student + teacher).sum(1)
+    groups = keys.detach().to(student.dtype)[None]
+    return _divergence(_unit(student), groups, _unit(teacher), groups, tau, max_memory)
+
+
+def _relations(
+    student: Tensor, teacher: Tensor, tau: float, max_memory: float
+) -> Tensor:
+    """Compares features ``(n m c)`` and ``(n m d)``, each with those of all images."""
+    _check(tau, max_memory)
+    s, t = (_unit(x).contiguous() for x in _alike(student, teacher))
+    return _divergence(s.flatten(0, 1), s, t.flatten(0, 1), t, tau, max_memory)
+
+
+def _check(tau: float, max_memory: float) -> None:
+    check_range('tau', tau, above=0)
+    check_range('max_memory', max_memory, above=0)
+
+
+def _alike(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    dtype = torch.promote_types(student.dtype, teacher.dtype)
+    return student.to(dtype), teacher.to(dtype)
+
+
+def _unit(x: Tensor) -> Tensor:
+    return unit_vectors(x, x.norm(dim=-1, keepdim=True))
+
+
+class _Sides(NamedTuple):
+    """Rows ``(m c)`` and groups of keys ``(g k c)`` of the student and the teacher.
+
+    Also what belongs to each of them: gradients, and whether they are wanted.
+    """
+
+    rows_s: Any
+    keys_s: Any
+    rows_t: Any
+    keys_t: Any
+
+
+def _divergence(
+    rows_s: Tensor,
+    keys_s: Tensor,
+    rows_t: Tensor,
+    keys_t: Tensor,
+    tau: float,
+    max_memory: float,
+) -> Tensor:
+    """Returns the divergence of each row ``(m)``, a mean over the groups of keys."""
+    return cast(
+        'Tensor',
+        _Divergence.apply(  # type: ignore[no-untyped-call]
+            rows_s, keys_s, rows_t, keys_t, tau, max_memory
+        ),
+    )
+
+
+def _chunks(rows: int, keys: int, itemsize: int, max_memory: float) -> Iterator[slice]:
+    size = max(1, int(max_memory * 2**20 / (_HELD * max(keys, 1) * itemsize)))
+    for start in range(0, rows, size):
+        yield slice(start, start + size)
+
+
+def _walk(
+    sides: _Sides,
+    wanted: _Sides,
+    tau: float,
+    max_memory: float,
+    weight: Tensor | None = None,
+) -> tuple[Tensor, _Sides]:
+    """Computes all rows, a chunk at a time.
+
+    Returns:
+        Divergences ``(m)``; gradients of each row by its own divergence, and of the
+        keys by the weighted sum of all divergences, None where not wanted.
+    """
+    values = sides.rows_s.new_zeros(sides.rows_s.shape[0])
+    slopes = _Sides(
+        *(torch.zeros_like(x) if w else None for x, w in zip(sides, wanted))
+    )
+    count, keys = sides.keys_s.shape[:2]
+    for at in _chunks(len(values), keys, values.element_size(), max_memory):
+        own = None if weight is None else weight[at, None]
+        # the matrices of a step are let go of before the next one's are made
+        for group in range(count):
+            values[at] += _step(sides, slopes, at, group, tau, own)
+    values /= count
+    for slope, scale in zip(slopes, (count * tau, count) * 2):
+        if slope is not None:
+            slope /= scale
+    return values, slopes
+
+
+def _step(
+    sides: _Sides,
+    slopes: _Sides,
+    at: slice,
+    group: int,
+    tau: float,
+    weight: Tensor | None,
+) -> Tensor:
+    """Compares a chunk of rows with a group of keys, and adds up their gradients."""
+    keys_s, keys_t = sides.keys_s[group], sides.keys_t[group]
+    s, t = sides.rows_s[at] / tau, sides.rows_t[at] / tau
+    log_q = (s @ keys_s.t()).log_softmax(1)
+    log_p = (t @ keys_t.t()).log_softmax(1)
+    p = log_p.exp()
+    terms = log_p.sub_(log_q).mul_(p)
+    divergence: Tensor = terms.sum(1)
+    if any(slope is not None for slope in slopes[:2]):
+        _pull(log_q.exp_().sub_(p), keys_s, s, slopes[:2], at, group, weight)
+    if any(slope is not None for slope in slopes[2:]):
+        # of the teacher's logits; terms are not needed any more
+        pull = terms.addcmul_(p, divergence[:, None], value=-1)
+        _pull(pull, keys_t, t, slopes[2:], at, group, weight)
+    return divergence
+
+
+def _pull(
+    pull: Tensor,
+    keys: Tensor,
+    rows: Tensor,
+    slopes: Sequence[Tensor | None],
+    at: slice,
+    group: int,
+    weight: Tensor | None,
+) -> None:
+    """Accumulates the gradients of rows and keys from that of a chunk of logits."""
+    of_rows, of_keys = slopes
+    if of_rows is not None:
+        of_rows[at].addmm_(pull, keys)
+    if of_keys is not None:
+        of_keys[group].addmm_(pull.t(), rows if weight is None else rows * weight)
+
+
+class _Divergence(torch.autograd.Function):
+    """Divergences of rows, and their gradient without a second pass where possible.
+
+    A row's own gradient scales with that of its divergence. The gradient of the keys
+    mixes the rows; it is found with weight 1 for all of them, which a sum or mean
+    scales, and anew for other weights.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rows_s: Tensor,
+        keys_s: Tensor,
+        rows_t: Tensor,
+        keys_t: Tensor,
+        tau: float,
+        max_memory: float,
+    ) -> Tensor:
+        sides = _Sides(rows_s, keys_s, rows_t, keys_t)
+        wanted = _Sides(*ctx.needs_input_grad[:4])
+        values, slopes = _walk(sides, wanted, tau, max_memory)
+        ctx.save_for_backward(*sides, *slopes)
+        ctx.settings = tau, max_memory
+        return values
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        sides = _Sides(*ctx.saved_tensors[:4])
+        slopes = _Sides(*ctx.saved_tensors[4:])
+        of_keys: Sequence[Tensor | None] = (slopes.keys_s, slopes.keys_t)
+        if any(slope is not None for slope in of_keys):
+            if len(grad) > 1 and grad.stride(0) != 0:
+                wanted = _Sides(
+                    False, of_keys[0] is not None, False, of_keys[1] is not None
+                )
+                tau, max_memory = ctx.settings
+                _, again = _walk(sides, wanted, tau, max_memory, grad)
+                of_keys = (again.keys_s, again.keys_t)
+            else:
+                # one number for all rows, as a sum spreads it; read without waiting
+                # for it
+                of_keys = [x if x is None else x * grad[:1].sum() for x in of_keys]
+        weight = grad[:, None]
+        of_rows = (
+            x if x is None else x * weight for x in (slopes.rows_s, slopes.rows_t)
+        )
+        slope_s, slope_t = of_rows
+        return slope_s, of_keys[0], slope_t, of_keys[1], None, None
 
 
 @MODELS.register_module()
@@ -174,7 +471,7 @@ def _normed(channels: int, width: int) -> nn.Sequential:
 
 @MODELS.register_module()
 class CIRKDHeads(nn.Module):
-    """Makes what the second version compares of the student's feature.
+    """Makes the student's features that the second version compares.
 
     Choose by ``connector_item``: 0 is the feature refined by its context, for relations
     in the batch; 1 that in the teacher's channels by a 1x1 convolution without bias,
@@ -216,15 +513,10 @@ class CIRKDHeads(nn.Module):
 
 
 class _RelationLoss(PairLoss):
-    """Base of what compares relations among the features of a batch."""
+    """Base of the losses on relations within a batch."""
 
     def __init__(
-        self,
-        tau: float = 0.1,
-        *,
-        pool: int = 1,
-        max_memory: float = 256,
-        **policy: Any,
+        self, tau: float = 0.1, *, pool: int = 1, max_memory: float = 256, **policy: Any
     ) -> None:
         super().__init__(**policy)
         check_range('tau', tau, above=0)
@@ -237,14 +529,10 @@ class _RelationLoss(PairLoss):
 
 @MODELS.register_module()
 class CIRKDMiniBatchLoss(_RelationLoss):
-    r"""Divergence of each pixel's relations to the pixels of the batch, a mean.
+    """Divergence of each pixel's relations to the pixels of the batch, a mean.
 
-    .. math::
-        L = \frac{1}{N^2 H W} \sum_{i,j,a} \mathrm{KL}(p^T_{iaj} \| p^S_{iaj}), \quad
-        p_{iaj} = \operatorname{softmax}_b (\cos(x_{ia}, x_{jb}) / \tau)
-
-    The images ``i, j`` are those of one process, as in the authors' code; one image has
-    the relations to itself. There is no factor ``tau**2``.
+    See :func:`pixel_relation_divergence`. The images are those of one process, as in
+    the authors' code.
 
     Args:
         tau: Temperature, > 0.
@@ -252,9 +540,8 @@ class CIRKDMiniBatchLoss(_RelationLoss):
             CNNs; SegFormer, whose maps are larger, was trained with 2. Windows at the
             border may be smaller.
         max_memory: Memory in MB for the matrices of relations; values do not depend on
-            it. See :func:`~mmkd_ext.functional.pixel_relation_divergence`.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+            it.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -278,20 +565,18 @@ class CIRKDMiniBatchLoss(_RelationLoss):
 
 @MODELS.register_module()
 class CIRKDChannelLoss(_RelationLoss):
-    r"""Divergence of each channel's relations to the channels of the batch, a mean.
+    """Divergence of each channel's relations to the channels of the batch, a mean.
 
-    As `CIRKDMiniBatchLoss` with channels in the place of pixels. Second version.
-
-    The authors pool both sides by 4 and project the student's then, so it is connectors
-    that pool: `CIRKDHeads` and `CIRKDPool`. Batch normalisation and ReLU lie between,
-    and pooling behind the projection gives something else.
+    See :func:`channel_relation_divergence`. Second version. The authors pool both sides
+    by 4 and project the student's then, so it is connectors that pool: `CIRKDHeads` and
+    `CIRKDPool`. Batch normalisation and ReLU lie between, and pooling behind the
+    projection gives something else.
 
     Args:
         tau: Temperature, > 0.
         pool: Side of the windows that are averaged before; 1 is none.
         max_memory: Memory in MB for the matrices of relations.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -327,8 +612,7 @@ class CIRKDChannelErrorLoss(PairLoss):
     A channel is a vector over the positions. Second version, weight 100.
 
     Args:
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -351,9 +635,9 @@ class CIRKDChannelErrorLoss(PairLoss):
 
 
 class _MemoryLoss(PairLoss):
-    """Base of what compares features with those of earlier steps.
+    """Base of the losses on relations to features of earlier steps.
 
-    A subclass says in its constructor, with `_make_memory`, what is remembered.
+    A subclass makes the memory in its constructor, with `_make_memory`.
     """
 
     memory: KeyMemory
@@ -416,7 +700,7 @@ class _MemoryLoss(PairLoss):
 
 
 class _ClassMemoryLoss(_MemoryLoss):
-    """Base of what compares pixels with keys of each class."""
+    """Base of the losses on relations between pixels and keys of each class."""
 
     published_size: ClassVar[int]
     """Keys that the authors remember for each class."""
@@ -468,17 +752,7 @@ class _ClassMemoryLoss(_MemoryLoss):
     def compute(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
     ) -> Tensor:
-        """Returns the divergence at each pixel ``(n h w)``, see the class.
-
-        Args:
-            student: Feature ``(n c h w)``, projected.
-            teacher: Feature ``(n c h w)``.
-            data_samples: For each image an object with ``gt_sem_seg.data``.
-
-        Raises:
-            ShapeError: An axis differs.
-            ConfigError: A label is above the number of classes.
-        """
+        """Returns the divergence at each pixel ``(n h w)``, see the class."""
         pattern = f'n {self.channels} h w'
         check_shapes(student=(student, pattern), teacher=(teacher, pattern))
         labels = labels_at(data_samples, student)
@@ -491,23 +765,16 @@ class _ClassMemoryLoss(_MemoryLoss):
         if self.training:
             new = gathered(*self._new_keys(teacher.detach(), labels, kept, own))
         keys = self._remember(new, common)
-        found = self._contrast(student[kept], teacher[kept], keys)
+        items = self._contrast(student[kept], teacher[kept], keys)
         # a mean over all items is then one over the pixels that count
-        scale = labels.numel() / max(len(found), 1)
-        return found.new_zeros(labels.shape).index_put((kept,), found * scale)
+        scale = labels.numel() / max(len(items), 1)
+        return items.new_zeros(labels.shape).index_put((kept,), items * scale)
 
     @abstractmethod
     def _new_keys(
         self, teacher: Tensor, labels: Tensor, kept: Tensor, draw: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Returns keys of length 1 ``(m c)`` and their classes ``(m)``.
-
-        Args:
-            teacher: Feature ``(n h w c)``.
-            labels: Labels ``(n h w)``.
-            kept: Where they count ``(n h w)``.
-            draw: Random numbers of this process.
-        """
+        """Returns keys of length 1 ``(m c)`` and their classes ``(m)``."""
 
     def _check_labels(self, labels: Tensor) -> None:
         highest = int(labels.max()) if len(labels) else -1
@@ -526,16 +793,12 @@ class _ClassMemoryLoss(_MemoryLoss):
 
 @MODELS.register_module()
 class CIRKDPixelMemoryLoss(_ClassMemoryLoss):
-    r"""Divergence of each pixel's relations to remembered pixels, a mean.
+    """Divergence of each pixel's relations to remembered pixels, a mean.
 
-    .. math::
-        L = \frac{1}{M} \sum_{i=1}^{M} \mathrm{KL}(p^T_i \| p^S_i), \quad
-        p_{ik} = \operatorname{softmax}_k (\cos(x_i, v_k) / \tau)
-
-    over the ``M`` pixels of the batch that have a label, and keys ``v`` drawn from the
-    memory of every class, the same for both sides. New keys are up to `new_keys` random
-    pixels of each class of each image, as the teacher sees them. As long as nothing has
-    been put in, the loss is 0, connected to the student.
+    A mean of :func:`contrast_divergence` over the pixels of the batch that have a
+    label, with keys drawn from the memory of every class, the same for both sides. New
+    keys are up to `new_keys` random pixels of each class of each image, as the teacher
+    sees them. While the memory is empty, the loss is 0, connected to the student.
 
     The student's feature needs the teacher's channels: give it a `CIRKDProjection`.
 
@@ -569,8 +832,7 @@ class CIRKDPixelMemoryLoss(_ClassMemoryLoss):
             by up to 0.004.
         saved: Whether checkpoints hold the memory. If not, a resumed run begins with an
             empty one.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -620,7 +882,7 @@ class CIRKDPixelMemoryLoss(_ClassMemoryLoss):
 
 @MODELS.register_module()
 class CIRKDRegionMemoryLoss(_ClassMemoryLoss):
-    r"""Divergence of each pixel's relations to remembered regions, a mean.
+    """Divergence of each pixel's relations to remembered regions, a mean.
 
     As `CIRKDPixelMemoryLoss`, but a new key is the mean of all pixels of a class in an
     image, each of length 1, brought to length 1.
@@ -633,16 +895,12 @@ class CIRKDRegionMemoryLoss(_ClassMemoryLoss):
             ``1024 // num_classes + 1``.
         tau: Temperature, > 0.
         ignore_index: Label of the pixels that are left out; below 0 they are, too.
-        enqueue_first: Put in the new keys before drawing, as published.
-        max_memory: Memory in MB for the relations; values do not depend on it.
-        seed: Random choices depend on it and the step alone; equal on all processes.
-        storage: Type of the remembered numbers: ``'float32'``, or half as many bytes
-            with ``'float16'``, which moves cosines by up to 0.0005, or ``'bfloat16'``,
-            by up to 0.004.
-        saved: Whether checkpoints hold the memory. If not, a resumed run begins with an
-            empty one.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        enqueue_first: See `CIRKDPixelMemoryLoss`, as the next four.
+        max_memory: Memory in MB.
+        seed: Seed.
+        storage: Type of the remembered numbers.
+        saved: Whether checkpoints hold the memory.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -672,7 +930,7 @@ class CIRKDRegionMemoryLoss(_ClassMemoryLoss):
 
 @MODELS.register_module()
 class CIRKDChannelMemoryLoss(_MemoryLoss):
-    r"""Divergence of each channel's relations to remembered channels, a mean.
+    """Divergence of each channel's relations to remembered channels, a mean.
 
     As `CIRKDPixelMemoryLoss`, with one memory of channels, each a vector over the
     positions of a map of fixed size. Second version, which pools before it projects,
@@ -686,16 +944,12 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
         new_keys: Random channels that are remembered in a step, of all processes
             together.
         tau: Temperature, > 0.
-        enqueue_first: Put in the new keys before drawing, as published.
-        max_memory: Memory in MB for the relations; values do not depend on it.
-        seed: Random choices depend on it and the step alone; equal on all processes.
-        storage: Type of the remembered numbers: ``'float32'``, or half as many bytes
-            with ``'float16'``, which moves cosines by up to 0.0005, or ``'bfloat16'``,
-            by up to 0.004.
-        saved: Whether checkpoints hold the memory. If not, a resumed run begins with an
-            empty one.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        enqueue_first: See `CIRKDPixelMemoryLoss`, as the next four.
+        max_memory: Memory in MB.
+        seed: Seed.
+        storage: Type of the remembered numbers.
+        saved: Whether checkpoints hold the memory.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch

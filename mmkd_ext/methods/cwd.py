@@ -11,40 +11,61 @@ level, ``tau=1``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from mmkd_ext.errors import check_range
-from mmkd_ext.functional.divergence import channel_divergence
+from torch import Tensor
+
+from mmkd_ext.errors import check_range, check_shapes
+from mmkd_ext.functional.divergence import softmax_divergence
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ['CWDLoss', 'channel_divergence']
 
-__all__ = ['CWDLoss']
+
+def channel_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) -> Tensor:
+    r"""Returns the KL divergence between the spatial distributions of each channel.
+
+    .. math::
+        D_{nc} = \tau^2 \sum_i p_{nci} \log \frac{p_{nci}}{q_{nci}}, \quad
+        p = \operatorname{softmax}_{hw}(t / \tau), \;
+        q = \operatorname{softmax}_{hw}(s / \tau)
+
+    Args:
+        student: Activations or logits ``(n c h w)``.
+        teacher: Activations or logits ``(n c h w)``.
+        tau: Temperature, > 0; a higher one spreads the distributions.
+
+    Returns:
+        Divergence of each channel in nats, times ``tau**2``, ``(n c)``, never
+        negative.
+
+    Raises:
+        ShapeError: An axis differs between ``student`` and ``teacher``.
+        ConfigError: ``tau`` is not positive.
+
+    Examples:
+        >>> import torch
+        >>> x = torch.zeros(2, 3, 4, 4)
+        >>> channel_divergence(x, x).shape
+        torch.Size([2, 3])
+    """
+    check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
+    check_range('tau', tau, above=0)
+    return softmax_divergence(student.flatten(2), teacher.flatten(2), tau, dim=2)
 
 
 @MODELS.register_module()
 class CWDLoss(PairLoss):
-    r"""KL divergence of each channel's spatial distribution, a mean over channels.
+    """KL divergence of each channel's spatial distribution, a mean over channels.
 
-    .. math::
-        L = \frac{\tau^2}{N C} \sum_{n,c} \mathrm{KL}(p^T_{nc} \| p^S_{nc}), \quad
-        p_{nc} = \operatorname{softmax}_{hw}(F_{nc} / \tau)
-
-    Equals mmrazor's ``ChannelWiseDivergence`` where that works. Unlike it, channels
-    must agree, any memory format is taken, and the teacher is detached.
+    See :func:`channel_divergence`. Equals mmrazor's ``ChannelWiseDivergence`` where
+    that works. Unlike it, channels must agree, any memory format is accepted, and the
+    teacher is detached.
 
     Args:
         tau: Temperature, > 0.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
-
-    Examples:
-        >>> import torch
-        >>> CWDLoss(tau=4.0, loss_weight=3.0)(torch.zeros(2, 19, 8, 8),
-        ...                                   torch.ones(2, 19, 8, 8))
-        tensor(0.)
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
     """
 
     alignable: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})

@@ -13,7 +13,8 @@ Gradients clipped to a norm of 35.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +25,6 @@ from mmkd_ext.functional.divergence import class_divergence
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._boxes import boxes_of, image_sizes
 from mmkd_ext.registry import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ['DeFeatAdapter', 'DeFeatHeadLoss', 'DeFeatLoss']
 
@@ -52,8 +50,7 @@ class DeFeatLoss(PairLoss):
         weight_fg: Weight of the difference inside boxes.
         weight_bg: Weight of the difference outside.
         finest_scale: Boxes below twice this size, in pixels, are on the first level.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -117,13 +114,7 @@ class DeFeatLoss(PairLoss):
         return items
 
     def compute(self, student: Tensor, teacher: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns each image's part ``(n)`` of the loss of one level.
-
-        Args:
-            student: Student's feature ``(n c h w)``.
-            teacher: Teacher's feature ``(n c h w)``.
-            mask: 1 inside boxes, 0 outside ``(n h w)``.
-        """
+        """Returns each image's part ``(n)`` of the loss of one level."""
         mask = mask.to(student.dtype)
         places = self.weight_fg * _shares(mask) + self.weight_bg * _shares(1 - mask)
         error = (student - teacher).square().mean(1)
@@ -148,8 +139,7 @@ class DeFeatHeadLoss(PairLoss):
         weight_fg: Weight of the objects.
         weight_bg: Weight of the background.
         tau: Temperature, > 0.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -177,13 +167,7 @@ class DeFeatHeadLoss(PairLoss):
         self.tau = tau
 
     def compute(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns each row's part ``(r)`` of the loss.
-
-        Args:
-            student: Student's logits ``(r k)``, the last class the background.
-            teacher: Teacher's logits of the same rows ``(r k)``.
-            labels: Class of each row ``(r)``; negative ones count nowhere.
-        """
+        """Returns each row's part ``(r)`` of the loss."""
         check_shapes(
             student=(student, 'r k'), teacher=(teacher, 'r k'), labels=(labels, 'r')
         )

@@ -14,17 +14,59 @@ a position with the scores of all its priors.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from mmkd_ext.errors import ShapeError, check_choice, check_range, check_shapes
-from mmkd_ext.functional.correlation import pearson
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ['DISTLoss', 'pearson']
 
-__all__ = ['DISTLoss']
+# The authors' constant, added to the product of two norms: a constant side has
+# correlation 0 instead of 0 / 0.
+_EPS = 1e-8
+
+
+def pearson(student: Tensor, teacher: Tensor, *, dim: int) -> Tensor:
+    r"""Returns Pearson's correlation along an axis.
+
+    .. math::
+        r = \frac{\langle s - \bar s, t - \bar t \rangle}
+                 {\|s - \bar s\| \, \|t - \bar t\| + 10^{-8}}
+
+    Eq. (6) of the paper, with the constant of the authors' code: the correlation of
+    sides that hardly vary is drawn towards 0, and of a constant side, as in a batch of
+    one, it is 0 with no gradient.
+
+    Args:
+        student: Values of any shape.
+        teacher: Values of the same shape.
+        dim: Axis along which they vary; it is gone from the result.
+
+    Returns:
+        Correlation in [-1, 1].
+
+    Raises:
+        ShapeError: The shapes differ.
+
+    Examples:
+        >>> row = torch.tensor([[1.0, 2.0, 4.0]])
+        >>> pearson(3 * row + 1, row, dim=1)
+        tensor([1.0000])
+    """
+    if student.shape != teacher.shape:
+        raise ShapeError(
+            f'`student` {tuple(student.shape)} and `teacher` {tuple(teacher.shape)} '
+            'differ in shape.'
+        )
+    s = student - student.mean(dim, keepdim=True)
+    t = teacher - teacher.mean(dim, keepdim=True)
+    norms = torch.linalg.vector_norm(s, dim=dim) * torch.linalg.vector_norm(t, dim=dim)
+    correlation: Tensor = (s * t).sum(dim) / (norms + _EPS)
+    return correlation
 
 
 @MODELS.register_module()
@@ -36,15 +78,14 @@ class DISTLoss(PairLoss):
             + \frac{\gamma}{C} \sum_c 1 - r(y^S_{:c}, y^T_{:c}) \Big), \quad
         y = \operatorname{softmax}_c(z / \tau)
 
-    with :func:`~mmkd_ext.functional.pearson`. In maps ``(n c h w)`` each position is a
-    sample, as in the authors' code; mmrazor's ``DISTLoss`` instead correlates over the
-    `n` images of each pixel, which says nothing where there are two, and averages over
-    what is left.
+    with :func:`pearson`. In maps ``(n c h w)`` each position is a sample, as in the
+    authors' code; mmrazor's ``DISTLoss`` correlates over the `n` images of each pixel
+    and averages over what is left.
 
-    A side that does not vary has correlation 0: a batch of one sample adds a constant
-    :math:`\tau^2 \gamma` with no gradient, and a student equal to its teacher has loss
-    0 only where both vary. Over the classes of one channel nothing ever varies, so such
-    logits are refused unless that term is left out: ``activation='sigmoid', beta=0``.
+    A batch of one sample adds the constant :math:`\tau^2 \gamma` with no gradient, and
+    equal sides have loss 0 only where both vary. Logits of one channel never vary over
+    classes, so they are refused unless that term is left out:
+    ``activation='sigmoid', beta=0``.
 
     Args:
         beta: Weight of the correlation within a sample, >= 0.
@@ -52,10 +93,8 @@ class DISTLoss(PairLoss):
         tau: Temperature, > 0.
         activation: ``'softmax'``, or ``'sigmoid'`` for heads whose classes are
             independent.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`. The items are the samples: each one's
-            own term plus the batch's term over classes, so that their ``'mean'`` is the
-            equation.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`. The items are the samples: each
+            one's own term plus the batch's term over classes.
 
     Examples:
         >>> import torch
@@ -63,8 +102,6 @@ class DISTLoss(PairLoss):
         >>> bool(DISTLoss()(logits, logits) < 1e-5)
         True
     """
-
-    alignable: ClassVar[frozenset[str]] = frozenset({'size'})
 
     def __init__(
         self,

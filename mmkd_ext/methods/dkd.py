@@ -2,9 +2,9 @@ r"""DKD: Decoupled Knowledge Distillation.
 
 Zhao, Cui, Song, Qiu, Liang, CVPR 2022, `arXiv 2203.08679
 <https://arxiv.org/abs/2203.08679>`_. A response method: the divergence of the classes
-falls apart into how sure the teacher is of the target, and how it ranks the others. In
-the whole the second is weighted by how unsure the teacher is, so a sure teacher teaches
-little of it; here it has a weight of its own.
+is split into how sure the teacher is of the target, and how it ranks the others. In the
+whole divergence the second part is weighted by how unsure the teacher is, so a sure
+teacher teaches little of it; here it has a weight of its own.
 
 Recipe: two-stage detectors, class scores of the student's own proposals,
 ``alpha=1``, ``beta=0.25``, ``tau=1``. Classification, ``alpha=1``: CIFAR-100
@@ -17,23 +17,94 @@ segmentation; ``mmkd_ext.DKDPixelLoss`` takes each labelled pixel as a sample.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
 
 from mmkd_ext.errors import ShapeError, check_integer, check_range, check_shapes
-from mmkd_ext.functional.decoupled import decoupled_divergence
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._labels import labelled, labels_at
-from mmkd_ext.methods._rows import compute_rows, valid_rows
+from mmkd_ext.methods._rows import RowExtra, compute_rows, valid_rows
 from mmkd_ext.registry import MODELS
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = ['DKDLoss', 'DKDPixelLoss', 'decoupled_divergence']
 
-    from torch import Tensor
 
-    from mmkd_ext.methods._rows import RowExtra
+def decoupled_divergence(
+    student: Tensor, teacher: Tensor, labels: Tensor, *, tau: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    r"""Returns the KL divergence of the target class and of the other classes.
 
-__all__ = ['DKDLoss', 'DKDPixelLoss']
+    TCKD and NCKD of the paper, with `p` and `q` the softmax of teacher and student over
+    all classes at temperature :math:`\tau` and the target class `y`:
+
+    .. math::
+        D_n^{\text{target}} &= \tau^2 \Big( p_y \log \frac{p_y}{q_y}
+            + (1 - p_y) \log \frac{1 - p_y}{1 - q_y} \Big) \\
+        D_n^{\text{other}} &= \tau^2 \sum_{c \ne y} \hat p_c \log
+            \frac{\hat p_c}{\hat q_c}, \quad \hat p_c = \frac{p_c}{1 - p_y}
+
+    The whole divergence is :math:`D^{\text{target}} + (1 - p_y) D^{\text{other}}`.
+    Computed in log space, with the target masked exactly instead of by a large negative
+    offset, so it is finite however sure a side is.
+
+    Args:
+        student: Logits ``(n c)``.
+        teacher: Logits ``(n c)``.
+        labels: Index of the target class of each row, ``(n)``, from 0 to ``c - 1``.
+            Not checked, since that would wait for the device.
+        tau: Temperature, > 0.
+
+    Returns:
+        Both divergences of each row in nats, times ``tau**2``, ``(n)`` and ``(n)``,
+        never negative.
+
+    Raises:
+        ShapeError: An axis differs, there are fewer than two classes, or the labels
+            are no whole numbers.
+        ConfigError: ``tau`` is not positive.
+
+    Examples:
+        >>> target, other = decoupled_divergence(
+        ...     torch.zeros(1, 3), torch.tensor([[5.0, 0.0, 0.0]]), torch.tensor([0]))
+        >>> other
+        tensor([0.])
+    """
+    sizes = check_shapes(
+        student=(student, 'n c'), teacher=(teacher, 'n c'), labels=(labels, 'n')
+    )
+    check_range('tau', tau, above=0)
+    if sizes['c'] < 2:
+        raise ShapeError(
+            f'`student` {tuple(student.shape)} has {sizes["c"]} class(es); beside the '
+            'target there must be another one.'
+        )
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise ShapeError(
+            f'`labels` must be indices of classes, but are {labels.dtype}; soft and '
+            'mixed labels have no target class.'
+        )
+    dtype = torch.promote_types(student.dtype, teacher.dtype)
+    index = labels.long().unsqueeze(1)
+    is_target = torch.zeros_like(student, dtype=torch.bool).scatter_(1, index, True)
+    target_q, other_q = _log_split(student.to(dtype) / tau, index, is_target)
+    target_p, other_p = _log_split(teacher.to(dtype) / tau, index, is_target)
+    target = (target_p.exp() * (target_p - target_q)).sum(1)
+    # the target is -inf on both sides, and the difference of these no number
+    apart = (other_p - other_q).masked_fill(is_target, 0)
+    return tau**2 * target, tau**2 * (other_p.exp() * apart).sum(1)
+
+
+def _log_split(
+    logits: Tensor, index: Tensor, is_target: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Logs of (target, not target) ``(n 2)``, and of the others among themselves."""
+    others = logits.masked_fill(is_target, -torch.inf)
+    rest = others.logsumexp(1, keepdim=True)
+    binary = torch.cat([logits.gather(1, index), rest], 1)
+    return binary.log_softmax(1), others - rest
 
 
 class _DecoupledLoss(PairLoss):
@@ -70,13 +141,13 @@ class DKDLoss(_DecoupledLoss):
         L = \frac{1}{|R|} \sum_{n \in R} \alpha D_n^{\text{target}}
             + \beta D_n^{\text{other}}
 
-    with the two parts of :func:`~mmkd_ext.functional.decoupled_divergence`. `R` are
-    the rows that count: those whose label is one of the columns and, where
-    `label_weights` are given, whose weight is above 0. Softmax heads, as that of Faster
-    R-CNN, have the background as last column, and background rows count as in the
-    paper. Sigmoid heads, as those of dense detectors, have no such column, so only
-    positive rows count, and the softmax is over their classes. The paper has no dense
-    detector; that reading is ours, after the classification term of LD.
+    with :func:`decoupled_divergence`. `R` are the rows whose label is one of the
+    columns and, where `label_weights` are given, whose weight is above 0. Softmax
+    heads, as that of Faster R-CNN, have the background as last column, so background
+    rows count as in the paper. Sigmoid heads, as those of dense detectors, have no such
+    column, so only positive rows count, and the softmax is over their classes. The
+    paper has no dense detector; that reading is ours, after the classification term of
+    LD.
 
     mmrazor's ``DKDLoss`` sums the rows where it is told to take the mean, offsets the
     target by -1000 instead of masking it, and takes the log of a softmax, which may be
@@ -87,9 +158,8 @@ class DKDLoss(_DecoupledLoss):
         alpha: Weight of the target class, >= 0.
         beta: Weight of the other classes, >= 0.
         tau: Temperature, > 0.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`. The items are the rows that count;
-            where none does, the loss is 0.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`. The items are the rows of `R`;
+            without any the loss is 0.
 
     Examples:
         >>> import torch
@@ -133,26 +203,20 @@ class DKDLoss(_DecoupledLoss):
 
 @MODELS.register_module()
 class DKDPixelLoss(_DecoupledLoss):
-    r"""Divergence of target and other classes at each pixel, a mean of those labelled.
+    r"""Divergence of target and other classes, a mean over the labelled pixels.
 
-    .. math::
-        L = \frac{1}{|P|} \sum_{i \in P} \alpha D_i^{\text{target}}
-            + \beta D_i^{\text{other}}
-
-    with the two parts of :func:`~mmkd_ext.functional.decoupled_divergence`, where `P`
-    are the pixels of the batch whose label is not `ignore_index`. Labels are those of
-    the nearest pixel at the size of the logits. The paper has no segmentation: this use
-    is ours.
+    As `DKDLoss`, with pixels in the place of rows: those of the batch whose label is
+    not `ignore_index`. Labels are those of the nearest pixel at the size of the logits.
+    The paper has no segmentation: this use is ours.
 
     Args:
         alpha: Weight of the target class, >= 0.
         beta: Weight of the other classes, >= 0.
         tau: Temperature, > 0.
-        ignore_index: Label of the pixels that are left out; below 0 they are, too.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`. The items are all pixels, 0 where they
-            are left out and scaled so that their ``'mean'`` is the equation; where no
-            pixel counts, the loss is 0.
+        ignore_index: Label of the pixels that are left out, as negative ones are.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`. The items are all pixels, 0
+            where they are left out and scaled so that their ``'mean'`` is one over the
+            labelled ones; without any the loss is 0.
 
     Examples:
         >>> import torch
@@ -160,7 +224,7 @@ class DKDPixelLoss(_DecoupledLoss):
         >>> truth = torch.tensor([[[0, 255]]])
         >>> samples = [SimpleNamespace(gt_sem_seg=SimpleNamespace(data=truth))]
         >>> student, teacher = torch.zeros(1, 3, 1, 2), torch.zeros(1, 3, 1, 2)
-        >>> teacher[0, 0, 0, 1] = 9  # nothing asks for this pixel
+        >>> teacher[0, 0, 0, 1] = 9  # an ignored pixel
         >>> DKDPixelLoss(beta=0.25)(student, teacher, data_samples=samples)
         tensor(0.)
     """
@@ -181,23 +245,13 @@ class DKDPixelLoss(_DecoupledLoss):
     def compute(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
     ) -> Tensor:
-        """Returns the weighted divergence at each pixel ``(n h w)``, see the class.
-
-        Args:
-            student: Logits ``(n k h w)``.
-            teacher: Logits ``(n k h w)``.
-            data_samples: For each image an object with ``gt_sem_seg.data``.
-
-        Raises:
-            ShapeError: An axis differs.
-            ConfigError: A label is above the number of classes.
-        """
+        """Returns the weighted divergence at each pixel ``(n h w)``, see the class."""
         check_shapes(student=(student, 'n k h w'), teacher=(teacher, 'n k h w'))
         self.check_pair(student, teacher)
         labels = labels_at(data_samples, student)
         counts = labelled(labels, student.shape[1], ignore_index=self.ignore_index)
         student, teacher = (x.permute(0, 2, 3, 1)[counts] for x in (student, teacher))
-        found = self._of_rows(student, teacher, labels[counts])
+        items = self._of_rows(student, teacher, labels[counts])
         # a mean over all items is then one over the pixels that count
-        scale = counts.numel() / max(len(found), 1)
-        return found.new_zeros(labels.shape).index_put((counts,), found * scale)
+        scale = counts.numel() / max(len(items), 1)
+        return items.new_zeros(labels.shape).index_put((counts,), items * scale)

@@ -3,7 +3,7 @@ r"""FGD: Focal and Global Knowledge Distillation for Detectors.
 Yang, Li, Jiang, Gong, Yuan, Zhao, Yuan, CVPR 2022, `arXiv 2111.11837
 <https://arxiv.org/abs/2111.11837>`_. A feature method for detection: objects and
 background are compared apart from each other, where and in which channels the teacher
-looks (focal), and so is what each level says about the picture as a whole (global).
+looks (focal), and so is the context of each level (global).
 
 Recipe: FPN levels, ``tau=0.5``, gradients clipped to a norm of 35, the student's neck
 and head inherited from the teacher, but for a cascade, which gives nothing. Weights for
@@ -14,7 +14,8 @@ with ``tau=0.8``); 5e-5, 2.5e-5, 5e-5, 5e-7 for two-stage detectors (P2-P5).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,20 +27,130 @@ from mmkd_ext.errors import (
     check_range,
     check_shapes,
 )
-from mmkd_ext.functional.attention import channel_attention, spatial_attention
-from mmkd_ext.functional.boxes import background_mask, scale_mask
+from mmkd_ext.functional.attention import spatial_attention
+from mmkd_ext.functional.boxes import boxes_on_map, mark_between
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._boxes import boxes_of, image_sizes
 from mmkd_ext.registry import MODELS
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = [
+    'FGDLoss',
+    'FocalMaps',
+    'background_mask',
+    'channel_attention',
+    'focal_maps',
+    'scale_mask',
+]
 
-__all__ = ['FGDLoss', 'FocalMaps', 'focal_maps']
+_CELLS = 2**22
+"""Cells of boxes that are compared at once; bounds the memory of crowds."""
+
+
+def channel_attention(feature: Tensor, *, tau: float = 1.0) -> Tensor:
+    r"""Returns the attention of each channel; its mean over channels is 1.
+
+    .. math::
+        A_{nc} = C \operatorname{softmax}_c \Big(
+            \frac{1}{\tau H W} \sum_i |F_{nci}| \Big)
+
+    Args:
+        feature: Feature map ``(n c h w)``.
+        tau: Temperature, > 0; a lower one keeps only the strongest channels.
+
+    Returns:
+        Attention ``(n c)``, positive, in sum ``c`` for each image.
+
+    Raises:
+        ShapeError: The feature is not ``(n c h w)``.
+        ConfigError: ``tau`` is not positive.
+
+    Examples:
+        >>> channel_attention(torch.ones(1, 2, 3, 3))
+        tensor([[1., 1.]])
+    """
+    check_shapes(feature=(feature, 'n c h w'))
+    check_range('tau', tau, above=0)
+    strength = feature.abs().mean((2, 3))
+    return (strength / tau).softmax(1) * strength.shape[1]
+
+
+@torch.no_grad()
+def scale_mask(
+    boxes: Sequence[Tensor],
+    sizes: Sequence[tuple[int, int]],
+    map_size: tuple[int, int],
+    *,
+    divide_first: bool = False,
+) -> Tensor:
+    r"""Returns one over the size of the smallest box at each cell, 0 where none is.
+
+    .. math::
+        M_{nyx} = \max_{b \ni (y, x)} \frac{1}{H_b W_b}
+
+    As in the authors' code a box begins at the floor of its first coordinate and
+    includes the ceiling of its last one, and a box that reaches over the border counts
+    with its full size.
+
+    Args:
+        boxes: Boxes of each image ``(b 4)``, any number of them.
+        sizes: Height and width of each image in pixels.
+        map_size: Height and width of the map in cells.
+        divide_first: Scale a coordinate as the authors do, divided by the image's side
+            and then multiplied by the map's. In float32 the result may be on the other
+            side of a whole cell, which moves an end of a box by a cell.
+
+    Returns:
+        The mask ``(n h w)``, between 0 and 1.
+
+    Raises:
+        ShapeError: Boxes are not ``(b 4)``, or boxes and sizes differ in number.
+
+    Examples:
+        >>> boxes = [torch.tensor([[0.0, 0.0, 8.0, 8.0]])]
+        >>> scale_mask(boxes, [(16, 32)], (2, 4))
+        tensor([[[0.2500, 0.2500, 0.0000, 0.0000],
+                 [0.2500, 0.2500, 0.0000, 0.0000]]])
+    """
+    cells = boxes_on_map(boxes, sizes, map_size, divide_first=divide_first)
+    bottom, right = cells.bottom + 1, cells.right + 1
+    area = (bottom - cells.top) * (right - cells.left)
+    value = torch.where(cells.counts, 1 / area, torch.zeros_like(area))
+    rows = mark_between(cells.top, bottom, map_size[0]) * value.unsqueeze(-1)
+    columns = mark_between(cells.left, right, map_size[1])
+    mask = rows.new_zeros((len(rows), *map_size))
+    step = max(1, _CELLS // max(1, mask.numel()))
+    for some, others in zip(torch.split(rows, step, 1), torch.split(columns, step, 1)):
+        if some.shape[1]:
+            there = some.unsqueeze(-1) * others.unsqueeze(-2)
+            mask = torch.maximum(mask, there.amax(1))
+    return mask
+
+
+def background_mask(foreground: Tensor) -> Tensor:
+    """Returns one over the number of cells without a box, at each of them.
+
+    Args:
+        foreground: A mask that is 0 where no box is ``(n h w)``.
+
+    Returns:
+        The mask ``(n h w)``; an image's values sum to 1, or to 0 where boxes leave no
+        cell.
+
+    Raises:
+        ShapeError: The mask is not ``(n h w)``.
+
+    Examples:
+        >>> background_mask(torch.tensor([[[0.0, 0.5], [0.0, 0.5]]]))
+        tensor([[[0.5000, 0.0000],
+                 [0.5000, 0.0000]]])
+    """
+    check_shapes(foreground=(foreground, 'n h w'))
+    free = (foreground == 0).to(foreground.dtype)
+    return free / free.sum((1, 2), keepdim=True).clamp(min=1)
 
 
 class FocalMaps(NamedTuple):
-    """Where FGD looks on one level.
+    """The weights of FGD on one level.
 
     Args:
         foreground: Scale mask of the boxes ``(n h w)``.
@@ -69,17 +180,10 @@ def focal_maps(
         boxes: Boxes of each image ``(b 4)`` in pixels.
         sizes: Height and width in pixels of the frame that the map covers.
         tau: Temperature of the attentions, > 0.
-        divide_first: See :func:`~mmkd_ext.functional.scale_mask`.
+        divide_first: See :func:`scale_mask`.
 
     Raises:
         ShapeError: The feature, the boxes and the sizes do not belong together.
-
-    Examples:
-        >>> import torch
-        >>> maps = focal_maps(torch.zeros(1, 8, 2, 2), [torch.zeros(0, 4)], [(16, 16)])
-        >>> maps.background
-        tensor([[[0.2500, 0.2500],
-                 [0.2500, 0.2500]]])
     """
     check_shapes(teacher=(teacher, 'n c h w'))
     if len(boxes) != len(teacher):
@@ -88,10 +192,7 @@ def focal_maps(
             f'{tuple(teacher.shape)}; both must be of the same batch.'
         )
     foreground = scale_mask(
-        boxes,
-        sizes,
-        (teacher.shape[2], teacher.shape[3]),
-        divide_first=divide_first,
+        boxes, sizes, (teacher.shape[2], teacher.shape[3]), divide_first=divide_first
     )
     foreground = foreground.to(teacher.dtype)
     return FocalMaps(
@@ -112,18 +213,16 @@ class FGDLoss(PairLoss):
             &+ w_a \Big( \sum_{nhw} |A^S_T - A^S_S| + \sum_{nc} |A^C_T - A^C_S| \Big)
              + w_g \sum_{nchw} (R_T(F_T) - R_S(F_S))^2
 
-    with the scale mask :math:`M^f` and background mask :math:`M^b` of
-    :mod:`mmkd_ext.functional.boxes`, the attentions :math:`A` of
-    :mod:`mmkd_ext.functional.attention`, and a context block :math:`R` for each level
-    and side. Both blocks learn, the teacher's features do not.
+    with :func:`scale_mask` :math:`M^f`, :func:`background_mask` :math:`M^b`,
+    :func:`~mmkd_ext.functional.spatial_attention` and :func:`channel_attention`
+    :math:`A`, and a context block :math:`R` for each level and side. Both blocks learn,
+    the teacher's features do not.
 
     The authors' code scales boxes by the size of the image before padding, although
     the map covers the padded batch: in a batch of mixed sizes its masks are stretched
     beyond the objects. ``box_frame='padded'``, the default, puts them over the objects;
-    ``'img_shape'`` repeats the published runs, also in how float32 rounds an end of a
-    box that lies on the border of two cells (`divide_first` of
-    :func:`~mmkd_ext.functional.scale_mask`). But for that both are equal where nothing
-    is padded. Boxes without area or outside the image have no part in the masks.
+    ``'img_shape'`` repeats the published runs, with `divide_first` of
+    :func:`scale_mask`. Boxes without area or outside the image are left out.
 
     Args:
         channels: Channels of the teacher's levels.
@@ -134,11 +233,9 @@ class FGDLoss(PairLoss):
         weight_global: Weight of the difference of contexts (`lambda_fgd`).
         tau: Temperature of the attentions, > 0.
         box_frame: What the map covers: ``'padded'`` or ``'img_shape'``.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
-        >>> import torch
         >>> from types import SimpleNamespace
         >>> sample = SimpleNamespace(
         ...     gt_instances=SimpleNamespace(bboxes=torch.tensor([[8., 8., 32., 32.]])),
@@ -278,10 +375,7 @@ class _ContextBlock(nn.Module):
         self.where = nn.Conv2d(channels, 1, 1)
         last = nn.Linear(hidden, channels)
         self.transform = nn.Sequential(
-            nn.Linear(channels, hidden),
-            nn.LayerNorm(hidden),
-            nn.ReLU(),
-            last,
+            nn.Linear(channels, hidden), nn.LayerNorm(hidden), nn.ReLU(), last
         )
         nn.init.kaiming_normal_(self.where.weight, mode='fan_in', nonlinearity='relu')
         nn.init.zeros_(self.where.bias)  # type: ignore[arg-type]

@@ -13,7 +13,8 @@ are clipped to a norm of 10, and the authors train with one image a batch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,9 +24,6 @@ from mmkd_ext.functional.boxes import box_iou
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._boxes import boxes_of
 from mmkd_ext.registry import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ['FGFILoss', 'imitation_masks']
 
@@ -89,13 +87,13 @@ def imitation_masks(
 
 def _near(anchors: Tensor, boxes: Tensor, threshold: float) -> Tensor:
     """Marks the anchors that overlap some box well enough ``(a)``."""
-    found = torch.zeros(len(anchors), dtype=torch.bool, device=anchors.device)
+    near = torch.zeros(len(anchors), dtype=torch.bool, device=anchors.device)
     boxes = boxes.to(anchors)
     for some in torch.split(boxes, max(1, _PAIRS // len(anchors))):
         overlaps = box_iou(some, anchors)
         best = overlaps.amax(1, keepdim=True)
-        found |= (overlaps > threshold * best).any(0)
-    return found.to(anchors.dtype)
+        near |= (overlaps > threshold * best).any(0)
+    return near.to(anchors.dtype)
 
 
 @MODELS.register_module()
@@ -112,8 +110,7 @@ class FGFILoss(PairLoss):
 
     Args:
         threshold: Share of a box's best overlap that an anchor must exceed.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
     """
 
     default_reduction: ClassVar[str] = 'sum'
@@ -166,13 +163,7 @@ class FGFILoss(PairLoss):
         ]
 
     def compute(self, student: Tensor, teacher: Tensor, places: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns each image's part ``(n)`` of the loss of one level.
-
-        Args:
-            student: Student's feature ``(n c h w)``.
-            teacher: Teacher's feature ``(n c h w)``.
-            places: Weight of each place ``(n h w)``.
-        """
+        """Returns each image's part ``(n)`` of the loss of one level."""
         error = (student - teacher).square().sum(1)
         return 0.5 * (error * places.to(error.dtype)).sum((1, 2))
 
@@ -180,7 +171,7 @@ class FGFILoss(PairLoss):
 def _anchors_of(
     head: Any, sizes: list[tuple[int, int]], device: torch.device
 ) -> list[Tensor]:
-    """Asks a head for its anchors, and says so where it has none."""
+    """Returns the anchors of a head."""
     generator: Any = getattr(head, 'prior_generator', None)
     kind = type(head).__name__
     hint = (

@@ -6,22 +6,21 @@ learn to make the squared difference small.
 
 Recipe: joint training as in RepDistiller (CRD, ICLR 2020): mean squared error, weight
 100 on CIFAR-100; weight 10 for segmentation as in CIRKD, on the feature before the
-classifier. Tap features before their
-activation where the network allows it. The regressor is a 1x1 convolution that
-alignment adds where channels differ, or a ``mmkd_ext.ConvAdapter`` of your choice; one
-that ends in a ReLU cannot reach a negative target.
+classifier. Tap features before their activation where the network allows it. The
+regressor is a 1x1 convolution that alignment adds where channels differ, or a
+``mmkd_ext.ConvAdapter`` of your choice; one that ends in a ReLU cannot reach a negative
+target.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+from torch import Tensor
 
 from mmkd_ext.functional.mimicry import squared_error
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 __all__ = ['FitNetsLoss']
 
@@ -32,12 +31,11 @@ class FitNetsLoss(PairLoss):
 
     .. math:: L = \frac{1}{N C H W} \sum (r(F^S) - F^T)^2
 
-    mmrazor's ``L2Loss`` is something else by default: it divides each sample by its
-    norm and sums; ``normalize=False, div_element=True`` makes it equal to this.
+    mmrazor's ``L2Loss`` divides each sample by its norm and sums by default;
+    ``normalize=False, div_element=True`` makes it equal to this.
 
     Args:
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch

@@ -16,8 +16,9 @@ published, and the paper prints ``alpha`` as "10e-7".
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from mmengine.config import Config
@@ -34,14 +35,12 @@ from mmkd_ext.errors import (
     check_range,
     check_shapes,
 )
-from mmkd_ext.functional.affinity import affinity_row_distance, unit_distance
+from mmkd_ext.functional.affinity import affinity_row_distance
+from mmkd_ext.functional.direction import unit_vectors
 from mmkd_ext.functional.mimicry import squared_error
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._identity import KnowsTeacher
 from mmkd_ext.registry import MODELS
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = [
     'KAAdaptLoss',
@@ -49,6 +48,7 @@ __all__ = [
     'KAAutoEncoder',
     'KAEncoder',
     'KAReconstructionLoss',
+    'unit_distance',
 ]
 
 _WIDTHS = (256, 128, 128)
@@ -116,8 +116,8 @@ class KAAutoEncoder(nn.Module, KnowsTeacher):
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
-        found = state_dict.get(f'{prefix}teacher_mark')
-        if _differ(found, self.teacher_mark):
+        saved = state_dict.get(f'{prefix}teacher_mark')
+        if _differ(saved, self.teacher_mark):
             raise CheckpointError(
                 f'the auto-encoder `{prefix[:-1]}` in the checkpoint has learned from '
                 'a teacher of other weights than this one. Resume with that teacher, '
@@ -178,8 +178,7 @@ class KAReconstructionLoss(PairLoss):
         teacher: See `KAAutoEncoder`.
         alpha: Weight of the code's L1 norm, >= 0.
         error: ``'mean'`` or ``'sum'`` over the elements of an image.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -210,12 +209,7 @@ class KAReconstructionLoss(PairLoss):
         self.autoencoder = KAAutoEncoder(channels, widths, strides, teacher=teacher)
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns the objective of each image ``(n)``.
-
-        Args:
-            student: The feature to encode ``(n c h w)``; the teacher's own.
-            teacher: The feature to come back.
-        """
+        """Returns the objective of each image ``(n)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
         code = self.autoencoder.encode(student)
         back = self.autoencoder.decode(code, student.shape[2:])
@@ -228,10 +222,9 @@ class KAReconstructionLoss(PairLoss):
 class KAEncoder(nn.Module, KnowsTeacher):
     """Stage two: the frozen encoder, a connector on the teacher's side.
 
-    It finds what stage one has left in ``work_dirs``, and refuses what belongs to
-    another teacher: to one of another name at once, to one of other weights as soon as
-    these are loaded. Without `stage_one` and `checkpoint` it stays as it was born, for
-    tests.
+    It loads the checkpoint of stage one, and refuses that of another teacher: by its
+    name when it is built, by its weights once the teacher has loaded them. Without
+    `stage_one` and `checkpoint` its weights stay random, for tests.
 
     Args:
         channels: As in stage one.
@@ -245,8 +238,8 @@ class KAEncoder(nn.Module, KnowsTeacher):
         teacher: Name of the teacher, as in stage one.
 
     Raises:
-        CheckpointError: Stage one has left nothing there, there is no auto-encoder in
-            it, or it belongs to another teacher or has other sizes.
+        CheckpointError: There is no checkpoint of stage one, no auto-encoder in it, or
+            the auto-encoder is of another teacher or of other sizes.
     """
 
     def __init__(
@@ -307,11 +300,11 @@ class KAEncoder(nn.Module, KnowsTeacher):
 
     def _load(self, checkpoint: str, teacher: str) -> None:
         state = weights_of(read_checkpoint(checkpoint))
-        mark = 'teacher_name'
+        name = 'teacher_name'
         prefixes = [
-            key[: -len(mark)]
+            key[: -len(name)]
             for key in state
-            if key.endswith(mark) and f'{key[: -len(mark)]}encoder.0.0.weight' in state
+            if key.endswith(name) and f'{key[: -len(name)]}encoder.0.0.weight' in state
         ]
         if len(prefixes) != 1:
             raise CheckpointError(
@@ -319,21 +312,21 @@ class KAEncoder(nn.Module, KnowsTeacher):
                 '`KAEncoder` needs the checkpoint of one `KAReconstructionLoss`.'
             )
         prefix = prefixes[0]
-        found = bytes(state[prefix + mark].tolist()).decode()
-        if found != teacher:
+        encoded = bytes(state[prefix + name].tolist()).decode()
+        if encoded != teacher:
             raise CheckpointError(
-                f'{checkpoint!r} encodes the features of the teacher {found!r}, but '
+                f'{checkpoint!r} encodes the features of the teacher {encoded!r}, but '
                 f'this one is {teacher!r}. Train an auto-encoder of this teacher.'
             )
         part = f'{prefix}encoder.'
         weights = {k[len(part) :]: v for k, v in state.items() if k.startswith(part)}
-        ours = {k: tuple(v.shape) for k, v in self.encoder.state_dict().items()}
-        theirs = {k: tuple(v.shape) for k, v in weights.items()}
-        if ours != theirs:
-            name = next(k for k in {**ours, **theirs} if ours.get(k) != theirs.get(k))
+        built = {k: tuple(v.shape) for k, v in self.encoder.state_dict().items()}
+        saved = {k: tuple(v.shape) for k, v in weights.items()}
+        if built != saved:
+            key = next(k for k in {**built, **saved} if built.get(k) != saved.get(k))
             raise CheckpointError(
-                f'{checkpoint!r} has an encoder of other sizes: `{name}` is '
-                f'{theirs.get(name)} there and {ours.get(name)} here. Give `channels`, '
+                f'{checkpoint!r} has an encoder of other sizes: `{key}` is '
+                f'{saved.get(key)} there and {built.get(key)} here. Give `channels`, '
                 '`widths` and `strides` as in stage one.'
             )
         self.encoder.load_state_dict(weights)
@@ -341,26 +334,60 @@ class KAEncoder(nn.Module, KnowsTeacher):
         print_log(f'`KAEncoder` reads {checkpoint!r}.', logger='current')
 
 
-@MODELS.register_module()
-class KAAdaptLoss(PairLoss):
-    r"""Distance of directions between the adapted student and the teacher's code.
+def unit_distance(
+    student: Tensor, teacher: Tensor, *, p: float = 1.0, q: float = 2.0
+) -> Tensor:
+    r"""Returns the distance between the unit vectors of the features at each position.
 
     .. math::
-        L = \frac{1}{N H W} \sum_{n,j} \left\lVert
-            \frac{C_f(F^S)_j}{\lVert C_f(F^S)_j \rVert_q}
-            - \frac{E(F^T)_j}{\lVert E(F^T)_j \rVert_q} \right\rVert_p
+        D_j = \left\lVert \frac{s_j}{\lVert s_j \rVert_q}
+              - \frac{t_j}{\lVert t_j \rVert_q} \right\rVert_p
 
-    ``C_f`` is a ``mmkd_ext.ConvAdapter`` with ``kernel_size=3, norm=True, act=True``,
-    ``E`` a `KAEncoder`. A position whose feature is 0 throughout has no direction; it
-    stays 0 and gets no gradient.
+    A feature that is 0 stays 0 and gets no gradient.
+
+    Args:
+        student: Features ``(n c h w)``.
+        teacher: Features ``(n c h w)``.
+        p: Norm of the difference, >= 1; ``inf`` is the greatest entry.
+        q: Norm that becomes 1, >= 1 or ``inf``.
+
+    Returns:
+        Distance at each position, >= 0, ``(n h w)``.
+
+    Raises:
+        ShapeError: An axis differs between ``student`` and ``teacher``.
+        ConfigError: ``p`` or ``q`` is below 1.
+
+    Examples:
+        >>> x = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1)
+        >>> unit_distance(x, -2 * x)
+        tensor([[[2.8000]]])
+    """
+    check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
+    for name, order in (('p', p), ('q', q)):
+        if order != torch.inf:
+            check_range(name, order, low=1)
+    s, t = (
+        unit_vectors(x, torch.linalg.vector_norm(x, q, dim=1, keepdim=True))
+        for x in (student, teacher)
+    )
+    distance: Tensor = torch.linalg.vector_norm(s - t, p, dim=1)
+    return distance
+
+
+@MODELS.register_module()
+class KAAdaptLoss(PairLoss):
+    """Distance of directions between the adapted student and the teacher's code.
+
+    See :func:`unit_distance`. The adapter of the student is a ``mmkd_ext.ConvAdapter``
+    with ``kernel_size=3, norm=True, act=True``, the code comes from a `KAEncoder`.
 
     Args:
         p: Norm of the difference, >= 1 or ``inf``. The paper gives no value; 1 is what
             torchdistill has in a loss of its own, which normalises the whole flattened
             map and takes a mean over elements.
         q: Norm that becomes 1, >= 1 or ``inf``; 2 is torchdistill's, likewise.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -385,21 +412,14 @@ class KAAdaptLoss(PairLoss):
 
 @MODELS.register_module()
 class KAAffinityLoss(PairLoss):
-    r"""Distance between the affinities of the adapted student and the teacher's code.
+    """Distance between the affinities of the adapted student and the teacher's code.
 
-    .. math::
-        L = \frac{1}{N} \sum_{n,i} \lVert A^S_{ni} - A^T_{ni} \rVert_2, \quad
-        A_{ij} = \frac{1}{H W}
-                 \frac{\langle x_i, x_j \rangle}{\lVert x_i \rVert \lVert x_j \rVert}
-
-    No ``HW x HW`` matrix is made, see
-    :func:`~mmkd_ext.functional.affinity_row_distance`.
-    torchdistill normalises each channel over the positions instead; this follows the
-    paper.
+    A mean of :func:`~mmkd_ext.functional.affinity_row_distance`, which is the sum of
+    the rows with the factor ``1 / (h w)`` of the paper. torchdistill normalises each
+    channel over the positions instead; this follows the paper.
 
     Args:
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -411,10 +431,7 @@ class KAAffinityLoss(PairLoss):
     any_shape: ClassVar[frozenset[str]] = frozenset({'channels'})
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
-        """Returns the distance of each row, times ``h w``, ``(n h w)``.
-
-        Their mean is the sum of the rows with the factor ``1 / (h w)`` of ``A``.
-        """
+        """Returns the distance of each row ``(n h w)``."""
         return affinity_row_distance(student, teacher)
 
 
@@ -446,22 +463,14 @@ def _encoder(
 
 
 def _stage_one_file(checkpoint: str | None, stage_one: str | None) -> str:
-    """Returns the checkpoint that stage one has left.
-
-    Args:
-        checkpoint: The file, or the folder of its run; None for the usual folders.
-        stage_one: Config of stage one, if known.
-
-    Raises:
-        CheckpointError: It is not there; says what to run.
-    """
+    """Returns the checkpoint of stage one; see `KAEncoder` for the arguments."""
     places = _folders_of(str(stage_one)) if checkpoint is None else [checkpoint]
     for place in places:
         if '://' in place or os.path.isfile(place):
             return place
-        found = latest_checkpoint(place)
-        if found is not None:
-            return found
+        checkpoint_file = latest_checkpoint(place)
+        if checkpoint_file is not None:
+            return checkpoint_file
     run = f': `python tools/train.py {stage_one}`' if stage_one else ''
     looked = ' or '.join(repr(os.path.abspath(place)) for place in places)
     raise CheckpointError(
@@ -490,14 +499,14 @@ def _folders_of(stage_one: str) -> list[str]:
 
 
 def _differ(one: Tensor | None, other: Tensor) -> bool:
-    """Whether two fingerprints are of different teachers, as far as both are known."""
+    """Whether two known fingerprints are of different teachers."""
     if one is None or not one.any() or not other.any():
         return False
     return not torch.equal(one.cpu(), other.cpu())
 
 
 def _as_bytes(text: str) -> Tensor:
-    """Text as a tensor, which is what every part of a state dict must be."""
+    """Turns text into a tensor, for the state dict."""
     return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
 

@@ -12,36 +12,27 @@ detector's proposals, ``tau=1``, weight 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from mmkd_ext.errors import check_range, check_shapes
 from mmkd_ext.functional.divergence import class_divergence
 from mmkd_ext.methods._base import PairLoss
-from mmkd_ext.methods._rows import compute_rows, valid_rows
+from mmkd_ext.methods._rows import RowExtra, compute_rows, valid_rows
 from mmkd_ext.registry import MODELS
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from mmkd_ext.methods._rows import RowExtra
 
 __all__ = ['KDLoss']
 
 
 @MODELS.register_module()
 class KDLoss(PairLoss):
-    r"""KL divergence of the softened classes, a mean over samples and pixels.
+    """KL divergence of the softened classes, a mean over samples and pixels.
 
-    .. math::
-        L = \frac{\tau^2}{N H W} \sum_{n,h,w} \mathrm{KL}(p^T_{nhw} \| p^S_{nhw})
-
-    The mean is over pixels. mmrazor's ``KLDivergence`` divides by ``N`` alone
-    (``'batchmean'``, ``HW`` times more) or by ``N C H W`` (``'mean'``, ``C`` times
-    less); multiply `loss_weight` accordingly when you port such a config.
-
-    Logits of one channel, of a head that tells one class from the rest by a sigmoid,
-    are compared as these two outcomes; a softmax over one class would be 1 on both
-    sides and teach nothing.
+    See :func:`~mmkd_ext.functional.class_divergence`. mmrazor's ``KLDivergence``
+    divides by ``N`` alone (``'batchmean'``, ``HW`` times more) or by ``N C H W``
+    (``'mean'``, ``C`` times less); multiply `loss_weight` accordingly when you port
+    such a config.
 
     Rows ``(n c)`` may come with `labels` and `label_weights` from a detector; then only
     rows count whose label is one of the columns and whose weight is above 0. In a
@@ -51,8 +42,7 @@ class KDLoss(PairLoss):
 
     Args:
         tau: Temperature, > 0.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch

@@ -15,22 +15,74 @@ neck and head start from the teacher's (``model.inherit``), but for a cascade's.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
-from mmkd_ext.errors import ShapeError, check_choice, check_integer, check_range
-from mmkd_ext.functional.masking import random_mask
+from mmkd_ext.errors import (
+    ShapeError,
+    check_choice,
+    check_integer,
+    check_range,
+    check_shapes,
+)
 from mmkd_ext.functional.mimicry import squared_error
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ['MGDConnector', 'MGDLoss', 'random_mask']
 
-__all__ = ['MGDConnector', 'MGDLoss']
+
+def random_mask(
+    feature: Tensor,
+    ratio: float,
+    *,
+    over: str = 'spatial',
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""Returns a mask that is 0 at random positions, or for random channels, else 1.
+
+    .. math::
+        m_{nhw} = [u_{nhw} < 1 - \lambda] \quad \text{or} \quad
+        m_{nc} = [u_{nc} \ge \lambda], \qquad u \sim U(0, 1)
+
+    Which end of the interval is masked is that of the authors' detection and
+    classification code. Drawn in float32, because half precision would round the ratio.
+
+    Args:
+        feature: Feature ``(n c h w)``; only its shape, dtype and device matter.
+        ratio: Expected share of zeros, 0 to 1.
+        over: ``'spatial'`` masks positions in all channels, ``'channel'`` masks
+            channels at all positions.
+        generator: Source of random numbers on the feature's device; the device's
+            default one if not given.
+
+    Returns:
+        Zeros and ones ``(n 1 h w)`` or ``(n c 1 1)``, in the feature's dtype.
+
+    Raises:
+        ShapeError: The feature has not four axes.
+        ConfigError: ``ratio`` is outside 0 to 1, or ``over`` is unknown.
+
+    Examples:
+        >>> random_mask(torch.zeros(2, 3, 4, 5), 0.5).shape
+        torch.Size([2, 1, 4, 5])
+    """
+    size = check_shapes(feature=(feature, 'n c h w'))
+    check_range('ratio', ratio, low=0, high=1)
+    check_choice('over', over, ('spatial', 'channel'))
+    n, c, h, w = (size[axis] for axis in 'nchw')
+    uniform = torch.rand(
+        (n, 1, h, w) if over == 'spatial' else (n, c, 1, 1),
+        generator=generator,
+        device=feature.device,
+        dtype=torch.float32,
+    )
+    # numbers are in [0, 1): a ratio of 0 keeps all, a ratio of 1 nothing
+    keep = uniform < 1 - ratio if over == 'spatial' else uniform >= ratio
+    return keep.to(feature.dtype)
 
 
 @MODELS.register_module()
@@ -147,13 +199,12 @@ class MGDLoss(PairLoss):
     .. math:: L = \frac{1}{N} \sum (G(F^S) - F^T)^2
 
     Goes with an :class:`MGDConnector` on the student's side. A sum over channels and
-    positions, so weights are small: the paper's are 2e-5 (one-stage detection and
-    segmentation), 5e-7 (two-stage detection) and 7e-5 (classification). Equals
-    mmrazor's ``MGDLoss``, whose weight is called ``alpha_mgd``.
+    positions, so weights are small. Equals mmrazor's ``MGDLoss``, whose weight is
+    called ``alpha_mgd``.
 
     Args:
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`; the weight is 2e-5 if not given.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`; the weight is 2e-5 if not
+            given.
 
     Examples:
         >>> import torch

@@ -14,20 +14,145 @@ iterations, as here, the weight rises from the first step on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any, cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from mmkd_ext.errors import ConfigError, ShapeError, check_integer
-from mmkd_ext.functional.pooling import check_grids, pooled_error
+from mmkd_ext.errors import (
+    ConfigError,
+    ShapeError,
+    check_integer,
+    check_shapes,
+    is_integer,
+)
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+__all__ = ['ReviewKDFusion', 'ReviewKDLoss', 'pooled_error']
 
-__all__ = ['ReviewKDFusion', 'ReviewKDLoss']
+
+def pooled_error(
+    student: Tensor, teacher: Tensor, *, grids: Sequence[int] = (4, 2, 1)
+) -> Tensor:
+    r"""Returns the mean squared difference of each map, and of its averages on grids.
+
+    .. math::
+        D_{nc} = \frac{\sum_{j=0}^{J} 2^{-j} \operatorname{mse}(P_j s_{nc}, P_j t_{nc})}
+                      {\sum_{j=0}^{J} 2^{-j}}
+
+    where :math:`P_0` is the map itself and :math:`P_j` averages it on the j-th grid of
+    :math:`l_j \times l_j` cells, those of ``torch.nn.AdaptiveAvgPool2d``, with
+    :math:`l_j < \min(h, w)`; other grids are left out. The authors' code compares with
+    the height alone, so on maps narrower than high it averages over repeated columns.
+
+    Averaging is linear, so only the difference is averaged; by matrix products, whose
+    gradient on a GPU is deterministic as that of adaptive pooling is not.
+
+    Args:
+        student: Features ``(n c h w)``.
+        teacher: Features ``(n c h w)``.
+        grids: Cells along each side, falling, each >= 1.
+
+    Returns:
+        Distance ``(n c)``, never negative; a constant difference ``d`` gives ``d**2``.
+
+    Raises:
+        ShapeError: An axis differs between ``student`` and ``teacher``.
+        ConfigError: ``grids`` is not a falling sequence of numbers >= 1.
+
+    Examples:
+        >>> x = torch.randn(1, 2, 5, 7)
+        >>> bool((pooled_error(x + 3, x) - 9).abs().max() < 1e-4)
+        True
+    """
+    size = check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
+    _check_grids(grids)
+    dtype = torch.promote_types(student.dtype, teacher.dtype)
+    student, teacher = student.to(dtype), teacher.to(dtype)
+    used = [cells for cells in grids if cells < min(size['h'], size['w'])]
+    # of all grids below each other; at first one of the map itself
+    rows, columns = (
+        torch.cat(
+            [student.new_zeros(0, size[axis])]
+            + [_averages(size[axis], cells, student) for cells in used]
+        )
+        for axis in 'hw'
+    )
+    weights = torch.block_diag(  # type: ignore[no-untyped-call]
+        student.new_zeros(0, 0),
+        *(
+            student.new_full((cells, cells), 0.5**j / cells**2)
+            for j, cells in enumerate(used, 1)
+        ),
+    )
+    total = _GridErrors.apply(  # type: ignore[no-untyped-call]
+        student, teacher, rows, columns, weights
+    )
+    return cast('Tensor', total) / sum(0.5**j for j in range(len(used) + 1))
+
+
+def _check_grids(grids: Sequence[int]) -> None:
+    """Raises `ConfigError` unless ``grids`` are falling numbers >= 1."""
+    fits = (
+        isinstance(grids, (list, tuple))
+        and all(is_integer(cells) and cells >= 1 for cells in grids)
+        and all(a > b for a, b in zip(grids, grids[1:]))
+    )
+    if not fits:
+        raise ConfigError(
+            f'`grids` must be falling numbers of cells >= 1, but is {grids!r}.'
+        )
+
+
+class _GridErrors(torch.autograd.Function):
+    """Mean square of the difference, plus weighted squares of its averages.
+
+    The averages of all grids are one product ``rows @ difference @ columns.T``; its
+    diagonal blocks are the grids, what is between them has weight 0 and is small. The
+    gradient is then one map, of which each element is written once and added to once.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        student: Tensor,
+        teacher: Tensor,
+        rows: Tensor,
+        columns: Tensor,
+        weights: Tensor,
+    ) -> Tensor:
+        difference = student - teacher
+        averages = rows @ (difference @ columns.T)
+        value = difference.square().mean((2, 3))
+        value += (averages.square() * weights).sum((2, 3))
+        if any(ctx.needs_input_grad):
+            ctx.save_for_backward(difference, rows, columns, averages * weights)
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        difference, rows, columns, averages = ctx.saved_tensors
+        slope = 2 * grad[:, :, None, None]
+        slopes = difference * (slope / difference[0, 0].numel())
+        slopes += rows.T @ (slope * averages) @ columns
+        student = slopes if ctx.needs_input_grad[0] else None
+        teacher = -slopes if ctx.needs_input_grad[1] else None
+        return student, teacher, None, None, None
+
+
+def _averages(size: int, cells: int, like: Tensor) -> Tensor:
+    """Returns the matrix ``(cells size)`` that averages a side within each cell."""
+    cell = torch.arange(cells, device=like.device)[:, None]
+    place = torch.arange(size, device=like.device)
+    first = cell * size // cells
+    after = -(-(cell + 1) * size // cells)
+    inside = ((place >= first) & (place < after)).to(like.dtype)
+    return inside / (after - first)
 
 
 @MODELS.register_module()
@@ -96,13 +221,13 @@ class ReviewKDFusion(nn.Module):
                 channels.
         """
         if not isinstance(pyramid, (list, tuple)) or len(pyramid) != len(self.blocks):
-            found = (
+            given = (
                 f'{len(pyramid)}'
                 if isinstance(pyramid, (list, tuple))
                 else type(pyramid).__name__
             )
             raise ShapeError(
-                f'`ReviewKDFusion` has levels={len(self.blocks)}, but got {found}; set '
+                f'`ReviewKDFusion` has levels={len(self.blocks)}, but got {given}; set '
                 '`levels`, or choose levels with `item`.'
             )
         fused: list[Tensor] = []
@@ -155,8 +280,8 @@ class _FusionBlock(nn.Module):
         scores = F.conv2d(level, of_level, attention.bias) + F.interpolate(
             F.conv2d(deeper, of_deeper), size
         )
-        mine, theirs = scores.sigmoid().chunk(2, 1)
-        return level * mine + F.interpolate(deeper, size) * theirs
+        level_gate, deeper_gate = scores.sigmoid().chunk(2, 1)
+        return level * level_gate + F.interpolate(deeper, size) * deeper_gate
 
 
 class _BatchNorm(nn.BatchNorm2d):
@@ -179,41 +304,29 @@ class _BatchNorm(nn.BatchNorm2d):
 
 
 def _each_level(name: str, value: int | Sequence[int], levels: int) -> list[int]:
-    given: Any = value
-    found = list(given) if isinstance(given, (list, tuple)) else [given] * levels
-    if len(found) != levels:
+    several = isinstance(value, (list, tuple))
+    numbers: list[Any] = [*value] if several else [value] * levels  # type: ignore[misc]
+    if len(numbers) != levels:
         raise ConfigError(
             f'`ReviewKDFusion.{name}` must be one number, or one for each of '
             f'{levels} levels, but is {value!r}.'
         )
-    for number in found:
+    for number in numbers:
         check_integer(f'ReviewKDFusion.{name}', number, low=1)
-    return found
+    return numbers
 
 
 @MODELS.register_module()
 class ReviewKDLoss(PairLoss):
-    r"""Hierarchical context loss: squared difference of maps and of averages on grids.
+    """Hierarchical context loss: squared difference of maps and of averages on grids.
 
-    .. math::
-        L = \sum_l \frac{\sum_j 2^{-j} \operatorname{mse}(P_j G_l, P_j F^T_l)}
-                        {\sum_j 2^{-j}}
-
-    :math:`P_0` leaves a map as it is; the next average it on grids of 4x4, 2x2 and 1x1
-    cells, as far as those are smaller than the map in both directions. Goes with a
-    :class:`ReviewKDFusion` on the student's side. A constant difference ``d`` costs
-    ``d**2`` at any size.
-
-    The authors' code compares the grid with the height alone: equal wherever a map is
-    square or wider than high; on narrow maps it averages over repeated columns.
+    See :func:`pooled_error`. Goes with a :class:`ReviewKDFusion` on the student's side.
 
     Args:
         grids: Cells along each side of a grid, falling.
-        policy: `loss_weight`, `reduction`, `teacher_detach` of
-            :class:`~mmkd_ext.methods.PairLoss`.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
-        >>> import torch
         >>> student, teacher = torch.ones(2, 8, 6, 4), torch.zeros(2, 8, 6, 4)
         >>> ReviewKDLoss()(student, teacher)
         tensor(1.)
@@ -221,7 +334,7 @@ class ReviewKDLoss(PairLoss):
 
     def __init__(self, grids: Sequence[int] = (4, 2, 1), **policy: Any) -> None:
         super().__init__(**policy)
-        check_grids(grids)
+        _check_grids(grids)
         self.grids = tuple(grids)
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]

@@ -353,10 +353,11 @@ def test_cases_catch_the_classic_mistake(mistake, method, file):
 
 
 @pytest.mark.parametrize('mistake', CLASSIC, ids=lambda mistake: mistake.__name__)
-@pytest.mark.parametrize(('method', 'name'), [
-    (CWDLoss, 'channel_divergence'), (KDLoss, 'class_divergence')])
-def test_twins_catch_the_classic_mistake(mistake, method, name):
-    twin = getattr(loaded(TESTS / 'reference/twins.py'), name)
+@pytest.mark.parametrize(('method', 'file', 'name'), [
+    (CWDLoss, 'methods/test_cwd.py', 'slow_channel_divergence'),
+    (KDLoss, 'functional/test_divergence.py', 'slow_class_divergence')])
+def test_twins_catch_the_classic_mistake(mistake, method, file, name):
+    twin = getattr(loaded(TESTS / file), name)
     torch.manual_seed(0)
     # a teacher that is surer than the student, so that no mistake averages out
     student = torch.randn(2, 3, 4, 5, dtype=torch.float64)

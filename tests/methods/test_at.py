@@ -1,12 +1,14 @@
-"""AT: cases for the laws, and what is special to the class."""
+"""AT: cases for the laws, the slow twin, and what is special to it."""
 
 from __future__ import annotations
+
+from math import sqrt
 
 import pytest
 import torch
 
 from mmkd_ext.errors import ConfigError
-from mmkd_ext.methods import ATLoss
+from mmkd_ext.methods.at import ATLoss, attention_distance
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair, pyramid
 
 STUDENT = [[[[4.0, -3.0]]]]
@@ -29,15 +31,16 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize('p', [0, 0.5, float('nan'), '2'])
-def test_refuses_a_power_below_one(p):
-    with pytest.raises(ConfigError, match='`p` must be a number >= 1'):
-        ATLoss(p=p)
+def noise(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def test_channels_may_differ_as_they_are():
-    assert ATLoss.any_shape == {'channels'}
-    assert ATLoss.alignable == {'size'}
+def test_attention_at_different_places_has_no_overlap():
+    # by hand: unit vectors (1, 0) and (0, 1)
+    student = torch.tensor([2.0, 0.0]).reshape(1, 1, 1, 2)
+    teacher = torch.tensor([[0.0, 5.0], [0.0, 1.0]]).reshape(1, 2, 1, 2)
+    assert attention_distance(student, teacher).tolist() == [[[1.0, 1.0]]]
 
 
 def test_the_value_falls_with_the_size_of_the_map():
@@ -46,3 +49,46 @@ def test_the_value_falls_with_the_size_of_the_map():
              for x in (student, teacher)]
     # the squares sum to the same over four times as many positions
     torch.testing.assert_close(ATLoss()(*twice), ATLoss()(student, teacher) / 4)
+
+
+@pytest.mark.parametrize('p', [1.0, 2.0, 4.0])
+@pytest.mark.parametrize('scale', [0.0, 1e-30, 1e30])
+def test_extreme_features_stay_finite_with_their_gradient(p, scale):
+    student = (scale * noise(1, 3, 2, 3).float()).requires_grad_()
+    value = attention_distance(student, noise(1, 3, 2, 3, seed=1).float(), p=p)
+    value.sum().backward()
+    assert value.isfinite().all()
+    assert student.grad.isfinite().all()
+
+
+@pytest.mark.parametrize('p', [0, 0.5, float('nan'), '2'])
+def test_refuses_a_power_below_one(p):
+    with pytest.raises(ConfigError, match='`p`'):
+        ATLoss(p=p)
+
+
+# ---- the slow twin, in plain loops from the equation --------------------------------
+
+
+def slow_attention_distance(student, teacher, p):
+    def attention(image):
+        height, width = len(image[0]), len(image[0][0])
+        sums = [[sum(abs(channel[y][x])**p for channel in image) for x in range(width)]
+                for y in range(height)]
+        length = sqrt(sum(value**2 for row in sums for value in row))
+        return [[value / length if length else 0.0 for value in row] for row in sums]
+
+    return [[[(a - b)**2 for a, b in zip(*rows)]
+             for rows in zip(attention(s), attention(t))]
+            for s, t in zip(student, teacher)]
+
+
+@pytest.mark.parametrize('p', [1.0, 2.0, 3.0])
+@pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 4, 5), (1, 7, 3, 1)])
+def test_equals_its_twin(shape, p):
+    n, c, h, w = shape
+    student, teacher = noise(*shape), noise(n, c + 2, h, w, seed=1)
+    student[0, :, 0, 0] = 0
+    slow = slow_attention_distance(student.tolist(), teacher.tolist(), p)
+    torch.testing.assert_close(attention_distance(student, teacher, p=p),
+                               torch.tensor(slow, dtype=torch.float64))

@@ -1,9 +1,9 @@
-"""CIRKD: cases for the laws, the memories, and what is special to the classes."""
+"""CIRKD: cases for the laws, the memories, the relations, the slow twins."""
 
 from __future__ import annotations
 
 import copy
-from math import exp, log
+from math import exp, log, sqrt
 from types import SimpleNamespace
 
 import pytest
@@ -13,9 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.runner.checkpoint import load_state_dict
 
-from mmkd_ext.connectors.build import build_module
-from mmkd_ext.errors import CheckpointError, ConfigError, ShapeError
-from mmkd_ext.functional import contrast_divergence
+from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import (
     CIRKDChannelErrorLoss,
     CIRKDChannelLoss,
@@ -27,8 +25,14 @@ from mmkd_ext.methods import (
     CIRKDProjection,
     CIRKDRegionMemoryLoss,
 )
-from mmkd_ext.methods._memory import KeyMemory, ranks
-from mmkd_ext.methods.cirkd import PositionContext
+from mmkd_ext.methods import cirkd as relations
+from mmkd_ext.methods._memory import KeyMemory
+from mmkd_ext.methods.cirkd import (
+    PositionContext,
+    channel_relation_divergence,
+    contrast_divergence,
+    pixel_relation_divergence,
+)
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
 CALM = settings(derandomize=True, deadline=None, max_examples=25, database=None)
@@ -70,7 +74,6 @@ KNOWN = [KnownValue(EVEN, EYE, FROM_EVEN, 'two keys, the pixels, by hand',
                     labelled([[[0, 1]]])),
          KnownValue(EVEN, EYE, 0.0, 'one key is certain, by hand',
                     labelled([[[0, 255]]]))]
-
 CASES = [
     LossCase(
         CIRKDMiniBatchLoss, {'tau': 1.0, 'pool': 1},
@@ -174,26 +177,6 @@ def test_only_what_is_filled_is_drawn_and_nothing_twice(filled, count, seed):
     assert set(drawn) <= set(memory.keys.flatten().tolist()) - {0.0}
 
 
-def test_full_rings_are_read_at_the_same_slots():
-    memory = KeyMemory(4, 50, 1)
-    slots = torch.arange(50.0).repeat(4)[:, None]
-    memory.put(slots, torch.arange(4).repeat_interleave(50))
-    drawn = memory.draw(7, torch.Generator()).reshape(4, 7)
-    assert all(torch.equal(drawn[0], other) for other in drawn)
-
-
-def test_every_filled_key_may_be_drawn():
-    memory = KeyMemory(1, 10, 1)
-    memory.put(torch.arange(6.0)[:, None], torch.zeros(6, dtype=torch.long))
-    seen = {memory.draw(1, memory.generators()[1]).item() for _ in range(200)}
-    assert seen == set(range(6))
-
-
-def test_ranks_count_within_groups():
-    assert ranks(torch.tensor([2, 0, 2, 2, 0, 7])).tolist() == [0, 0, 1, 2, 1, 0]
-    assert ranks(torch.tensor([], dtype=torch.long)).tolist() == []
-
-
 # ---- what is remembered -------------------------------------------------------------
 
 
@@ -228,18 +211,6 @@ def test_the_published_mistake_takes_keys_from_the_top_whatever_their_class():
     assert kept[False] == [[0.0, 1.0]] * 8
     # the 8 pixels of class 1 are numbers 0 to 7 of it, places 0 to 7 of the map
     assert kept[True] == [[1.0, 0.0]] * 8
-
-
-def test_the_published_mistake_stays_within_an_image():
-    labels = torch.zeros(2, 1, 4, dtype=torch.long)
-    labels[:, :, 2:] = 1
-    teacher = torch.eye(8).reshape(2, 4, 8).transpose(1, 2).unsqueeze(2)
-    loss = CIRKDPixelMemoryLoss(2, channels=8, size=8, published_enqueue=True)
-    loss(noise(2, 8, 1, 4), teacher, **labelled(labels))
-    for k in (0, 1):
-        places = loss.memory.keys[k, :4].argmax(1).tolist()
-        assert sorted(places[:2]) == [0, 1]
-        assert sorted(places[2:]) == [4, 5]
 
 
 def test_region_keys_are_normalised_means_of_normalised_pixels():
@@ -303,30 +274,6 @@ def test_keys_of_this_step_are_drawn_only_if_they_are_put_in_first(cls, first):
     assert values[1] > 0
 
 
-def test_before_anything_is_remembered_the_loss_is_zero_but_connected():
-    student = noise(1, 3, 4, 5).requires_grad_()
-    loss = CIRKDPixelMemoryLoss(2, channels=3, enqueue_first=False, size=5)
-    value = loss(student, noise(1, 3, 4, 5, seed=1), **labelled(torch.ones(1, 4, 5)))
-    value.backward()
-    assert value == 0
-    assert student.grad is not None
-    assert not student.grad.any()
-
-
-@CLASSES
-@pytest.mark.parametrize('label', [255, -1])
-def test_where_all_pixels_are_ignored_the_loss_is_zero_and_nothing_remembered(
-        cls, label):
-    student = noise(2, 3, 4, 5).requires_grad_()
-    loss = cls(2, channels=3, size=5)
-    value = loss(student, noise(2, 3, 4, 5, seed=1),
-                 **labelled(torch.full((2, 8, 8), label)))
-    value.backward()
-    assert value == 0
-    assert not student.grad.any()
-    assert not loss.memory.filled.any()
-
-
 @CLASSES
 def test_an_absent_class_is_not_drawn_and_one_image_is_enough(cls):
     loss = cls(19, channels=3, size=5)
@@ -336,14 +283,6 @@ def test_an_absent_class_is_not_drawn_and_one_image_is_enough(cls):
     assert loss.memory.filled.nonzero().flatten().tolist() == [0, 7]
     assert student.grad.any()
     assert student.grad.isfinite().all()
-
-
-@CLASSES
-def test_remembers_nothing_in_eval_mode(cls):
-    loss = cls(2, channels=3, size=5).eval()
-    loss(noise(1, 3, 4, 5), noise(1, 3, 4, 5, seed=1), **labelled(torch.ones(1, 4, 5)))
-    assert not loss.memory.filled.any()
-    assert loss.memory.steps == 0
 
 
 @CLASSES
@@ -424,33 +363,6 @@ def test_a_run_that_saves_no_memory_reads_checkpoints_that_have_one(cls):
         assert not loss.memory.filled.any()
 
 
-# ---- what is refused ----------------------------------------------------------------
-
-
-@CLASSES
-@pytest.mark.parametrize(('change', 'theirs', 'ours'), [
-    ({'num_classes': 21}, r'19 class\(es\) x 8 keys', r'21 class\(es\) x 8 keys'),
-    ({'channels': 6}, '8 keys x 4 channels', '8 keys x 6 channels'),
-    ({'size': 9}, '8 keys', '9 keys')])
-def test_a_memory_of_another_size_is_not_resumed(cls, change, theirs, ours):
-    settings = {'num_classes': 19, 'channels': 4, 'size': 8}
-    state = cls(**settings).state_dict()
-    loss = cls(**{**settings, **change})
-    for load in (torch.nn.Module.load_state_dict, load_state_dict):
-        with pytest.raises(CheckpointError, match=f'{theirs}.* asks for .*{ours}'):
-            load(loss, state)
-
-
-@CLASSES
-def test_labels_above_the_class_count_are_refused(cls):
-    loss = cls(2, channels=3, size=5)
-    with pytest.raises(ConfigError, match=r'labels reach 4, .*num_classes=2'):
-        loss(noise(1, 3, 4, 5), noise(1, 3, 4, 5), **labelled(torch.full((1, 2, 2), 4)))
-    # unless that is the label to ignore
-    cls(2, channels=3, size=5, ignore_index=4)(
-        noise(1, 3, 4, 5), noise(1, 3, 4, 5), **labelled(torch.full((1, 2, 2), 4)))
-
-
 @CLASSES
 def test_other_channels_are_refused_with_the_connector_to_take(cls):
     loss = cls(2, channels=3)
@@ -459,14 +371,6 @@ def test_other_channels_are_refused_with_the_connector_to_take(cls):
     with pytest.raises(ShapeError, match=r'teacher has 7 channels.*channels=3'):
         loss.check_pair(noise(1, 7, 4, 5), noise(1, 7, 4, 5))
     loss.check_pair(noise(1, 3, 4, 5), noise(1, 3, 4, 5))
-
-
-@pytest.mark.parametrize('loss', [
-    CIRKDChannelLoss(), CIRKDChannelErrorLoss(),
-    CIRKDChannelMemoryLoss((2, 2), size=4)])
-def test_channels_need_as_many_in_the_student(loss):
-    with pytest.raises(ShapeError, match='in_channels=5'):
-        loss.check_pair(noise(1, 5, 4, 5), noise(1, 3, 4, 5))
 
 
 @pytest.mark.parametrize(('build', 'message'), [
@@ -496,29 +400,6 @@ def test_names_the_setting_that_is_wrong(build, message):
         build()
 
 
-@pytest.mark.parametrize('config', [
-    {'type': 'CIRKDMiniBatchLoss'},
-    {'type': 'CIRKDChannelLoss', 'pool': 2},
-    {'type': 'CIRKDPixelMemoryLoss', 'num_classes': 2, 'channels': 3, 'size': 4},
-    {'type': 'CIRKDRegionMemoryLoss', 'num_classes': 2, 'channels': 3, 'size': 4},
-    {'type': 'CIRKDChannelMemoryLoss', 'map_size': (2, 2), 'size': 4},
-    {'type': 'CIRKDChannelErrorLoss'},
-    {'type': 'CIRKDHeads', 'in_channels': 2, 'out_channels': 3},
-    {'type': 'CIRKDPool', 'window': 2},
-    {'type': 'CIRKDProjection', 'in_channels': 2, 'out_channels': 3}],
-    ids=lambda config: config['type'])
-def test_is_built_from_a_config_that_is_checked(config):
-    config = {**config, 'type': f'mmkd_ext.{config["type"]}'}
-    build_module(config, 'loss')
-    with pytest.raises(ConfigError, match=r'`loss\.chanels`'):
-        build_module({**config, 'chanels': 1}, 'loss')
-
-
-@CLASSES
-def test_takes_the_samples_of_the_batch(cls):
-    assert cls.arguments() == {'preds_S': True, 'preds_T': True, 'data_samples': True}
-
-
 # ---- pooling, projection ------------------------------------------------------------
 
 
@@ -535,11 +416,6 @@ def test_pools_before_it_compares():
     pooled = [F.avg_pool2d(x, 2) for x in (student, teacher)]
     torch.testing.assert_close(CIRKDMiniBatchLoss(pool=2)(student, teacher),
                                CIRKDMiniBatchLoss(pool=1)(*pooled))
-
-
-def test_by_default_nothing_is_pooled():
-    # as the authors train CNNs; SegFormer alone has windows of 2
-    assert CIRKDMiniBatchLoss().pool == CIRKDChannelLoss().pool == 1
 
 
 # ---- the second version -------------------------------------------------------------
@@ -562,13 +438,6 @@ def test_channels_are_pooled_before_they_are_projected():
     assert not torch.allclose(other, wanted, rtol=0.1)
 
 
-def test_pixels_and_channels_have_projections_of_their_own():
-    made = heads()
-    own, other = (set(map(id, x.parameters())) for x in (made.pixels, made.channels))
-    assert len(own) == len(other) == 4
-    assert not own & other
-
-
 def test_all_terms_compare_the_refined_feature():
     made, feature = heads(), noise(2, 4, 5, 6)
     for i, width in enumerate((4, 6, 6, 6)):
@@ -577,15 +446,6 @@ def test_all_terms_compare_the_refined_feature():
         assert found.shape[1] == width
         found.square().sum().backward()
         assert all(p.grad.any() for p in made.context.parameters())
-
-
-def test_the_regressor_of_the_second_version_is_a_bare_convolution():
-    made, feature = heads(), noise(2, 4, 5, 6)
-    refined, regressed, *_ = made(feature)
-    kernel = made.regressor.weight[:, :, 0, 0]
-    assert made.regressor.bias is None
-    torch.testing.assert_close(
-        regressed, torch.einsum('dc,nchw->ndhw', kernel, refined))
 
 
 def test_the_context_of_a_position_is_what_it_attends_to():
@@ -608,26 +468,11 @@ def test_the_context_of_a_position_is_what_it_attends_to():
                    for n, _ in context.named_parameters())
 
 
-def test_heads_name_the_channels_they_were_made_for():
-    with pytest.raises(ShapeError, match=r'takes \(n 4 h w\), but got \(2, 3, 4, 4\)'):
-        heads()(noise(2, 3, 4, 4))
-
-
 def test_channel_errors_do_not_see_how_strong_a_channel_is():
     student, teacher = noise(2, 3, 4, 5), noise(2, 3, 4, 5, seed=1)
     cosines = F.cosine_similarity(student.flatten(2), teacher.flatten(2), dim=2)
     torch.testing.assert_close(CIRKDChannelErrorLoss()(student, teacher),
                                (2 - 2 * cosines).mean() / 20)
-
-
-def test_the_projection_has_two_bare_convolutions():
-    projection = CIRKDProjection(3, 5)
-    assert projection(noise(2, 3, 4, 4)).shape == (2, 5, 4, 4)
-    names = sorted(name for name, _ in projection.named_parameters())
-    assert names == [
-        'layers.0.weight', 'layers.1.bias', 'layers.1.weight', 'layers.3.weight']
-    with pytest.raises(ShapeError, match=r'takes \(n 3 h w\), but got \(2, 4, 4, 4\)'):
-        projection(noise(2, 4, 4, 4))
 
 
 def test_a_student_learns_the_relations_of_the_teacher():
@@ -649,3 +494,291 @@ def test_a_student_learns_the_relations_of_the_teacher():
         optimizer.step()
         values.append(value.item())
     assert values[-1] < values[0] / 2
+
+
+BOTH = pytest.mark.parametrize(
+    'divergence', [pixel_relation_divergence, channel_relation_divergence])
+# rows of a chunk: one, some that do not divide the rows, all
+ROWS = pytest.mark.parametrize('rows', [1, 4, 10**6])
+
+
+def doubles(*shape, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def memory_for(rows, keys, itemsize=8):
+    """Memory in MB that holds so many rows of so many keys."""
+    return (rows + 0.5) * 3 * keys * itemsize / 2**20
+
+
+def dense(student, teacher, tau, axis):
+    """The same with whole matrices, a pair of images after the other."""
+    total = 0
+    sides = [F.normalize(x.flatten(2), dim=axis) for x in (student, teacher)]
+    if axis == 1:
+        sides = [x.transpose(1, 2) for x in sides]
+    for j in range(student.shape[0]):
+        log_q, log_p = ((x @ x[j].t() / tau).log_softmax(-1) for x in sides)
+        total = total + (log_p.exp() * (log_p - log_q)).sum(-1)
+    found = total / student.shape[0]
+    return found.reshape(-1, *student.shape[2:]) if axis == 1 else found
+
+
+def with_gradients(function, *sides, weights=None):
+    sides = [side.clone().requires_grad_() for side in sides]
+    value = function(*sides)
+    if weights is None:
+        value.sum().backward()
+    else:
+        (value.flatten() * weights(value)).sum().backward()
+    return [value.detach(), *(side.grad for side in sides)]
+
+
+def each_its_own(value):
+    return torch.linspace(-1, 2, value.numel(), dtype=value.dtype)
+
+
+# ---- the dense form -----------------------------------------------------------------
+
+
+@ROWS
+@pytest.mark.parametrize('weights', [None, each_its_own])
+@pytest.mark.parametrize('tau', [0.1, 1.0])
+def test_pixel_relations_equal_the_dense_form_with_its_gradients(tau, weights, rows):
+    student, teacher = doubles(3, 4, 2, 5), doubles(3, 6, 2, 5, seed=1)
+    found = with_gradients(lambda s, t: pixel_relation_divergence(
+        s, t, tau=tau, max_memory=memory_for(rows, 10)), student, teacher,
+        weights=weights)
+    wanted = with_gradients(
+        lambda s, t: dense(s, t, tau, 1), student, teacher, weights=weights)
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-11)
+
+
+@ROWS
+@pytest.mark.parametrize('weights', [None, each_its_own])
+def test_channel_relations_equal_the_dense_form_with_its_gradients(weights, rows):
+    student, teacher = doubles(3, 4, 2, 5), doubles(3, 4, 3, 2, seed=1)
+    found = with_gradients(lambda s, t: channel_relation_divergence(
+        s, t, max_memory=memory_for(rows, 4)), student, teacher, weights=weights)
+    wanted = with_gradients(
+        lambda s, t: dense(s, t, 0.1, 2), student, teacher, weights=weights)
+    torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-11)
+
+
+@ROWS
+@pytest.mark.parametrize('weights', [None, each_its_own])
+def test_contrasts_equal_the_dense_form_with_its_gradients(weights, rows):
+    student, teacher, keys = doubles(9, 4), doubles(9, 4, seed=1), doubles(7, 4, seed=2)
+
+    def plain(s, t):
+        log_q, log_p = ((F.normalize(x) @ keys.t() / 0.1).log_softmax(1)
+                        for x in (s, t))
+        return (log_p.exp() * (log_p - log_q)).sum(1)
+
+    found = with_gradients(
+        lambda s, t: contrast_divergence(
+            s, t, keys, max_memory=memory_for(rows, 7)), student, teacher,
+        weights=weights)
+    torch.testing.assert_close(
+        found, with_gradients(plain, student, teacher, weights=weights),
+        rtol=1e-9, atol=1e-11)
+
+
+# ---- the bound ----------------------------------------------------------------------
+
+
+class Watch(torch.overrides.TorchFunctionMode):
+    """Notes how many rows of relations are made at once."""
+
+    rows = 0
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        if getattr(func, '__name__', '') == 'log_softmax':
+            self.rows = max(self.rows, len(out))
+        return out
+
+
+@pytest.mark.parametrize('weights', [None, each_its_own])
+@pytest.mark.parametrize('rows', [1, 6, 60])
+def test_holds_as_many_rows_as_the_memory_is_for(rows, weights):
+    student, teacher = (doubles(2, 3, 6, 10, seed=s) for s in (0, 1))
+    with Watch() as watch:
+        with_gradients(lambda s, t: pixel_relation_divergence(
+            s, t, max_memory=memory_for(rows, 60)), student, teacher, weights=weights)
+    assert watch.rows == rows
+
+
+def counted_passes(monkeypatch):
+    passes = []
+    walk = relations._walk
+
+    def counted(*arguments):
+        passes.append(1)
+        return walk(*arguments)
+
+    monkeypatch.setattr(relations, '_walk', counted)
+    return passes
+
+
+@BOTH
+def test_a_sum_takes_one_pass_and_other_weights_a_second(divergence, monkeypatch):
+    passes = counted_passes(monkeypatch)
+    student, teacher = (doubles(2, 3, 2, 3, seed=s) for s in (0, 1))
+    with_gradients(divergence, student, teacher)
+    assert len(passes) == 1
+    passes.clear()
+    with_gradients(divergence, student, teacher, weights=each_its_own)
+    assert len(passes) == 2
+
+
+def test_keys_that_are_constant_need_no_second_pass(monkeypatch):
+    passes = counted_passes(monkeypatch)
+    with_gradients(lambda s, t: contrast_divergence(s, t, doubles(5, 3, seed=2)),
+                   doubles(4, 3), doubles(4, 3, seed=1), weights=each_its_own)
+    assert len(passes) == 1
+
+
+@pytest.mark.parametrize('divergence', [
+    pixel_relation_divergence, channel_relation_divergence,
+    lambda s, t: contrast_divergence(s[0, :, 0], t[0, :, 0], doubles(4, 3, seed=5))])
+@pytest.mark.parametrize('reduce', [torch.sum, lambda x: x])
+def test_gradients_are_right_also_of_the_teacher(divergence, reduce):
+    sides = [doubles(2, 2, 2, 3, seed=s).requires_grad_() for s in (0, 1)]
+    assert torch.autograd.gradcheck(lambda s, t: reduce(divergence(s, t)), sides)
+
+
+# ---- closed forms and properties ----------------------------------------------------
+
+
+@pytest.mark.parametrize('tau', [0.1, 1.0])
+@pytest.mark.parametrize('count', [1, 3])
+def test_orthogonal_students_of_an_even_teacher(count, tau):
+    # by hand: each row is e^(1/tau) once and 1 otherwise, the teacher's is even
+    student = torch.eye(6).reshape(1, 6, 2, 3).repeat(count, 1, 1, 1)
+    total = exp(1 / tau) + 5
+    wanted = -log(6) - (log(exp(1 / tau) / total) + 5 * log(1 / total)) / 6
+    found = pixel_relation_divergence(student, torch.ones(count, 2, 2, 3), tau=tau)
+    torch.testing.assert_close(found, torch.full((count, 2, 3), wanted))
+
+
+def test_no_rows_and_no_keys_stay_in_the_graph():
+    for rows, keys in ((0, 4), (4, 0), (0, 0)):
+        student = doubles(rows, 3).requires_grad_()
+        found = contrast_divergence(student, doubles(rows, 3), doubles(keys, 3))
+        assert found.shape == (rows,)
+        found.sum().backward()
+        assert not student.grad.any()
+
+
+def test_low_temperatures_stay_finite():
+    student, teacher = torch.randn(2, 2, 3, 4, 5)
+    for part in with_gradients(lambda s, t: pixel_relation_divergence(s, t, tau=1e-4),
+                               student, teacher):
+        assert part.isfinite().all()
+
+
+# ---- the slow twin, in plain loops from the equation --------------------------------
+
+
+def pixels(image):
+    """Returns the feature of each position of an image, row by row."""
+    height, width = len(image[0]), len(image[0][0])
+    return [[channel[y][x] for channel in image]
+            for y in range(height) for x in range(width)]
+
+
+def channels(image):
+    """Returns each channel of an image as one vector."""
+    return [[value for row in channel for value in row] for channel in image]
+
+
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b))
+
+
+def unit(a):
+    length = sqrt(dot(a, a))
+    return [x / length if length else 0.0 for x in a]
+
+
+def softmax(scores):
+    top = max(scores)
+    powers = [exp(score - top) for score in scores]
+    return [power / sum(powers) for power in powers]
+
+
+def row_divergence(own_s, others_s, own_t, others_t, tau):
+    """KL(T||S) of one feature's relations to others, which are taken as they are."""
+    q = softmax([dot(unit(own_s), other) / tau for other in others_s])
+    p = softmax([dot(unit(own_t), other) / tau for other in others_t])
+    return sum(a * log(a / b) for a, b in zip(p, q))
+
+
+def relation_divergence(student, teacher, tau, parts):
+    """For each image and part (pixel or channel) the mean over all images: ``[n][m]``.
+
+    ``parts`` cuts an image into what is compared.
+    """
+    s, t = ([parts(image) for image in side] for side in (student, teacher))
+    found = []
+    for i in range(len(s)):
+        row = []
+        for a in range(len(s[i])):
+            total = 0.0
+            for j in range(len(s)):
+                total += row_divergence(
+                    s[i][a], [unit(other) for other in s[j]],
+                    t[i][a], [unit(other) for other in t[j]], tau)
+            row.append(total / len(s))
+        found.append(row)
+    return found
+
+
+def slow_pixel_relation_divergence(student, teacher, tau):
+    """CIRKD, mini-batch pixel relations: ``[n][hw]``."""
+    return relation_divergence(student, teacher, tau, pixels)
+
+
+def slow_channel_relation_divergence(student, teacher, tau):
+    """CIRKD's second version, channel relations: ``[n][c]``."""
+    return relation_divergence(student, teacher, tau, channels)
+
+
+def slow_contrast_divergence(student, teacher, keys, tau):
+    """For each feature its divergence over the keys: ``[m]``."""
+    if not keys:
+        return [0.0 for _ in student]
+    return [row_divergence(s, keys, t, keys, tau) for s, t in zip(student, teacher)]
+
+
+@pytest.mark.parametrize('tau', [0.1, 3.0])
+@pytest.mark.parametrize('max_memory', [1e-9, 256])  # a row at a time, all of them
+@pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 2, 5), (3, 2, 1, 4)])
+def test_relations_equal_their_twins(shape, max_memory, tau):
+    n, c, h, w = shape
+    settings = {'tau': tau, 'max_memory': max_memory}
+    for fast, slow, size in (
+            (pixel_relation_divergence, slow_pixel_relation_divergence,
+             (n, c + 2, h, w)),
+            (channel_relation_divergence, slow_channel_relation_divergence,
+             (n, c, h + 1, w + 2))):
+        student, teacher = doubles(*shape), doubles(*size, seed=1)
+        student[0, :, 0, 0] = 0
+        wanted = slow(student.tolist(), teacher.tolist(), tau)
+        torch.testing.assert_close(
+            fast(student, teacher, **settings).flatten(1),
+            torch.tensor(wanted, dtype=torch.float64), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize('max_memory', [1e-9, 256])
+@pytest.mark.parametrize('count', [0, 1, 5])
+def test_contrasts_equal_their_twin(count, max_memory):
+    student, teacher = doubles(6, 3), doubles(6, 3, seed=1)
+    keys = doubles(count, 3, seed=2)
+    wanted = slow_contrast_divergence(
+        student.tolist(), teacher.tolist(), keys.tolist(), 0.1)
+    torch.testing.assert_close(
+        contrast_divergence(student, teacher, keys, max_memory=max_memory),
+        torch.tensor(wanted, dtype=torch.float64), rtol=1e-9, atol=1e-10)

@@ -10,9 +10,6 @@ import sys
 import pytest
 import torch
 
-pytestmark = pytest.mark.skipif(
-    not torch.distributed.is_gloo_available(), reason='torch was built without gloo')
-
 # Each process has an image of its own; rank None has both, and no process group. The
 # second image has fewer labels in each step, and none in the third one.
 SCRIPT = """

@@ -1,14 +1,17 @@
-"""DIST: cases for the laws, and what is special to the class."""
+"""DIST: cases for the laws, the slow twins, and what is special to it."""
 
 from __future__ import annotations
 
-from math import log
+from math import exp, log, sqrt
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import DISTLoss
+from mmkd_ext.methods.dist import pearson
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair, pyramid
 
 DAMPED = {'zero_at_equality': "the authors' 1e-8 beside the norms leaves some 1e-6"}
@@ -34,7 +37,6 @@ SINGLE = 1 + (1 / 18) / (1 / 18 + 1e-8) + 1
 # (1, 0, -1) / 4, so their product is 1/16 and their norms sqrt(2) / 4.
 HALF = 1 - (1 / 16) / (1 / 8 + 1e-8) + 1
 ODD, EVEN = [[log(3), -log(3), 0.0]], [[log(3), 0.0, -log(3)]]
-
 CASES = [
     LossCase(
         DISTLoss,
@@ -108,14 +110,6 @@ def test_each_position_of_a_map_is_a_sample(activation):
                                loss(rows_of(student), rows_of(teacher)))
 
 
-@pytest.mark.parametrize('shape', [(6, 5), (2, 5, 3, 4)])
-@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
-def test_equal_sides_cost_nothing(shape, activation):
-    student, _ = noise(*shape)
-    value = DISTLoss(activation=activation)(student, student.clone())
-    assert 0 <= value < 1e-5
-
-
 @pytest.mark.parametrize(('beta', 'gamma'), [(1.0, 0.0), (0.0, 1.0)])
 def test_each_weight_has_its_term(beta, gamma):
     student, teacher = noise(4, 5)
@@ -146,43 +140,6 @@ def test_one_row_has_no_statistics_over_the_batch():
     assert not student.grad.any()
 
 
-def test_rows_that_do_not_vary_are_uncorrelated_and_finite():
-    student = torch.zeros(3, 4, requires_grad=True)
-    value = DISTLoss()(student, torch.zeros(3, 4))
-    value.backward()
-    assert value == 2
-    assert student.grad.isfinite().all()
-
-
-def test_no_rows_cost_nothing():
-    empty = torch.zeros(0, 5, requires_grad=True)
-    value = DISTLoss()(empty, torch.zeros(0, 5))
-    value.backward()
-    assert value == 0
-
-
-def test_items_are_the_samples():
-    student, teacher = noise(2, 5, 3, 4)
-    assert DISTLoss(reduction='none')(student, teacher).shape == (2, 3, 4)
-    assert DISTLoss(reduction='none')(rows_of(student), rows_of(teacher)).shape == (24,)
-
-
-def test_saturated_halves_stay_finite():
-    student = torch.tensor([[6e4, -6e4, 0.0], [0, 6e4, 6e4]]).half().requires_grad_()
-    for activation in ('softmax', 'sigmoid'):
-        value = DISTLoss(activation=activation)(student, -student.detach())
-        value.backward()
-        assert value.isfinite()
-    assert student.grad.isfinite().all()
-
-
-@pytest.mark.parametrize(('argument', 'value'), [
-    ('beta', -1), ('gamma', -0.5), ('tau', 0), ('gamma', None)])
-def test_refuses_weights_below_zero_and_temperatures_not_above(argument, value):
-    with pytest.raises(ConfigError, match=f'`{argument}` must be a number'):
-        DISTLoss(**{argument: value})
-
-
 def test_suggests_an_activation():
     with pytest.raises(ConfigError, match='Did you mean `sigmoid`'):
         DISTLoss(activation='sigmod')
@@ -190,3 +147,90 @@ def test_suggests_an_activation():
 
 def test_may_align_size_but_never_mixes_classes():
     assert DISTLoss.alignable == {'size'}
+
+
+CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
+SEEDS = st.integers(0, 2**31)
+DIMS = pytest.mark.parametrize('dim', [0, 1])
+
+
+@CALM
+@given(SEEDS, st.floats(0.1, 50), st.floats(-20, 20))
+def test_scale_and_offset_of_each_row_do_not_matter(seed, scale, offset):
+    student, teacher = noise(4, 6, seed=seed)
+    change = scale * torch.arange(1, 5, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(
+        pearson(change * student + offset, teacher, dim=1),
+        pearson(student, teacher, dim=1), rtol=1e-6, atol=1e-6)  # the authors' 1e-8
+
+
+@DIMS
+def test_agrees_with_torch(dim):
+    student, teacher = noise(*(5, 5))
+    other = 1 - dim
+    wanted = [torch.corrcoef(torch.stack([s, t]))[0, 1]
+              for s, t in zip(student.unbind(other), teacher.unbind(other))]
+    torch.testing.assert_close(pearson(student, teacher, dim=dim), torch.stack(wanted),
+                               rtol=1e-7, atol=1e-7)
+
+
+@DIMS
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
+def test_what_does_not_vary_has_no_correlation_and_no_gradient(dim, dtype):
+    student = torch.full((3, 4), 0.7, dtype=dtype, requires_grad=True)
+    teacher = noise(*(3, 4))[0].to(dtype)
+    found = pearson(student, teacher, dim=dim)
+    torch.testing.assert_close(found, torch.zeros_like(found), rtol=0, atol=1e-6)
+    pearson(teacher.requires_grad_(), student.detach(), dim=dim).sum().backward()
+    assert teacher.grad.isfinite().all()
+    found.sum().backward()
+    assert student.grad.isfinite().all()
+
+
+# ---- the slow twin, in plain loops from the equation --------------------------------
+
+
+def softened(values, tau):
+    """Returns ``softmax(values / tau)`` of a flat list."""
+    powers = [exp(value / tau) for value in values]
+    return [power / sum(powers) for power in powers]
+
+
+def correlation(a, b):
+    """Returns Pearson's correlation of two flat lists, damped as by DIST's authors."""
+    mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)
+    together = sum((x - mean_a) * (y - mean_b) for x, y in zip(a, b))
+    spread_a = sqrt(sum((x - mean_a) ** 2 for x in a))
+    spread_b = sqrt(sum((y - mean_b) ** 2 for y in b))
+    return together / (spread_a * spread_b + 1e-8)
+
+
+def slow_pearson(student, teacher, dim):
+    """Correlation within each row (``dim=1``) or each column (``dim=0``)."""
+    if dim == 0:
+        student, teacher = (list(zip(*side)) for side in (student, teacher))
+    return [correlation(s, t) for s, t in zip(student, teacher)]
+
+
+def slow_dist(student, teacher, beta, gamma, tau, activation):
+    """DIST, Eq. (8) to (10), of rows."""
+    def activated(row):
+        if activation == 'softmax':
+            return softened(row, tau)
+        return [1 / (1 + exp(-value / tau)) for value in row]
+
+    s, t = ([activated(row) for row in side] for side in (student, teacher))
+    rows, columns = slow_pearson(s, t, 1), slow_pearson(s, t, 0)
+    inter = sum(1 - r for r in rows) / len(rows)
+    intra = sum(1 - r for r in columns) / len(columns)
+    return tau**2 * (beta * inter + gamma * intra)
+
+
+@pytest.mark.parametrize('tau', [0.5, 1, 4.0])
+@pytest.mark.parametrize('shape', [(1, 2), (4, 3), (5, 81)])
+@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
+def test_equals_its_twin(shape, tau, activation):
+    student, teacher = noise(*shape)
+    fast = DISTLoss(beta=0.5, gamma=3.0, tau=tau, activation=activation)
+    slow = slow_dist(student.tolist(), teacher.tolist(), 0.5, 3.0, tau, activation)
+    assert fast(student, teacher).item() == pytest.approx(slow, rel=1e-10)

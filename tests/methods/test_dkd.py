@@ -1,15 +1,19 @@
-"""DKD: cases for the laws, and what is special to the class."""
+"""DKD: cases for the laws, the slow twin, and what is special to it."""
 
 from __future__ import annotations
 
-from math import log
+from math import exp, log
 from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmkd_ext.errors import ConfigError, ShapeError
-from mmkd_ext.methods import DKDLoss, DKDPixelLoss, KDLoss
+from mmkd_ext.functional import class_divergence
+from mmkd_ext.methods import DKDLoss, DKDPixelLoss
+from mmkd_ext.methods.dkd import decoupled_divergence
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
 # By hand. Teacher (1/2, 1/4, 1/4), student (1/4, 1/2, 1/4), the first class is the
@@ -100,16 +104,6 @@ def noise(*shape, seed=0):
             for _ in range(2)]
 
 
-def test_weighting_the_others_by_what_the_teacher_leaves_gives_kd():
-    # the paper's Eq. (5), with beta = 1 - p_t of each sample
-    student, teacher = noise(6, 5)
-    labels = torch.tensor([0, 1, 2, 3, 4, 0])
-    left = 1 - teacher.softmax(1).gather(1, labels[:, None]).squeeze(1)
-    rows = [DKDLoss(beta=left[n].item())(student[n:n + 1], teacher[n:n + 1],
-                                         labels=labels[n:n + 1]) for n in range(6)]
-    torch.testing.assert_close(torch.stack(rows).mean(), KDLoss()(student, teacher))
-
-
 def test_the_background_counts_where_it_is_a_column():
     # softmax heads of two-stage detectors: the last column
     student, teacher = noise(3, 5)
@@ -142,23 +136,6 @@ def test_a_row_of_weight_zero_is_left_out_and_other_weights_are_alike():
         DKDLoss()(student[::2], teacher[::2], labels=labels[::2]))
 
 
-@pytest.mark.parametrize('reduction', ['mean', 'sum', 'batchmean'])
-def test_only_background_costs_nothing_but_keeps_the_graph(reduction):
-    student, teacher = noise(4, 5)
-    value = DKDLoss(reduction=reduction)(
-        student.requires_grad_(), teacher, labels=torch.full((4,), 5))
-    assert value == 0
-    value.backward()
-    assert torch.equal(student.grad, torch.zeros_like(student))
-
-
-def test_no_rows_cost_nothing():
-    empty = torch.zeros(0, 5, requires_grad=True)
-    value = DKDLoss()(empty, torch.zeros(0, 5), labels=torch.zeros(0).long())
-    value.backward()
-    assert value == 0
-
-
 def test_each_level_has_its_labels():
     first, second = noise(4, 5), noise(2, 5, seed=1)
     labels = torch.tensor([0, 1, 2, 3]), torch.tensor([4, 0])
@@ -183,30 +160,11 @@ def test_there_is_a_label_for_each_row(extras):
         DKDLoss()(*noise(4, 5), **extras)
 
 
-def test_refuses_soft_labels():
-    with pytest.raises(ShapeError, match='must be indices of classes'):
-        DKDLoss()(*noise(4, 5), labels=torch.zeros(4))
-
-
-def test_refuses_other_classes():
-    with pytest.raises(ShapeError, match='Axis `c` differs'):
-        DKDLoss()(torch.zeros(2, 81), torch.zeros(2, 21), labels=torch.zeros(2).long())
-
-
 @pytest.mark.parametrize(('argument', 'value'), [
     ('alpha', -1), ('beta', -0.5), ('tau', 0), ('beta', None), ('alpha', float('nan'))])
 def test_refuses_weights_below_zero_and_temperatures_not_above(argument, value):
-    with pytest.raises(ConfigError, match=f'`{argument}` must be a number'):
+    with pytest.raises(ConfigError, match=f'`{argument}`'):
         DKDLoss(**{argument: value})
-
-
-def test_a_link_gives_labels_and_perhaps_weights():
-    assert DKDLoss.arguments() == {
-        'preds_S': True, 'preds_T': True, 'labels': True, 'label_weights': False}
-
-
-def test_aligns_nothing():
-    assert DKDLoss.alignable == frozenset()
 
 
 # ---- pixels of a segmentor -----------------------------------------------------------
@@ -229,23 +187,6 @@ def test_labelled_pixels_are_the_rows():
         DKDPixelLoss(beta=2.0, tau=3.0)(student, teacher, data_samples=truth(*labels)),
         DKDLoss(beta=2.0, tau=3.0)(rows_of(student)[kept], rows_of(teacher)[kept],
                                    labels=labels.flatten()[kept]))
-
-
-def test_labels_are_those_of_the_nearest_pixel():
-    student, teacher = noise(1, 5, 2, 3)
-    labels = torch.randint(5, (4, 9), generator=torch.Generator().manual_seed(0))
-    loss = DKDPixelLoss()
-    torch.testing.assert_close(
-        loss(student, teacher, data_samples=truth(labels)),
-        loss(student, teacher, data_samples=truth(labels[::2, ::3])))
-
-
-def test_items_are_the_pixels_and_those_left_out_are_zero():
-    student, teacher = noise(1, 5, 1, 4)
-    items = DKDPixelLoss(reduction='none')(
-        student, teacher, data_samples=truth([[1, 255, 255, 2]]))
-    assert items.shape == (1, 1, 4)
-    assert items[0, 0].ne(0).tolist() == [True, False, False, True]
 
 
 @pytest.mark.parametrize('reduction', ['mean', 'sum', 'batchmean'])
@@ -299,15 +240,110 @@ def test_says_that_labels_exceed_the_classes():
         DKDPixelLoss()(*noise(1, 5, 1, 2), data_samples=truth([[5, 255]]))
 
 
-@pytest.mark.parametrize(('student', 'teacher', 'axis'), [
-    ((2, 19, 4, 4), (2, 21, 4, 4), 'k'), ((2, 19, 4, 4), (2, 19, 8, 8), 'h')])
-def test_refuses_pixels_of_other_classes_or_size(student, teacher, axis):
-    with pytest.raises(ShapeError, match=f'Axis `{axis}` differs'):
-        DKDPixelLoss()(torch.zeros(student), torch.zeros(teacher),
-                       data_samples=truth(*torch.zeros(2, 4, 4)))
+CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
+TAUS = st.sampled_from([0.25, 1.0, 2.0, 4.0, 20.0])
+SEEDS = st.integers(0, 2**31)
+SHAPES = st.tuples(st.integers(1, 5), st.integers(2, 7))
 
 
-def test_a_link_of_pixels_gives_samples_and_may_be_resized():
-    assert DKDPixelLoss.arguments() == {
-        'preds_S': True, 'preds_T': True, 'data_samples': True}
-    assert DKDPixelLoss.alignable == {'size'}
+def labelled_rows(shape, seed=0, spread=2.0):
+    generator = torch.Generator().manual_seed(seed)
+    sides = [spread * torch.randn(shape, generator=generator, dtype=torch.float64)
+             for _ in range(2)]
+    return *sides, torch.randint(shape[1], (shape[0],), generator=generator)
+
+
+# ---- properties ---------------------------------------------------------------------
+
+
+@CALM
+@given(SHAPES, SEEDS, TAUS)
+def test_the_whole_divergence_is_target_plus_other_times_what_is_left(shape, seed, tau):
+    # KL = TCKD + (1 - p_t) NCKD, Eq. (5) of the paper
+    student, teacher, labels = labelled_rows(shape, seed)
+    target, other = decoupled_divergence(student, teacher, labels, tau=tau)
+    sure = (teacher / tau).softmax(1).gather(1, labels[:, None]).squeeze(1)
+    torch.testing.assert_close(
+        target + (1 - sure) * other, class_divergence(student, teacher, tau=tau),
+        rtol=1e-9, atol=1e-12 * tau**2)
+
+
+@CALM
+@given(SEEDS, TAUS, st.floats(-30, 30))
+def test_the_others_do_not_see_the_score_of_the_target(seed, tau, shift):
+    student, teacher, labels = labelled_rows((3, 5), seed)
+    moved = student.scatter_add(
+        1, labels[:, None], torch.full((3, 1), shift, dtype=torch.float64))
+    before = decoupled_divergence(student, teacher, labels, tau=tau)[1]
+    after = decoupled_divergence(moved, teacher, labels, tau=tau)[1]
+    torch.testing.assert_close(after, before, rtol=1e-9, atol=1e-12 * tau**2)
+
+
+def test_of_two_classes_nothing_is_left_beside_the_target():
+    student, teacher, labels = labelled_rows((4, 2))
+    target, other = decoupled_divergence(student, teacher, labels)
+    assert not other.any()
+    torch.testing.assert_close(target, class_divergence(student, teacher))
+
+
+@pytest.mark.parametrize('dtype', [torch.float64, torch.float32, torch.float16])
+def test_extreme_logits_stay_finite_with_their_gradient(dtype):
+    # the authors' log(softmax) is minus infinity here, their offset of 1000 too small
+    student = torch.tensor([[1e4, 0, 0], [0, 1e4, -1e4]], dtype=dtype).requires_grad_()
+    teacher = torch.tensor([[0, 1e4, -1e4], [1e4, 0, 0]], dtype=dtype)
+    target, other = decoupled_divergence(student, teacher, torch.tensor([0, 0]))
+    (target + other).sum().backward()
+    assert target.isfinite().all()
+    assert other.isfinite().all()
+    assert student.grad.isfinite().all()
+
+
+def test_a_sure_student_of_a_sure_but_other_teacher_differs_by_the_distance():
+    student, teacher = torch.tensor([[1e4, 0.0, 0.0]]), torch.tensor([[0.0, 1e4, 0.0]])
+    target, _ = decoupled_divergence(student, teacher, torch.tensor([0]))
+    # the teacher gives the target nothing, and the student the rest 2 exp(-10000)
+    assert target.item() == pytest.approx(1e4 - log(2))
+
+
+@pytest.mark.parametrize('labels', [torch.zeros(2), torch.zeros(2, dtype=torch.bool)])
+def test_soft_labels_have_no_target(labels):
+    with pytest.raises(ShapeError, match='must be indices of classes'):
+        decoupled_divergence(torch.zeros(2, 3), torch.zeros(2, 3), labels)
+
+
+# ---- the slow twin, in plain loops from the equation --------------------------------
+
+
+def softened(values, tau):
+    """Returns ``softmax(values / tau)`` of a flat list."""
+    powers = [exp(value / tau) for value in values]
+    return [power / sum(powers) for power in powers]
+
+
+def kl(p, q):
+    """Returns ``KL(p || q)`` of two flat lists."""
+    return sum(pi * log(pi / qi) for pi, qi in zip(p, q))
+
+
+def slow_decoupled_divergence(student, teacher, labels, tau):
+    """DKD, Eq. (5) to (7): TCKD and NCKD of each row, times ``tau**2``."""
+    targets, others = [], []
+    for s, t, label in zip(student, teacher, labels):
+        q, p = softened(s, tau), softened(t, tau)
+        targets.append(tau**2 * kl([p[label], 1 - p[label]], [q[label], 1 - q[label]]))
+        rest_q = [q[c] / (1 - q[label]) for c in range(len(q)) if c != label]
+        rest_p = [p[c] / (1 - p[label]) for c in range(len(p)) if c != label]
+        others.append(tau**2 * kl(rest_p, rest_q))
+    return targets, others
+
+
+@pytest.mark.parametrize('tau', [0.5, 1, 4.0])
+@pytest.mark.parametrize('shape', [(1, 2), (4, 3), (5, 81)])
+def test_equals_its_twin(shape, tau):
+    student, teacher, labels = labelled_rows(shape)
+    slow = slow_decoupled_divergence(
+        student.tolist(), teacher.tolist(), labels.tolist(), tau)
+    fast = decoupled_divergence(student, teacher, labels, tau=tau)
+    torch.testing.assert_close(
+        torch.stack(fast), torch.tensor(slow, dtype=torch.float64),
+        rtol=1e-10, atol=1e-10)

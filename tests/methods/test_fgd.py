@@ -1,17 +1,18 @@
-"""FGD: cases for the laws, and what is special to the class."""
+"""FGD: cases for the laws, the frames of the boxes, the slow twins."""
 
 from __future__ import annotations
 
 import copy
-from math import exp
+from math import ceil, exp, floor, sqrt
 from types import SimpleNamespace
 
+import numpy
 import pytest
 import torch
 
-from mmkd_ext.errors import ConfigError, DataError, ShapeError
+from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import FGDLoss
-from mmkd_ext.methods.fgd import focal_maps
+from mmkd_ext.methods.fgd import background_mask, focal_maps, scale_mask
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
 SIZE = (64, 96)
@@ -27,7 +28,6 @@ def sample(*boxes, frame=SIZE, image=None):
 BOX = (8.0, 8.0, 40.0, 30.0)
 SAMPLES = [sample(BOX, (50.0, 20.0, 90.0, 60.0)), sample()]
 ONLY = dict(weight_fg=0.0, weight_bg=0.0, weight_attention=0.0, weight_global=0.0)
-
 # By hand, for maps that are constant: both attentions are 1 everywhere, each mask sums
 # to 1, and the context blocks start as the identity.
 #   inside 8 (2 - 0.5)^2 = 18, outside 18, attention 0, global 8 * 120 * 1.5^2 = 2160
@@ -138,31 +138,6 @@ def test_both_context_blocks_of_every_level_learn():
     assert not any(level.grad is not None for level in sides[1])
 
 
-def test_masks_are_made_once_a_level(monkeypatch):
-    from mmkd_ext.methods import fgd
-
-    calls = []
-    real = fgd.scale_mask
-    monkeypatch.setattr(
-        fgd,
-        'scale_mask',
-        lambda *args, **options: calls.append(args[2]) or real(*args, **options),
-    )
-    sides = [noise(2, 4, 4, 6), noise(2, 4, 2, 3)]
-    FGDLoss(4, 2)(sides, sides, data_samples=SAMPLES)
-    assert calls == [(4, 6), (2, 3)]
-
-
-def test_more_weight_inside_moves_the_gradient_inside():
-    student = torch.zeros(1, 4, 8, 12, requires_grad=True)
-    teacher = torch.ones(1, 4, 8, 12)
-    loss = FGDLoss(4, 1, **{**ONLY, 'weight_fg': 1.0})
-    loss(student, teacher, data_samples=[sample((16.0, 16.0, 30.0, 30.0))]).backward()
-    touched = student.grad.abs().sum((0, 1)) > 0
-    assert touched.sum() == 9  # columns and rows 2 to 4
-    assert touched[2:5, 2:5].all()
-
-
 # ---- the frame of the boxes ---------------------------------------------------------
 
 
@@ -193,13 +168,6 @@ def test_the_frames_differ_only_where_an_image_is_padded():
     assert torch.equal(padded, value('padded', SIZE))
 
 
-def test_the_published_frame_stretches_boxes_over_the_whole_map():
-    # by hand: half the width and height, so the box covers twice as many columns
-    boxes = [torch.tensor([[0.0, 0.0, 23.0, 15.0]])]
-    maps = focal_maps(torch.ones(1, 1, 8, 12), boxes, [(32, 48)])
-    assert maps.foreground[0].gt(0).sum() == 5 * 7
-
-
 def test_the_published_frame_rounds_as_the_published_runs():
     # 24 / 1344 * 168 is 3.0000002 in float32, so the box ends a column later; all the
     # difference lies there
@@ -212,32 +180,6 @@ def test_the_published_frame_rounds_as_the_published_runs():
         (gradient,) = torch.autograd.grad(value, student)
         columns[frame] = gradient[0, 0].abs().sum(0).nonzero().flatten().tolist()
     assert columns == {'padded': [1, 2, 3], 'img_shape': [1, 2, 3, 4]}
-
-
-# ---- odd input ----------------------------------------------------------------------
-
-
-def test_images_without_boxes_train():
-    student = noise(2, 4, 8, 12).requires_grad_()
-    loss = FGDLoss(4, 1)(
-        student, noise(2, 4, 8, 12, seed=1), data_samples=[sample(), sample()]
-    )
-    loss.backward()
-    assert loss > 0
-    assert student.grad.isfinite().all()
-
-
-@pytest.mark.parametrize(
-    'box',
-    [(10.0, 10.0, 10.0, 40.0), (200.0, 10.0, 240.0, 40.0), (-50.0, -50.0, -1.0, -1.0)],
-    ids=['zero area', 'outside', 'before'],
-)
-def test_boxes_that_are_nowhere_count_as_none(box):
-    sides = noise(1, 4, 8, 12), noise(1, 4, 8, 12, seed=1)
-    loss = FGDLoss(4, 1)
-    assert loss(*sides, data_samples=[sample(box)]) == loss(
-        *sides, data_samples=[sample()]
-    )
 
 
 def test_halves_that_would_overflow_stay_finite():
@@ -257,39 +199,6 @@ def test_says_that_the_levels_are_others():
         FGDLoss(4, 5)(side, side, data_samples=SAMPLES)
 
 
-def test_says_that_the_channels_are_others():
-    side = noise(2, 4, 4, 6)
-    with pytest.raises(ShapeError, match=r'Axis `256` differs: `student` \(2, 4, 4, 6'):
-        FGDLoss(256, 1)(side, side, data_samples=SAMPLES)
-
-
-def test_says_that_the_samples_are_of_another_batch():
-    side = noise(1, 4, 4, 6)
-    with pytest.raises(ShapeError, match='boxes of 2 images, but the feature is'):
-        FGDLoss(4, 1)(side, side, data_samples=SAMPLES)
-
-
-def test_says_that_there_are_no_samples():
-    side = noise(1, 4, 4, 6)
-    with pytest.raises(DataError, match='`data_samples` must be a sample an image'):
-        FGDLoss(4, 1)(side, side, data_samples=None)
-
-
-# ---- what it takes ------------------------------------------------------------------
-
-
-def test_a_link_gives_samples_besides_the_two_sides():
-    assert FGDLoss.arguments() == {
-        'preds_S': True,
-        'preds_T': True,
-        'data_samples': True,
-    }
-
-
-def test_may_align_channels_and_size():
-    assert FGDLoss.alignable == {'channels', 'size'}
-
-
 @pytest.mark.parametrize(
     ('wrong', 'words'),
     [
@@ -304,3 +213,270 @@ def test_may_align_channels_and_size():
 def test_refuses_settings_that_mean_nothing(wrong, words):
     with pytest.raises(ConfigError, match=words):
         FGDLoss(**{'channels': 4, 'levels': 1, **wrong})
+
+
+MAP = (8, 12)  # a stride of 8
+
+
+def on(boxes, mask=scale_mask, size=SIZE, map_size=MAP):
+    """The mask of one image ``(h w)``."""
+    return mask([torch.tensor(boxes).reshape(-1, 4)], [size], map_size)[0]
+
+
+# ---- by hand ------------------------------------------------------------------------
+
+
+def test_a_box_includes_the_cell_after_its_end():
+    # columns 8/8=1 to 32/8=4, rows 16/8=2 to 24/8=3, both ends inclusive: 4 x 2
+    mask = on([[8.0, 16.0, 32.0, 24.0]])
+    wanted = torch.zeros(MAP)
+    wanted[2:4, 1:5] = 1 / 8
+    torch.testing.assert_close(mask, wanted)
+
+
+def test_divided_first_a_whole_cell_may_reach_into_the_next():
+    # 24 * 168 / 1344 is 3, but 24 / 1344 in float32 is above 1/56 and gives 3.0000002,
+    # whose ceiling is 4
+    box, size = [torch.tensor([[8.0, 8.0, 24.0, 24.0]])], [(800, 1344)]
+    cells = (100, 168)
+    exact = scale_mask(box, size, cells)[0] > 0
+    published = scale_mask(box, size, cells, divide_first=True)[0] > 0
+    assert exact.nonzero().amax(0).tolist() == [3, 3]
+    assert published.nonzero().amax(0).tolist() == [3, 4]
+
+
+@pytest.mark.parametrize('cells', [(100, 168), (50, 84), (25, 42), (13, 21), (7, 11)])
+def test_divided_first_the_mask_is_that_of_float32_arithmetic(cells):
+    # with numpy, whole-pixel boxes of an image of 800 x 1344, one after another
+    generator = numpy.random.default_rng(0)
+    corner = generator.integers(0, [1300, 760], size=(300, 2))
+    boxes = numpy.concatenate(
+        [corner, corner + generator.integers(1, 400, size=(300, 2))], 1
+    ).astype(numpy.float32)
+    sides = numpy.float32([1344, 800, 1344, 800])
+    scaled = boxes / sides * numpy.float32([cells[1], cells[0]] * 2)
+    wanted = numpy.zeros((300, *cells), dtype=bool)
+    for mask, (x0, y0, x1, y1) in zip(wanted, scaled):
+        rows = slice(int(numpy.floor(y0)), int(numpy.ceil(y1)) + 1)
+        mask[rows, int(numpy.floor(x0)) : int(numpy.ceil(x1)) + 1] = True
+    images, sizes = list(torch.tensor(boxes).unsqueeze(1)), [(800, 1344)] * 300
+    found = scale_mask(images, sizes, cells, divide_first=True)
+    assert torch.equal(found > 0, torch.tensor(wanted))
+
+
+def test_the_smallest_of_overlapping_boxes_wins():
+    mask = on([[0.0, 0.0, 80.0, 56.0], [8.0, 8.0, 16.0, 16.0]])
+    assert mask[1, 1] == 1 / 4
+    assert mask[0, 0] == pytest.approx(1 / (11 * 8))
+
+
+def test_a_box_that_ends_at_the_border_counts_with_its_full_size():
+    # inclusive ends reach one row and column over the map, as in the authors' code
+    mask = on([[48.0, 32.0, 96.0, 64.0]])
+    torch.testing.assert_close(mask[4:, 6:], torch.full((4, 6), 1 / (5 * 7)))
+    assert mask.sum() == pytest.approx(24 / 35)
+
+
+def test_a_box_over_the_border_is_clipped_to_the_map():
+    mask = on([[-16.0, -8.0, 8.0, 8.0]])
+    wanted = torch.zeros(MAP)
+    wanted[:2, :2] = 1 / (4 * 3)
+    torch.testing.assert_close(mask, wanted)
+
+
+def test_the_background_of_a_covered_image_is_empty():
+    assert not background_mask(torch.ones(1, 4, 5)).any()
+
+
+# ---- the slow twin, in plain loops from the equation --------------------------------
+
+
+def softmax(values):
+    powers = [exp(value) for value in values]
+    return [power / sum(powers) for power in powers]
+
+
+def slow_spatial_attention(feature, tau):
+    """FGD, spatial attention ``[n][h][w]``."""
+    result = []
+    for image in feature:
+        channels, height, width = len(image), len(image[0]), len(image[0][0])
+        strength = [
+            sum(abs(image[c][y][x]) for c in range(channels)) / channels / tau
+            for y in range(height)
+            for x in range(width)
+        ]
+        flat = [height * width * p for p in softmax(strength)]
+        result.append([flat[y * width : (y + 1) * width] for y in range(height)])
+    return result
+
+
+def slow_channel_attention(feature, tau):
+    """FGD, channel attention ``[n][c]``."""
+    result = []
+    for image in feature:
+        strength = [
+            sum(abs(v) for row in channel for v in row)
+            / (len(channel) * len(channel[0]))
+            / tau
+            for channel in image
+        ]
+        result.append([len(image) * p for p in softmax(strength)])
+    return result
+
+
+def counts(box, size):
+    """Whether a box has area and reaches into its image."""
+    x0, y0, x1, y1 = box
+    return x1 > x0 and y1 > y0 and x1 > 0 and y1 > 0 and x0 < size[1] and y0 < size[0]
+
+
+def zeros(map_size):
+    return [[0.0] * map_size[1] for _ in range(map_size[0])]
+
+
+def slow_scale_mask(boxes, sizes, map_size):
+    """FGD, scale mask: box after box, cell after cell."""
+    result = []
+    for image, (image_h, image_w) in zip(boxes, sizes):
+        mask = zeros(map_size)
+        for box in image:
+            if not counts(box, (image_h, image_w)):
+                continue
+            left = floor(box[0] * map_size[1] / image_w)
+            top = floor(box[1] * map_size[0] / image_h)
+            right = ceil(box[2] * map_size[1] / image_w)
+            bottom = ceil(box[3] * map_size[0] / image_h)
+            value = 1 / ((bottom + 1 - top) * (right + 1 - left))
+            for y in range(map_size[0]):
+                for x in range(map_size[1]):
+                    if top <= y <= bottom and left <= x <= right:
+                        mask[y][x] = max(mask[y][x], value)
+        result.append(mask)
+    return result
+
+
+def slow_background_mask(foreground):
+    """FGD, background mask: shared by the cells without a box."""
+    result = []
+    for image in foreground:
+        free = sum(1 for row in image for v in row if v == 0)
+        result.append([[1 / free if v == 0 else 0.0 for v in row] for row in image])
+    return result
+
+
+def cells(mask):
+    return [v for row in mask for v in row]
+
+
+def context(image, where_w, where_b, w1, b1, norm_w, norm_b, w2, b2):
+    """GCNet's block on one image ``[c][h*w]``: what it adds to each channel."""
+    channels, places = len(image), len(image[0])
+    scores = [
+        sum(where_w[c] * image[c][i] for c in range(channels)) + where_b
+        for i in range(places)
+    ]
+    weights = softmax(scores)
+    summary = [sum(w * v for w, v in zip(weights, image[c])) for c in range(channels)]
+    hidden = [sum(w * v for w, v in zip(row, summary)) + b for row, b in zip(w1, b1)]
+    mean = sum(hidden) / len(hidden)
+    variance = sum((h - mean) ** 2 for h in hidden) / len(hidden)
+    hidden = [
+        max(0, (h - mean) / sqrt(variance + 1e-5) * g + b)
+        for h, g, b in zip(hidden, norm_w, norm_b)
+    ]
+    return [sum(w * v for w, v in zip(row, hidden)) + b for row, b in zip(w2, b2)]
+
+
+def slow_fgd(student, teacher, boxes, sizes, weights, tau, blocks):
+    """FGD on one level, a value for each image."""
+    map_size = (len(student[0][0]), len(student[0][0][0]))
+    foreground = slow_scale_mask(boxes, sizes, map_size)
+    background = slow_background_mask(foreground)
+    spatial = [slow_spatial_attention(side, tau) for side in (student, teacher)]
+    channel = [slow_channel_attention(side, tau) for side in (student, teacher)]
+    result = []
+    for n in range(len(student)):
+        s, t = ([cells(c) for c in side[n]] for side in (student, teacher))
+        attended = cells(spatial[1][n])
+        terms = [0.0, 0.0, 0.0, 0.0]
+        for c in range(len(s)):
+            for i in range(len(s[0])):
+                error = attended[i] * channel[1][n][c] * (s[c][i] - t[c][i]) ** 2
+                terms[0] += cells(foreground[n])[i] * error
+                terms[1] += cells(background[n])[i] * error
+        terms[2] = sum(abs(a - b) for a, b in zip(channel[0][n], channel[1][n])) + sum(
+            abs(a - b) for a, b in zip(cells(spatial[0][n]), cells(spatial[1][n]))
+        )
+        added = [context(side, *block) for side, block in zip((s, t), blocks)]
+        terms[3] = sum(
+            (t[c][i] + added[1][c] - s[c][i] - added[0][c]) ** 2
+            for c in range(len(s))
+            for i in range(len(s[0]))
+        )
+        result.append(sum(w * term for w, term in zip(weights, terms)))
+    return result
+
+
+def assert_equals_twin(fast, slow, tolerance=1e-11):
+    torch.testing.assert_close(
+        fast.detach().double(), torch.tensor(slow, dtype=torch.float64),
+        rtol=tolerance, atol=tolerance)
+
+
+def block_weights(block):
+    """Weights of a context block as the twin takes them."""
+    where, first, norm, last = (
+        block.where,
+        block.transform[0],
+        block.transform[1],
+        block.transform[3],
+    )
+    return [
+        where.weight.flatten().tolist(),
+        where.bias.item(),
+        first.weight.tolist(),
+        first.bias.tolist(),
+        norm.weight.tolist(),
+        norm.bias.tolist(),
+        last.weight.tolist(),
+        last.bias.tolist(),
+    ]
+
+
+@pytest.mark.parametrize('cells', [1, 2**22])
+@pytest.mark.parametrize('map_size', [(8, 12), (5, 7)])
+def test_the_masks_equal_their_twins(map_size, cells, monkeypatch):
+    # a limit of 1 compares one box at a time
+    monkeypatch.setattr('mmkd_ext.methods.fgd._CELLS', cells)
+    boxes = [[], [[3.0, 5.0, 40.0, 30.0]], [
+        [-9.5, -3.0, 20.2, 12.0], [80.0, 50.0, 120.0, 70.0], [10.0, 20.0, 10.0, 30.0]]]
+    sizes = [SIZE, (64, 80), (50, 96)]
+    found = scale_mask([torch.tensor(some).double().reshape(-1, 4) for some in boxes],
+                       sizes, map_size)
+    slow = slow_scale_mask(boxes, sizes, map_size)
+    assert_equals_twin(found, slow)
+    if map_size == (8, 12):
+        assert_equals_twin(background_mask(found), slow_background_mask(slow))
+
+
+@pytest.mark.parametrize('frame', ['padded', 'img_shape'])
+def test_equals_its_twin(frame):
+    torch.manual_seed(0)
+    weights = (0.7, 0.3, 0.5, 0.2)
+    names = ('weight_fg', 'weight_bg', 'weight_attention', 'weight_global')
+    loss = FGDLoss(4, 1, **dict(zip(names, weights)), tau=0.8, box_frame=frame,
+                   reduction='none').double()
+    for parameter in loss.parameters():
+        torch.nn.init.normal_(parameter)  # the blocks start as the identity
+    boxes = [[], [[3.0, 5.0, 40.0, 30.0]]]
+    images = [SIZE, (64, 80)]
+    student, teacher = torch.randn(2, 2, 4, 5, 7, dtype=torch.float64)
+    slow = slow_fgd(
+        student.tolist(), teacher.tolist(), boxes,
+        [SIZE] * 2 if frame == 'padded' else images, weights, 0.8,
+        [block_weights(side[0]) for side in (loss.student_context,
+                                             loss.teacher_context)])
+    samples = [sample(*some, image=image) for some, image in zip(boxes, images)]
+    # the boxes are float32
+    assert_equals_twin(loss(student, teacher, data_samples=samples), slow, 1e-6)

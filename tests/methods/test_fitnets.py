@@ -1,4 +1,4 @@
-"""FitNets: cases for the laws, and what is special to the class."""
+"""FitNets: cases for the laws."""
 
 from __future__ import annotations
 
@@ -25,7 +25,3 @@ def test_a_constant_difference_is_squared_whatever_the_size(shape, difference):
     teacher = torch.randn(shape, dtype=torch.float64)
     loss = FitNetsLoss()(teacher + difference, teacher)
     torch.testing.assert_close(loss.item(), difference**2)
-
-
-def test_may_align_channels_and_size():
-    assert FitNetsLoss.alignable == {'channels', 'size'}

@@ -1,15 +1,18 @@
-"""IFVD: cases for the laws, and what is special to the class."""
+"""IFVD: cases for the laws, the slow twin, and what is special to it."""
 
 from __future__ import annotations
 
+from math import sqrt
 from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmkd_ext.errors import ConfigError, ShapeError
-from mmkd_ext.functional import class_similarity
 from mmkd_ext.methods import IFVDLoss
+from mmkd_ext.methods.ifvd import class_similarity
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
 
@@ -31,7 +34,6 @@ def samples(*shape, high=4):
 STUDENT = [[[[1.0, 0.0, 7.0]], [[0.0, 1.0, 0.0]]]]
 TEACHER = [[[[2.0, 2.0, 1.0]]]]
 TRUTH = {'data_samples': [sample([[3, 3, 255]])]}
-
 CASES = [
     LossCase(
         IFVDLoss, {'num_classes': 4},
@@ -56,15 +58,6 @@ def test_where_all_pixels_are_ignored_the_loss_and_its_gradient_are_zero(labels)
     assert not student.grad.any()
 
 
-def test_one_image_of_one_class_works():
-    student = torch.randn(1, 3, 4, 4, requires_grad=True)
-    loss = IFVDLoss(19)(student, torch.randn(1, 5, 4, 4),
-                        data_samples=[sample(torch.zeros(1, 16, 16).long())])
-    loss.backward()
-    assert loss > 0
-    assert student.grad.isfinite().all()
-
-
 @pytest.mark.parametrize('size', [(8, 8), (9, 13), (16, 17), (2, 3), (4, 4)])
 def test_labels_of_any_size_are_those_of_the_nearest_pixel(size):
     labels = torch.randint(0, 5, (2, *size))
@@ -87,40 +80,6 @@ def test_ignored_pixels_stay_in_the_mean():
     torch.testing.assert_close(half, alone / 2)
 
 
-def looped(student, teacher, labels, num_classes):
-    """The loss class by class, with masks as large as the map."""
-    sides = []
-    for x in (student, teacher):
-        centre = x
-        for k in range(num_classes):
-            mask = (labels == k)[:, None].to(x)
-            mean = (mask * x).sum((2, 3)) / (mask.sum((2, 3)) + 1e-12)
-            centre = centre.where(mask == 0, mean[:, :, None, None])
-        sides.append(torch.cosine_similarity(x, centre, dim=1))
-    return (sides[0] - sides[1]).square().mean()
-
-
-@pytest.mark.parametrize('ignored', [0.0, 0.3, 0.97, 1.0])
-@pytest.mark.parametrize('num_classes', [1, 4, 19])
-def test_value_and_gradient_are_those_of_a_loop_over_classes(ignored, num_classes):
-    generator = torch.Generator().manual_seed(num_classes)
-    student = torch.randn(2, 3, 5, 7, generator=generator, dtype=torch.float64)
-    teacher = torch.randn(2, 4, 5, 7, generator=generator, dtype=torch.float64)
-    labels = torch.randint(0, num_classes, (2, 5, 7), generator=generator)
-    labels[torch.rand(2, 5, 7, generator=generator) < ignored] = 255
-    found = []
-    for form in (
-            lambda s, t: looped(s, t, labels, num_classes),
-            lambda s, t: IFVDLoss(num_classes)(
-                s, t, data_samples=[sample(one[None]) for one in labels])):
-        leaf = student.clone().requires_grad_()
-        value = form(leaf, teacher)
-        value.backward()
-        found.append((value.detach(), leaf.grad))
-    torch.testing.assert_close(found[1], found[0], rtol=1e-9, atol=1e-12)
-    assert not found[1][1].movedim(1, 3)[labels == 255].any()
-
-
 def test_ignored_pixels_move_no_centre():
     student, teacher = torch.randn(2, 1, 3, 1, 4)
     truth = {'data_samples': [sample([[0, 255, 0, 0]])]}
@@ -131,9 +90,9 @@ def test_ignored_pixels_move_no_centre():
 
 def test_counts_samples():
     x = torch.zeros(2, 3, 4, 4)
-    for given, found in (([sample([[0]])], '1'), (None, 'none')):
+    for truth, found in (([sample([[0]])], '1'), (None, 'none')):
         with pytest.raises(ShapeError, match=f'of 2 images, but there are {found}'):
-            IFVDLoss(2)(x, x, data_samples=given)
+            IFVDLoss(2)(x, x, data_samples=truth)
 
 
 def test_says_that_samples_have_no_labels():
@@ -144,18 +103,124 @@ def test_says_that_samples_have_no_labels():
 
 def test_says_that_label_maps_differ_in_size():
     x = torch.zeros(2, 3, 4, 4)
-    given = [sample(torch.zeros(1, 8, 8)), sample(torch.zeros(1, 8, 9))]
+    truth = [sample(torch.zeros(1, 8, 8)), sample(torch.zeros(1, 8, 9))]
     with pytest.raises(ShapeError, match=r'differ in size: \[\(8, 8\), \(8, 9\)\]'):
-        IFVDLoss(2)(x, x, data_samples=given)
+        IFVDLoss(2)(x, x, data_samples=truth)
 
 
-@pytest.mark.parametrize('count', [0, -1, '19', None])
-def test_refuses_no_classes(count):
-    with pytest.raises(ConfigError, match='`num_classes` must be an integer >= 1'):
-        IFVDLoss(count)
+CALM = settings(derandomize=True, deadline=None, max_examples=30, database=None)
+SEEDS = st.integers(0, 2**31)
 
 
-def test_takes_the_samples_of_the_batch():
-    assert IFVDLoss.arguments() == {
-        'preds_S': True, 'preds_T': True, 'data_samples': True}
-    assert IFVDLoss.any_shape == {'channels'}
+def noise(*shape, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def labels_of(*shape, high=4, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, high + 1, shape, generator=generator)
+    return labels.masked_fill(labels == high, 255)
+
+
+def looped(feature, labels, num_classes):
+    """A loop over classes with masks as large as the feature."""
+    centre = feature.clone()
+    for k in range(num_classes):
+        mask = (labels == k).unsqueeze(1).to(feature)
+        count = mask.sum((2, 3), keepdim=True)
+        mean = (mask * feature).sum((2, 3), keepdim=True) / (count + 1e-6)
+        centre = (1 - mask) * centre + mask * mean
+    return torch.cosine_similarity(feature, centre, dim=1)
+
+
+def test_centres_are_those_of_each_image():
+    feature, labels = noise(3, 4, 2, 3), labels_of(3, 2, 3)
+    alone = [class_similarity(feature[i:i + 1], labels[i:i + 1], num_classes=4)
+             for i in range(3)]
+    torch.testing.assert_close(class_similarity(feature, labels, num_classes=4),
+                               torch.cat(alone))
+
+
+@CALM
+@given(SEEDS, st.integers(1, 6))
+def test_equals_the_loop_over_classes_with_its_gradient(seed, num_classes):
+    feature, labels = noise(2, 3, 4, 5, seed=seed), labels_of(2, 4, 5, seed=seed)
+    weight = noise(2, 4, 5, seed=seed + 1)
+    found = []
+    for form in (looped, lambda f, y, k: class_similarity(f, y, num_classes=k)):
+        leaf = feature.clone().requires_grad_()
+        value = form(leaf, labels, num_classes)
+        (weight * value).sum().backward()
+        found.append((value.detach(), leaf.grad))
+    # the loop adds 1e-6 to the counts, which does not change a direction
+    torch.testing.assert_close(*found, rtol=1e-8, atol=1e-8)
+
+
+def test_features_of_length_zero_stay_numbers():
+    feature = torch.zeros(1, 3, 2, 2, requires_grad=True)
+    value = class_similarity(feature, torch.zeros(1, 2, 2).long(), num_classes=2)
+    value.sum().backward()
+    assert not value.any()
+    assert not feature.grad.any()
+
+
+def test_opposite_features_have_no_centre():
+    feature = torch.tensor([1.0, -1.0]).reshape(1, 1, 1, 2).requires_grad_()
+    value = class_similarity(feature, torch.zeros(1, 1, 2).long(), num_classes=2)
+    value.sum().backward()
+    assert not value.any()
+    assert feature.grad.isfinite().all()
+
+
+# ---- the slow twin, in plain loops from the equation --------------------------------
+
+
+def columns(image):
+    """Returns the feature of each position of an image, row by row."""
+    height, width = len(image[0]), len(image[0][0])
+    return [[channel[y][x] for channel in image]
+            for y in range(height) for x in range(width)]
+
+
+def as_map(values, image):
+    """Arranges one value for each position as the image is."""
+    width = len(image[0][0])
+    return [values[i:i + width] for i in range(0, len(values), width)]
+
+
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b))
+
+
+def cosine(a, b):
+    lengths = sqrt(dot(a, a)) * sqrt(dot(b, b))
+    return dot(a, b) / lengths if lengths else 0.0
+
+
+def slow_class_similarity(feature, labels, num_classes):
+    """IFVD's variation map, class by class: ``[n][h][w]``."""
+    result = []
+    for image, truth in zip(feature, labels):
+        positions = columns(image)
+        classes = [label for row in truth for label in row]
+        centres = list(positions)
+        for k in range(num_classes):
+            members = [f for f, label in zip(positions, classes) if label == k]
+            for i, label in enumerate(classes):
+                if label == k:
+                    centres[i] = [sum(f[c] for f in members) / len(members)
+                                  for c in range(len(image))]
+        result.append(as_map(
+            [1.0 if not 0 <= label < num_classes else cosine(f, centre)
+             for f, centre, label in zip(positions, centres, classes)], image))
+    return result
+
+
+@pytest.mark.parametrize('num_classes', [1, 3, 19])
+@pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 4, 5), (1, 7, 3, 1)])
+def test_equals_its_twin(shape, num_classes):
+    feature, labels = noise(*shape), labels_of(shape[0], *shape[2:])
+    fast = class_similarity(feature, labels, num_classes=num_classes)
+    slow = slow_class_similarity(feature.tolist(), labels.tolist(), num_classes)
+    torch.testing.assert_close(fast, torch.tensor(slow, dtype=torch.float64))

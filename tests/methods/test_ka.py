@@ -1,11 +1,14 @@
-"""KA: cases for the laws, both stages, and what is special to the classes."""
+"""KA: cases for the laws, both stages, the slow twin."""
 
 from __future__ import annotations
 
 import shutil
+from math import inf, sqrt
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from mmkd_ext.errors import CheckpointError, ConfigError, ShapeError
@@ -16,6 +19,7 @@ from mmkd_ext.methods import (
     KAEncoder,
     KAReconstructionLoss,
 )
+from mmkd_ext.methods.ka import unit_distance
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair, pyramid
 
 SMALL = {'channels': 3, 'widths': (4, 2), 'strides': (2, 2)}
@@ -37,7 +41,6 @@ def passing_on(**arguments):
 
 
 FEATURE = [[[[1.0, -2.0]], [[0.0, 3.0]]]]
-
 CASES = [
     LossCase(
         KAReconstructionLoss, SMALL, inputs=pair(2, 3, 4, 5), exempt=LEARNS),
@@ -90,12 +93,6 @@ def test_gives_back_the_size_it_got_also_where_strides_do_not_divide_it(size, st
     assert autoencoder(feature).shape == feature.shape
 
 
-def test_the_default_has_three_strided_convolutions_and_a_code_of_128():
-    autoencoder = KAAutoEncoder(512)
-    assert [stage[0].stride for stage in autoencoder.encoder] == [(2, 2)] * 3
-    assert autoencoder.encode(torch.rand(1, 512, 16, 16)).shape == (1, 128, 2, 2)
-
-
 def test_the_code_is_not_negative_and_the_reconstruction_may_be():
     autoencoder = KAAutoEncoder(3, widths=(8, 4), strides=(1, 1))
     feature = torch.randn(4, 3, 9, 9)
@@ -120,34 +117,11 @@ def test_learns_to_reconstruct():
     assert values[-1] < values[0] / 5
 
 
-def test_a_heavier_alpha_shrinks_the_code():
-    sizes = []
-    for alpha in (0.0, 1e-2):
-        torch.manual_seed(0)
-        loss = KAReconstructionLoss(3, widths=(4,), strides=(1,), alpha=alpha)
-        feature = torch.rand(4, 3, 8, 8)
-        optimizer = torch.optim.SGD(loss.parameters(), 0.05)
-        for _ in range(20):
-            optimizer.zero_grad()
-            loss(feature, feature).backward()
-            optimizer.step()
-        sizes.append(loss.autoencoder.encode(feature).mean().item())
-    assert sizes[1] < sizes[0]
-
-
 @pytest.mark.parametrize('arguments', [
     {'widths': (4, 2), 'strides': (2,)}, {'widths': (), 'strides': ()}])
 def test_refuses_other_numbers_of_widths_and_strides(arguments):
     with pytest.raises(ConfigError, match='must be as many'):
         KAAutoEncoder(3, **arguments)
-
-
-@pytest.mark.parametrize('name', ['channels', 'widths', 'strides'])
-def test_refuses_sizes_below_one(name):
-    arguments = {'channels': 3, 'widths': (4,), 'strides': (2,)}
-    arguments[name] = 0 if name == 'channels' else (0,)
-    with pytest.raises(ConfigError, match=f'`{name}` must be an integer >= 1'):
-        KAAutoEncoder(**arguments)
 
 
 @pytest.mark.parametrize('module', [
@@ -156,13 +130,6 @@ def test_refuses_sizes_below_one(name):
 def test_says_that_the_feature_is_another(module, shape):
     with pytest.raises(ShapeError, match=r'takes \(n 3 h w\), but got .*`channels`'):
         module(torch.zeros(shape))
-
-
-@pytest.mark.parametrize(('name', 'value'), [
-    ('alpha', -1), ('error', 'median'), ('widths', (1, 2))])
-def test_refuses_other_settings(name, value):
-    with pytest.raises(ConfigError, match=f'`{name}`'):
-        KAReconstructionLoss(3, **{name: value})
 
 
 # ---- from stage one to stage two ----------------------------------------------------
@@ -198,17 +165,6 @@ def test_the_encoder_stays_frozen_and_in_eval_mode(stage_one):
     assert not any(p.requires_grad for p in encoder.parameters())
     for name, value in encoder.state_dict().items():
         torch.testing.assert_close(value, before[name])
-
-
-def test_the_decoder_is_left_behind(stage_one):
-    encoder = KAEncoder(**SMALL, teacher='teacher-a.pth', checkpoint=stage_one[1])
-    assert all(name.startswith('encoder.') for name in encoder.state_dict())
-
-
-def test_an_auto_encoder_saved_alone_will_do(tmp_path):
-    autoencoder = KAAutoEncoder(**SMALL, teacher='a')
-    torch.save(autoencoder.state_dict(), tmp_path / 'alone.pth')
-    KAEncoder(**SMALL, teacher='a', checkpoint=str(tmp_path / 'alone.pth'))
 
 
 def refusal(path, **changes):
@@ -276,26 +232,8 @@ def test_says_which_command_stage_one_is(tmp_path, monkeypatch):
     assert '`python tools/train.py configs/ka/ka-autoencoder_x.py`' in found
 
 
-def test_says_that_a_run_was_stopped_before_it_had_saved(tmp_path):
-    (tmp_path / 'last_checkpoint').write_text('iter_7.pth')
-    found = refusal(tmp_path)
-    assert 'last_checkpoint' in found
-    assert "points to 'iter_7.pth', which is not there" in found
-
-
-def test_refuses_a_file_without_an_auto_encoder(tmp_path):
-    torch.save({'state_dict': {'backbone.w': torch.ones(1)}}, tmp_path / 'x.pth')
-    assert 'has no auto-encoders in it' in refusal(tmp_path / 'x.pth')
-
-
-def test_refuses_to_choose_between_auto_encoders(tmp_path):
-    state = KAAutoEncoder(**SMALL, teacher='teacher-a.pth').state_dict()
-    torch.save({f'{link}.{k}': v for link in ('a', 'b') for k, v in state.items()},
-               tmp_path / 'two.pth')
-    assert 'has 2 auto-encoders in it' in refusal(tmp_path / 'two.pth')
-
-
 # ---- both stages, as links ----------------------------------------------------------
+
 
 TEACHER = {'type': 'mmkd_ext.ToyModel', 'channels': 6}
 CODE = {'channels': 6, 'widths': (5, 4), 'strides': (1, 2), 'teacher': 'toy'}
@@ -446,20 +384,90 @@ def test_the_fingerprint_is_that_of_the_tapped_module_or_what_is_around_it(
 # ---- settings -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize('order', [0, 0.5, '2', float('nan')])
-@pytest.mark.parametrize('name', ['p', 'q'])
-def test_refuses_what_is_no_norm(name, order):
-    with pytest.raises(ConfigError, match=f'`{name}` must be a number >= 1'):
-        KAAdaptLoss(**{name: order})
+CALM = settings(derandomize=True, deadline=None, max_examples=30, database=None)
+SEEDS = st.integers(0, 2**31)
 
 
-def test_takes_the_greatest_entry_as_a_norm():
-    x = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1)
-    assert KAAdaptLoss(p=float('inf'), q=float('inf'))(x, -x) == 2
+def noise(*shape, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
-def test_what_may_differ_and_what_is_aligned():
-    assert KAAdaptLoss.alignable == {'channels', 'size'}
-    assert KAAffinityLoss.alignable == {'size'}
-    assert KAAffinityLoss.any_shape == {'channels'}
-    assert KAReconstructionLoss.alignable == set()
+# ---- directions ---------------------------------------------------------------------
+
+
+@CALM
+@given(SEEDS, st.floats(0.01, 100), st.sampled_from([1.0, 2.0, inf]),
+       st.sampled_from([1.0, 2.0, 4.0, inf]))
+def test_the_length_of_a_feature_does_not_count(seed, scale, p, q):
+    student, teacher = noise(2, 3, 2, 3, seed=seed), noise(2, 3, 2, 3, seed=seed + 1)
+    found = unit_distance(scale * student, teacher, p=p, q=q)
+    torch.testing.assert_close(found, unit_distance(student, teacher, p=p, q=q))
+    assert unit_distance(scale * teacher, teacher, p=p, q=q).max() < 1e-12
+
+
+@pytest.mark.parametrize('q', [1.0, 2.0, inf])
+def test_opposite_directions_differ_by_two_in_their_own_norm(q):
+    student = noise(2, 3, 2, 3)
+    torch.testing.assert_close(unit_distance(student, -3 * student, p=q, q=q),
+                               torch.full((2, 2, 3), 2.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize('p', [1.0, 2.0, 3.0])
+@pytest.mark.parametrize('q', [1.0, 2.0, 3.0])
+def test_gradient_of_directions_is_right(p, q):
+    student = noise(2, 3, 1, 2).requires_grad_()
+    teacher = noise(2, 3, 1, 2, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda s, t: unit_distance(s, t, p=p, q=q),
+                                    (student, teacher))
+
+
+def test_a_feature_without_direction_gets_no_gradient_but_a_number():
+    student = torch.zeros(1, 3, 1, 2, requires_grad=True)
+    value = unit_distance(student, torch.ones(1, 3, 1, 2))
+    torch.testing.assert_close(value, torch.full((1, 1, 2), sqrt(3)))
+    value.sum().backward()
+    assert not student.grad.any()
+
+
+# ---- the slow twin, in plain loops from the equation --------------------------------
+
+
+def columns(image):
+    """Returns the feature of each position of an image, row by row."""
+    height, width = len(image[0]), len(image[0][0])
+    return [[channel[y][x] for channel in image]
+            for y in range(height) for x in range(width)]
+
+
+def as_map(values, image):
+    """Arranges one value for each position as the image is."""
+    width = len(image[0][0])
+    return [values[i:i + width] for i in range(0, len(values), width)]
+
+
+def norm(values, order):
+    if order == inf:
+        return max(abs(value) for value in values)
+    return sum(abs(value)**order for value in values)**(1 / order)
+
+
+def slow_unit_distance(student, teacher, p, q):
+    """KA's adapter term at each position: ``[n][h][w]``."""
+    def unit(values):
+        length = norm(values, q)
+        return [value / length if length else 0.0 for value in values]
+
+    return [as_map([norm([x - y for x, y in zip(unit(a), unit(b))], p)
+                    for a, b in zip(columns(s), columns(t))], s)
+            for s, t in zip(student, teacher)]
+
+
+@pytest.mark.parametrize('p', [1.0, 2.0, inf])
+@pytest.mark.parametrize('q', [1.0, 3.0, inf])
+@pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 4, 5)])
+def test_equals_its_twin(shape, p, q):
+    student, teacher = noise(*shape), noise(*shape, seed=1)
+    slow = slow_unit_distance(student.tolist(), teacher.tolist(), p, q)
+    torch.testing.assert_close(unit_distance(student, teacher, p=p, q=q),
+                               torch.tensor(slow, dtype=torch.float64))

@@ -7,7 +7,7 @@ from math import log
 import pytest
 import torch
 
-from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.errors import ConfigError
 from mmkd_ext.methods import KDLoss
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
@@ -24,7 +24,6 @@ def per_sample_constant(x):
 KL = 0.75 * log(0.75 / 0.5) + 0.25 * log(0.25 / 0.5)
 SKEWED = [[[[log(3), log(3)]], [[0.0, 0.0]]]]
 FLAT = [[[[0.0, 0.0]], [[0.0, 0.0]]]]
-
 CASES = [
     LossCase(
         KDLoss,
@@ -66,7 +65,7 @@ def test_is_the_mean_over_images_and_pixels():
 
 @pytest.mark.parametrize('tau', [0, -1.0, float('nan'), True, '4'])
 def test_refuses_a_temperature_that_is_not_positive(tau):
-    with pytest.raises(ConfigError, match=r'`tau` must be a number > 0, but is'):
+    with pytest.raises(ConfigError, match='`tau`'):
         KDLoss(tau=tau)
 
 
@@ -119,14 +118,3 @@ def test_only_background_costs_nothing_but_keeps_the_graph():
     value.backward()
     assert value == 0
     assert not student.grad.any()
-
-
-def test_labels_are_for_rows():
-    with pytest.raises(ShapeError, match='`student` has shape'):
-        KDLoss()(torch.zeros(2, 5, 4, 4), torch.zeros(2, 5, 4, 4),
-                 labels=torch.zeros(2).long())
-
-
-def test_a_link_may_give_labels_and_weights():
-    assert KDLoss.arguments() == {
-        'preds_S': True, 'preds_T': True, 'labels': False, 'label_weights': False}

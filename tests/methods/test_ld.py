@@ -1,15 +1,17 @@
-"""LD: cases for the laws, its regions on a small head, and bad input."""
+"""LD: cases for the laws, its regions on a small head, the slow twins."""
 
 from __future__ import annotations
 
-from math import log
+from math import exp, log
 from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmkd_ext.errors import ConfigError, DataError, ShapeError
-from mmkd_ext.functional import inside_region, valuable_region
+from mmkd_ext.functional import box_iou
 from mmkd_ext.methods import (
     LDClassLoss,
     LDFineGrainedRegion,
@@ -19,6 +21,16 @@ from mmkd_ext.methods import (
     LDLoss,
     LDMainRegion,
     LDValuableRegion,
+)
+from mmkd_ext.methods.ld import (
+    adaptive_thresholds,
+    box_diou,
+    distribution_boxes,
+    fine_grained_region,
+    first_kept,
+    general_instances,
+    inside_region,
+    valuable_region,
 )
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
@@ -50,7 +62,6 @@ def a_constant_for_each_side(student):
 FLAT = [0.0] * 8
 ONE_SIDE = [log(3), 0.0, *[0.0] * 6]
 ONE_SIDE_TEMPERED = [10 * log(3), 0.0, *[0.0] * 6]
-
 CASES = [
     LossCase(
         LDLoss,
@@ -128,7 +139,6 @@ CASES = [
         ],
     ),
 ]
-
 LOSSES = pytest.mark.parametrize('cls', [LDLoss, LDClassLoss, LDImitationLoss])
 
 
@@ -151,37 +161,6 @@ def test_only_positions_inside_get_a_gradient(cls):
     region[0, 1, 2] = 0.5
     cls()(student, torch.randn(1, 8, 3, 4), region=region).backward()
     assert torch.equal(student.grad[0].abs().sum(0) > 0, region[0] > 0)
-
-
-@LOSSES
-def test_each_level_has_its_own_region(cls):
-    student, teacher = (
-        [torch.randn(2, 8, 4, 6), torch.randn(2, 8, 2, 3)] for _ in range(2)
-    )
-    regions = [torch.rand(2, 4, 6), torch.rand(2, 2, 3)]
-    apart = [cls()(s, t, region=r) for s, t, r in zip(student, teacher, regions)]
-    torch.testing.assert_close(cls()(student, teacher, region=regions), sum(apart))
-
-
-@LOSSES
-def test_refuses_another_number_of_regions(cls):
-    levels = [torch.randn(1, 8, 2, 2)] * 2
-    with pytest.raises(ShapeError, match=r'`region` has 1 levels, .* have 2'):
-        cls()(levels, levels, region=[torch.ones(1, 2, 2)])
-
-
-@LOSSES
-def test_refuses_a_region_of_another_size(cls):
-    with pytest.raises(ShapeError, match='Axis `w` differs: `region`'):
-        cls()(
-            torch.randn(1, 8, 2, 2), torch.randn(1, 8, 2, 2), region=torch.ones(1, 2, 3)
-        )
-
-
-@LOSSES
-def test_needs_a_region(cls):
-    taps = {name: needed for name, needed in cls.arguments().items() if needed}
-    assert taps == {'preds_S': True, 'preds_T': True, 'region': True}
 
 
 def test_imitation_may_be_told_the_positives_and_then_drops_levels_without_one():
@@ -211,17 +190,6 @@ def test_each_level_of_the_imitation_asks_for_its_own_positives():
     assert not student[1].grad.any()
 
 
-def test_refuses_positives_of_another_number_of_levels():
-    levels = [torch.randn(1, 8, 2, 2)] * 2
-    with pytest.raises(ShapeError, match=r'`positives` has 1 levels, .* have 2'):
-        LDImitationLoss()(
-            levels,
-            levels,
-            region=torch.ones(1, 2, 2),
-            positives=[torch.ones(1, 2, 2)],
-        )
-
-
 def test_a_constant_factor_divides_and_not_the_number_of_positives():
     student, teacher = torch.randn(2, 2, 8, 2, 3)
     one = LDLoss()(student[:1], teacher[:1], region=torch.ones(1, 2, 3))
@@ -231,18 +199,6 @@ def test_a_constant_factor_divides_and_not_the_number_of_positives():
         region=torch.ones(2, 2, 3),
     )
     torch.testing.assert_close(doubled, 2 * one)
-
-
-def test_the_class_term_is_a_mean_over_the_positions_of_both_images():
-    student, teacher = torch.randn(2, 2, 8, 2, 3)
-    ones = torch.ones(1, 2, 3)
-    one = LDClassLoss()(student[:1], teacher[:1], region=ones)
-    both = LDClassLoss()(
-        student[:1].repeat(2, 1, 1, 1),
-        teacher[:1].repeat(2, 1, 1, 1),
-        region=ones.repeat(2, 1, 1),
-    )
-    torch.testing.assert_close(both, one)
 
 
 @pytest.mark.parametrize('channels', [4, 6, 18])
@@ -269,33 +225,6 @@ def test_names_the_bins_where_reg_max_differs():
         )
 
 
-def test_names_the_classes_where_they_differ():
-    with pytest.raises(ShapeError, match='differ in classes'):
-        LDClassLoss()(
-            torch.randn(1, 80, 2, 2),
-            torch.randn(1, 20, 2, 2),
-            region=torch.ones(1, 2, 2),
-        )
-
-
-@pytest.mark.parametrize('wrong', [0, -1.0, float('nan'), '4'])
-def test_refuses_settings_that_are_not_positive(wrong):
-    for cls in (LDLoss, LDClassLoss):
-        with pytest.raises(ConfigError, match='`tau` must be a number > 0'):
-            cls(tau=wrong)
-    with pytest.raises(ConfigError, match='`avg_factor` must be a number > 0'):
-        LDLoss(avg_factor=wrong)
-
-
-def test_only_features_may_be_aligned_and_only_in_channels():
-    # bins and classes are no channels to be mixed, positions are anchors
-    assert LDLoss.alignable == LDClassLoss.alignable == frozenset()
-    assert LDImitationLoss.alignable == {'channels'}
-
-
-# ---- the regions --------------------------------------------------------------------
-
-STRIDES = [8, 16]
 SIZES = [(4, 8), (2, 4)]
 
 
@@ -369,21 +298,6 @@ def test_main_region_is_the_best_score_at_positives():
         )
 
 
-def test_main_region_takes_plain_labels_too():
-    logits = logits_of(1)
-    targets = [torch.zeros(32), torch.full((8,), 3)]
-    region = LDMainRegion()(head_of(), logits=logits, targets=targets)
-    assert region[0].all()
-    assert not region[1].any()
-
-
-def test_main_region_lets_no_gradient_through():
-    logits = tuple(x.requires_grad_() for x in logits_of(1))
-    targets = [torch.zeros(32), torch.zeros(8)]
-    for level in LDMainRegion()(head_of(), logits=logits, targets=targets):
-        assert not level.requires_grad
-
-
 @pytest.mark.parametrize(
     ('targets', 'message'),
     [
@@ -407,14 +321,6 @@ def test_inside_region_is_where_anchor_centres_are():
 
 
 @BY_BOXES
-def test_regions_are_maps_of_each_level(region):
-    found = region(head_of(), logits=logits_of(2), data_samples=samples_of([BOX], BOX))
-    assert [level.shape for level in found] == [(2, *size) for size in SIZES]
-    assert found[0].any()
-    assert torch.equal(found[0][0], found[0][1])
-
-
-@BY_BOXES
 def test_an_image_without_boxes_has_an_empty_region(region):
     one, none = (
         region(head_of(), logits=logits_of(2), data_samples=samples)
@@ -423,23 +329,6 @@ def test_an_image_without_boxes_has_an_empty_region(region):
     assert one[0][0].any()
     assert not any(level[1].any() for level in one)
     assert not any(level.any() for level in none)
-
-
-@BY_BOXES
-@pytest.mark.parametrize(
-    'box',
-    [
-        [20.0, 20.0, 20.0, 20.0],
-        [20.0, 12.0, 20.0, 24.0],
-        [500.0, 500.0, 600.0, 600.0],
-        [-900.0, -90.0, -600.0, -60.0],
-        [30.0, 30.0, 10.0, 10.0],
-    ],
-)
-def test_boxes_without_area_or_outside_have_no_region(region, box):
-    found = region(head_of(), logits=logits_of(1), data_samples=samples_of(box))
-    assert all(level.isfinite().all() for level in found)
-    assert not any(level.any() for level in found)
 
 
 @BY_BOXES
@@ -475,49 +364,6 @@ def test_anchors_in_the_padding_are_no_candidates_either():
 
 
 @BY_BOXES
-def test_takes_boxes_wrapped_as_mmdet_does(region):
-    plain = samples_of(BOX)
-    wrapped = [
-        SimpleNamespace(
-            gt_instances=SimpleNamespace(
-                bboxes=SimpleNamespace(tensor=plain[0].gt_instances.bboxes)
-            ),
-            metainfo={},
-        )
-    ]
-    logits = logits_of(1)
-    for found, wanted in zip(
-        *(
-            region(head_of(), logits=logits, data_samples=samples)
-            for samples in (wrapped, plain)
-        )
-    ):
-        assert torch.equal(found, wanted)
-
-
-@pytest.mark.parametrize('published', [False, True])
-def test_the_valuable_region_has_a_switch_for_the_published_diou(published):
-    found = LDValuableRegion(published_diou=published)(
-        head_of(), logits=logits_of(1), data_samples=samples_of(BOX)
-    )
-    levels = Anchors().grid_priors(SIZES, 'cpu')
-    wanted, other = (
-        valuable_region(levels, torch.tensor([BOX]), published_diou=switch)
-        for switch in (published, not published)
-    )
-    assert torch.equal(torch.cat([x.flatten() for x in found]), wanted)
-    assert not torch.equal(wanted, other)
-
-
-def test_regions_are_worth_what_the_functions_say():
-    logits = logits_of(1)
-    found = LDInsideRegion()(head_of(), logits=logits, data_samples=samples_of(BOX))
-    anchors = torch.cat(Anchors().grid_priors(SIZES, 'cpu'))
-    wanted = inside_region(anchors, torch.tensor([BOX]))
-    assert torch.equal(torch.cat([x.flatten() for x in found]), wanted.float())
-
-
-@BY_BOXES
 def test_refuses_samples_of_another_batch(region):
     with pytest.raises(ShapeError, match='1 samples, but `logits` are of 2 images'):
         region(head_of(), logits=logits_of(2), data_samples=samples_of(BOX))
@@ -532,15 +378,6 @@ def gi_inputs(images=2, bins=17):
         'bins_S': tuple(torch.randn(images, 4 * bins, *size) for size in SIZES),
         'bins_T': tuple(torch.randn(images, 4 * bins, *size) for size in SIZES),
     }
-
-
-def test_general_instances_are_a_few_of_each_image_and_level():
-    region = LDGIRegion(count=3)(head_of(), **gi_inputs())
-    for level, size in zip(region, SIZES):
-        assert level.shape == (2, *size)
-        assert set(level.unique().tolist()) <= {0.0, 1.0}
-        assert (level.sum((1, 2)) >= 1).all()
-        assert (level.sum((1, 2)) <= 3).all()
 
 
 def test_general_instances_of_an_image_do_not_depend_on_the_others():
@@ -619,35 +456,554 @@ def test_regions_of_anchors_refuse_several_anchors_a_position():
             run()
 
 
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_half_precision_logits_are_read_in_float32(dtype):
-    logits = tuple((40 * x).to(dtype) for x in logits_of(1))
-    targets = [torch.zeros(32), torch.zeros(8)]
-    region = LDMainRegion()(head_of(), logits=logits, targets=targets)
-    assert region[0].dtype == torch.float32
-    assert torch.equal(region[0], logits[0].float().sigmoid().amax(1))
-    inputs = {
-        key: tuple(x.to(dtype) for x in levels) for key, levels in gi_inputs().items()
-    }
-    assert all(level.any() for level in LDGIRegion()(head_of(), **inputs))
-    for run in (LDValuableRegion(), LDInsideRegion(), LDFineGrainedRegion()):
-        found = run(head_of(), logits=logits, data_samples=samples_of(BOX))
-        assert found[0].dtype == torch.float32
+CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
+SEEDS = st.integers(0, 2**31)
+
+
+def random_boxes(seed, count, spread=64.0):
+    generator = torch.Generator().manual_seed(seed)
+    corner, size = spread * torch.rand(2, count, 2, generator=generator).double()
+    return torch.cat([corner, corner + 2 + size], 1)
+
+
+def random_anchors(seed, *counts):
+    return [random_boxes(seed + i, count) for i, count in enumerate(counts)]
+
+
+def square(x, y, size):
+    return [x - size / 2, y - size / 2, x + size / 2, y + size / 2]
+
+
+# ---- closed forms -------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ('build', 'message'),
+    ('first', 'second', 'wanted'),
     [
-        (lambda: LDValuableRegion(nearest=0), '`nearest` must be an integer >= 1'),
-        (lambda: LDValuableRegion(low=1.5), '`low` must be a number >= 0 and <= 1'),
-        (
-            lambda: LDFineGrainedRegion(share=-1),
-            '`share` must be a number >= 0 and <= 1',
-        ),
-        (lambda: LDGIRegion(overlap=2), '`overlap` must be a number >= 0 and <= 1'),
-        (lambda: LDGIRegion(count=0), '`count` must be an integer >= 1'),
+        ([0, 0, 2, 2], [0, 0, 2, 2], 1.0),
+        ([0, 0, 2, 2], [2, 0, 4, 2], 0 - 4 / 20),  # side by side
+        ([0, 0, 4, 4], [1, 1, 3, 3], 4 / 16),  # the same centre
+        ([0, 0, 2, 2], [1, 0, 3, 2], 1 / 3 - 1 / 13),
+        ([0, 0, 0, 0], [0, 0, 0, 0], 0.0),  # points
+        ([0, 0, 0, 0], [3, 4, 3, 4], -1.0),
     ],
 )
-def test_regions_refuse_settings_out_of_range(build, message):
-    with pytest.raises(ConfigError, match=message):
-        build()
+def test_diou_by_hand(first, second, wanted):
+    found = box_diou(torch.tensor([first]).double(), torch.tensor([second]).double())
+    assert found.item() == pytest.approx(wanted)
+
+
+def test_threshold_by_hand():
+    # IoU 1 and 1/3: mean 2/3, unbiased deviation sqrt(2) / 3
+    anchors = [torch.tensor([[0, 0, 2, 2], [1, 0, 3, 2], [50, 50, 52, 52]]).double()]
+    box = torch.tensor([[0, 0, 2, 2]]).double()
+    found = adaptive_thresholds(anchors, box, nearest=2)
+    assert found.item() == pytest.approx(2 / 3 + 2**0.5 / 3)
+
+
+def test_the_valuable_region_is_a_ring_around_the_positives():
+    # by hand: the shifts 0, 4, 8, 12, 20 of a square of 32 have IoU 1, .78, .6, .45,
+    # .23 and 0 beyond; mean + deviation is .84 and the region begins at DIoU .21
+    shifts = [0, 4, 8, 12, 20, 40, 60]
+    anchors = torch.tensor([square(x, 0, 32) for x in shifts]).double()
+    region = valuable_region([anchors], torch.tensor([square(0, 0, 32)]).double())
+    iou = [(32 - x) / (32 + x) for x in shifts]
+    expected = [0.0, iou[1], iou[2], iou[3], 0.0, 0.0, 0.0]
+    torch.testing.assert_close(region, torch.tensor(expected, dtype=torch.float64))
+
+
+def test_what_the_authors_call_diou_takes_the_anchor_for_the_union():
+    # by hand: the anchor in the middle has DIoU = IoU = 1/4, theirs is 1; the other
+    # anchor is the box, 1 both ways. The threshold is 5/8 + 3/8 sqrt(2) = 1.155, and
+    # the region begins at 0.289
+    anchors = torch.tensor([[16, 16, 48, 48], [0, 0, 64, 64]]).double()
+    box = anchors[1:]
+    assert box_diou(anchors, box).tolist() == [[0.25], [1.0]]
+    assert valuable_region([anchors], box).tolist() == [0.0, 1.0]
+    published = valuable_region([anchors], box, published_diou=True)
+    assert published.tolist() == [0.25, 1.0]
+
+
+def test_the_published_region_loses_the_inside_of_a_box_and_gains_its_border():
+    # by hand, anchors beside a box of 64: two of 32 in its middle, IoU 1/4, and one of
+    # 16 of which a quarter lies in the box, IoU 64 / 4288 = .015. Mean plus deviation
+    # is .307, so the region begins at .077. In the middle the distance is 0, so theirs
+    # is 1; at the border it is 36^2 / (76^2 + 64^2) = .131, so the DIoU is below 0 and
+    # theirs .25 - .131 = .119
+    middle, border = [16, 16, 48, 48], [60, 24, 76, 40]
+    anchors = [torch.tensor([middle, border, middle]).double()]
+    box = torch.tensor([[0, 0, 64, 64]]).double()
+    (threshold,) = adaptive_thresholds(anchors, box).tolist()
+    assert threshold == pytest.approx(0.307, abs=1e-3)
+    region = valuable_region(anchors, box).tolist()
+    assert region == pytest.approx([1 / 4, 0, 1 / 4])
+    published = valuable_region(anchors, box, published_diou=True).tolist()
+    assert published == pytest.approx([0, 64 / 4288, 0])
+
+
+def test_sides_are_left_top_right_bottom():
+    logits = torch.full((1, 4, 5), -1e4)
+    for side, value in enumerate([1, 2, 3, 4]):
+        logits[0, side, value] = 0
+    center = torch.tensor([[50.0, 50.0]])
+    boxes = distribution_boxes(logits.reshape(1, 20, 1, 1), center, 10)
+    assert boxes.tolist() == [[[40, 30, 80, 90]]]
+
+
+def test_suppression_by_hand():
+    boxes = torch.tensor([[[0, 0, 4, 4], [0, 0, 4, 3], [8, 8, 9, 9], [0, 0, 4, 1]]])
+    scores = torch.tensor([[0.8, 0.9, 0.1, 0.5]])
+    # 0 overlaps 1 by 3/4, 3 overlaps it by 1/3
+    assert first_kept(boxes.float(), scores).tolist() == [[False, True, True, False]]
+    assert first_kept(boxes.float(), scores, overlap=0.5).tolist() == [
+        [False, True, True, True]
+    ]
+    assert first_kept(boxes.float(), scores, count=1).tolist() == [
+        [False, True, False, False]
+    ]
+
+
+def test_the_surer_model_lends_its_box():
+    # the student is surer at the first anchor; only its boxes are apart there
+    apart = torch.tensor([[[0.0, 0.0, 4.0, 4.0], [9.0, 9.0, 12.0, 12.0]]])
+    same = torch.tensor([[[9.0, 9.0, 12.0, 12.0], [9.0, 9.0, 12.0, 12.0]]])
+    low, high = torch.tensor([[[-2.0, 3.0]]]), torch.tensor([[[3.0, 3.5]]])
+    assert general_instances((high, apart), (low, same)).tolist() == [[True, True]]
+    assert general_instances((low, apart), (high, same)).tolist() == [[True, False]]
+
+
+@CALM
+@given(SEEDS, st.integers(1, 6))
+def test_every_box_has_its_best_anchor_in_the_fine_grained_region(seed, count):
+    anchors, boxes = random_boxes(seed, 12), random_boxes(seed + 7, count)
+    best = box_iou(anchors, boxes).max(0)
+    region = fine_grained_region(anchors, boxes)
+    assert region[best.indices[best.values > 0]].all()
+
+
+@CALM
+@given(SEEDS, st.integers(1, 12), st.floats(0, 1))
+def test_kept_boxes_are_apart_and_the_best_is_one_of_them(seed, count, overlap):
+    boxes = random_boxes(seed, 20)
+    scores = torch.rand(20, generator=torch.Generator().manual_seed(seed)).double()
+    (kept,) = first_kept(boxes[None], scores[None], overlap=overlap, count=count)
+    assert kept[scores.argmax()]
+    assert kept.sum() <= count
+    between = box_iou(boxes[kept], boxes[kept]).fill_diagonal_(0)
+    assert (between <= overlap + 1e-9).all()
+
+
+# ---- nothing, and bad input ---------------------------------------------------------
+
+
+NONE = torch.zeros(0, 4).double()
+
+
+@pytest.mark.parametrize('anchors', [random_boxes(0, 5), NONE])
+def test_no_boxes_have_empty_regions_and_no_thresholds(anchors):
+    assert box_diou(anchors, NONE).shape == (len(anchors), 0)
+    assert adaptive_thresholds([anchors], NONE).shape == (0,)
+    for region in (
+        inside_region,
+        fine_grained_region,
+        lambda a, b: valuable_region([a], b),
+    ):
+        found = region(anchors, NONE)
+        assert found.shape == (len(anchors),)
+        assert not found.any()
+
+
+def test_no_anchors_have_no_region():
+    boxes = random_boxes(0, 3)
+    assert adaptive_thresholds([NONE, NONE], boxes).tolist() == [0, 0, 0]
+    assert valuable_region([NONE], boxes).shape == (0,)
+    assert fine_grained_region(NONE, boxes).shape == (0,)
+    assert first_kept(NONE[None], torch.zeros(1, 0)).shape == (1, 0)
+
+
+@pytest.mark.parametrize(
+    'box',
+    [
+        [20.0, 20.0, 20.0, 20.0],
+        [20.0, 12.0, 20.0, 40.0],
+        [900.0, 0.0, 960.0, 40.0],
+        [50.0, 50.0, 10.0, 10.0],
+    ],
+)
+def test_boxes_without_area_or_far_away_change_nothing(box):
+    anchors, boxes = random_anchors(0, 12, 5), random_boxes(7, 2)
+    more = torch.cat([boxes, torch.tensor([box]).double()])
+    assert torch.equal(valuable_region(anchors, more), valuable_region(anchors, boxes))
+    for region in (inside_region, fine_grained_region):
+        assert torch.equal(region(anchors[0], more), region(anchors[0], boxes))
+
+
+@pytest.mark.parametrize(
+    ('call', 'name'),
+    [
+        (lambda: adaptive_thresholds([random_boxes(0, 2)], NONE, nearest=0), 'nearest'),
+        (lambda: valuable_region([random_boxes(0, 2)], NONE, low=-0.1), 'low'),
+        (lambda: fine_grained_region(NONE, NONE, share=1.1), 'share'),
+        (lambda: first_kept(NONE[None], torch.zeros(1, 0), overlap=2), 'overlap'),
+        (lambda: first_kept(NONE[None], torch.zeros(1, 0), count=0), 'count'),
+    ],
+)
+def test_refuses_settings_out_of_range(call, name):
+    with pytest.raises(ConfigError, match=f'`{name}`'):
+        call()
+
+
+# ---- the slow twin, in plain loops from the equation --------------------------------
+
+
+def area(box):
+    return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
+
+
+def iou(a, b):
+    shared = area([max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])])
+    union = area(a) + area(b) - shared
+    return shared / union if union > 0 else 0.0
+
+
+def center(box):
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
+def squared_distance(a, b):
+    (ax, ay), (bx, by) = center(a), center(b)
+    return (ax - bx) ** 2 + (ay - by) ** 2
+
+
+def diou(a, b):
+    """Overlap less the squared distance of the centres by the squared diagonal."""
+    width = max(a[2], b[2]) - min(a[0], b[0])
+    height = max(a[3], b[3]) - min(a[1], b[1])
+    diagonal = width**2 + height**2
+    return iou(a, b) - (squared_distance(a, b) / diagonal if diagonal > 0 else 0.0)
+
+
+def slow_box_diou(boxes_a, boxes_b):
+    return [[diou(a, b) for b in boxes_b] for a in boxes_a]
+
+
+def threshold(anchors, box, nearest):
+    """Mean plus unbiased deviation of the IoU of the nearest anchors of each level."""
+    values = []
+    for level in anchors:
+        order = sorted(level, key=lambda anchor: squared_distance(anchor, box))
+        values += [iou(anchor, box) for anchor in order[:nearest]]
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return mean
+    return mean + (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
+
+
+def slow_adaptive_thresholds(anchors, boxes, nearest):
+    return [threshold(anchors, box, nearest) for box in boxes]
+
+
+def slow_valuable_region(anchors, boxes, nearest, low, measure=diou):
+    """The highest IoU of the boxes for which an anchor is near, but not on it."""
+    limits = slow_adaptive_thresholds(anchors, boxes, nearest)
+    region = []
+    for level in anchors:
+        for anchor in level:
+            value = 0.0
+            for box, limit in zip(boxes, limits):
+                if low * limit <= measure(anchor, box) < limit:
+                    value = max(value, iou(anchor, box))
+            region.append(value)
+    return region
+
+
+def slow_fine_grained_region(anchors, boxes, share):
+    region = [False] * len(anchors)
+    for box in boxes:
+        best = max(iou(anchor, box) for anchor in anchors)
+        for i, anchor in enumerate(anchors):
+            if iou(anchor, box) > share * best:
+                region[i] = True
+    return region
+
+
+def slow_inside_region(anchors, boxes):
+    region = []
+    for anchor in anchors:
+        x, y = center(anchor)
+        region.append(any(b[0] < x < b[2] and b[1] < y < b[3] for b in boxes))
+    return region
+
+
+def softened(values, tau=1.0):
+    powers = [exp(value / tau) for value in values]
+    return [power / sum(powers) for power in powers]
+
+
+def slow_distribution_boxes(logits, centers, stride):
+    """Centre less and plus the mean of each side's distribution: ``[n][a][4]``."""
+    images = []
+    for image in logits:
+        bins = len(image) // 4
+        width = len(image[0][0])
+        boxes = []
+        for a, (x, y) in enumerate(centers):
+            sides = []
+            for side in range(4):
+                values = [
+                    image[side * bins + i][a // width][a % width] for i in range(bins)
+                ]
+                mean = sum(i * p for i, p in enumerate(softened(values)))
+                sides.append(stride * mean)
+            boxes.append([x - sides[0], y - sides[1], x + sides[2], y + sides[3]])
+        images.append(boxes)
+    return images
+
+
+def slow_first_kept(boxes, scores, overlap, count):
+    """Suppression as it is usually written: sorted, each against all kept ones."""
+    kept = []
+    for some, values in zip(boxes, scores):
+        order = sorted(range(len(some)), key=lambda a: -values[a])
+        chosen = []
+        for a in order:
+            if all(iou(some[a], some[other]) <= overlap for other in chosen):
+                chosen.append(a)
+        kept.append([a in chosen[:count] for a in range(len(some))])
+    return kept
+
+
+def sigmoid(x):
+    return 1 / (1 + exp(-x))
+
+
+def slow_general_instances(student, teacher, overlap, count):
+    """Logits are ``[n][k][a]``, boxes ``[n][a][4]``."""
+    scores, boxes = [], []
+    for logits_s, boxes_s, logits_t, boxes_t in zip(*student, *teacher):
+        scores.append([])
+        boxes.append([])
+        for a in range(len(boxes_s)):
+            leads = [sigmoid(t[a]) - sigmoid(s[a]) for s, t in zip(logits_s, logits_t)]
+            lead = max(leads, key=abs)
+            scores[-1].append(abs(lead))
+            boxes[-1].append(boxes_t[a] if lead >= 0 else boxes_s[a])
+    return slow_first_kept(boxes, scores, overlap, count)
+
+
+def kl(teacher, student, tau):
+    return sum(
+        p * log(p / q) for p, q in zip(softened(teacher, tau), softened(student, tau))
+    )
+
+
+def positions(region):
+    """Yields image, row, column and weight inside a region."""
+    for n, rows in enumerate(region):
+        for y, row in enumerate(rows):
+            for x, weight in enumerate(row):
+                if weight > 0:
+                    yield n, y, x, weight
+
+
+def slow_localization_loss(student, teacher, region, tau, avg_factor):
+    """Main and VLR term of LD: maps ``[n][4 b][h][w]``, region ``[n][h][w]``."""
+    total = 0.0
+    for n, y, x, weight in positions(region):
+        bins = len(student[n]) // 4
+        for side in range(4):
+            s, t = (
+                [maps[n][side * bins + i][y][x] for i in range(bins)]
+                for maps in (student, teacher)
+            )
+            total += weight * tau**2 / bins * kl(t, s, tau)
+    return total / avg_factor
+
+
+def slow_class_loss(student, teacher, region, tau):
+    values = []
+    for n, y, x, _ in positions(region):
+        s, t = (
+            [maps[n][k][y][x] for k in range(len(student[n]))]
+            for maps in (student, teacher)
+        )
+        values.append(tau**2 / len(s) * kl(t, s, tau))
+    return sum(values) / len(values) if values else 0.0
+
+
+def slow_imitation_loss(student, teacher, region):
+    values = [
+        (student[n][c][y][x] - teacher[n][c][y][x]) ** 2
+        for n, y, x, _ in positions(region)
+        for c in range(len(student[n]))
+    ]
+    return sum(values) / len(values) if values else 0.0
+
+
+def published_diou(a, b):
+    """The same with the first box's area in place of the union."""
+    shared = area([max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])])
+    covered = shared / area(a) if area(a) > 0 else 0.0
+    return covered + diou(a, b) - iou(a, b)
+
+
+ODD = torch.tensor(
+    [
+        [20.0, 20.0, 20.0, 44.0],
+        [900.0, 900.0, 950.0, 930.0],
+        [40.0, 30.0, 10.0, 5.0],
+        [-30.0, -20.0, 25.0, 31.0],
+    ]
+).double()
+LEVELS = [(8, (4, 6)), (16, (2, 3)), (32, (1, 2))]
+
+
+def shaken_anchors():
+    """Squares of 3 strides around slightly shaken positions, so no two are as near."""
+    generator = torch.Generator().manual_seed(1)
+    levels = []
+    for stride, (h, w) in LEVELS:
+        y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij')
+        center = stride * torch.stack([x, y], -1).reshape(-1, 2).double()
+        center += torch.rand(center.shape, generator=generator, dtype=torch.float64)
+        levels.append(torch.cat([center - 1.5 * stride, center + 1.5 * stride], 1))
+    return levels
+
+
+def drawn_boxes(seed, count, *, odd=False):
+    generator = torch.Generator().manual_seed(seed)
+    corner, size = torch.rand(
+        2, count, 2, generator=generator, dtype=torch.float64
+    ) * torch.tensor([48.0, 32.0], dtype=torch.float64)
+    boxes = torch.cat([corner, corner + 4 + size], 1)
+    return torch.cat([boxes, ODD]) if odd else boxes
+
+
+def doubles(*shape, seed=0, spread=2.0):
+    generator = torch.Generator().manual_seed(seed)
+    return spread * torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def assert_equals_twin(fast, slow):
+    slow = torch.tensor(slow, dtype=torch.float64).reshape(fast.shape)
+    torch.testing.assert_close(fast.double(), slow, rtol=1e-12, atol=1e-12)
+
+
+BOXES = pytest.mark.parametrize(
+    ('seed', 'count', 'odd'), [(0, 0, 0), (1, 7, 0), (2, 7, 1), (3, 0, 1)])
+
+
+@BOXES
+def test_diou_equals_its_twin(seed, count, odd):
+    first = drawn_boxes(seed, 5, odd=True)
+    second = drawn_boxes(seed + 1, count, odd=odd)
+    assert_equals_twin(
+        box_diou(first, second),
+        slow_box_diou(first.tolist(), second.tolist()),
+    )
+
+
+@BOXES
+@pytest.mark.parametrize('nearest', [1, 9])
+def test_thresholds_and_valuable_region_equal_their_twins(seed, count, odd, nearest):
+    levels, boxes = shaken_anchors(), drawn_boxes(seed, count, odd=odd)
+    lists = [level.tolist() for level in levels], boxes.tolist()
+    assert_equals_twin(
+        adaptive_thresholds(levels, boxes, nearest=nearest),
+        slow_adaptive_thresholds(*lists, nearest),
+    )
+    for low in (0.0, 0.25, 0.8):
+        assert_equals_twin(
+            valuable_region(levels, boxes, nearest=nearest, low=low),
+            slow_valuable_region(*lists, nearest, low),
+        )
+        published = valuable_region(
+            levels, boxes, nearest=nearest, low=low, published_diou=True
+        )
+        assert_equals_twin(
+            published,
+            slow_valuable_region(*lists, nearest, low, published_diou),
+        )
+
+
+def test_the_grid_has_anchors_in_and_out_of_the_valuable_region():
+    regions = torch.cat(
+        [valuable_region(shaken_anchors(), drawn_boxes(seed, 7)) for seed in range(4)]
+    )
+    assert 0.1 < (regions > 0).double().mean() < 0.9
+
+
+@BOXES
+def test_other_regions_equal_their_twins(seed, count, odd):
+    together, boxes = torch.cat(shaken_anchors()), drawn_boxes(seed, count, odd=odd)
+    lists = together.tolist(), boxes.tolist()
+    assert_equals_twin(
+        inside_region(together, boxes), slow_inside_region(*lists)
+    )
+    for share in (0.0, 0.5, 0.9):
+        assert_equals_twin(
+            fine_grained_region(together, boxes, share=share),
+            slow_fine_grained_region(*lists, share),
+        )
+
+
+@pytest.mark.parametrize(('n', 'bins', 'h', 'w'), [(1, 2, 1, 1), (2, 17, 2, 3)])
+def test_distribution_boxes_equal_their_twin(n, bins, h, w):
+    logits, centers = doubles(n, 4 * bins, h, w), doubles(h * w, 2, spread=30.0)
+    assert_equals_twin(
+        distribution_boxes(logits, centers, 8),
+        slow_distribution_boxes(logits.tolist(), centers.tolist(), 8),
+    )
+
+
+@pytest.mark.parametrize('seed', [0, 1])
+@pytest.mark.parametrize('count', [1, 10])
+@pytest.mark.parametrize('overlap', [0.0, 0.3])
+def test_suppression_equals_its_twin(seed, count, overlap):
+    boxes = torch.stack([drawn_boxes(seed + i, 20, odd=True) for i in range(3)])
+    scores = doubles(*boxes.shape[:2], seed=seed)
+    assert_equals_twin(
+        first_kept(boxes, scores, overlap=overlap, count=count),
+        slow_first_kept(boxes.tolist(), scores.tolist(), overlap, count),
+    )
+
+
+@pytest.mark.parametrize('seed', [0, 1])
+@pytest.mark.parametrize('count', [1, 10])
+def test_general_instances_equal_their_twin(seed, count):
+    sides = [
+        (
+            doubles(2, 3, 24, seed=seed + side),
+            torch.stack([drawn_boxes(seed + side + i, 20, odd=True) for i in range(2)]),
+        )
+        for side in (10, 20)
+    ]
+    assert_equals_twin(
+        general_instances(*sides, overlap=0.3, count=count),
+        slow_general_instances(
+            *[tuple(x.tolist() for x in side) for side in sides], 0.3, count
+        ),
+    )
+
+
+@pytest.mark.parametrize('share', [0.0, 0.4, 1.0])
+@pytest.mark.parametrize('shape', [(1, 8, 1, 1), (2, 12, 2, 3), (3, 68, 1, 2)])
+def test_losses_equal_their_twins(shape, share):
+    student, teacher = doubles(*shape, seed=1), doubles(*shape, seed=2, spread=4.0)
+    n, _, h, w = shape
+    generator = torch.Generator().manual_seed(3)
+    weights = torch.rand(n, h, w, generator=generator, dtype=torch.float64)
+    region = weights * (torch.rand(n, h, w, generator=generator) < share)
+    lists = [x.tolist() for x in (student, teacher, region)]
+    for tau in (1.0, 10.0):
+        assert_equals_twin(
+            LDLoss(tau=tau, avg_factor=16.0)(student, teacher, region=region),
+            slow_localization_loss(*lists, tau, 16.0),
+        )
+        assert_equals_twin(
+            LDClassLoss(tau=tau)(student, teacher, region=region),
+            slow_class_loss(*lists, tau),
+        )
+    assert_equals_twin(
+        LDImitationLoss()(student, teacher, region=region), slow_imitation_loss(*lists)
+    )

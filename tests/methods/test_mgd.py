@@ -1,4 +1,4 @@
-"""MGD: cases for the laws, the connector, and what is special to both."""
+"""MGD: cases for the laws, the connector, the slow twins."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import copy
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmkd_ext.connectors import PerLevel
 from mmkd_ext.errors import ConfigError, ShapeError
-from mmkd_ext.functional import random_mask
 from mmkd_ext.methods import MGDConnector, MGDLoss
-from mmkd_ext.registry import MODELS
+from mmkd_ext.methods.mgd import random_mask
 from mmkd_ext.testing.laws import KnownValue, LossCase, pyramid
 
 CASES = [
@@ -39,17 +40,6 @@ def test_weighs_as_one_stage_detectors_unless_told():
     assert MGDLoss(loss_weight=5e-7)(student, teacher).item() == pytest.approx(3e-5)
 
 
-def test_a_sum_over_a_large_half_map_does_not_overflow():
-    student = torch.full((1, 256, 100, 100), 60.0, dtype=torch.float16)
-    # 60 squared times 2.56 million is 9.2e9, float16 ends at 65504
-    loss = MGDLoss(loss_weight=1.0)(student, torch.zeros_like(student))
-    assert loss.item() == pytest.approx(3600 * 2.56e6, rel=1e-5)
-
-
-def test_does_not_align_channels_after_the_generator():
-    assert MGDLoss.alignable == {'size'}
-
-
 # ---- the connector ------------------------------------------------------------------
 
 
@@ -67,13 +57,6 @@ def identity(channels, ratio, **settings):
 def test_without_masking_identity_kernels_leave_the_relu():
     feature = torch.randn(2, 3, 4, 5)
     assert torch.equal(identity(3, 0.0)(feature), feature.relu())
-
-
-def test_all_masked_leaves_the_biases_alone():
-    connector = MGDConnector(3, 1.0)
-    one, other = (connector(torch.randn(2, 3, 4, 5)) for _ in range(2))
-    assert torch.equal(one, other)
-    torch.testing.assert_close(one, connector.generation(torch.zeros(2, 3, 4, 5)))
 
 
 def test_masks_positions_in_all_channels():
@@ -97,18 +80,6 @@ def test_masks_after_the_channels_are_aligned():
     aligned = connector.align(feature)
     torch.testing.assert_close(
         found, connector.generation(aligned * random_mask(aligned, 0.5)))
-
-
-def test_has_an_align_convolution_only_where_channels_differ():
-    assert MGDConnector(4).align is None
-    assert MGDConnector(4, in_channels=4).align is None
-    assert MGDConnector(4, in_channels=3).align.weight.shape == (4, 3, 1, 1)
-
-
-def test_draws_a_new_mask_in_each_call():
-    connector = identity(2, 0.5)
-    feature = torch.ones(1, 2, 8, 8)
-    assert not torch.equal(connector(feature), connector(feature))
 
 
 def test_the_default_generator_decides_unless_there_is_a_seed():
@@ -167,26 +138,6 @@ def test_levels_of_one_seed_have_masks_of_their_own():
     assert not torch.equal(large[:, :, :4], small)
 
 
-def test_without_a_seed_there_is_no_state_but_weights():
-    assert list(MGDConnector(2).state_dict()) == [
-        f'generation.{i}.{kind}' for i in (0, 2) for kind in ('weight', 'bias')]
-
-
-def test_takes_half_features_under_autocast():
-    connector = MGDConnector(4)
-    with torch.autocast('cpu', torch.bfloat16):
-        out = connector(torch.randn(1, 4, 5, 5).bfloat16())
-    assert out.isfinite().all()
-
-
-def test_every_parameter_learns():
-    connector = MGDConnector(4, 0.3, in_channels=3)
-    feature = torch.randn(2, 3, 5, 5, requires_grad=True)
-    MGDLoss()(connector(feature), torch.randn(2, 4, 5, 5)).backward()
-    assert feature.grad.any()
-    assert all(p.grad is not None and p.grad.any() for p in connector.parameters())
-
-
 @pytest.mark.parametrize('feature', [torch.zeros(2, 3, 4, 4), torch.zeros(2, 4, 4)])
 def test_refuses_other_channels_and_other_axes(feature):
     with pytest.raises(ShapeError, match=r'`MGDConnector` takes \(n 4 h w\), but got'):
@@ -196,13 +147,8 @@ def test_refuses_other_channels_and_other_axes(feature):
 def test_refuses_an_unknown_mask_and_a_ratio_beyond_one():
     with pytest.raises(ConfigError, match='Did you mean `spatial`'):
         MGDConnector(4, mask='spacial')
-    with pytest.raises(ConfigError, match='`mask_ratio` must be a number >= 0'):
+    with pytest.raises(ConfigError, match='`mask_ratio`'):
         MGDConnector(4, 65)
-
-
-def test_is_registered_under_our_scope():
-    built = MODELS.build(dict(type='mmkd_ext.MGDConnector', channels=4))
-    assert type(built) is MGDConnector
 
 
 @pytest.mark.gpu
@@ -211,3 +157,106 @@ def test_draws_its_mask_on_the_gpu(seed):
     connector = identity(2, 0.5, seed=seed).cuda()
     out = connector(torch.ones(1, 2, 32, 32, device='cuda'))
     assert 0.2 < out.mean().item() < 0.8
+
+
+CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
+OVER = pytest.mark.parametrize('over', ['spatial', 'channel'])
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@OVER
+def test_no_ratio_masks_nothing_and_a_ratio_of_one_all(over):
+    feature = torch.zeros(4, 64, 16, 16)
+    assert random_mask(feature, 0.0, over=over, generator=seeded()).all()
+    assert not random_mask(feature, 1, over=over, generator=seeded()).any()
+
+
+@CALM
+@given(st.floats(0, 1), st.integers(0, 2**31), st.sampled_from(['spatial', 'channel']))
+def test_the_share_of_zeros_is_the_ratio(ratio, seed, over):
+    feature = torch.zeros(20, 500, 20, 25)
+    mask = random_mask(feature, ratio, over=over, generator=seeded(seed))
+    assert mask.numel() == 10_000
+    # six deviations of 10000 throws
+    assert abs((mask == 0).double().mean().item() - ratio) < 0.031
+
+
+def test_half_precision_masks_the_same_positions():
+    masks = [random_mask(torch.zeros(2, 3, 40, 40, dtype=dtype), 0.65,
+                         generator=seeded(3)).double()
+             for dtype in (torch.float16, torch.float64)]
+    assert torch.equal(*masks)
+
+
+def test_an_own_generator_leaves_the_default_one_alone():
+    before = torch.get_rng_state()
+    random_mask(torch.zeros(1, 2, 3, 4), 0.5, generator=seeded())
+    assert torch.equal(torch.get_rng_state(), before)
+    random_mask(torch.zeros(1, 2, 3, 4), 0.5)
+    assert not torch.equal(torch.get_rng_state(), before)
+
+
+# ---- the slow twin, in plain loops from the equation --------------------------------
+
+
+def slow_random_mask(uniform, ratio, over):
+    """MGD: zeros and ones from uniform numbers, nested as those."""
+    if isinstance(uniform, list):
+        return [slow_random_mask(u, ratio, over) for u in uniform]
+    if over == 'spatial':
+        return 0.0 if uniform > 1 - ratio else 1.0
+    return 0.0 if uniform < ratio else 1.0
+
+
+def convolved(maps, weight, bias):
+    """Cross-correlation with zeros around, ``weight[out][in][k][k]``, for one image."""
+    height, width = len(maps[0]), len(maps[0][0])
+    reach = len(weight[0][0]) // 2
+
+    def at(plane, y, x):
+        return plane[y][x] if 0 <= y < height and 0 <= x < width else 0.0
+
+    return [[[bias[o] + sum(
+        weight[o][i][dy + reach][dx + reach] * at(maps[i], y + dy, x + dx)
+        for i in range(len(maps))
+        for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1))
+        for x in range(width)] for y in range(height)] for o in range(len(weight))]
+
+
+def slow_generated(maps, mask, first, second):
+    """MGD's generator for one image: convolution, ReLU, convolution.
+
+    ``mask`` is ``[1][h][w]``; ``first`` and ``second`` are pairs of weight and bias.
+    """
+    masked = [[[v * m for v, m in zip(row, keep)] for row, keep in zip(plane, mask[0])]
+              for plane in maps]
+    hidden = [[[max(v, 0.0) for v in row] for row in plane]
+              for plane in convolved(masked, *first)]
+    return convolved(hidden, *second)
+
+
+@pytest.mark.parametrize(('over', 'drawn'), [
+    ('spatial', (2, 1, 5, 4)), ('channel', (2, 3, 1, 1))])
+@pytest.mark.parametrize('ratio', [0.0, 0.15, 1.0])
+def test_the_mask_equals_its_twin_on_the_same_numbers(ratio, over, drawn):
+    uniform = torch.rand(drawn, generator=seeded(3))
+    fast = random_mask(torch.zeros(2, 3, 5, 4), ratio, over=over, generator=seeded(3))
+    assert fast.tolist() == slow_random_mask(uniform.tolist(), ratio, over)
+
+
+def test_the_generator_equals_its_twin():
+    feature = torch.randn(2, 3, 5, 2, dtype=torch.float64)
+    connector = MGDConnector(3, mask_ratio=0.4).double()
+    torch.manual_seed(5)
+    fast = connector(feature).detach()
+    torch.manual_seed(5)
+    mask = random_mask(feature, 0.4)
+    first, second = (
+        (conv.weight.tolist(), conv.bias.tolist())
+        for conv in (connector.generation[0], connector.generation[2]))
+    slow = [slow_generated(image, keep, first, second)
+            for image, keep in zip(feature.tolist(), mask.tolist())]
+    torch.testing.assert_close(fast, torch.tensor(slow, dtype=torch.float64))

@@ -38,7 +38,7 @@ def test_takes_the_reduction_of_the_paper_unless_told():
 
 @pytest.mark.parametrize('weight', [-1, float('nan'), '1', True])
 def test_refuses_a_weight_that_is_no_factor(weight):
-    with pytest.raises(ConfigError, match='`loss_weight` must be a number >= 0, but'):
+    with pytest.raises(ConfigError, match='`loss_weight`'):
         Difference(loss_weight=weight)
 
 

@@ -17,7 +17,8 @@ from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 
 from mmkd_ext.errors import ConfigError
-from mmkd_ext.functional import adaptive_thresholds, box_iou, distribution_boxes
+from mmkd_ext.functional import box_iou
+from mmkd_ext.methods.ld import adaptive_thresholds, distribution_boxes
 from mmkd_ext.registry import MODELS
 
 pytestmark = pytest.mark.mmdet
