@@ -419,4 +419,4 @@ def main(argv: Sequence[str] | None = None) -> int | None:
         return 0
     from mmkd_ext.cli.train import main as train
 
-    return train([path, *follow])
+    return train([path, *follow, '--no-check'])  # it was checked above
