@@ -292,8 +292,8 @@ class _LinkReader:
                 )
         if source is None or len(self.problems) > before:
             return None
-        chosen = config.get('connector_item')
-        return Tap(str(of), source, call, item, connector, chosen, given)
+        part = config.get('connector_item')
+        return Tap(str(of), source, call, item, connector, part, given)
 
     def read_given(
         self, link: str, key: str, config: Mapping[str, Any]
