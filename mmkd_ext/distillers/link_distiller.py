@@ -170,8 +170,8 @@ class LinkDistiller(BaseDistiller):
                 self.distill_losses[link.name] = loss
                 problems += _loss_problems(link, loss)
             for key, tap in link.all_taps():
-                if tap.connector is not None and tap.connector in self.connectors:
-                    connector = self.connectors[tap.connector]
+                if str(tap.connector) in self.connectors:
+                    connector = self.connectors[str(tap.connector)]
                     problems += _given_problems(tap, connector, link.where(key))
             if link.schedule is not None:
                 where = link.where('schedule')
