@@ -893,14 +893,9 @@ class CIRKDRegionMemoryLoss(_ClassMemoryLoss):
         size: Regions that are remembered for each class. None is as published, 2000.
         samples: Regions of each class that are drawn in a step. None is as published,
             ``1024 // num_classes + 1``.
-        tau: Temperature, > 0.
-        ignore_index: Label of the pixels that are left out; below 0 they are, too.
-        enqueue_first: See `CIRKDPixelMemoryLoss`, as the next four.
-        max_memory: Memory in MB.
-        seed: Seed.
-        storage: Type of the remembered numbers.
-        saved: Whether checkpoints hold the memory.
-        policy: See :class:`~mmkd_ext.methods.PairLoss`.
+        settings: `tau`, `ignore_index`, `enqueue_first`, `max_memory`, `seed`,
+            `storage` and `saved` as of `CIRKDPixelMemoryLoss`, and the policy of
+            :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
@@ -943,13 +938,9 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
         samples: Channels that are drawn in a step.
         new_keys: Random channels that are remembered in a step, of all processes
             together.
-        tau: Temperature, > 0.
-        enqueue_first: See `CIRKDPixelMemoryLoss`, as the next four.
-        max_memory: Memory in MB.
-        seed: Seed.
-        storage: Type of the remembered numbers.
-        saved: Whether checkpoints hold the memory.
-        policy: See :class:`~mmkd_ext.methods.PairLoss`.
+        settings: `tau`, `enqueue_first`, `max_memory`, `seed`, `storage`, `saved` as of
+            `CIRKDPixelMemoryLoss`, and the policy of
+            :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
         >>> import torch
