@@ -172,13 +172,13 @@ def _check_plain(context: Context) -> None:
 def _isolated(cfg: Config) -> Iterator[None]:
     """Keeps random numbers, scope, logs and messages of the caller as they were."""
     states = random.getstate(), np.random.get_state()
-    kept = [(cls._instance_dict, dict(cls._instance_dict)) for cls in _managers()]
+    kept = {cls: dict(cls._instance_dict) for cls in _managers()}
     # a GPU that nobody has used yet has no random numbers to keep
     used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     gpus = torch.cuda.device_count() if used else 0
     try:
-        for instances, _ in kept:
-            instances.clear()
+        for cls in kept:
+            cls._instance_dict.clear()
         MMLogger.get_instance('check', logger_name='check', log_level='ERROR')
         MessageHub.get_instance('check')
         with (
@@ -194,9 +194,11 @@ def _isolated(cfg: Config) -> Iterator[None]:
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
-        for instances, before in kept:
-            instances.clear()
-            instances.update(before)
+        # also of classes that the check was the first to import, as a project's
+        # visualizer: a training would get that one, which writes nowhere
+        for cls in _managers():
+            cls._instance_dict.clear()
+            cls._instance_dict.update(kept.get(cls, {}))
 
 
 def _managers() -> Iterator[Any]:

@@ -194,6 +194,38 @@ def test_the_check_runs_first_and_can_be_left_out(config, monkeypatch):
     assert calls == ['check', 'train', 'train']
 
 
+CURVES = """
+custom_imports = dict(imports=['mmkd_ext.testing.toy'])
+model = dict(type='mmkd_ext.ToyModel')
+train_dataloader = dict(
+    batch_size=2,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(type='mmkd_ext.ToyDataset'),
+)
+train_cfg = dict(by_epoch=False, max_iters=1)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+default_hooks = dict(logger=dict(type='LoggerHook', interval=1))
+visualizer = dict(
+    type='mmseg.SegLocalVisualizer',
+    name='visualizer',
+    vis_backends=[dict(type='LocalVisBackend')],
+)
+"""
+
+
+@pytest.mark.mmseg
+def test_a_training_that_was_checked_writes_its_curves(tmp_path):
+    """The check is the first to import mmseg's visualizer, and builds one."""
+    (tmp_path / 'curves.py').write_text(CURVES)
+    subprocess.run(
+        [sys.executable, ROOT / 'tools' / 'train.py', 'curves.py', '--work-dir', 'w'],
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )
+    assert len(list((tmp_path / 'w').glob('*/vis_data/scalars.json'))) == 1
+
+
 def test_the_scope_of_a_students_file_is_what_it_says(tmp_path):
     (tmp_path / 'student.py').write_text(
         "default_scope = 'mmseg'\nmodel = dict(type='EncoderDecoder')\n"
