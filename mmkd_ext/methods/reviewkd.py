@@ -7,9 +7,10 @@ on the map itself and on coarse grids of it.
 
 Recipe: detection on all five FPN levels, 256 channels in the middle; weight 1.0 for
 Faster R-CNN R101 -> R50 and for RetinaNet, 1.2 for R101 -> R18, 2.0 for R50 ->
-MobileNetV2. Warm up with the link's ``schedule=dict(type='linear', ...)``. The authors
-count warm-up in epochs from 0, so that their first epoch has weight 0; counted in
-iterations, as here, the weight rises from the first step on.
+MobileNetV2; short sides from 640 to 800, no warm-up. Classification is warmed up over
+20 epochs, which the authors count from 0, so that their first one has weight 0; counted
+in iterations, as by the link's ``schedule=dict(type='linear', ...)``, the weight rises
+from the first step on.
 """
 
 from __future__ import annotations

@@ -72,11 +72,11 @@ def test_cirkd_trains_cnns_with_sixteen_images_and_40k_iterations(name):
     assert schedule(name) == ('SGD', 0.02, 1e-4, 40000, 0.9, 0.0)
 
 
-@pytest.mark.parametrize('student', ['deeplabv3-r18', 'deeplabv3-mnv2', 'pspnet-r18'])
-def test_cirkds_relations_are_within_two_images_as_there(student):
-    wide = f'cirkd/cirkd_deeplabv3-r101_{student}_8xb2'
+@pytest.mark.parametrize('narrow', [
+    *CNNS[:3], *(f'{name}-40k_city' for name in CNNS[3:])])
+def test_cirkds_relations_are_within_two_images_as_there(narrow):
+    wide = narrow.replace('4xb4', '8xb2')
     assert images(wide) == (8, 2)
-    narrow = f'cirkd/cirkd_deeplabv3-r101_{student}_4xb4-40k_city'
     for key in ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg'):
         assert read(wide)[key] == read(narrow)[key]
 

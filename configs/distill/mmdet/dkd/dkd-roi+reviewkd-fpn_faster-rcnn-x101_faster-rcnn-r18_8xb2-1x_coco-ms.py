@@ -3,9 +3,8 @@
 Paper: Decoupled Knowledge Distillation, CVPR 2022, https://arxiv.org/abs/2203.08679,
 which adds Knowledge Review, CVPR 2021; each as in its own config.
 Command: bash tools/dist_train.sh CONFIG 8
-Expected: no published figure for this teacher is known to us; with an R101 teacher and
-Detectron2's training R18 rises from 33.26 to 37.01 AP (the paper's table, quoted from
-memory, unverified).
+Expected: no published figure for this teacher is known to us; the paper has R101 for
+it, and trains by Detectron2.
 Status: unrun
 """
 

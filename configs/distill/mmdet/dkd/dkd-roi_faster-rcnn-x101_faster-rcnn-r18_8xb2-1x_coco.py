@@ -3,9 +3,8 @@
 Paper: Decoupled Knowledge Distillation, CVPR 2022, https://arxiv.org/abs/2203.08679;
 alpha 1, beta 0.25, tau 1 as in its detection code (megvii-research/mdistiller).
 Command: bash tools/dist_train.sh CONFIG 8
-Expected: no published figure for this teacher is known to us; with an R101 teacher and
-Detectron2's training R18 rises from 33.26 to 35.05 AP (the paper's table, quoted from
-memory, unverified).
+Expected: no published figure for this teacher is known to us; the paper has R101 for
+it, and trains by Detectron2.
 Status: unrun
 """
 

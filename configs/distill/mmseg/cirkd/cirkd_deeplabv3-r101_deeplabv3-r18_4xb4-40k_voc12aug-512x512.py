@@ -3,10 +3,10 @@
 Paper: Cross-Image Relational Knowledge Distillation for Semantic Segmentation, CVPR
 2022, https://arxiv.org/abs/2204.06986; schedule of the authors' script for VOC, and its
 weight 0.01 for what is compared with memories. Relations in the batch are among 4 images
-here and 2 there.
+here and 2 there, as in `8xb2`.
 Command: bash tools/dist_train.sh CONFIG 4
-Expected: the authors report 73.21 -> 74.50 mIoU from a teacher of 77.67; ours has 77.92.
-PSPNet-R18 gains from 73.33 to 74.78 there. Not measured by us.
+Expected: the authors report 73.21 -> 74.50 mIoU with `8xb2` from a teacher of 77.67;
+ours has 77.92. Not measured by us.
 Status: unrun
 """
 

@@ -5,8 +5,8 @@ Paper: Cross-Image Relational Knowledge Distillation for Semantic Segmentation, 
 first version, their mistake in what the pixel memory keeps left out. Relations in the
 batch are among 4 images here and 2 there, as in `8xb2`.
 Command: bash tools/dist_train.sh CONFIG 4
-Expected: the authors report 72.55 -> 74.73 mIoU (val) from a teacher of 78.07. Not
-measured by us.
+Expected: the authors report 72.55 -> 74.73 mIoU (val) from a teacher of 78.07, with
+`8xb2`. Not measured by us.
 Status: unrun
 """
 

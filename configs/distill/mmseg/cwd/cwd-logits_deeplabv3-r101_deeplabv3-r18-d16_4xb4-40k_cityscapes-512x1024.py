@@ -2,7 +2,8 @@
 
 Paper: Channel-wise Knowledge Distillation for Dense Prediction, ICCV 2021,
 https://arxiv.org/abs/2011.13256; tau 4, weight 3, KD and adversary beside it as for
-stride 8. Alignment resizes the student's logits to the teacher's. Strides and dilations as mmseg's DeepLabV3 of stride 16.
+stride 8. Alignment resizes the student's logits to the teacher's. Strides and dilations
+as mmseg's DeepLabV3 of stride 16.
 Command: bash tools/dist_train.sh CONFIG 4
 Expected: no published figure for this student is known to us.
 Status: unrun

@@ -2,9 +2,10 @@
 
 Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
 https://arxiv.org/abs/2205.10536; weight 1 on the main head, 0.4 on the auxiliary one.
+Classes are correlated over 4 images here and 2 there, as in `8xb2`.
 Command: bash tools/dist_train.sh CONFIG 4
-Expected: the authors report 72.55 -> 76.31 mIoU (val) from a teacher of 78.07. Not
-measured by us.
+Expected: the authors report 72.55 -> 76.31 mIoU (val) from a teacher of 78.07, with
+`8xb2`. Not measured by us.
 Status: unrun
 """
 
