@@ -483,6 +483,9 @@ class Rehearsal(Runner):
             ConfigError: A link fails; the caller may go on without it.
         """
         self.model = model
+        start = self.cfg.get('load_from')
+        if whole and start and os.path.isfile(start):
+            self.attempt('load_from', start, self.load_checkpoint, start)
         self._prepare(whole=whole)
         real = None not in (self.loaders['train'], self._train_loop, self.optim_wrapper)
         # another loop may end where it likes

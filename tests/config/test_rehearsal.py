@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.optim import OptimWrapper
@@ -287,6 +288,17 @@ def test_schedules_of_a_training_of_negative_length_are_not_judged(distils):
     report = check_config(cfg, gradients=False)
     paths = [warning.path for warning in report.findings.warnings]
     assert not any(path.startswith('param_scheduler') for path in paths)
+
+
+def test_a_file_to_start_from_that_fills_nothing_is_told(distils, tmp_path):
+    file = str(tmp_path / 'other.pth')
+    torch.save({'state_dict': {'other.weight': torch.zeros(1)}}, file)
+    problems = told(distils({'load_from': file}), gradients=False)
+    assert set(problems) == {'load_from'}
+    assert '`model.student_ckpt`' in problems['load_from']
+    # the student's own weights are as good as a distillation's
+    torch.save(ToyModel(channels=4).state_dict(), file)
+    assert not told(distils({'load_from': file}), gradients=False)
 
 
 def test_nothing_is_left_behind(distils, tmp_path, monkeypatch):
