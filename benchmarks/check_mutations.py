@@ -44,7 +44,7 @@ from mmkd_ext.config.check import _isolated, check_config
 
 compat.apply()
 
-ROOT = Path(__file__).parents[1]
+CONFIG_ROOT = Path(__file__).parent / 'configs'
 CONFIGS = (
     'demo/distilled.py',
     'demo/student.py',
@@ -130,7 +130,7 @@ def small(name: str, root: Path) -> Config:
     """Reads a config, with little data, two iterations, and no teacher's file."""
     os.environ['CAMVID_ROOT'] = str(root / 'camvid')
     os.environ['BCCD_ROOT'] = str(root / 'bccd')
-    cfg = Config.fromfile(ROOT / 'configs' / name)
+    cfg = Config.fromfile(CONFIG_ROOT / name)
     cfg.model.pop('teacher_ckpt', None)
     if name.startswith('bccd'):
         cfg.val_dataloader, cfg.val_cfg = cfg.test_dataloader, dict(type='ValLoop')

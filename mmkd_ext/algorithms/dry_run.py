@@ -196,13 +196,15 @@ def run_once(
         ``'tensor'``, or ``'loss'`` where a tap fires only there.
 
     Raises:
-        TapError: A tap fires in neither mode.
+        TapError: A tap fires in neither mode. Its cause is what the model raised, if
+            it ran in none.
     """
     if not recorder.needed:
         with recorder.recording(model):
             # modules themselves are tapped; no pass is needed to find them
             return 'tensor'
     reasons = []
+    failures: list[Exception] = []
     for mode, training in _TEACHER_RUNS if stop else _STUDENT_RUNS:
         with undisturbed(model, training=training, gradients=not stop):
             try:
@@ -210,12 +212,16 @@ def run_once(
                     model(**batch, mode=mode)
             except Exception as error:
                 # a blank image may be too strange for a head; what fired still counts
-                reasons.append(f'mode={mode!r} failed: {type(error).__name__}: {error}')
+                failures.append(error)
+                why = f'mode={mode!r} failed: {type(error).__name__}: {error}.'
+            else:
+                why = ''
         silent = recorder.silent()
         if not silent:
             return mode
-        reasons.append(f'mode={mode!r}: {recorder.silence(silent[0])}')
-    raise TapError(' '.join(dict.fromkeys(reasons)))
+        reasons.append(why or f'mode={mode!r}: {recorder.silence(silent[0])}')
+    cause = failures[-1] if len(failures) == len(reasons) else None
+    raise TapError(' '.join(dict.fromkeys(reasons))) from cause
 
 
 @contextmanager

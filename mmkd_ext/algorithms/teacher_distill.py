@@ -317,6 +317,14 @@ class TeacherDistill(BaseAlgorithm):
         try:
             return run_once(model, recorder, batch, stop=owner != STUDENT), []
         except TapError as error:
+            cause = error.__cause__
+            if cause is not None:
+                several = f'model.teachers.{owner}.model'
+                path = {STUDENT: 'model.architecture', TEACHER: 'model.teacher'}.get(
+                    owner, several
+                )
+                what = f'fails on a blank image: {type(cause).__name__}: {cause}'
+                return 'tensor', [Problem(path, what)]
             silent = {tap.source for tap in recorder.silent()}
             path = next(
                 (

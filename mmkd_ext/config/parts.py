@@ -12,6 +12,7 @@ import re
 import traceback
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mmengine import registry as roots
@@ -21,6 +22,7 @@ from mmengine.runner import runner as training
 
 from mmkd_ext.connectors.build import argument_problems
 from mmkd_ext.errors import MMKDError, Problem, did_you_mean, problems_of
+from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,14 +134,15 @@ def explain(
         called: The class that got `config` as arguments, where no registry did.
     """
     told = problems_of(error, '')
+    nodes = list(walk(config, path))
     if isinstance(error, MMKDError) and told[0].path:
-        return told
+        return [_placed(one, nodes) for one in told]
     raised: BaseException | None = error
     chain: list[BaseException] = []
     while raised is not None:
         chain.append(raised)
-        raised = raised.__cause__
-    nodes = list(walk(config, path))
+        # a Runner's `call_hook` raises anew `from None`
+        raised = raised.__cause__ or raised.__context__
     for one in reversed(chain):
         frames = [frame for frame, _ in traceback.walk_tb(one.__traceback__)]
         for frame in reversed(frames):
@@ -147,6 +150,19 @@ def explain(
             if problem is not None:
                 return [problem]
     return [_about_arguments(error, told[0].found, config, path, called)]
+
+
+def _placed(problem: Problem, nodes: list[tuple[str, Mapping[str, Any]]]) -> Problem:
+    """Puts what a class says of its own argument where the config names the class."""
+    first, _, key = problem.path.partition('.')
+    places = [
+        where
+        for where, one in nodes
+        if type_name(one.get('type', '')).rsplit('.', 1)[-1] == first
+    ]
+    if len(places) != 1 or not key:
+        return problem
+    return replace(problem, path=f'{places[0]}.{key}')
 
 
 def unknown_types(config: Any, path: str) -> list[Problem]:

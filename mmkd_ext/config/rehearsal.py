@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import torch
 from mmengine import hooks
 from mmengine import registry as roots
+from mmengine.fileio import load
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.optim import AmpOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import (
@@ -349,7 +350,8 @@ class Rehearsal(Runner):
         cls = find_type(config.get('type'), roots.DATASETS)
         if _is_lazy(cls) or not inspect.isclass(cls):
             build, ignore = roots.DATASETS.build, (OSError,)
-            self.attempt(path, config, build, _unread(config), ignore=ignore)
+            unread = _unread(config)
+            self.attempt(path, unread, build, unread, ignore=ignore)
         else:
             given = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
             self.findings.add(argument_problems(cls, given, path, complete=False))
@@ -375,9 +377,9 @@ class Rehearsal(Runner):
             where = self.owners.get(id(dataset), path)
             found = getattr(dataset, 'cat_ids', None)
             classes = getattr(dataset, 'metainfo', {}).get('classes')
-            coco = getattr(dataset, 'coco', None)
             if found is not None and classes and len(found) != len(classes):
-                known = [one['name'] for one in coco.cats.values()] if coco else []
+                # mmdet's data sets drop their `coco` once they are read
+                known = [one['name'] for one in load(dataset.ann_file)['categories']]
                 absent = [name for name in classes if name not in known]
                 self.findings.problem(
                     f'{where}.metainfo.classes',
@@ -481,6 +483,9 @@ class Rehearsal(Runner):
             ConfigError: A link fails; the caller may go on without it.
         """
         self.model = model
+        start = self.cfg.get('load_from')
+        if whole and start and os.path.isfile(start):
+            self.attempt('load_from', start, self.load_checkpoint, start)
         self._prepare(whole=whole)
         real = None not in (self.loaders['train'], self._train_loop, self.optim_wrapper)
         # another loop may end where it likes
@@ -543,14 +548,21 @@ class Rehearsal(Runner):
             build = self._build_optimizer
             self.optim_wrapper = self.attempt('optim_wrapper', wrapper, build, wrapper)
         self.param_schedulers = None
-        if isinstance(self.optim_wrapper, OptimWrapper) and self._train_loop:
+        if self.optim_wrapper is None and self._train_loop:
+            # a stand-in, so that the schedulers are judged too
+            learns = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+            self.optim_wrapper = OptimWrapper(learns)
+            self._build_schedulers(cfg.get('param_scheduler'))
+            self.optim_wrapper = None
+        elif isinstance(self.optim_wrapper, OptimWrapper) and self._train_loop:
             scaling = copy.deepcopy(cfg.get('auto_scale_lr'))
             build = partial(self.scale_lr, self.optim_wrapper)
             self.attempt('auto_scale_lr', scaling, build, scaling)
             self.param_schedulers = self._build_schedulers(cfg.get('param_scheduler'))
         self._val_evaluator = copy.deepcopy(cfg.get('val_evaluator'))
         self._val_loop = None
-        if cfg.get('val_cfg') is not None and self.loaders['val']:
+        complete = None not in [cfg.get(key) for key in _GROUPS['val']]
+        if complete and self.loaders['val']:
             self._val_loop = self._build_loop('val')
 
     def _build_optimizer(self, wrapper: Any) -> Any:

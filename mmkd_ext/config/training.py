@@ -123,7 +123,7 @@ def _check_end(
             'Set by_epoch=False.',
         )
     limit, unit = (length[1], 'epochs') if by_epoch else (length[0], 'iterations')
-    if limit is None:
+    if limit is None or limit < 1:
         return
     for key in ('begin', 'end', 'T_max', 'milestones'):
         value = config.get(key)

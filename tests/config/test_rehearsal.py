@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.optim import OptimWrapper
@@ -37,6 +38,14 @@ class RehearsedHook(CheckpointHook):
     def after_val_epoch(self, runner, metrics=None):
         if self.at == 'val':
             raise KeyError(f'{self.at} in {metrics}')
+
+
+@MODELS.register_module()
+class RehearsedBroken(ToyModel):
+    """Fails whatever it is asked for."""
+
+    def forward(self, *args, **kwargs):
+        raise RuntimeError('num_groups must be positive')
 
 
 @pytest.fixture
@@ -135,6 +144,25 @@ MISTAKES = {
         {'custom_hooks': [{'type': 'LoggerHook', 'intervall': 1}]},
         'custom_hooks[0].intervall',
         '`interval`',
+    ),
+    'an unknown argument of our hook': (
+        {
+            'default_hooks': {
+                'checkpoint': {'type': 'mmkd_ext.DistillCheckpointHook', 'foo': 1}
+            }
+        },
+        'default_hooks.checkpoint.foo',
+        'unknown key',
+    ),
+    'an unknown argument of what a hook builds later': (
+        {'custom_hooks': [{'type': 'EMAHook', 'foo': 1}]},
+        'custom_hooks[0]',
+        "'foo'",
+    ),
+    'a student that fails in every mode': (
+        {'model.architecture.type': 'mmkd_ext.RehearsedBroken'},
+        'model.architecture',
+        'num_groups must be positive',
     ),
     'a standard hook under another name': (
         {'default_hooks': {'loger': {'type': 'LoggerHook', 'interval': 7}}},
@@ -245,6 +273,34 @@ def test_mistakes_in_all_parts_are_told_together(distils):
     }
 
 
+def test_schedules_are_judged_also_without_an_optimizer(distils):
+    schedules = [{**SCHEDULE, 'ned': 3}]
+    cfg = distils({'optim_wrapper.optimizer': None, 'param_scheduler': schedules})
+    assert set(told(cfg)) == {'optim_wrapper.optimizer', 'param_scheduler[0].ned'}
+
+
+def test_a_missing_evaluator_is_told_once(distils):
+    assert set(told(distils({'val_evaluator': None}))) == {'val_evaluator'}
+
+
+def test_schedules_of_a_training_of_negative_length_are_not_judged(distils):
+    cfg = distils({'train_cfg.max_iters': -200, 'param_scheduler': [SCHEDULE]})
+    report = check_config(cfg, gradients=False)
+    paths = [warning.path for warning in report.findings.warnings]
+    assert not any(path.startswith('param_scheduler') for path in paths)
+
+
+def test_a_file_to_start_from_that_fills_nothing_is_told(distils, tmp_path):
+    file = str(tmp_path / 'other.pth')
+    torch.save({'state_dict': {'other.weight': torch.zeros(1)}}, file)
+    problems = told(distils({'load_from': file}), gradients=False)
+    assert set(problems) == {'load_from'}
+    assert '`model.student_ckpt`' in problems['load_from']
+    # the student's own weights are as good as a distillation's
+    torch.save(ToyModel(channels=4).state_dict(), file)
+    assert not told(distils({'load_from': file}), gradients=False)
+
+
 def test_nothing_is_left_behind(distils, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     checkpoint = {'type': 'CheckpointHook', 'out_dir': 'somewhere', 'interval': 1}
@@ -278,7 +334,16 @@ def test_a_scope_in_the_model_is_the_registrys(distils):
 @pytest.mark.mmdet
 @pytest.mark.parametrize(
     'base',
-    ['demo/distilled.py', 'bccd/cwd-fpn_gfl-r18-w24_gfl-r18-w8.py', 'demo/student.py'],
+    [
+        'adapt/mmseg/source/deeplabv3plus-r18-w16_streets.py',
+        # seconds each: the models are as large as shipped
+        'distill/mmseg/cwd/'
+        'cwd-logits_pspnet-r101_pspnet-r18_4xb2-40k_cityscapes-512x512.py',
+        pytest.param(
+            'distill/mmdet/cwd/cwd-fpn_gfl-r101_gfl-r18_8xb2-1x_coco.py',
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_a_child_of_ours_by_package_passes(base, tmp_path):
     file = tmp_path / 'child.py'
@@ -463,6 +528,25 @@ def test_refuses_a_shipped_config_with(name, changes, path, mutations, toys):
     problems = told(cfg, gradients=False)
     assert len(problems) == 1, problems
     assert next(iter(problems)).startswith(path)
+
+
+@pytest.mark.mmseg
+@pytest.mark.mmdet
+def test_the_annotations_classes_are_named_where_one_is_misspelt(mutations, toys):
+    cfg = mutations.small(DETECTOR, toys)
+    cfg.train_dataloader.dataset.metainfo.classes = ('RBC', 'WBC', 'Platelet')
+    where = f'{DATA}.metainfo.classes'
+    problem = told(cfg, gradients=False)[where]
+    assert "['Platelet'] are not" in problem
+    assert 'Did you mean `Platelets`?' in problem
+
+
+@pytest.mark.mmseg
+@pytest.mark.mmdet
+def test_a_shipped_data_set_without_type_has_its_keys_told(mutations, toys):
+    cfg = mutations.small(SEGMENTOR, toys)
+    del cfg.train_dataloader.dataset['type']
+    assert 'needs `type`' in told(cfg, gradients=False)[DATA]
 
 
 @pytest.mark.mmseg
