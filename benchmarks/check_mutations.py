@@ -130,7 +130,7 @@ def small(name: str, root: Path) -> Config:
     """Reads a config, with little data, two iterations, and no teacher's file."""
     os.environ['CAMVID_ROOT'] = str(root / 'camvid')
     os.environ['BCCD_ROOT'] = str(root / 'bccd')
-    cfg = Config.fromfile(ROOT / 'configs' / name)
+    cfg = Config.fromfile(ROOT / 'benchmarks' / 'configs' / name)
     cfg.model.pop('teacher_ckpt', None)
     if name.startswith('bccd'):
         cfg.val_dataloader, cfg.val_cfg = cfg.test_dataloader, dict(type='ValLoop')
