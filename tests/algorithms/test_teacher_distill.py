@@ -259,7 +259,9 @@ def test_taps_are_released_when_the_step_raises():
     algorithm.student.head.conv.register_forward_pre_hook(lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         algorithm(**toy_batch(), mode='loss')
-    assert all(not r._records for r in algorithm.distiller.recorders.values())
+    for recorder in algorithm.distiller.recorders.values():
+        with pytest.raises(TapError):
+            recorder.value(recorder.taps[0])
     assert 'forward' not in vars(algorithm.student.backbone)
 
 

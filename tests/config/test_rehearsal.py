@@ -209,6 +209,7 @@ def test_a_scope_in_the_model_is_the_registrys(distils):
 
 @pytest.mark.mmseg
 @pytest.mark.mmdet
+@pytest.mark.usefixtures('_one_block_a_stage')
 @pytest.mark.parametrize(
     'base',
     ['distill/mmdet/cwd/cwd-fpn_gfl-r101_gfl-r18_8xb2-1x_coco.py',
@@ -233,6 +234,7 @@ def razor(name):
 
 @pytest.mark.mmseg
 @pytest.mark.mmdet
+@pytest.mark.usefixtures('_one_block_a_stage')
 @pytest.mark.parametrize('name', [
     'cwd_logits_pspnet', pytest.param('cwd_cls_head_gfl', marks=pytest.mark.slow),
     pytest.param('fbkd_fpn_faster', marks=pytest.mark.slow),
@@ -250,7 +252,6 @@ def razor(name):
     ],
 )
 def test_a_config_of_mmrazor_passes_as_it_is_shipped(name, kind):
-    # seconds each: the models are as large as shipped
     cfg = Config.fromfile(razor(name))
     cfg.model.type = kind
     cfg.model.pop('teacher_norm_eval', None)
@@ -367,14 +368,14 @@ def test_refuses_a_shipped_config_with(name, changes, path, mutations, toys):
 
 @pytest.mark.mmseg
 @pytest.mark.mmdet
-def test_a_dozen_random_changes_pass_only_where_training_runs(mutations, monkeypatch):
+def test_random_changes_pass_only_where_training_runs(mutations, monkeypatch):
     # seconds: each change is checked and trained
     monkeypatch.setattr(Config, 'pretty_text', property(lambda c: repr(c._cfg_dict)))
     configs = mutations.CONFIGS[:1] + mutations.CONFIGS[-1:]
-    *_, found = mutations.run(12, 3, configs)
+    *_, found = mutations.run(6, 3, configs)
     assert found['passed_and_crashed'] == []
     assert found['false_alarms_on_unchanged'] == {}
-    assert sum(found['counts'].values()) == 12
+    assert sum(found['counts'].values()) == 6
 
 
 def test_the_optimizer_of_the_config_steps(distils, monkeypatch):

@@ -34,18 +34,6 @@ def streets(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def _one_block_a_stage(monkeypatch):
-    """A ResNet or ResNeXt has one block a stage; every stage stays as wide."""
-    import mmdet.models
-    import mmseg.models
-
-    for model in (mmdet.models.ResNet, mmdet.models.ResNeXt, mmseg.models.ResNet):
-        one = {depth: (block, (1,) * 4) for depth, (block, _) in
-               model.arch_settings.items()}
-        monkeypatch.setattr(model, 'arch_settings', one)
-
-
-@pytest.fixture
 def _plain_dumps(monkeypatch):
     """Configs are dumped without yapf, which takes longer than the training."""
     text = property(lambda config: repr(config._cfg_dict))
