@@ -64,6 +64,8 @@ def result_text(path: Path) -> str:
         return _boxes(content)
     if 'folders' in content:
         return _share(content)
+    if 'false_alarms_on_unchanged' in content:
+        return _mutations(content)
     if 'oracle' in content:
         return _oracle(content)
     if 'sets' in content:
@@ -195,6 +197,21 @@ def _spread(summary: Mapping[str, Any], spec: str = '.2f') -> str:
 
 
 # ---- adaptation -------------------------------------------------------------------
+
+
+def _mutations(content: Mapping[str, Any]) -> str:
+    """Returns what the check said of randomly changed configs that were also trained."""
+    rows = [[judged, str(count)] for judged, count in content['counts'].items()]
+    return '\n\n'.join(
+        [
+            '## Random changes of shipped configs',
+            table(['the check and the training', 'changes'], rows, 'lr'),
+            f'{content["changes"]} random one-key changes of ten shipped configs (seed '
+            f'{content["seed"]}), each checked and then trained and validated; of the '
+            f'unchanged ones {len(content["false_alarms_on_unchanged"])} were refused. '
+            + _environment(content),
+        ]
+    )
 
 
 def _oracle(content: Mapping[str, Any]) -> str:

@@ -284,7 +284,7 @@ def show(rows: Iterable[CheckResult]) -> bool:
         print(textwrap.fill(text, 100, subsequent_indent=' ' * 27), flush=True)
         if row.verdict == FAIL:
             fixes.setdefault(row.fix, []).append(row.part)
-    print('\nFix these, first things first:' if fixes else '\nAll is well.')
+    print('\nFix these, first things first:' if fixes else '\nNo problems found.')
     for fix, parts in fixes.items():
         print(f'\n  # {", ".join(parts)}\n  {fix}')
     return not fixes

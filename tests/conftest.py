@@ -26,6 +26,18 @@ def _no_runner_left_behind():
     MessageHub._instance_dict.clear()
 
 
+@pytest.fixture
+def _one_block_a_stage(monkeypatch):
+    """Large backbones are quick: one block a stage, and every stage as wide as ever."""
+    from mmdet.models import ResNet, ResNeXt
+    from mmseg.models import ResNet as SegmentorsResNet
+
+    for model in (ResNet, ResNeXt, SegmentorsResNet):
+        one = {depth: (block, (1,) * 4) for depth, (block, _) in
+               model.arch_settings.items()}
+        monkeypatch.setattr(model, 'arch_settings', one)
+
+
 def pytest_configure(config):
     from mmkd_ext import compat
 

@@ -411,7 +411,7 @@ class CIRKDPool(nn.Module):
 
     def __init__(self, window: int = 4) -> None:
         super().__init__()
-        check_range('window', window, low=1)
+        check_integer('window', window, low=1)
         self.window = window
 
     def forward(self, feature: Tensor) -> Tensor:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 import io
-import sys
-from pathlib import Path
 
+import adapt_toys as toys
 import pytest
 import torch
 
@@ -14,9 +13,6 @@ import mmkd_ext.adaptation  # noqa: F401
 from mmkd_ext.adaptation import AdaptDistiller, AdaptGuard, Decision
 from mmkd_ext.adaptation.algorithm import reset_optimizer
 from mmkd_ext.registry import MODELS
-
-sys.path.insert(0, str(Path(__file__).parent))
-import adapt_toys as toys
 
 pytestmark = pytest.mark.mmseg
 SIZE = (16, 32)
@@ -29,10 +25,14 @@ METHODS = sorted(
 BUSY = {
     'CoTTADistiller': dict(views=[1.0, 'flip', 0.5], min_view_side=1, restore=0.2),
     'DIGADistiller': dict(threshold=0.2),
+    'DoSeDistiller': dict(
+        prototypes=dict(domains='detected', threshold=1e-4),
+        replay=dict(every=2, images=1, score_interval=1),
+    ),
     'EATADistiller': dict(share=1.0, margin=0.0001, fisher_images=4),
     'RoTTADistiller': dict(interval=2, capacity=3),
     'SARDistiller': dict(share=1.0, recovery=None),
-    'TentDistiller': dict(statistics='ema'),
+    'TentDistiller': dict(statistics='ema', restore=0.2, trainable='all'),
 }
 #: Settings with which a learning rate of 0 is the source.
 STILL = {

@@ -6,13 +6,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import adapt_toys as toys
 import pytest
 import torch
 
 import mmkd_ext
-
-sys.path.insert(0, str(Path(__file__).parent))
-import adapt_toys as toys
 
 pytestmark = pytest.mark.mmseg
 PACKAGE = str(Path(mmkd_ext.__file__).parent)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
+import adapt_toys as toys
 import pytest
 import torch
 
@@ -14,9 +12,6 @@ from mmkd_ext.adaptation.distillers.diga import (
     distance_probabilities,
 )
 from mmkd_ext.errors import ConfigError
-
-sys.path.insert(0, str(Path(__file__).parent))
-import adapt_toys as toys
 
 pytestmark = pytest.mark.mmseg
 SIZE = (16, 32)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
+import adapt_toys as toys
 import pytest
 import torch
 
 from mmkd_ext.adaptation.pseudo_labels import entropy
-
-sys.path.insert(0, str(Path(__file__).parent))
-import adapt_toys as toys
 
 pytestmark = pytest.mark.mmseg
 SIZE = (16, 32)

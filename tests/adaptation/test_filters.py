@@ -88,10 +88,7 @@ def test_filters_are_built_by_name():
 
 @pytest.mark.mmseg
 def test_a_reset_of_the_model_resets_its_filter():
-    import sys
-    from pathlib import Path
 
-    sys.path.insert(0, str(Path(__file__).parent))
     import adapt_toys as toys
 
     redundancy = dict(type='mmkd_ext.RedundancyFilter')

@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 import io
 import math
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
+import adapt_toys as toys
 import pytest
 import torch
 
@@ -16,9 +15,6 @@ from mmkd_ext.adaptation.batch import Batch
 from mmkd_ext.adaptation.guard import CollapseGuard
 from mmkd_ext.adaptation.signals import compare, lost, textured, valid_pixels
 from mmkd_ext.errors import ConfigError, ShapeError
-
-sys.path.insert(0, str(Path(__file__).parent))
-import adapt_toys as toys
 
 pytestmark = pytest.mark.mmseg
 FAIR = [0, 0, 1, 1, 2, 2, 3, 3]  # the source: four classes, equally often
@@ -346,21 +342,15 @@ def test_a_new_stream_starts_from_nothing():
     assert guard.needs_source
 
 
-@pytest.mark.parametrize(
-    ('settings', 'message'),
-    [
-        (dict(window=0), '`window` must be an integer >= 1'),
-        (dict(source_norm='methd'), 'Did you mean `method`'),
-        (dict(source_scale=0), '`source_scale` must be a number > 0'),
-        (dict(limits=dict(entopy=0.3)), 'Did you mean `entropy`'),
-        (dict(limits=dict(entropy=1.0)), r'`limits\.entropy` must be'),
-        (
-            dict(limits=dict.fromkeys(['entropy', 'classes', 'agreement'])),
-            'every signal',
-        ),
-        (dict(strongest=dict(entropy='resett')), 'Did you mean `reset`'),
-    ],
-)
+@pytest.mark.parametrize(('settings', 'message'), [
+    (dict(window=0), '`window` must be an integer >= 1'),
+    (dict(source_norm='methd'), 'Did you mean `method`'),
+    (dict(source_scale=0), '`source_scale` must be a number > 0'),
+    (dict(limits=dict(entopy=0.3)), 'Did you mean `entropy`'),
+    (dict(limits=dict(entropy=1.0)), r'`limits\.entropy` must be'),
+    (dict(limits=dict.fromkeys(['entropy', 'classes', 'agreement'])), 'every signal'),
+    (dict(strongest=dict(entropy='resett')), 'Did you mean `reset`'),
+])  # fmt: skip
 def test_wrong_settings_say_what_is_wrong(settings, message):
     with pytest.raises(ConfigError, match=message):
         CollapseGuard(**settings)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
+import adapt_toys as toys
 import mmcv
 import numpy as np
 import pytest
@@ -15,9 +13,6 @@ from mmkd_ext.adaptation.samples import without_truth
 from mmkd_ext.adaptation.views import COTTA_VIEWS, View, bounded_views
 from mmkd_ext.datasets import KeepOriginal
 from mmkd_ext.errors import ConfigError, DataError
-
-sys.path.insert(0, str(Path(__file__).parent))
-import adapt_toys as toys
 
 pytestmark = pytest.mark.mmseg
 COTTA = dict(type='mmkd_ext.CoTTADistiller', views=[1.0, 2.0], min_view_side=1)

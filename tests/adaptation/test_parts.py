@@ -314,10 +314,7 @@ def test_the_weighted_mean_counts_what_has_weight():
 
 @pytest.mark.mmseg
 def test_samples_lose_the_truth_and_the_way_to_it():
-    import sys
-    from pathlib import Path
 
-    sys.path.insert(0, str(Path(__file__).parent))
     import adapt_toys as toys
 
     given_ = toys.batch()['data_samples']

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
-from pathlib import Path
 
+import adapt_toys as toys
 import pytest
 import torch
 
 from mmkd_ext.adaptation.distillers.rotta import RecentMemory, timeliness
 from mmkd_ext.errors import ConfigError
-
-sys.path.insert(0, str(Path(__file__).parent))
-import adapt_toys as toys
 
 pytestmark = pytest.mark.mmseg
 SIZE = (16, 32)

@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from mmkd_ext.config import measure
 from mmkd_ext.config.check import check_config
-from mmkd_ext.errors import ConfigError
+from mmkd_ext.errors import ConfigError, TapError
 from mmkd_ext.registry import MODELS
 from mmkd_ext.testing.toy import ToyModel, toy_batch
 
@@ -224,7 +224,9 @@ def test_the_dry_run_leaves_no_gradient_and_no_graph():
     algorithm = build({'loss_x': link('backbone')})
     assert all(p.grad is None for p in algorithm.parameters())
     assert copy.deepcopy(algorithm)
-    assert not algorithm.distiller.recorders['student']._records
+    recorder = algorithm.distiller.recorders['student']
+    with pytest.raises(TapError):
+        recorder.value(recorder.taps[0])
 
 
 @pytest.mark.mmseg

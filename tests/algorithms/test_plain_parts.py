@@ -312,32 +312,18 @@ def decay(**more):
     return dict(num_layers=6, decay_rate=0.5, **more)
 
 
-@pytest.mark.parametrize(
-    ('project', 'make', 'tap', 'constructor', 'paramwise'),
-    [
-        (
-            'mmdet', convnext, 'neck', 'LearningRateDecayOptimizerConstructor',
-            decay(decay_type='layer_wise'),
-        ),
-        (
-            'mmdet', convnext, 'neck', 'LearningRateDecayOptimizerConstructor',
-            decay(decay_type='stage_wise'),
-        ),
-        (
-            'mmseg', convnext, 'neck', 'LearningRateDecayOptimizerConstructor',
-            decay(decay_type='stage_wise'),
-        ),
-        (
-            'mmseg', lambda: vit('BEiT'), 'backbone', 'LayerDecayOptimizerConstructor',
-            dict(num_layers=2, layer_decay_rate=0.5),
-        ),
-        (
-            'mmseg', lambda: vit('MAE'), 'backbone',
-            'LearningRateDecayOptimizerConstructor',
-            dict(num_layers=2, decay_rate=0.5, decay_type='layer_wise_vit'),
-        ),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(('project', 'make', 'tap', 'constructor', 'paramwise'), [
+    ('mmdet', convnext, 'neck', 'LearningRateDecayOptimizerConstructor',
+     decay(decay_type='layer_wise')),
+    ('mmdet', convnext, 'neck', 'LearningRateDecayOptimizerConstructor',
+     decay(decay_type='stage_wise')),
+    ('mmseg', convnext, 'neck', 'LearningRateDecayOptimizerConstructor',
+     decay(decay_type='stage_wise')),
+    ('mmseg', lambda: vit('BEiT'), 'backbone', 'LayerDecayOptimizerConstructor',
+     dict(num_layers=2, layer_decay_rate=0.5)),
+    ('mmseg', lambda: vit('MAE'), 'backbone', 'LearningRateDecayOptimizerConstructor',
+     dict(num_layers=2, decay_rate=0.5, decay_type='layer_wise_vit')),
+])  # fmt: skip
 def test_layer_wise_decay_gives_the_student_the_rates_of_a_plain_run(
     project, make, tap, constructor, paramwise
 ):

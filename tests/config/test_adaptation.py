@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from pathlib import Path
 
+import adapt_runs as runs
+import adapt_toys as toys
 import pytest
 
 from mmkd_ext.config.check import check_config
-
-sys.path.insert(0, str(Path(__file__).parents[1] / 'adaptation'))
-import adapt_runs as runs
-import adapt_toys as toys
 
 pytestmark = pytest.mark.mmseg
 
@@ -41,22 +37,17 @@ def test_what_trains_nothing_needs_no_optimizer():
     assert checked(dict(type='mmkd_ext.SourceDistiller')).ok
 
 
-@pytest.mark.parametrize(
-    ('settings', 'path', 'message'),
-    [
-        (dict(optim_wrapper=None), 'test_cfg.optim_wrapper', 'TentDistiller` trains'),
-        (
-            dict(optim_wrapper=dict(optimizer=dict(type='Adm'))),
-            'test_cfg.optim_wrapper.optimizer.type', 'Did you mean',
-        ),
-        (dict(rouns=3), 'test_cfg.rouns', 'Did you mean `rounds`'),
-        (dict(reset='guarded'), 'test_cfg.reset', 'no guard'),
-        (dict(order=['dusk']), 'test_cfg.order', "no domain 'dusk'"),
-        (dict(distiller=dict(type='mmkd_ext.TentDistiller', statistcs='batch')),
-         'model.distiller.statistcs', 'Did you mean `statistics`'),
-        (dict(architecture=toys.segmentor(norm='GN')), 'model', 'has none'),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(('settings', 'path', 'message'), [
+    (dict(optim_wrapper=None), 'test_cfg.optim_wrapper', 'TentDistiller` trains'),
+    (dict(optim_wrapper=dict(optimizer=dict(type='Adm'))),
+     'test_cfg.optim_wrapper.optimizer.type', 'Did you mean'),
+    (dict(rouns=3), 'test_cfg.rouns', 'Did you mean `rounds`'),
+    (dict(reset='guarded'), 'test_cfg.reset', 'no guard'),
+    (dict(order=['dusk']), 'test_cfg.order', "no domain 'dusk'"),
+    (dict(distiller=dict(type='mmkd_ext.TentDistiller', statistcs='batch')),
+     'model.distiller.statistcs', 'Did you mean `statistics`'),
+    (dict(architecture=toys.segmentor(norm='GN')), 'model', 'has none'),
+])  # fmt: skip
 def test_problems_stand_at_their_place(settings, path, message):
     found = problems(checked(**settings))
     assert path in found, found

@@ -64,20 +64,10 @@ def paths(found):
 # ---- models --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    'name',
-    [
-        'decode_head',
-        'auxiliary_head',
-        'bbox_head',
-        'mask_head',
-        'panoptic_head',
-        'query_head',
-        'roi_head__bbox_head',
-        'roi_head__mask_head',
-        'segm_head',
-    ],
-)
+@pytest.mark.parametrize('name', [
+    'decode_head', 'auxiliary_head', 'bbox_head', 'mask_head', 'panoptic_head',
+    'query_head', 'roi_head__bbox_head', 'roi_head__mask_head', 'segm_head',
+])  # fmt: skip
 def test_every_head_is_compared(name):
     found = compared(heads(**{name: 4}), dataset(8))
     (problem,) = found.problems
@@ -184,28 +174,15 @@ def wrapped(kind, inner, **more):
     return {'type': kind, 'dataset': inner, **more}
 
 
-@pytest.mark.parametrize(
-    'data',
-    [
-        dataset(8),
-        wrapped('RepeatDataset', dataset(8), times=2),
-        wrapped('ClassBalancedDataset', dataset(8), oversample_thr=0.1),
-        wrapped('MultiImageMixDataset', dataset(8), pipeline=[]),
-        {'type': 'ConcatDataset', 'datasets': [dataset(8), dataset(8)]},
-        wrapped(
-            'MultiImageMixDataset',
-            {
-                'type': 'ConcatDataset',
-                'datasets': [
-                    {'type': 'Unknown'},
-                    wrapped('RepeatDataset', dataset(8), times=2),
-                ],
-            },
-        ),
-        [dataset(8), dataset(8)],
-        ToyDataset(classes=8),
-    ],
-)
+@pytest.mark.parametrize('data', [
+    dataset(8), wrapped('RepeatDataset', dataset(8), times=2),
+    wrapped('ClassBalancedDataset', dataset(8), oversample_thr=0.1),
+    wrapped('MultiImageMixDataset', dataset(8), pipeline=[]),
+    {'type': 'ConcatDataset', 'datasets': [dataset(8), dataset(8)]},
+    wrapped('MultiImageMixDataset', {'type': 'ConcatDataset',
+     'datasets': [{'type': 'Unknown'}, wrapped('RepeatDataset', dataset(8), times=2)]}),
+    [dataset(8), dataset(8)], ToyDataset(classes=8),
+])  # fmt: skip
 def test_wrappers_have_the_classes_of_what_they_wrap(data):
     found = compared(heads(decode_head=4), data)
     assert found.problems[0].found == f'is 4, but `{DATA}` has 8 classes.'

@@ -84,16 +84,11 @@ def test_fp16_beside_a_mixed_precision_wrapper_is_only_a_warning():
     assert findings.warnings[0].path == 'fp16'
 
 
-@pytest.mark.parametrize(
-    ('config', 'path'),
-    [
-        ({'find_unused_parameters': True}, 'find_unused_parameters'),
-        (
-            {'model_wrapper_cfg': {'find_unused_parameters': True}},
-            'model_wrapper_cfg.find_unused_parameters',
-        ),
-    ],
-)
+@pytest.mark.parametrize(('config', 'path'), [
+    ({'find_unused_parameters': True}, 'find_unused_parameters'),
+    ({'model_wrapper_cfg': {'find_unused_parameters': True}},
+     'model_wrapper_cfg.find_unused_parameters'),
+])  # fmt: skip
 def test_find_unused_parameters_is_a_warning_that_explains(config, path):
     (warning,) = check(**config).warnings
     assert warning.path == path

@@ -124,19 +124,13 @@ def test_findings_keep_each_problem_once_and_tidy():
     assert findings.problems == [Problem('a', 'b', 'c')]
 
 
-@pytest.mark.parametrize(
-    ('error', 'problem'),
-    [
-        (
-            ConfigError.at('model.x[0].y', 'is wrong.'),
-            Problem('model.x[0].y', 'is wrong.'),
-        ),
-        (ShapeError('does not fit'), Problem('here', 'does not fit')),
-        (ConfigError('`loss` must be'), Problem('here', '`loss` must be')),
-        (KeyError('x'), Problem('here', "KeyError: 'x'")),
-        (ConfigError.of([Problem('p', 'q')]), Problem('p', 'q')),
-    ],
-)
+@pytest.mark.parametrize(('error', 'problem'), [
+    (ConfigError.at('model.x[0].y', 'is wrong.'), Problem('model.x[0].y', 'is wrong.')),
+    (ShapeError('does not fit'), Problem('here', 'does not fit')),
+    (ConfigError('`loss` must be'), Problem('here', '`loss` must be')),
+    (KeyError('x'), Problem('here', "KeyError: 'x'")),
+    (ConfigError.of([Problem('p', 'q')]), Problem('p', 'q')),
+])  # fmt: skip
 def test_reads_a_problem_off_an_error(error, problem):
     assert problems_of(error, 'here') == [problem]
     findings = Findings()

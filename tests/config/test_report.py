@@ -78,22 +78,12 @@ def test_brackets_are_not_taken_for_markup():
     assert 'x.pth: 98.0% matched' in text
 
 
-@pytest.mark.parametrize(
-    ('facts', 'said'),
-    [
-        (
-            TrainingFacts('SGD', 0.02, 2, 8, 16, 'the name', False, 0.02, '12 epochs'),
-            [
-                '12 epochs',
-                'SGD with learning rate 0.02',
-                '8 GPU(s) x 2 samples = 16',
-                'made for a batch of 16 (the name)',
-                '--auto-scale-lr',
-            ],
-        ),
-        (TrainingFacts('SGD', 0.02, 2, 8, 16, 'the name', True, 0.02), ['by itself']),
-    ],
-)
+@pytest.mark.parametrize(('facts', 'said'), [
+    (TrainingFacts('SGD', 0.02, 2, 8, 16, 'the name', False, 0.02, '12 epochs'),
+     ['12 epochs', 'SGD with learning rate 0.02', '8 GPU(s) x 2 samples = 16',
+     'made for a batch of 16 (the name)', '--auto-scale-lr']),
+    (TrainingFacts('SGD', 0.02, 2, 8, 16, 'the name', True, 0.02), ['by itself']),
+])  # fmt: skip
 def test_says_how_the_learning_rate_fits_the_batch(facts, said):
     text = written(render(Report(training=facts)))
     assert all(part in text for part in said)

@@ -118,33 +118,23 @@ def test_a_pair_that_fits_its_data_has_no_problem():
 def test_logits_of_other_classes_are_a_problem_that_shows_both_numbers():
     problems = found(config(segmentor(classes=11)))
     assert len(problems) == 1
-    assert '`model.distiller.links.loss_x`' in problems[0]
-    assert '(1, 11, 4, 4) and teacher (1, 19, 4, 4) differ in classes' in problems[0]
-    assert 'Take a teacher of the same data set, or compare features' in problems[0]
+    for word in ('`model.distiller.links.loss_x`', '(1, 11, 4, 4)', '(1, 19, 4, 4)'):
+        assert word in problems[0]
     warnings = found(config(segmentor(classes=11)), 'warnings')
-    assert any('tells 19 classes apart, the student 11.' in one for one in warnings)
+    assert any('19 classes' in one and ' 11' in one for one in warnings)
 
 
 def test_features_of_models_of_other_classes_may_be_compared():
     assert found(config(segmentor(classes=11), at='backbone.layer4')) == []
 
 
-@pytest.mark.parametrize(
-    ('dataset', 'theirs'),
-    [
-        ({}, 19),
-        ({'metainfo': {'classes': tuple('abcdefghijklm')}}, 13),
-        ({'type': 'ADE20KDataset'}, 150),
-        (
-            {
-                'type': 'RepeatDataset',
-                'times': 2,
-                'dataset': {'type': 'CityscapesDataset', 'pipeline': []},
-            },
-            19,
-        ),
-    ],
-)
+@pytest.mark.parametrize(('dataset', 'theirs'), [
+    ({}, 19),
+    ({'metainfo': {'classes': tuple('abcdefghijklm')}}, 13),
+    ({'type': 'ADE20KDataset'}, 150),
+    ({'type': 'RepeatDataset', 'times': 2, 'dataset': {'type': 'CityscapesDataset',
+     'pipeline': []}}, 19),
+])  # fmt: skip
 def test_labels_beyond_the_heads_classes_are_a_problem_before_data_is_loaded(
     dataset, theirs
 ):
@@ -155,12 +145,9 @@ def test_labels_beyond_the_heads_classes_are_a_problem_before_data_is_loaded(
             train_dataloader=loader(**dataset),
         )
     )
-    assert [one for one in problems if 'num_classes`' in one] == [
-        '`model.architecture.decode_head.num_classes`: is 11, but '
-        f'`train_dataloader.dataset` has {theirs} classes. Set num_classes={theirs} in '
-        'the heads of student and teacher, or choose classes with `metainfo` of the '
-        'data set.'
-    ]
+    (problem,) = [one for one in problems if 'num_classes`' in one]
+    assert problem.startswith('`model.architecture.decode_head.num_classes`: is 11')
+    assert f'num_classes={theirs}' in problem
 
 
 def test_a_head_of_more_classes_than_the_data_is_a_warning():

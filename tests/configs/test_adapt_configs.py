@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import re
-import sys
 from itertools import product
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from mmkd_ext.algorithms.sources import model_config
 from mmkd_ext.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'tests/adaptation'))
 import adapt_toys as toys  # noqa: E402
 
 pytestmark = pytest.mark.mmseg

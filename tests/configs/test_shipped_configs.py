@@ -61,7 +61,6 @@ def offline(config: Config) -> Config:
 
     clean(config._cfg_dict)
     model = config.model
-    keeps = 'backbone' in str(model.distiller)
     several = list((model.get('teachers') or {}).values())
     sources = [model.architecture, model.get('teacher')]
     for source in sources + [teacher['model'] for teacher in several]:
@@ -73,7 +72,7 @@ def offline(config: Config) -> Config:
                 source['pretrained'] = None
                 source['data_preprocessor'] = dict(size=SIZE)
             else:
-                source.update(small_detector(source, keeps_channels=keeps))
+                source.update(small_detector(source))
     for key in ('teacher_ckpt', 'student_ckpt'):
         if key in model:
             model[key] = None
@@ -83,40 +82,21 @@ def offline(config: Config) -> Config:
 
 
 def shallow_backbone(source: dict) -> dict:
-    """Overrides that make a segmentor quick; every stage stays as wide."""
+    """Overrides that make a transformer quick; every stage stays as wide."""
     backbone = model_config(source, 'model').backbone
-    if backbone.get('depth', 0) > 50:
-        return dict(depth=50)
-    if 'num_layers' in backbone:
-        return dict(num_layers=[1] * len(backbone.num_layers))
+    for key in ('num_layers', 'depths'):
+        if key in backbone:
+            return {key: [1] * len(backbone[key])}
     return {}
 
 
-def small_detector(source: dict, *, keeps_channels: bool) -> dict:
-    """Overrides that make a detector quick; neck and heads stay as they are.
-
-    Args:
-        source: The model as the config names it.
-        keeps_channels: The links tap the backbone, so its stages must stay as wide.
-    """
-    model = model_config(source, 'model')
-    kind = model.backbone.type.split('.')[-1]
+def small_detector(source: dict) -> dict:
+    """Overrides that make a detector quick; neck and heads stay as they are."""
     changes = {}
-    if kind == 'SwinTransformer':
-        changes['backbone'] = dict(depths=[1, 1, 1, 1], init_cfg=None)
-    elif kind in ('ResNet', 'ResNeXt'):
-        depth, width = (50, 256) if keeps_channels else (18, 64)
-        kept = ('num_stages', 'out_indices', 'frozen_stages', 'norm_cfg', 'norm_eval',
-                'style', 'strides', 'dilations')
-        small = {key: model.backbone[key] for key in kept if key in model.backbone}
-        changes['backbone'] = dict(
-            small, _delete_=True, type='ResNet', depth=depth, init_cfg=None
-        )
-        stages = model.backbone.get('out_indices', range(4))
-        changes['neck'] = dict(
-            source.get('neck', {}), in_channels=[width * 2**stage for stage in stages]
-        )
-    if 'rpn_head' in model:
+    shallow = shallow_backbone(source)
+    if shallow:
+        changes['backbone'] = {**shallow, 'init_cfg': None}
+    if 'rpn_head' in model_config(source, 'model'):
         changes['train_cfg'] = dict(rpn_proposal=dict(nms_pre=50, max_per_img=20))
     return changes
 
@@ -181,7 +161,10 @@ def test_there_are_configs():
     assert len(SHIPPED) >= 6
 
 
+@pytest.mark.usefixtures('_one_block_a_stage')
 def test_a_small_detector_keeps_neck_and_head_and_the_links():
+    from mmdet.registry import MODELS
+
     (path,) = (CONFIGS / 'distill' / 'mmdet' / 'cwd').glob('cwd-fpn_retinanet-r101*')
     config = Config.fromfile(path)
     before = copy.deepcopy(config.model.distiller)
@@ -189,14 +172,14 @@ def test_a_small_detector_keeps_neck_and_head_and_the_links():
     assert small.distiller == before
     full = model_config(Config.fromfile(path).model.teacher, 'model.teacher')
     swapped = model_config(small.teacher, 'model.teacher')
-    assert (full.backbone.depth, swapped.backbone.depth) == (101, 18)
-    assert swapped.neck.pop('in_channels') == [64, 128, 256, 512]
-    assert full.neck.pop('in_channels') == [256, 512, 1024, 2048]
     for key in ('neck', 'bbox_head', 'data_preprocessor'):
         assert swapped[key] == full[key], key
+    backbone = MODELS.build(swapped.backbone)
+    assert [len(getattr(backbone, f'layer{i}')) for i in range(1, 5)] == [1, 1, 1, 1]
+    assert backbone.feat_dim == full.neck.in_channels[-1] == 2048
 
 
-@pytest.mark.usefixtures('_plain_dumps')
+@pytest.mark.usefixtures('_one_block_a_stage', '_plain_dumps')
 @pytest.mark.parametrize('path', SHIPPED, ids=name)
 def test_a_shipped_config_trains_two_iterations(path, streets, tmp_path):
     config = on_streets(offline(Config.fromfile(path)), streets, tmp_path)

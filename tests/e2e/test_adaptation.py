@@ -8,26 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import adapt_runs as runs
+import adapt_toys as toys
 import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / 'adaptation'))
-import adapt_runs as runs
-import adapt_toys as toys
-
 pytestmark = pytest.mark.mmseg
 TOOLS = Path(__file__).parents[2] / 'tools'
 METHOD = dict(type='mmkd_ext.TentDistiller', statistics='ema', restore=0.1)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Sums have one order only on one thread, as in the subprocess."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def tool(name):

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 import uuid
-from pathlib import Path
 
+import engine_toys as toys
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1] / 'engine'))
-import engine_toys as toys
 
 from mmkd_ext.checkpoint import read_checkpoint
 
@@ -25,32 +19,6 @@ NOISE = np.random.default_rng(0)
 PREPROCESSOR = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True
 )
-
-
-class Stop(Exception):
-    """Ends a run from inside."""
-
-
-@HOOKS.register_module(force=True)
-class StopHere(Hook):
-    """Stops a run after an iteration."""
-
-    priority = 'LOWEST'
-
-    def __init__(self, iteration):
-        self.iteration = iteration
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        if runner.iter + 1 == self.iteration:
-            raise Stop
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def pictures(folder, count=4, size=(48, 64)):
@@ -392,8 +360,8 @@ def test_no_tensor_of_the_teacher_is_in_a_checkpoint(tmp_path):
 def test_a_resumed_segmentation_equals_one_that_never_stopped(tmp_path):
     straight, resumed = tmp_path / 'straight', tmp_path / 'resumed'
     train(segmentation(straight))
-    with pytest.raises(Stop):
-        train(segmentation(resumed, hooks=[dict(type='StopHere', iteration=3)]))
+    with pytest.raises(toys.Stop):
+        train(segmentation(resumed, hooks=[dict(type='StopAfter', iteration=3)]))
     again = segmentation(resumed)
     again.resume = True
     train(again)

@@ -10,11 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import engine_toys as toys
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / 'engine'))
-import engine_toys as toys
 
 from mmkd_ext.checkpoint import read_checkpoint
 from mmkd_ext.engine.launch import build_runner, load_config, load_for_test

@@ -10,43 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import engine_toys as toys
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[1] / 'engine'))
-import engine_toys as toys
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
-
 TRAIN = Path(__file__).parents[2] / 'tools' / 'train.py'
 KEYS = ('loss', 'student.loss_ce', 'distill.loss_cwd', 'lr', 'acc')
-
-
-class Stop(Exception):
-    """Ends a run from inside."""
-
-
-@HOOKS.register_module(force=True)
-class StopAfter(Hook):
-    """Stops a run after an iteration, past the point where it was saved."""
-
-    priority = 'LOWEST'
-
-    def __init__(self, iteration):
-        self.iteration = iteration
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        if runner.iter + 1 == self.iteration:
-            raise Stop
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Sums have one order only on one thread, as in the subprocesses."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def weights(path):
@@ -83,7 +52,7 @@ def interrupted(folder, at, resume_with=None, **settings):
     """Trains, stops after ``at`` iterations, resumes from the last checkpoint."""
     first = toys.config(folder, **settings)
     first.custom_hooks.append(dict(type='StopAfter', iteration=at))
-    with pytest.raises(Stop):
+    with pytest.raises(toys.Stop):
         toys.train(first)
     again = toys.config(folder, **{**settings, **(resume_with or {})})
     again.resume = True

@@ -29,6 +29,24 @@ SIZE = 8
 CLASSES = 3
 
 
+class Stop(Exception):
+    """Ends a run from inside."""
+
+
+@HOOKS.register_module()
+class StopAfter(Hook):
+    """Stops a run after an iteration, past the point where it was saved."""
+
+    priority = 'LOWEST'
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == self.iteration:
+            raise Stop
+
+
 @DATASETS.register_module()
 class ToyPixels(Dataset):
     """Pictures and label maps; augmented with each generator there is."""

@@ -12,7 +12,6 @@ import pytest
 
 pytestmark = pytest.mark.mmseg
 pytest.importorskip('mmseg')
-sys.path.insert(0, str(Path(__file__).parents[1] / 'adaptation'))
 import adapt_runs as runs  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 

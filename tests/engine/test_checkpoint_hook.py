@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
+import engine_toys as toys
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-import engine_toys as toys
 
 from mmkd_ext.checkpoint import read_checkpoint, student_path
 from mmkd_ext.engine import DistillCheckpointHook

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
+import adapt_runs as runs
+import adapt_toys as toys
 import numpy as np
 import pytest
 import torch
 
 from mmkd_ext.errors import CheckpointError, ConfigError, DataError
-
-sys.path.insert(0, str(Path(__file__).parents[1] / 'adaptation'))
-import adapt_runs as runs
-import adapt_toys as toys
 
 pytestmark = pytest.mark.mmseg
 SOURCE = dict(type='mmkd_ext.SourceDistiller')

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
+import engine_toys as toys
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -15,9 +14,6 @@ from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 from mmengine.registry import HOOKS
 from torch import nn
-
-sys.path.insert(0, str(Path(__file__).parent))
-import engine_toys as toys
 
 from mmkd_ext.engine import FiniteLossHook
 from mmkd_ext.errors import ConfigError, NonFiniteError

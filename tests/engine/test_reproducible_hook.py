@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 
+import engine_toys as toys
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import BatchSampler, SequentialSampler
-
-sys.path.insert(0, str(Path(__file__).parent))
-import engine_toys as toys
 
 from mmkd_ext.engine.hooks.reproducible import (
     _SeededBatch,

@@ -16,7 +16,6 @@ from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'tests' / 'engine'))
 import engine_toys as toys  # noqa: E402
 
 from mmkd_ext.checkpoint import read_checkpoint  # noqa: E402

@@ -19,7 +19,7 @@ from mmkd_ext.adaptation.restore import StochasticRestore
 from mmkd_ext.adaptation.segment import image_logits, uses_slide
 from mmkd_ext.adaptation.trainable import select_parameters
 from mmkd_ext.adaptation.views import MIN_VIEW_SIDE, bounded_views, build_views
-from mmkd_ext.errors import check_choice, check_integer, check_range
+from mmkd_ext.errors import check_choice, check_integer
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class AdaptDistiller(BaseModule):
         self.trainable = trainable
         self.steps = steps
         self.order = order
-        check_range('min_view_side', min_view_side, low=1)
+        check_integer('min_view_side', min_view_side, low=1)
         self.views, self.min_view_side = build_views(views), min_view_side
         self.filter = None if filter is None else MODELS.build(dict(filter))
         self.restore = StochasticRestore(restore)
