@@ -200,7 +200,7 @@ def _spread(summary: Mapping[str, Any], spec: str = '.2f') -> str:
 
 
 def _mutations(content: Mapping[str, Any]) -> str:
-    """Returns what the check said of randomly changed configs that were also trained."""
+    """Returns what the check said of changed configs that were also trained."""
     rows = [[judged, str(count)] for judged, count in content['counts'].items()]
     return '\n\n'.join(
         [
