@@ -543,6 +543,20 @@ def test_the_annotations_classes_are_named_where_one_is_misspelt(mutations, toys
 
 @pytest.mark.mmseg
 @pytest.mark.mmdet
+@pytest.mark.parametrize(
+    ('name', 'prefixes'),
+    [(DETECTOR, {'imgs': 'images/'}), (SEGMENTOR, {'img_pth': 'leftImg8bit/train'})],
+)
+def test_misspelt_keys_of_data_prefix_are_shown(name, prefixes, mutations, toys):
+    cfg = mutations.small(name, toys)
+    del cfg.train_dataloader.dataset['data_prefix']
+    cfg.train_dataloader.dataset.data_prefix = prefixes
+    problem = told(cfg, gradients=False)[DATA]
+    assert f'Are the keys {list(prefixes)} of `data_prefix`' in problem
+
+
+@pytest.mark.mmseg
+@pytest.mark.mmdet
 def test_a_shipped_data_set_without_type_has_its_keys_told(mutations, toys):
     cfg = mutations.small(SEGMENTOR, toys)
     del cfg.train_dataloader.dataset['type']
