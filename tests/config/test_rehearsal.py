@@ -115,6 +115,16 @@ MISTAKES = {
         'optim_wrapper.optimizer',
         "type='SGD'",
     ),
+    'an optimizer that is no dict': (
+        {'optim_wrapper.optimizer': 'abc'},
+        'optim_wrapper.optimizer',
+        'must be a dict',
+    ),
+    'a batch size that is no number beside the one it was made for': (
+        {'train_dataloader.batch_size': 'abc', 'auto_scale_lr': {'base_batch_size': 4}},
+        'train_dataloader',
+        'batch_size',
+    ),
     'an unknown argument of the optimizer': (
         {'optim_wrapper.optimizer.lr_': 1},
         'optim_wrapper.optimizer.lr_',
