@@ -570,7 +570,10 @@ class Rehearsal(Runner):
     def _build_optimizer(self, wrapper: Any) -> Any:
         given = wrapper.get('optimizer') if isinstance(wrapper, Mapping) else None
         if isinstance(given, (str, int, float)):
-            path, found = 'optim_wrapper.optimizer', f'must be a dict, but is {given!r}.'
+            path, found = (
+                'optim_wrapper.optimizer',
+                f'must be a dict, but is {given!r}.',
+            )
             self.findings.problem(path, found, "Write dict(type='SGD', lr=...).")
             return None
         if isinstance(wrapper, Mapping) and 'optimizer' not in wrapper:
