@@ -10,6 +10,7 @@ trained, on a few toy pictures, for two iterations and one validation. Counted a
 * ``passed and trained``, ``passed and crashed``: it does not, and training says so;
 * ``refused and trained``: refused, though two iterations run (a misspelt key of a link
   that mmengine would ignore, a hook under a wrong name);
+* ``check crashed``: the check itself raises, instead of naming a problem;
 * ``false alarms``: unchanged configs that are refused.
 """
 
@@ -75,6 +76,7 @@ PARTS = (
 )
 KINDS = ('delete', 'misspell', 'type', 'sign', 'range')
 PATIENCE = 60
+CHECK_RAISES = 'the check raises'
 
 
 # ---- toy data ------------------------------------------------------------------------
@@ -225,7 +227,7 @@ def judged(cfg: Config) -> list[str]:
         with patience():
             report = check_config(cfg, gradients=False)
     except Exception as error:
-        return [f'the check raises {type(error).__name__}: {error}']
+        return [f'{CHECK_RAISES} {type(error).__name__}: {error}']
     return [str(problem) for problem in report.findings.problems]
 
 
@@ -282,6 +284,8 @@ def one_change(
     verdict = ' and '.join(
         ('refused' if said else 'passed', 'crashed' if failed else 'trained')
     )
+    if said and said[0].startswith(CHECK_RAISES):
+        verdict = 'check crashed'
     return {
         'verdict': verdict,
         'config': name,
@@ -294,7 +298,7 @@ def one_change(
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Counts verdicts; shows the changes where check and training disagree."""
-    unlike = ('passed and crashed', 'refused and trained')
+    unlike = ('passed and crashed', 'refused and trained', 'check crashed')
     return {
         'changes': len(rows),
         'counts': dict(Counter(row['verdict'] for row in rows)),

@@ -80,7 +80,12 @@ def _build(context: Context) -> ContinualAdaptation | None:
         from mmkd_ext.adaptation import ContinualAdaptation
 
         arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-        model = ContinualAdaptation(**{**arguments, 'architecture': student})
+        cls = ContinualAdaptation
+        unknown = argument_problems(cls, arguments, 'model', complete=False)
+        findings.add(unknown)
+        for problem in unknown:
+            arguments.pop(problem.path.rsplit('.', 1)[-1], None)
+        model = cls(**{**arguments, 'architecture': student})
     return model if len(findings.problems) == before else None
 
 

@@ -13,6 +13,7 @@ import os
 import resource
 from collections.abc import Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -218,6 +219,7 @@ class Rehearsal(Runner):
         except Exception as error:
             # a registered class may raise anything
             found = explain(error, config, path, self.owners, called)
+            found = [_with_prefixes(one, self.cfg) for one in found]
             vague = found[0].path == path
             self.findings.add((vague and unknown_types(config, path)) or found)
         return None
@@ -566,6 +568,14 @@ class Rehearsal(Runner):
             self._val_loop = self._build_loop('val')
 
     def _build_optimizer(self, wrapper: Any) -> Any:
+        given = wrapper.get('optimizer') if isinstance(wrapper, Mapping) else None
+        if isinstance(given, (str, int, float)):
+            path, found = (
+                'optim_wrapper.optimizer',
+                f'must be a dict, but is {given!r}.',
+            )
+            self.findings.problem(path, found, "Write dict(type='SGD', lr=...).")
+            return None
         if isinstance(wrapper, Mapping) and 'optimizer' not in wrapper:
             built = any(isinstance(one, OptimWrapper) for one in wrapper.values())
             if not built and 'constructor' not in wrapper:
@@ -647,6 +657,16 @@ def _check_weights(model: Any, findings: Findings) -> None:
                 f'is {weight}, so training would make the loss larger.',
                 f'Write {-weight}, or 0 to leave the loss out.',
             )
+
+
+def _with_prefixes(problem: Problem, cfg: Config) -> Problem:
+    """Adds the keys of `data_prefix` to a data set's own error, which names none."""
+    nodes = dict(walk(cfg._cfg_dict, ''))
+    prefixes = nodes.get(problem.path, {}).get('data_prefix')
+    if problem.hint or not isinstance(prefixes, Mapping):
+        return problem
+    hint = f'Are the keys {list(prefixes)} of `data_prefix` those the data set reads?'
+    return replace(problem, hint=hint)
 
 
 def _is_lazy(cls: Any) -> bool:

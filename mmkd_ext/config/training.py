@@ -35,8 +35,10 @@ def check_training(cfg: Config, findings: Findings, gpus: int | None) -> Trainin
         gpus: Number of GPUs or processes; None takes the number in the config's name,
             and without one 1.
     """
-    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer') or {}
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer')
+    optimizer = optimizer if isinstance(optimizer, Mapping) else {}
     samples = (cfg.get('train_dataloader') or {}).get('batch_size')
+    samples = samples if isinstance(samples, int) else None
     named = batch_of_name(cfg.filename)
     scaling = cfg.get('auto_scale_lr') or {}
     base, source = scaling.get('base_batch_size'), 'auto_scale_lr.base_batch_size'

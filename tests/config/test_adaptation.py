@@ -54,6 +54,15 @@ def test_problems_stand_at_their_place(settings, path, message):
     assert message in found[path]
 
 
+def test_a_wrong_argument_of_the_model_hides_no_other_mistake():
+    cfg = runs.config('nowhere', 'nowhere')
+    cfg.model.gaurd = dict(type='mmkd_ext.StreamGuard')
+    cfg.model.distiller.statistcs = 'batch'
+    found = problems(check_config(cfg, data=False))
+    assert set(found) == {'model.gaurd', 'model.distiller.statistcs'}
+    assert 'Did you mean `guard`' in found['model.gaurd']
+
+
 def test_a_domain_is_checked_like_any_data():
     cfg = runs.config('nowhere', 'nowhere')
     cfg.test_cfg.domains[1].dataloader.dataset.type = 'mmseg.CityscapeDataset'

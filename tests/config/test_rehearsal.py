@@ -98,7 +98,20 @@ MISTAKES = {
         {'train_dataloader.batch_size': 9, 'train_dataloader.drop_last': True},
         'train_dataloader', 'gives no batch'),
     'no optimizer': (
-        {'optim_wrapper.optimizer': None}, 'optim_wrapper.optimizer', 'SGD'),
+        {'optim_wrapper.optimizer': None},
+        'optim_wrapper.optimizer',
+        "type='SGD'",
+    ),
+    'an optimizer that is no dict': (
+        {'optim_wrapper.optimizer': 'abc'},
+        'optim_wrapper.optimizer',
+        'must be a dict',
+    ),
+    'a batch size that is no number beside the one it was made for': (
+        {'train_dataloader.batch_size': 'abc', 'auto_scale_lr': {'base_batch_size': 4}},
+        'train_dataloader',
+        'batch_size',
+    ),
     'an unknown argument of the optimizer': (
         {'optim_wrapper.optimizer.lr_': 1}, 'optim_wrapper.optimizer.lr_', '`lr`'),
     'an unknown argument of the wrapper': (
@@ -441,6 +454,20 @@ def test_the_annotations_classes_are_named_where_one_is_misspelt(mutations, toys
     problem = told(cfg, gradients=False)[where]
     assert "['Platelet'] are not" in problem
     assert 'Did you mean `Platelets`?' in problem
+
+
+@pytest.mark.mmseg
+@pytest.mark.mmdet
+@pytest.mark.parametrize(
+    ('name', 'prefixes'),
+    [(DETECTOR, {'imgs': 'images/'}), (SEGMENTOR, {'img_pth': 'leftImg8bit/train'})],
+)
+def test_misspelt_keys_of_data_prefix_are_shown(name, prefixes, mutations, toys):
+    cfg = mutations.small(name, toys)
+    del cfg.train_dataloader.dataset['data_prefix']
+    cfg.train_dataloader.dataset.data_prefix = prefixes
+    problem = told(cfg, gradients=False)[DATA]
+    assert f'Are the keys {list(prefixes)} of `data_prefix`' in problem
 
 
 @pytest.mark.mmseg
