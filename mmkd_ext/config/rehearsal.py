@@ -12,7 +12,7 @@ import inspect
 import os
 import resource
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -48,11 +48,14 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.hooks import Hook
 
+    from mmkd_ext.config.context import TermFacts
     from mmkd_ext.config.findings import Findings
 
 __all__ = ['Batches', 'Rehearsal']
 
 SAMPLES = 2
+LARGE = 2 * 3 * 384 * 384
+"""Numbers of a batch above which the share of each gradient is taken from noise."""
 _GROUPS = {
     'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
     'val': ('val_dataloader', 'val_cfg', 'val_evaluator'),
@@ -89,6 +92,12 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self.loader)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers the pictures of the batch have, 0 where that is unknown."""
+        inputs = [one.get('inputs') for one in self._picked if isinstance(one, dict)]
+        return sum(one.numel() for one in inputs if isinstance(one, torch.Tensor))
 
     def __iter__(self) -> Iterator[Any]:
         dataset, sampler = self.loader.dataset, self.loader.batch_sampler
@@ -494,7 +503,15 @@ class Rehearsal(Runner):
         known_loop = (EpochBasedTrainLoop, IterBasedTrainLoop)
         real = real and whole and isinstance(self._train_loop, known_loop)
         predict = any(self.cfg.get(f'{split}_cfg') is not None for split in _LOOPS)
-        with measuring(model, gradients=gradients) as measured:
+        # going backward once a term would take minutes on large pictures
+        train = self.loaders['train']
+        large = real and train is not None and train.numbers > LARGE
+        shares: list[TermFacts] = []
+        if gradients and large:
+            with measuring(model, gradients=True) as small, suppress(Exception):
+                step_on_noise(model, None, predict=False)
+            shares = small.terms
+        with measuring(model, gradients=gradients and not large) as measured:
             try:
                 if real:
                     self._train_once()
@@ -504,6 +521,19 @@ class Rehearsal(Runner):
                 # whatever is at work may raise anything
                 self._tell(error, model, strict=real or known)
         measured.batch += ' pictures' if real else ' noise'
+        if shares:
+            known_shares = {one.name: one for one in shares}
+            measured.batch += f', gradients on {small.batch} noise'
+            measured.terms = [
+                replace(
+                    one,
+                    gradient=known_shares[one.name].gradient,
+                    gradient_share=known_shares[one.name].gradient_share,
+                )
+                if one.name in known_shares
+                else one
+                for one in measured.terms
+            ]
         return measured
 
     def finish(self) -> None:

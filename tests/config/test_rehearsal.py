@@ -15,6 +15,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from mmkd_ext.config import rehearsal
 from mmkd_ext.config.check import check_config
 from mmkd_ext.registry import HOOKS, MODELS
 from mmkd_ext.testing.toy import ToyModel
@@ -76,6 +77,17 @@ def test_a_training_that_runs_is_measured_on_its_own_pictures(distils):
     assert all(term.gradient > 0 for term in report.terms)
     # without reading data it is noise of the model's own size
     assert check_config(distils(), data=False).batch == '2 x 3 x 128 x 128 noise'
+
+
+def test_gradients_are_measured_on_noise_where_pictures_are_large(distils, monkeypatch):
+    monkeypatch.setattr(rehearsal, 'LARGE', 0)
+    report = check_config(distils())
+    assert report.ok, report.findings.problems
+    assert report.batch == (
+        '2 x 3 x 32 x 32 pictures, gradients on 2 x 3 x 128 x 128 noise'
+    )
+    assert all(term.gradient > 0 for term in report.terms)
+    assert sum(term.gradient_share for term in report.terms) == pytest.approx(1)
 
 
 SCHEDULE = {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False}
