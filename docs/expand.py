@@ -139,12 +139,18 @@ def method_page(method: Method, root: Path = ROOT) -> str:
         parts += _folder_text(folder, root)
         if folder.recipes:
             path = folder.recipes[-1].path
-            parts += [
-                f'The links of `{path.name}`:',
-                f'```{{literalinclude}} ../../{path.relative_to(root).as_posix()}\n'
-                ':language: python\n:start-at: _base_\n```',
-            ]
+            parts.append(f'`{path.name}`, and its links:')
+            parts.append(_source(path, root, ':start-at: _base_'))
+            presets = re.findall(r'_base_/(links/[^\'"]+)', path.read_text('utf-8'))
+            base = root / 'configs' / '_base_'
+            parts += [_source(base / name, root) for name in presets]
     return '\n\n'.join(parts) + '\n'
+
+
+def _source(path: Path, root: Path, option: str = '') -> str:
+    """Returns the mark that shows a file."""
+    shown = path.relative_to(root).as_posix()
+    return f'```{{literalinclude}} ../../{shown}\n:language: python\n{option}\n```'
 
 
 def _folder_text(folder: Folder, root: Path) -> list[str]:
