@@ -17,13 +17,17 @@ hypothesis.settings.load_profile(os.environ.get('HYPOTHESIS_PROFILE', 'ci'))
 
 @pytest.fixture(autouse=True)
 def _no_runner_left_behind():
-    """Forgets default scopes and positions that a test's Runner has set."""
+    """Forgets scopes, positions and visualizers that a test's Runner has set."""
     yield
     from mmengine.logging import MessageHub
     from mmengine.registry import DefaultScope
+    from mmengine.visualization import Visualizer
 
     DefaultScope._instance_dict.clear()
     MessageHub._instance_dict.clear()
+    # a visualizer writes into the folder of the test that made it, which is gone
+    for cls in (Visualizer, *Visualizer.__subclasses__()):
+        cls._instance_dict.clear()
 
 
 @pytest.fixture
