@@ -192,10 +192,10 @@ def check_keys(path: str, config: Any, known: Collection[str]) -> None:
     """Raises `ConfigError` unless ``config`` is a dict with keys of ``known`` only.
 
     Examples:
-        >>> check_keys('test_cfg.save', dict(intervall=3), ['interval'])
+        >>> check_keys('test_cfg.save', dict(interval_=3), ['interval'])
         Traceback (most recent call last):
             ...
-        mmkd_ext.errors.ConfigError: `test_cfg.save.intervall`: unknown key; known \
+        mmkd_ext.errors.ConfigError: `test_cfg.save.interval_`: unknown key; known \
 are ['interval']. Did you mean `interval`?
     """
     if not isinstance(config, Mapping):
