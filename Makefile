@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 EXTRAS ?=
 ARGS ?=
-JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+JOBS ?= $(shell env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)  # nproc obeys that variable
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
