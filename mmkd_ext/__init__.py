@@ -17,18 +17,6 @@ from mmkd_ext.version import __version__ as __version__
 
 _NAMES = {
     'adaptation': ('CollapseGuard', 'ContinualAdaptation'),
-    'adaptation.distillers': (
-        'BNStatsDistiller',
-        'CoTTADistiller',
-        'DIGADistiller',
-        'DoSeDistiller',
-        'EATADistiller',
-        'EMATeacherDistiller',
-        'RoTTADistiller',
-        'SARDistiller',
-        'SourceDistiller',
-        'TentDistiller',
-    ),
     'algorithms.teacher': ('Teacher',),
     'algorithms.teacher_distill': ('TeacherDistill',),
     'checkpoint': ('load_weights', 'read_checkpoint', 'student_checkpoint'),
@@ -49,23 +37,26 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 
 @functools.lru_cache(None)
-def _methods() -> list[str]:
-    """Names in the files of the methods, read without importing torch."""
-    return public_names(Path(__file__).parent / 'methods')
+def _homes() -> dict[str, str]:
+    """Where each name lives; those of methods are read in their files, not imported."""
+    found = {}
+    for package in ('methods', 'adaptation.distillers'):
+        folder = Path(__file__).parent.joinpath(*package.split('.'))
+        found.update(dict.fromkeys(public_names(folder), package))
+    return {**found, **_HOME}
 
 
 def _listed() -> list[str]:
-    losses = [name for name in _methods() if name.endswith('Loss')]
-    return ['__version__', *_HOME, *losses]
+    methods = [name for name in _homes() if name.endswith(('Loss', 'Distiller'))]
+    return ['__version__', *dict.fromkeys([*_HOME, *methods])]
 
 
 def __getattr__(name: str) -> Any:
     if name == '__all__':
         return _listed()
-    if name not in _HOME and name not in _methods():
+    if name not in _homes():
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    home = _HOME.get(name, 'methods')
-    return getattr(importlib.import_module(f'{__name__}.{home}'), name)
+    return getattr(importlib.import_module(f'{__name__}.{_homes()[name]}'), name)
 
 
 def __dir__() -> list[str]:

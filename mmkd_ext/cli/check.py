@@ -20,8 +20,9 @@ from mmkd_ext import compat
 
 compat.apply()
 
-from mmengine.config import Config, DictAction  # noqa: E402  (after the patches)
+from mmengine.config import Config  # noqa: E402  (after the patches)
 
+from mmkd_ext.cli.options import add_cfg_options, add_debug  # noqa: E402
 from mmkd_ext.config.check import check_config, list_taps  # noqa: E402
 from mmkd_ext.config.context import Report  # noqa: E402
 from mmkd_ext.config.report import console_for, render, render_taps  # noqa: E402
@@ -35,13 +36,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', nargs='+', help='config files, or package::path')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings: a.b=1 list="[1,2]" name=x',
-    )
+    add_cfg_options(parser)
     parser.add_argument(
         '--taps',
         metavar='MODEL',
@@ -65,9 +60,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='number of GPUs to judge the learning rate for; default: '
         "what the config's name says, else 1",
     )
-    parser.add_argument(
-        '--debug', action='store_true', help='show the traceback of an error'
-    )
+    add_debug(parser)
     return parser.parse_args(argv)
 
 

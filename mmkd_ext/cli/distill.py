@@ -32,6 +32,7 @@ compat.apply()
 
 from mmengine.config import Config  # noqa: E402  (after the patches)
 
+from mmkd_ext.cli.options import add_debug  # noqa: E402
 from mmkd_ext.config.check import check_config  # noqa: E402
 from mmkd_ext.config.report import console_for, render  # noqa: E402
 from mmkd_ext.engine.fileio import atomic_write  # noqa: E402
@@ -77,9 +78,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--no-data', action='store_true', help='do not look for the data sets'
     )
-    parser.add_argument(
-        '--debug', action='store_true', help='show the traceback of an error'
-    )
+    add_debug(parser)
     return parser.parse_args(argv)
 
 
@@ -347,8 +346,8 @@ def write_config(args: argparse.Namespace) -> str:
 # ---- cost of a step -----------------------------------------------------------------
 
 
-def step_cost(model: TeacherDistill) -> float | None:
-    """Returns how long a step takes, in steps of the student alone; None if it fails.
+def step_cost(model: TeacherDistill) -> float:
+    """Returns how long a step takes, in steps of the student alone.
 
     Forward and backward on a picture of noise, here and now, medians of a few.
     """
@@ -369,12 +368,8 @@ def step_cost(model: TeacherDistill) -> float | None:
         total.backward()
         return time.process_time() - started
 
-    try:
-        with preserve_random_state():
-            pairs = [(seconds(True), seconds(False)) for _ in range(STEPS + 1)][1:]
-    except Exception:
-        # a head may not like noise; the check has said what matters
-        return None
+    with preserve_random_state():
+        pairs = [(seconds(True), seconds(False)) for _ in range(STEPS + 1)][1:]
     return statistics.median(whole / alone for whole, alone in pairs)
 
 
@@ -390,9 +385,12 @@ def describe_cost(cfg: Config) -> str:
         cfg.default_scope
     ):
         warnings.simplefilter('ignore')
-        ratio = step_cost(MODELS.build(config))
-    if ratio is None:
-        return ''
+        try:
+            ratio = step_cost(MODELS.build(config))
+        except Exception as error:
+            # any head may run here, on noise; the check has trained it on data
+            reason = f'{type(error).__name__}: {error}'
+            return f'The cost of a step was not measured: {reason}'
     return (
         f'A step takes about {ratio:.2f} x the time of the student alone (measured on '
         'noise on this CPU).'

@@ -23,6 +23,7 @@ from mmkd_ext.checkpoint import (  # noqa: E402
     student_checkpoint,
     to_bytes,
 )
+from mmkd_ext.cli.options import add_debug  # noqa: E402
 from mmkd_ext.engine.fileio import atomic_write  # noqa: E402
 from mmkd_ext.engine.launch import (  # noqa: E402
     handle_errors,
@@ -59,9 +60,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='config of the distillation or the student: '
         'checks that every weight fits, and is put in',
     )
-    parser.add_argument(
-        '--debug', action='store_true', help='show the traceback of an error'
-    )
+    add_debug(parser)
     return parser.parse_args(argv)
 
 

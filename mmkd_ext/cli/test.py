@@ -14,15 +14,20 @@ stopped.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 
 from mmkd_ext import compat
 
 compat.apply()
 
-from mmengine.config import Config, DictAction  # noqa: E402  (after the patches)
+from mmengine.config import Config  # noqa: E402  (after the patches)
 
+from mmkd_ext.cli.options import (  # noqa: E402
+    add_cfg_options,
+    add_debug,
+    add_launcher,
+    parse_launched,
+)
 from mmkd_ext.engine.launch import (  # noqa: E402
     build_runner,
     handle_errors,
@@ -65,25 +70,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--wait-time', type=float, default=2, help='seconds that --show waits'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings: a.b=1 list="[1,2]" name=x',
-    )
-    parser.add_argument(
-        '--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi']
-    )
-    parser.add_argument(
-        '--debug', action='store_true', help='show the traceback of an error'
-    )
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
-    )
-    args = parser.parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    add_cfg_options(parser)
+    add_launcher(parser)
+    add_debug(parser)
+    return parse_launched(parser, argv)
 
 
 def use_out(cfg: Config, out: str) -> None:

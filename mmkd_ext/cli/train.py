@@ -13,10 +13,16 @@ from mmkd_ext import compat
 
 compat.apply()
 
-from mmengine.config import Config, DictAction  # noqa: E402  (after the patches)
+from mmengine.config import Config  # noqa: E402  (after the patches)
 from mmengine.device import get_device  # noqa: E402
 from mmengine.logging import print_log  # noqa: E402
 
+from mmkd_ext.cli.options import (  # noqa: E402
+    add_cfg_options,
+    add_debug,
+    add_launcher,
+    parse_launched,
+)
 from mmkd_ext.engine.launch import (  # noqa: E402
     build_runner,
     find_resume,
@@ -52,30 +58,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='resume from a checkpoint, by default the last one',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings: a.b=1 list="[1,2]" name=x',
-    )
-    parser.add_argument(
-        '--launcher', default='none', choices=['none', 'pytorch', 'slurm', 'mpi']
-    )
+    add_cfg_options(parser)
+    add_launcher(parser)
     parser.add_argument(
         '--no-check',
         action='store_true',
         help='do not check the config before training',
     )
-    parser.add_argument(
-        '--debug', action='store_true', help='show the traceback of an error'
-    )
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS
-    )
-    args = parser.parse_args(argv)
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    return args
+    add_debug(parser)
+    return parse_launched(parser, argv)
 
 
 def use_amp(cfg: Config) -> None:

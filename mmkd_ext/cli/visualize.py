@@ -21,8 +21,9 @@ from mmkd_ext import compat
 
 compat.apply()
 
-from mmengine.config import Config, DictAction  # noqa: E402  (after the patches)
+from mmengine.config import Config  # noqa: E402  (after the patches)
 
+from mmkd_ext.cli.options import add_cfg_options, add_debug  # noqa: E402
 from mmkd_ext.engine.fileio import atomic_write  # noqa: E402
 from mmkd_ext.engine.launch import (  # noqa: E402
     handle_errors,
@@ -85,16 +86,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         'share one',
     )
     parser.add_argument('--device', help='default: the best that there is')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override settings: a.b=1 list="[1,2]" name=x',
-    )
-    parser.add_argument(
-        '--debug', action='store_true', help='show the traceback of an error'
-    )
+    add_cfg_options(parser)
+    add_debug(parser)
     return parser.parse_args(argv)
 
 

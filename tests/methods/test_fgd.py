@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy
 import pytest
 import torch
+from slow_attention import slow_channel_attention, slow_spatial_attention, softmax
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import FGDLoss
@@ -289,40 +290,6 @@ def test_the_background_of_a_covered_image_is_empty():
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def softmax(values):
-    powers = [exp(value) for value in values]
-    return [power / sum(powers) for power in powers]
-
-
-def slow_spatial_attention(feature, tau):
-    """FGD, spatial attention ``[n][h][w]``."""
-    result = []
-    for image in feature:
-        channels, height, width = len(image), len(image[0]), len(image[0][0])
-        strength = [
-            sum(abs(image[c][y][x]) for c in range(channels)) / channels / tau
-            for y in range(height)
-            for x in range(width)
-        ]
-        flat = [height * width * p for p in softmax(strength)]
-        result.append([flat[y * width : (y + 1) * width] for y in range(height)])
-    return result
-
-
-def slow_channel_attention(feature, tau):
-    """FGD, channel attention ``[n][c]``."""
-    result = []
-    for image in feature:
-        strength = [
-            sum(abs(v) for row in channel for v in row)
-            / (len(channel) * len(channel[0]))
-            / tau
-            for channel in image
-        ]
-        result.append([len(image) * p for p in softmax(strength)])
-    return result
 
 
 def counts(box, size):
