@@ -44,7 +44,16 @@ __all__ = [
 ]
 
 _KEYS = ('name', 'title', 'runs', 'tests', 'seeds', 'options', 'rare')
-_RUN_KEYS = ('config', 'once', 'teacher', 'title', 'takes', 'tested', 'options')
+_RUN_KEYS = (
+    'config',
+    'once',
+    'teacher',
+    'title',
+    'takes',
+    'tested',
+    'options',
+    'weight_factor',
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Run:
             that of a first stage.
         tested: Whether it is tested and stands in tables; a first stage is not.
         options: Config options of its training, such as another weight.
+        weight_factor: Times the `loss_weight` of every link of the config.
     """
 
     name: str
@@ -71,6 +81,7 @@ class Run:
     takes: Mapping[str, str] = field(default_factory=dict)
     tested: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
+    weight_factor: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'title', self.title or self.name)
@@ -256,7 +267,12 @@ class ExperimentRunner(StepRunner):
         folder: Path,
         needs: Mapping[str, Future[Outcome]],
     ) -> Outcome:
-        options = {'randomness.seed': seed, **experiment.options, **run.options}
+        options = {
+            'randomness.seed': seed,
+            **experiment.options,
+            **self._weights(run),
+            **run.options,
+        }
         taken = ''
         for option, begun in needs.items():
             outcome = begun.result()
@@ -274,6 +290,16 @@ class ExperimentRunner(StepRunner):
             for name, chosen in (experiment.tests.items() if run.tested else ())
         }
         return Outcome(run, seed, folder, checkpoint, seconds, metrics)
+
+    def _weights(self, run: Run) -> dict[str, float]:
+        """Returns the config options that multiply the weights of a run's links."""
+        if run.weight_factor == 1.0:
+            return {}
+        return {
+            f'model.distiller.links.{name}.loss.loss_weight': run.weight_factor
+            * link.loss.get('loss_weight', 1.0)
+            for name, link in self.config(run.config).model.distiller.links.items()
+        }
 
     def _train(
         self, run: Run, folder: Path, options: dict[str, Any], mark: str, label: str

@@ -80,6 +80,11 @@ def results(
                 'teacher': run.teacher,
                 'once': run.once,
                 **({'options': dict(run.options)} if run.options else {}),
+                **(
+                    {'weight_factor': run.weight_factor}
+                    if run.weight_factor != 1.0
+                    else {}
+                ),
                 'train_seconds': [o.seconds for o in _distinct(by_run[run.name])],
                 **_training(by_run[run.name], by_run.get(plain, {})),
             }
@@ -99,7 +104,7 @@ def results(
                 'gain': {
                     run.name: _gain(by_run[run.name], by_run[plain], plain, name)
                     for run in there
-                    if run.teacher is not None and plain in by_run
+                    if run.name != plain and not run.once and plain in by_run
                 },
             }
             for name, options in experiment.tests.items()
@@ -151,13 +156,13 @@ def cost_table(content: Mapping[str, Any]) -> DataFrame:
 
 
 def _plain(experiment: Experiment, by_run: Mapping[str, Any]) -> str:
-    """Returns the name of the plain run that gains are taken over, '' without one."""
+    """Returns the plain run that gains are taken over, the first; '' without one."""
     names = [
         run.name
         for run in experiment.runs
         if run.teacher is None and not run.once and run.name in by_run
     ]
-    return names[-1] if names else ''
+    return names[0] if names else ''
 
 
 def _distinct(outcomes: BySeed) -> list[Outcome]:

@@ -16,5 +16,5 @@ model = dict(
     # made by: CAMVID_ROOT=<folder> python tools/train.py \
     #   benchmarks/configs/camvid/teacher_fpn-r18-w32.py \
     #   --work-dir work_dirs/repeat/camvid_fpn/teacher
-    teacher_ckpt='work_dirs/repeat/camvid_fpn/teacher/iter_1500.pth',
+    teacher_ckpt='work_dirs/repeat/camvid_fpn/teacher/iter_3000.pth',
 )

@@ -1,11 +1,11 @@
 """Adaptation: semantic FPN on half a ResNet-18, CamVid in changing light, 10 rounds.
 
-The source is the checkpoint on the command line, work_dirs/repeat/camvid_fpn/teacher/
+The source is the checkpoint on the command line, work_dirs/fpn-r18-w32_camvid/
 iter_1500.pth; made by:
 
     CAMVID_ROOT=<folder> python tools/train.py \\
         configs/adapt/mmseg/source/fpn-r18-w32_camvid.py \\
-        --work-dir work_dirs/repeat/camvid_fpn/teacher
+        --work-dir work_dirs/fpn-r18-w32_camvid
 
 CamVid is looked for in ``$CAMVID_ROOT``. The learning rates of the methods were chosen
 from one grid on pictures of `train`, benchmarks/experiments/adapt_camvid_rates.py.

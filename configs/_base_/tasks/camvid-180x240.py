@@ -1,4 +1,4 @@
-"""Task: CamVid at half resolution, 240 x 180; students train 200 iterations of 4 pictures.
+"""Task: CamVid at half resolution, 240 x 180; students train 2,000 iterations of 4 pictures.
 
 Predictions are brought back to 480 x 360 and judged there. The data set is looked for in
 ``$CAMVID_ROOT``, by default ``data/camvid``.
@@ -7,7 +7,7 @@ Predictions are brought back to 480 x 360 and judged there. The data set is look
 _base_ = ['../datasets/camvid.py', 'mmseg::_base_/default_runtime.py']
 data_root = '{{$CAMVID_ROOT:data/camvid}}'
 crop_size = (160, 224)
-iterations = 200
+iterations = 2000
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),

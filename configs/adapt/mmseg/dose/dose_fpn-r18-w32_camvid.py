@@ -3,7 +3,7 @@
 Paper: N. Reddy, M. Baktashmotlagh, C. Arora, WACV 2024, p. 696-707; what is ours is
 listed in the README.
 Command: CAMVID_ROOT=<folder> python tools/test.py CONFIG
-work_dirs/repeat/camvid_fpn/teacher/iter_1500.pth
+work_dirs/fpn-r18-w32_camvid/iter_1500.pth
 Expected: 28.4 +- 0.6 mIoU over 3 rounds of every third picture (seeds 0 to 2, 2 CPU
 cores); the source 25.0.
 Status: measured

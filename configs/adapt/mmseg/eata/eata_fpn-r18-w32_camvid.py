@@ -3,7 +3,7 @@
 Paper: Efficient Test-Time Model Adaptation without Forgetting, ICML 2022,
 https://arxiv.org/abs/2204.02610
 Command: CAMVID_ROOT=<folder> python tools/test.py CONFIG
-work_dirs/repeat/camvid_fpn/teacher/iter_1500.pth
+work_dirs/fpn-r18-w32_camvid/iter_1500.pth
 Expected: 29.4 mIoU over 3 rounds of every third picture (seed 0, 2 CPU cores); the
 source 25.0.
 Status: measured
