@@ -171,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument('target', type=Path, help='checkpoint to write')
     args = parser.parse_args(argv)
     meta = convert(args.source, args.target)
-    print(f"ESPNetv2 of width {meta['width']} -> {args.target}")
+    print(f'ESPNetv2 of width {meta["width"]} -> {args.target}')
 
 
 if __name__ == '__main__':

@@ -68,9 +68,13 @@ optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='Adam', lr=3e-3), clip_grad=None
 )
 param_scheduler = [
-    dict(type='PolyLR', power=0.9, eta_min=1e-5, begin=0, end=iterations, by_epoch=False)
+    dict(
+        type='PolyLR', power=0.9, eta_min=1e-5, begin=0, end=iterations, by_epoch=False
+    )
 ]
 train_cfg = dict(max_iters=iterations, val_interval=iterations)
 default_hooks = dict(
-    checkpoint=dict(_delete_=True, type='CheckpointHook', by_epoch=False, interval=iterations)
+    checkpoint=dict(
+        _delete_=True, type='CheckpointHook', by_epoch=False, interval=iterations
+    )
 )

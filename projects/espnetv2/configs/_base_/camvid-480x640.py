@@ -1,11 +1,11 @@
-"""Task: CamVid at 640 x 480, judged at its own 480 x 360; 1,000 iterations of 4.
+"""Task: CamVid at 640 x 480, judged at its own 480 x 360; 600 iterations of 4.
 
 The data set is looked for in ``$CAMVID_ROOT``, by default ``data/camvid``.
 """
 
 _base_ = ['../../../../configs/_base_/tasks/camvid-180x240.py']
 crop_size = (288, 384)
-iterations = 1000
+iterations = 600
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),

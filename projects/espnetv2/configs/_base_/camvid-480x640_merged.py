@@ -12,3 +12,15 @@ test_evaluator = dict(
     class_map=[3, 4, 1, 1, 7, 2, 6, 6, 5, 5, 0, 9, 10, 8, 8, 8, 8, 10, 10, 1],
 )
 val_evaluator = test_evaluator
+# nobody has labels of these 20 outputs here
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(
+        type='RandomResize', scale=(640, 480), ratio_range=(0.75, 1.5), keep_ratio=True
+    ),
+    dict(type='RandomCrop', crop_size=_base_.crop_size),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='PackSegInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
