@@ -3,9 +3,9 @@
 CAMVID_ROOT=<folder> ESPNETV2_ROOT=<folder> \
     python benchmarks/repeat.py benchmarks/experiments/camvid_espnetv2.py
 
-ESPNETV2_ROOT holds the converted weights of projects/espnetv2. With labels the 11 classes
-of CamVid are learned; without, the student keeps the 20 outputs of Cityscapes, sees the
-teacher's answers alone and is judged through the map of the classes.
+ESPNETV2_ROOT holds the converted weights of projects/espnetv2. With labels the 11
+classes of CamVid are learned; without, the student keeps the 20 outputs of Cityscapes,
+sees the teacher's answers alone and is judged through the map of the classes.
 """
 
 name = 'camvid_espnetv2'
