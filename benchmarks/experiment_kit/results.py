@@ -12,7 +12,13 @@ from pandas import DataFrame
 
 from experiment_kit.experiment import Experiment, Failure, Outcome
 from experiment_kit.machine import commit, describe_machine
-from experiment_kit.statistics import gain_text, summary, summary_text, verdict
+from experiment_kit.statistics import (
+    gain_text,
+    interval,
+    summary,
+    summary_text,
+    verdict,
+)
 from mmkd_ext.errors import DataError
 from mmkd_ext.evaluation.runs import Figures, curve, figures, read_scalars
 from mmkd_ext.evaluation.tables import number, text_table
@@ -217,6 +223,7 @@ def _gain(mine: BySeed, others: BySeed, over: str, name: str) -> dict[str, Any]:
     return {
         'over': over,
         **gain,
+        'ci95': interval(gain['values']),
         'verdict': verdict(gain, plain),
         'classes': {
             label: summary(

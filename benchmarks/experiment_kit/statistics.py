@@ -8,7 +8,7 @@ from typing import Any
 
 from mmkd_ext.errors import ShapeError
 
-__all__ = ['gain_text', 'summary', 'summary_text', 'verdict']
+__all__ = ['gain_text', 'interval', 'summary', 'summary_text', 'verdict']
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:
@@ -31,6 +31,25 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
         'std': round(statistics.stdev(values), 2) if len(values) > 1 else None,
         'values': [round(value, 2) for value in values],
     }
+
+
+def interval(values: Sequence[float]) -> list[float] | None:
+    """Returns the 95 % confidence interval of the mean, Student's t; ``None`` of one.
+
+    With three seeds it is 2.5 times as wide as the standard deviation.
+
+    Examples:
+        >>> interval([1.0, 2.0, 3.0])
+        [-0.48, 4.48]
+    """
+    from scipy import stats
+
+    if len(values) < 2:
+        return None
+    error = statistics.stdev(values) / len(values) ** 0.5
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * error
+    mean = statistics.fmean(values)
+    return [round(mean - half, 2), round(mean + half, 2)]
 
 
 def verdict(gain: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
