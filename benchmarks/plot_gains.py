@@ -2,8 +2,8 @@
 
     python benchmarks/plot_gains.py benchmarks/results/camvid_fpn.json
 
-One figure a file, a panel for each set that was tested: a dot is a seed, the bar the mean
-and its 95 % confidence interval. It is written to docs/figures/<name>.png.
+One figure a file, a panel for each set that was tested: a dot is a seed, the bar the
+mean and its 95 % confidence interval. It is written to docs/figures/<name>.png.
 """
 
 from __future__ import annotations

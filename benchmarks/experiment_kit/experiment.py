@@ -341,7 +341,8 @@ class ExperimentRunner(StepRunner):
 
     def _progress(self, run: Run, folder: Path) -> Callable[[], None]:
         """Returns a function that tells how far a training is, by its own log."""
-        total = self.config(run.config).get('train_cfg', {}).get('max_iters')
+        configured = self.config(run.config).get('train_cfg', {}).get('max_iters')
+        total = run.options.get('train_cfg.max_iters', configured)
         last = [int(_last_record(folder).get('step', 0))]  # of an earlier part
 
         def tell() -> None:
