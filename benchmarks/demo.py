@@ -29,7 +29,6 @@ from experiment_kit.experiment import (
     load_experiment,
 )
 from experiment_kit.machine import describe_machine
-from mmkd_ext.datasets.streets import StreetSettings, make_streets
 from mmkd_ext.errors import DataError
 from mmkd_ext.evaluation.tables import terminal
 from mmkd_ext.evaluation.training_report import (
@@ -39,6 +38,7 @@ from mmkd_ext.evaluation.training_report import (
     write_training_report,
 )
 from mmkd_ext.version import stack_versions
+from projects.toy_streets import StreetSettings, make_streets
 
 EXPERIMENT = 'benchmarks/experiments/demo.py'
 STREETS = 'data/streets'

@@ -93,7 +93,7 @@ OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', _root.OPTIM_WRAPPER_CONSTRUCTORS, 'engine'
 )
 PARAM_SCHEDULERS = _child('parameter scheduler', _root.PARAM_SCHEDULERS, 'engine')
-# not the package: the street generator there must start without mmseg
+# not the package: it imports none of its modules
 DATASETS = _child(
     'dataset',
     _root.DATASETS,

@@ -30,6 +30,26 @@ def _no_runner_left_behind():
         cls._instance_dict.clear()
 
 
+@pytest.fixture(scope='session')
+def draw_streets(tmp_path_factory):
+    """Draws toy streets of given settings into a folder of their own."""
+    from projects.toy_streets import StreetSettings, make_streets
+
+    def draw(**settings):
+        root = tmp_path_factory.mktemp('drawn') / 'streets'
+        return make_streets(root, StreetSettings(**settings), workers=1).root
+
+    return draw
+
+
+@pytest.fixture(scope='session')
+def small_streets(draw_streets):
+    """Streets of 64 x 128, 5 and 2 by day, a drive of 4 frames a weather and split."""
+    return draw_streets(
+        seed=3, height=64, train=5, val=2, drives=1, val_drives=1, frames=4
+    )
+
+
 @pytest.fixture
 def _one_block_a_stage(monkeypatch):
     """Large backbones are quick: one block a stage, and every stage as wide as ever."""

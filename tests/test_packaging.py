@@ -192,20 +192,15 @@ needs_mim = pytest.mark.skipif(
 @needs_mim
 @pytest.mark.mmseg
 @pytest.mark.slow
-def test_mim_trains_a_shipped_config(site, tmp_path):
-    from mmkd_ext.datasets.streets import StreetSettings, make_streets
-
-    data = make_streets(tmp_path / 'streets', StreetSettings(
-        seed=3, height=64, train=4, val=2, drives=1, val_drives=1, frames=2),
-        workers=1, show=False).root
+def test_mim_trains_a_shipped_config(site, small_streets, tmp_path):
     out = run(
         sys.executable, '-W', 'ignore', '-m', 'mim', 'train', 'mmkd_ext',
         'a_method/streets-for-mim.py', '--gpus', '0', '--work-dir', tmp_path / 'out',
         '--cfg-options', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2',
         'train_dataloader.batch_size=2', 'default_hooks.checkpoint.interval=2',
-        f'train_dataloader.dataset.data_root={data}',
-        f'val_dataloader.dataset.data_root={data}',
-        f'test_dataloader.dataset.data_root={data}',
+        f'train_dataloader.dataset.data_root={small_streets}',
+        f'val_dataloader.dataset.data_root={small_streets}',
+        f'test_dataloader.dataset.data_root={small_streets}',
         cwd=tmp_path, PYTHONPATH=str(site))
     assert str(site / 'mmkd_ext' / '.mim' / 'tools' / 'train.py') in out
     assert 'Training finished successfully' in out

@@ -108,7 +108,8 @@ def missing_data(dataset: Any, path: str) -> Iterator[Problem]:
 
 def _how_to_get(root: str, path: str) -> str:
     if 'streets' in root:
-        return f'Draw it: python tools/make_streets.py --out {root.rstrip("/")}'
+        command = 'python projects/toy_streets/make.py'
+        return f'Draw it, in the checkout: {command} --out {root.rstrip("/")}'
     return f'Put the data there, or say where it is: --cfg-options {path}.data_root=...'
 
 

@@ -1,8 +1,7 @@
-"""Data sets: ACDC, SHIFT, C-Driving, CamVid, the toy street scenes; corruptions.
+"""Data sets: ACDC, SHIFT, C-Driving and CamVid; corruptions.
 
-Importing this package for the streets imports nothing else, so that they can be drawn
-in a moment, and on a machine without mmseg. The registry of `mmkd_ext.registry` needs
-the classes of the real ones, `Corrupt` and `KeepOriginal`.
+Nothing is imported before its name is used, so that ``projects/toy_streets``, which
+takes a few functions from here, works without mmseg.
 """
 
 from __future__ import annotations
@@ -17,8 +16,6 @@ __all__ = [
     'Corrupt',
     'KeepOriginal',
     'SHIFTDataset',
-    'StreetSettings',
-    'make_streets',
 ]
 
 _HOMES = {
@@ -28,7 +25,7 @@ _HOMES = {
     'Corrupt': 'corrupt',
     'KeepOriginal': 'original',
     'SHIFTDataset': 'shift',
-    'StreetSettings': 'streets',
+    'StreetSettings': 'streets',  # these two raise, and say where they are now
     'make_streets': 'streets',
 }
 

@@ -17,7 +17,7 @@ Why not a library, looked at in 2026 with numpy 2.4 and opencv-python-headless:
   strength means something else in each transform. Any of its transforms can still stand
   in a pipeline, through ``mmseg.Albu``, but without a seed for each picture.
 
-The layers themselves are those of the toy streets.
+The layers themselves are those of the toy streets: see ``projects/toy_streets``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmkd_ext.datasets.streets import draw, overlays
+from mmkd_ext.datasets import overlays
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ def street_depth(h: int, w: int) -> Array:
 
 def clouds(h: int, w: int, rng: Generator, cells: float = 3.0) -> Array:
     """Returns soft noise ``(h w)`` around 0, spread about 1, ``cells`` clouds high."""
-    tile = draw.patch(rng, 512, 512)
+    tile = overlays.patch(rng, 512, 512)
     size = max(1, min(512, round(128 * cells)))
     part = np.ascontiguousarray(tile[:size, : min(512, max(1, size * w // h))])
     return cv2.resize(part, (w, h), interpolation=cv2.INTER_LINEAR)

@@ -59,7 +59,7 @@ def test_a_missing_root_is_one_problem_with_the_option_that_mends_it():
 
 def test_missing_streets_come_with_the_command_that_draws_them():
     (problem,) = problems(loader(data_root='gone/streets/'))
-    assert 'tools/make_streets.py --out gone/streets' in problem.hint
+    assert 'projects/toy_streets/make.py --out gone/streets' in problem.hint
 
 
 def test_missing_files_under_the_root_are_named_each(root):

@@ -14,7 +14,6 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 from mmkd_ext.algorithms.sources import model_config
-from mmkd_ext.datasets.streets import StreetSettings, make_streets
 from mmkd_ext.distillers.schedules import build_schedule
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -22,15 +21,6 @@ SIZE = (64, 128)
 SHIPPED = sorted((CONFIGS / 'distill').glob('*/*/*.py'))
 
 pytestmark = [pytest.mark.mmdet, pytest.mark.mmseg]
-
-
-@pytest.fixture(scope='session')
-def streets(tmp_path_factory) -> Path:
-    settings = StreetSettings(
-        seed=5, height=SIZE[0], train=6, val=2, drives=1, val_drives=1, frames=2
-    )
-    root = tmp_path_factory.mktemp('configs') / 'streets'
-    return make_streets(root, settings, workers=1).root
 
 
 @pytest.fixture
@@ -181,8 +171,8 @@ def test_a_small_detector_keeps_neck_and_head_and_the_links():
 
 @pytest.mark.usefixtures('_one_block_a_stage', '_plain_dumps')
 @pytest.mark.parametrize('path', SHIPPED, ids=name)
-def test_a_shipped_config_trains_two_iterations(path, streets, tmp_path):
-    config = on_streets(offline(Config.fromfile(path)), streets, tmp_path)
+def test_a_shipped_config_trains_two_iterations(path, small_streets, tmp_path):
+    config = on_streets(offline(Config.fromfile(path)), small_streets, tmp_path)
     links = copy.deepcopy(config.model.distiller)
     runner = Runner.from_cfg(config)
     assert config.model.distiller == links

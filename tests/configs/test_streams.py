@@ -10,7 +10,6 @@ pytest.importorskip('mmseg', reason='streams of mmseg')
 
 from mmengine.config import Config
 
-from mmkd_ext.datasets.streets import StreetSettings, make_streets
 from mmkd_ext.registry import DATASETS, MODELS
 
 pytestmark = pytest.mark.mmseg
@@ -40,12 +39,8 @@ def datasets(config: Config) -> list:
 
 
 @pytest.fixture(scope='module')
-def streets(tmp_path_factory) -> Path:
-    settings = StreetSettings(
-        height=32, train=1, val=2, drives=4, val_drives=0, frames=10
-    )
-    root = tmp_path_factory.mktemp('streams') / 'streets'
-    return make_streets(root, settings, workers=1).root
+def streets(draw_streets):
+    return draw_streets(height=32, train=1, val=2, drives=4, val_drives=0, frames=10)
 
 
 def test_every_stream_is_listed_here():

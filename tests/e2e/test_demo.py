@@ -7,15 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mmkd_ext.datasets.streets import StreetSettings, make_streets
-
 pytestmark = [pytest.mark.mmseg, pytest.mark.slow]
 REPOSITORY = Path(__file__).parents[2]
 ITERATIONS = 4
 
 
 @pytest.fixture(scope='module')
-def made(tmp_path_factory):
+def made(tmp_path_factory, small_streets):
     """The experiment, its outcomes, what was logged, and where."""
     from dataclasses import replace
 
@@ -25,14 +23,9 @@ def made(tmp_path_factory):
     monkeypatch.chdir(REPOSITORY)
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
     root = tmp_path_factory.mktemp('demo')
-    streets = make_streets(
-        root / 'streets',
-        StreetSettings(height=64, train=6, val=3, drives=0, val_drives=0, frames=1),
-        workers=1,
-    ).root
     experiment = load_experiment('benchmarks/experiments/demo.py')
     options = {
-        f'{part}_dataloader.dataset.data_root': streets
+        f'{part}_dataloader.dataset.data_root': small_streets
         for part in ('train', 'val', 'test')
     }
     options.update({

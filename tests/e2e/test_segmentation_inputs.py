@@ -13,7 +13,6 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
 from mmkd_ext.algorithms.sources import build_model
-from mmkd_ext.datasets.streets import StreetSettings, make_streets
 from mmkd_ext.engine.hooks.finite import FiniteLossHook
 from mmkd_ext.errors import ConfigError, NonFiniteError
 from mmkd_ext.registry import MODELS
@@ -323,13 +322,9 @@ STAGE_TWO = """distiller=dict(
 
 
 @pytest.fixture(scope='module')
-def place(tmp_path_factory):
+def place(tmp_path_factory, small_streets):
     """A folder with streets, a teacher's weights, and the two configs."""
     root = tmp_path_factory.mktemp('ka')
-    settings = StreetSettings(
-        height=64, train=4, val=1, drives=0, val_drives=0, frames=1
-    )
-    streets = str(make_streets(root / 'streets', settings, workers=1).root)
     pair = REPOSITORY / 'configs/_base_/pairs/mmseg/fpn-r18-w32_fpn-r18-w8.py'
     task = REPOSITORY / 'configs/_base_/tasks/streets_demo.py'
     torch.manual_seed(3)
@@ -339,7 +334,8 @@ def place(tmp_path_factory):
     for name, model, length in [('ka-autoencoder', STAGE_ONE, 4), ('ka', STAGE_TWO, 2)]:
         (root / f'{name}.py').write_text(
             CONFIG.format(
-                task=str(task), pair=str(pair), model=model, root=streets, length=length
+                task=str(task), pair=str(pair), model=model, root=small_streets,
+                length=length,
             )
         )
     return root

@@ -11,7 +11,6 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmkd_ext.datasets.streets import StreetSettings, make_streets
 from mmkd_ext.registry import MODELS
 from mmkd_ext.visualization.draw import draw_pictures
 from mmkd_ext.visualization.samples import Pictures
@@ -21,11 +20,8 @@ DATA = 'configs/_base_/datasets/streets_det.py'
 
 
 @pytest.fixture(scope='module')
-def streets(tmp_path_factory):
-    root = tmp_path_factory.mktemp('data') / 'streets'
-    settings = StreetSettings(train=1, val=1, drives=0, val_drives=0, frames=1)
-    make_streets(root, settings, workers=1)
-    return root
+def streets(draw_streets):
+    return draw_streets(train=1, val=1, drives=0, val_drives=0, frames=1)
 
 
 @pytest.fixture

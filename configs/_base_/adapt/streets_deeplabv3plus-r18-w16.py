@@ -3,7 +3,7 @@
 The source is the checkpoint on the command line,
 work_dirs/deeplabv3plus-r18-w16_streets/iter_1600.pth; made by:
 
-    python tools/make_streets.py --out data/streets --seed 0
+    python projects/toy_streets/make.py --out data/streets --seed 0
     python tools/train.py configs/adapt/mmseg/source/deeplabv3plus-r18-w16_streets.py
 
 The learning rates of the methods were chosen from one grid on other drives,

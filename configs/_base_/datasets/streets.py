@@ -1,6 +1,6 @@
 # Toy street scenes in the layout of Cityscapes: 256 train and 64 val pictures,
 # 128 x 256, 19 classes. Draw them with
-#   python tools/make_streets.py --out data/streets --seed 0
+#   python projects/toy_streets/make.py --out data/streets --seed 0
 # Models must agree with `crop_size`: data_preprocessor = dict(size=crop_size).
 dataset_type = 'mmseg.CityscapesDataset'
 data_root = 'data/streets/'

@@ -1,6 +1,6 @@
 # Toy street scenes in the layout of ACDC: unseen streets in fog, at night, in rain and
 # in snow, 40 pictures each of 128 x 256. Draw them with
-#   python tools/make_streets.py --out data/streets --seed 0
+#   python projects/toy_streets/make.py --out data/streets --seed 0
 _base_ = './acdc.py'
 data_root = 'data/streets/'
 conditions = ('fog', 'night', 'rain', 'snow')

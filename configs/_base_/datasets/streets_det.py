@@ -1,6 +1,6 @@
 # Toy street scenes as COCO: the 8 movable classes of Cityscapes in 256 train and 64
 # val pictures of 128 x 256. Draw them with
-#   python tools/make_streets.py --out data/streets --seed 0
+#   python projects/toy_streets/make.py --out data/streets --seed 0
 dataset_type = 'mmdet.CocoDataset'
 data_root = 'data/streets/'
 metainfo = dict(

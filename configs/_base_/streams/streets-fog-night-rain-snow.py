@@ -3,7 +3,7 @@
 20 pictures a condition, every second frame of 4 drives, 128 x 256, in the layout and
 the order of ACDC. After each round the clear val pictures tell how much of the source
 is forgotten.
-Draw the streets with `python tools/make_streets.py --out data/streets --seed 0`.
+Draw the streets with `python projects/toy_streets/make.py --out data/streets --seed 0`.
 """
 
 data_root = 'data/streets/'

@@ -8,11 +8,12 @@ a `Brush` says how many pixels draw a metre.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
+
+from mmkd_ext.datasets.overlays import patch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,39 +101,6 @@ def sprite(pixels: Array, *, opaque: bool = False) -> Sprite:
         small[..., 3:] = last[1::2, 1::2, 3:][: size[1], : size[0]]
         levels.append(small)
     return Sprite(tuple(levels))
-
-
-@functools.cache
-def noise(kind: str) -> Array:
-    """Returns a periodic tile ``(512 512)`` of values around 0, spread about 1.
-
-    Args:
-        kind: ``'fractal'`` (clouds, plaster, leaves), ``'grain'`` (asphalt).
-    """
-    rng = np.random.Generator(np.random.PCG64({'fractal': 11, 'grain': 12}[kind]))
-    tile = np.zeros((512, 512), np.float32)
-    first = 2 if kind == 'fractal' else 6
-    for octave in range(first, 10):
-        cells = 2**octave
-        grid = rng.standard_normal((cells, cells)).astype(np.float32)
-        wide = np.pad(grid, 1, mode='wrap')
-        scale = 512 // cells
-        full = cv2.resize(
-            wide, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR
-        )
-        full = full[scale : scale + 512, scale : scale + 512]
-        tile += full * (0.62 ** (octave - first))
-    tile -= tile.mean()
-    tile /= tile.std()
-    return tile
-
-
-def patch(rng: Generator, h: int, w: int, kind: str = 'fractal') -> Array:
-    """Returns a random cut-out ``(h w)`` of a noise tile."""
-    y, x = rng.integers(0, 512, 2)
-    rows = np.arange(y, y + h) & 511
-    cols = np.arange(x, x + w) & 511
-    return noise(kind)[rows[:, None], cols]
 
 
 def pick(rng: Generator, colours: tuple[Colour, ...], spread: float = 14) -> Array:

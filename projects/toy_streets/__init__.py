@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from mmkd_ext.datasets.streets.generate import (
+from projects.toy_streets.generate import (
     CONDITIONS,
     Streets,
     StreetSettings,

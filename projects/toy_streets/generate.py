@@ -49,8 +49,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import cv2
 import numpy as np
 
-from mmkd_ext.datasets.streets import render, weather, world
 from mmkd_ext.errors import DataError, check_integer
+from projects.toy_streets import render, weather, world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,7 +143,7 @@ class Streets(NamedTuple):
     drawn: bool
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
     """One street: its weather, split, number, and how many frames it has."""
 
     weather: str
@@ -202,6 +202,7 @@ def _cores() -> int:
 
 def _stamp(settings: StreetSettings) -> dict[str, Any]:
     return {
+        # where this was at first: what was drawn then is still right
         'generator': 'mmkd_ext.datasets.streets',
         'version': VERSION,
         'settings': asdict(settings),
@@ -260,12 +261,12 @@ def _draw_all(
 ) -> None:
     """Writes everything below ``root``; the stamp comes last."""
     jobs = [
-        _Job('clear', split, number, 1)
+        Job('clear', split, number, 1)
         for split in ('train', 'val')
         for number in range(getattr(settings, split))
     ]
     jobs += [
-        _Job(condition, split, number, settings.frames)
+        Job(condition, split, number, settings.frames)
         for condition in CONDITIONS
         for split, count in (('train', settings.drives), ('val', settings.val_drives))
         for number in range(count)
@@ -283,7 +284,7 @@ def _draw_all(
 
 
 def _run(
-    root: Path, settings: StreetSettings, jobs: list[_Job], workers: int
+    root: Path, settings: StreetSettings, jobs: list[Job], workers: int
 ) -> Iterator[list[dict[str, Any]]]:
     """Yields what each job returns, in order."""
     if min(workers, len(jobs)) < 2:
@@ -314,7 +315,7 @@ def _bar(total: int, *, show: bool) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.advance(task, count)
 
 
-def _generator(settings: StreetSettings, job: _Job, *more: int) -> np.random.Generator:
+def generator(settings: StreetSettings, job: Job, *more: int) -> np.random.Generator:
     """Returns the generator of a street, or of a frame in it."""
     weathers = ('clear', *CONDITIONS)
     key = (
@@ -327,17 +328,17 @@ def _generator(settings: StreetSettings, job: _Job, *more: int) -> np.random.Gen
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
 
-def _street(root: str, settings: StreetSettings, job: _Job) -> list[dict[str, Any]]:
+def _street(root: str, settings: StreetSettings, job: Job) -> list[dict[str, Any]]:
     """Draws one street and writes its frames; returns what COCO needs of them."""
     cv2.setNumThreads(1)
     street = world.build(
-        _generator(settings, job), scale=settings.height / 128, frames=job.frames
+        generator(settings, job), scale=settings.height / 128, frames=job.frames
     )
     records = []
     for time in range(job.frames):
         view = render.render(street, time, settings.height)
         picture = weather.record(
-            view, street, job.weather, _generator(settings, job, time)
+            view, street, job.weather, generator(settings, job, time)
         )
         image, labels, trains = _paths(job, time)
         _write_png(Path(root, image), picture[..., ::-1])
@@ -349,7 +350,7 @@ def _street(root: str, settings: StreetSettings, job: _Job) -> list[dict[str, An
     return records
 
 
-def _paths(job: _Job, time: int) -> tuple[str, str, str]:
+def _paths(job: Job, time: int) -> tuple[str, str, str]:
     """Returns the paths of a picture, its label ids and its train ids."""
     if job.weather == 'clear':
         cities = CITIES[job.split]

@@ -1,12 +1,13 @@
-"""What weather lays between a scene and the picture: haze, rain, flakes, the sensor.
+"""Layers of weather over a picture: haze, rain, drops, flakes; and soft noise.
 
-Shared by the renderer of the toy streets, which knows each pixel's distance, and by
-`mmkd_ext.datasets.corrupt`, which has nothing but the picture. Pictures are ``float32``
-``(h w 3)`` in red, green, blue, 0 to 255.
+Shared by `mmkd_ext.datasets.corruptions`, which has nothing but the picture, and by
+the toy streets of ``projects/toy_streets``, which know each pixel's distance.
+Pictures are ``float32`` ``(h w 3)`` in red, green, blue, 0 to 255.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 import cv2
@@ -18,27 +19,37 @@ if TYPE_CHECKING:
     Array = np.ndarray
 
 
-def camera(
-    image: Array, rng: Generator, *, gain: float, grain: float, blur: float
-) -> Array:
-    """Returns the picture ``uint8`` as a camera records it.
+@functools.cache
+def noise(kind: str) -> Array:
+    """Returns a periodic tile ``(512 512)`` of values around 0, spread about 1.
 
     Args:
-        image: Light that arrives.
-        rng: Chance of this frame.
-        gain: Factor on all light; corners get less.
-        grain: Noise that does not depend on the light, in levels.
-        blur: Width of the lens' blur in pixels.
+        kind: ``'fractal'`` (clouds, plaster, leaves), ``'grain'`` (asphalt).
     """
-    h, w = image.shape[:2]
-    across = np.linspace(-1, 1, w, dtype=np.float32)[None, :]
-    down = np.linspace(-1, 1, h, dtype=np.float32)[:, None]
-    image = image * (gain * (1 - 0.10 * (across**2 + down**2)))[..., None]
-    if blur > 0.2:
-        image = cv2.GaussianBlur(image, (0, 0), blur)
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    image = image + noise * (grain + 0.022 * np.sqrt(np.clip(image, 0, 255) * 16))
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    rng = np.random.Generator(np.random.PCG64({'fractal': 11, 'grain': 12}[kind]))
+    tile = np.zeros((512, 512), np.float32)
+    first = 2 if kind == 'fractal' else 6
+    for octave in range(first, 10):
+        cells = 2**octave
+        grid = rng.standard_normal((cells, cells)).astype(np.float32)
+        wide = np.pad(grid, 1, mode='wrap')
+        scale = 512 // cells
+        full = cv2.resize(
+            wide, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR
+        )
+        full = full[scale : scale + 512, scale : scale + 512]
+        tile += full * (0.62 ** (octave - first))
+    tile -= tile.mean()
+    tile /= tile.std()
+    return tile
+
+
+def patch(rng: Generator, h: int, w: int, kind: str = 'fractal') -> Array:
+    """Returns a random cut-out ``(h w)`` of a noise tile."""
+    y, x = rng.integers(0, 512, 2)
+    rows = np.arange(y, y + h) & 511
+    cols = np.arange(x, x + w) & 511
+    return noise(kind)[rows[:, None], cols]
 
 
 def veil(image: Array, depth: Array, air: Array, beta: float) -> Array:

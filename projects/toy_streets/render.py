@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmkd_ext.datasets.streets import draw
-from mmkd_ext.datasets.streets.world import STEP, Panel, Stand
+from mmkd_ext.datasets import overlays
+from projects.toy_streets import draw
+from projects.toy_streets.world import STEP, Panel, Stand
 
 if TYPE_CHECKING:
-    from mmkd_ext.datasets.streets.world import Street, Thing
+    from projects.toy_streets.world import Street, Thing
 
     Array = np.ndarray
 
@@ -235,7 +236,7 @@ class _Ground:
         ox, oz = self.street.offsets[slot], self.street.offsets[(slot + 3) % 8]
         x = (self.x * scale + ox).astype(np.int32) & 511
         z = (self.z * scale + oz).astype(np.int32) & 511
-        return draw.noise(kind)[z, x]
+        return overlays.noise(kind)[z, x]
 
     def lay(self, canvas: Canvas) -> None:
         """Writes colours and labels of road, pavement and terrain."""
@@ -408,7 +409,7 @@ def _sky(street: Street, camera: Camera) -> Array:
         np.int32
     )
     y = (9.0 / high + street.offsets[5]).astype(np.int32)
-    cloud = draw.noise('fractal')[y[:, None] & 511, x & 511]
+    cloud = overlays.noise('fractal')[y[:, None] & 511, x & 511]
     cover = np.clip((cloud + light.clouds - 0.6) * 0.7, 0, 1)[..., None]
     white = (
         np.array((240.0, 240.0, 242.0)) if light.sunny else np.array(light.haze) * 0.9

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from mmkd_ext.datasets.streets import draw, overlays
+from mmkd_ext.datasets import overlays
+from projects.toy_streets import draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.random import Generator
 
-    from mmkd_ext.datasets.streets.render import View
-    from mmkd_ext.datasets.streets.world import Street
+    from projects.toy_streets.render import View
+    from projects.toy_streets.world import Street
 
     Array = np.ndarray
 
@@ -37,7 +38,30 @@ def record(view: View, street: Street, weather: str, rng: Generator) -> Array:
         rng: Chance of this frame.
     """
     image, gain, grain, blur = WEATHERS[weather](view, street, rng)
-    return overlays.camera(image, rng, gain=gain, grain=grain, blur=blur)
+    return _camera(image, rng, gain=gain, grain=grain, blur=blur)
+
+
+def _camera(
+    image: Array, rng: Generator, *, gain: float, grain: float, blur: float
+) -> Array:
+    """Returns the picture ``uint8`` as a camera records it.
+
+    Args:
+        image: Light that arrives.
+        rng: Chance of this frame.
+        gain: Factor on all light; corners get less.
+        grain: Noise that does not depend on the light, in levels.
+        blur: Width of the lens' blur in pixels.
+    """
+    h, w = image.shape[:2]
+    across = np.linspace(-1, 1, w, dtype=np.float32)[None, :]
+    down = np.linspace(-1, 1, h, dtype=np.float32)[:, None]
+    image = image * (gain * (1 - 0.10 * (across**2 + down**2)))[..., None]
+    if blur > 0.2:
+        image = cv2.GaussianBlur(image, (0, 0), blur)
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    image = image + noise * (grain + 0.022 * np.sqrt(np.clip(image, 0, 255) * 16))
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
 
 def strength(street: Street, slot: int) -> float:
@@ -52,7 +76,7 @@ def _tile(
     ox, oz = street.offsets[slot], street.offsets[(slot + 3) % 8]
     x = ((view.x + view.y * 0.7) * scale + ox).astype(np.int32) & 511
     z = ((view.z + view.y * 0.7) * scale + oz).astype(np.int32) & 511
-    return draw.noise(kind)[z, x]
+    return overlays.noise(kind)[z, x]
 
 
 def _overcast(view: View, street: Street, level: float) -> Array:
