@@ -239,7 +239,7 @@ class TeacherDistill(BaseAlgorithm):
         if name in (STUDENT, BATCH):
             raise ConfigError.at(path, f'a teacher cannot be called {name!r}.')
         weight = config.get('weight', 1.0)
-        check_range(f'model.teachers.{name}.weight', weight, low=0)
+        check_range(f'model.teachers.{name}.weight', weight, ge=0)
         module = build_model(config.get('model'), path)
         if module is config.get('model'):
             # it came built; init_weights() must not undo that

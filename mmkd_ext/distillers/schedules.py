@@ -54,10 +54,10 @@ class ConstantSchedule(Schedule):
         by_epoch: bool = False,
     ) -> None:
         super().__init__(by_epoch=by_epoch)
-        check_range('value', value, low=0)
-        check_integer('begin', begin, low=0)
+        check_range('value', value, ge=0)
+        check_integer('begin', begin, ge=0)
         if end is not None:
-            check_integer('end', end, above=begin)
+            check_integer('end', end, gt=begin)
         self.value, self.begin, self.end = value, begin, end
 
     def at(self, position: int) -> float:
@@ -78,10 +78,10 @@ class LinearSchedule(Schedule):
         by_epoch: bool = False,
     ) -> None:
         super().__init__(by_epoch=by_epoch)
-        check_range('start', start, low=0)
-        check_range('stop', stop, low=0)
-        check_integer('begin', begin, low=0)
-        check_integer('end', end, above=begin)
+        check_range('start', start, ge=0)
+        check_range('stop', stop, ge=0)
+        check_integer('begin', begin, ge=0)
+        check_integer('end', end, gt=begin)
         self.start, self.stop, self.begin, self.end = start, stop, begin, end
 
     def at(self, position: int) -> float:
@@ -112,8 +112,8 @@ class MultiStepSchedule(Schedule):
         by_epoch: bool = False,
     ) -> None:
         super().__init__(by_epoch=by_epoch)
-        check_range('gamma', gamma, low=0)
-        check_range('value', value, low=0)
+        check_range('gamma', gamma, ge=0)
+        check_range('value', value, ge=0)
         rising = isinstance(milestones, (list, tuple)) and all(
             is_integer(one) for one in milestones
         )
