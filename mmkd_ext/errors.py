@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import math
 import numbers
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -258,13 +257,19 @@ def check_integer(
 
 
 def _check_bounds(
-    name: str, value: Any, right_kind: bool, kind: str, *bounds: float | None
+    name: str,
+    value: Any,
+    fits: bool,
+    kind: str,
+    gt: float | None,
+    ge: float | None,
+    le: float | None,
 ) -> None:
-    comparisons = (('>', operator.gt), ('>=', operator.ge), ('<=', operator.le))
-    given = [(b, *c) for b, c in zip(bounds, comparisons) if b is not None]
-    if right_kind and all(holds(value, bound) for bound, _, holds in given):
+    fits = fits and (gt is None or value > gt)
+    if fits and (ge is None or value >= ge) and (le is None or value <= le):
         return
-    wanted = ' and '.join(f'{sign} {bound}' for bound, sign, _ in given)
+    limits = [('>', gt), ('>=', ge), ('<=', le)]
+    wanted = ' and '.join(f'{sign} {n}' for sign, n in limits if n is not None)
     kind = f'{kind} {wanted}'.rstrip()
     raise ConfigError(f'`{name}` must be {kind}, but is {value!r}.')
 
