@@ -357,7 +357,7 @@ def load_weights(
         CheckpointError: The file cannot be read, or matches less than asked for;
             says what would fit. The model is left as it was.
     """
-    check_range('min_matched', min_matched, low=0, high=1)
+    check_range('min_matched', min_matched, ge=0, le=1)
     name = os.fspath(filename)
     state = weights_of(read_checkpoint(name))
     prefix, taken = _best_reading(model, state, part)

@@ -211,21 +211,20 @@ def check_range(
     name: str,
     value: float,
     *,
-    above: float | None = None,
-    low: float | None = None,
-    high: float | None = None,
+    gt: float | None = None,
+    ge: float | None = None,
+    le: float | None = None,
 ) -> None:
-    """Raises `ConfigError` unless ``above < value``, ``low <= value <= high``.
+    """Raises `ConfigError` unless ``gt < value`` and ``ge <= value <= le``.
 
     Examples:
-        >>> check_range('tau', 0, above=0)
+        >>> check_range('tau', 0, gt=0)
         Traceback (most recent call last):
             ...
         mmkd_ext.errors.ConfigError: `tau` must be a number > 0, but is 0.
     """
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not (real and math.isfinite(value) and _is_within(value, above, low, high)):
-        raise _out_of_range(name, value, 'a number', above, low, high)
+    _check_bounds(name, value, real and math.isfinite(value), 'a number', gt, ge, le)
 
 
 def is_integer(value: Any) -> bool:
@@ -242,46 +241,37 @@ def check_integer(
     name: str,
     value: int,
     *,
-    above: int | None = None,
-    low: int | None = None,
-    high: int | None = None,
+    gt: int | None = None,
+    ge: int | None = None,
+    le: int | None = None,
 ) -> None:
     """Raises `ConfigError` unless ``value`` is an integer within the bounds.
 
     Examples:
-        >>> check_integer('steps', 1.5, low=1)
+        >>> check_integer('steps', 1.5, ge=1)
         Traceback (most recent call last):
             ...
         mmkd_ext.errors.ConfigError: `steps` must be an integer >= 1, but is 1.5.
     """
-    if not (is_integer(value) and _is_within(value, above, low, high)):
-        raise _out_of_range(name, value, 'an integer', above, low, high)
+    _check_bounds(name, value, is_integer(value), 'an integer', gt, ge, le)
 
 
-def _is_within(
-    value: float, above: float | None, low: float | None, high: float | None
-) -> bool:
-    return (
-        (above is None or value > above)
-        and (low is None or value >= low)
-        and (high is None or value <= high)
-    )
-
-
-def _out_of_range(
+def _check_bounds(
     name: str,
     value: Any,
+    fits: bool,
     kind: str,
-    above: float | None,
-    low: float | None,
-    high: float | None,
-) -> ConfigError:
-    bounds = [(above, '>'), (low, '>='), (high, '<=')]
-    wanted = ' and '.join(
-        f'{sign} {bound}' for bound, sign in bounds if bound is not None
-    )
+    gt: float | None,
+    ge: float | None,
+    le: float | None,
+) -> None:
+    fits = fits and (gt is None or value > gt)
+    if fits and (ge is None or value >= ge) and (le is None or value <= le):
+        return
+    limits = [('>', gt), ('>=', ge), ('<=', le)]
+    wanted = ' and '.join(f'{sign} {n}' for sign, n in limits if n is not None)
     kind = f'{kind} {wanted}'.rstrip()
-    return ConfigError(f'`{name}` must be {kind}, but is {value!r}.')
+    raise ConfigError(f'`{name}` must be {kind}, but is {value!r}.')
 
 
 def check_shapes(**named: tuple[Tensor, str]) -> dict[str, int]:

@@ -144,22 +144,22 @@ def test_shows_a_choice_of_another_type_with_its_quotes():
 
 
 @pytest.mark.parametrize(('value', 'limits'), [
-    (0.1, {'above': 0}), (0, {'low': 0}), (1, {'high': 1}), (-1e9, {}),
-    (0.5, {'low': 0, 'high': 1}), (3, {'above': 2, 'high': 3})])
+    (0.1, {'gt': 0}), (0, {'ge': 0}), (1, {'le': 1}), (-1e9, {}),
+    (0.5, {'ge': 0, 'le': 1}), (3, {'gt': 2, 'le': 3})])
 def test_takes_a_number_in_range(value, limits):
     check_range('x', value, **limits)
 
 
 @pytest.mark.parametrize(('value', 'limits', 'wanted'), [
-    (0, {'above': 0}, 'a number > 0'),
-    (-0.1, {'low': 0}, 'a number >= 0'),
-    (1.1, {'high': 1}, 'a number <= 1'),
-    (2, {'low': 0, 'high': 1}, 'a number >= 0 and <= 1'),
-    (2, {'above': 0, 'high': 1}, 'a number > 0 and <= 1'),
+    (0, {'gt': 0}, 'a number > 0'),
+    (-0.1, {'ge': 0}, 'a number >= 0'),
+    (1.1, {'le': 1}, 'a number <= 1'),
+    (2, {'ge': 0, 'le': 1}, 'a number >= 0 and <= 1'),
+    (2, {'gt': 0, 'le': 1}, 'a number > 0 and <= 1'),
     (float('nan'), {}, 'a number'),
-    (float('nan'), {'low': 0}, 'a number >= 0'),
-    (True, {'low': 0}, 'a number >= 0'),
-    ('1', {'low': 0}, 'a number >= 0'),
+    (float('nan'), {'ge': 0}, 'a number >= 0'),
+    (True, {'ge': 0}, 'a number >= 0'),
+    ('1', {'ge': 0}, 'a number >= 0'),
     (None, {}, 'a number'),
 ])
 def test_says_what_range_is_wanted(value, limits, wanted):
@@ -169,23 +169,23 @@ def test_says_what_range_is_wanted(value, limits, wanted):
 
 
 @pytest.mark.parametrize(('value', 'limits'), [
-    (1, {'low': 1}), (0, {}), (-3, {}), (3, {'above': 2, 'high': 3}),
-    (numpy.int64(4), {'low': 1})])
+    (1, {'ge': 1}), (0, {}), (-3, {}), (3, {'gt': 2, 'le': 3}),
+    (numpy.int64(4), {'ge': 1})])
 def test_takes_an_integer_in_range(value, limits):
     check_integer('x', value, **limits)
 
 
 @pytest.mark.parametrize(('value', 'limits', 'wanted'), [
-    (1.5, {'low': 1}, 'an integer >= 1'),
-    (8.0, {'low': 1}, 'an integer >= 1'),
-    (0, {'low': 1}, 'an integer >= 1'),
-    (4, {'low': 1, 'high': 3}, 'an integer >= 1 and <= 3'),
-    (2, {'above': 2}, 'an integer > 2'),
+    (1.5, {'ge': 1}, 'an integer >= 1'),
+    (8.0, {'ge': 1}, 'an integer >= 1'),
+    (0, {'ge': 1}, 'an integer >= 1'),
+    (4, {'ge': 1, 'le': 3}, 'an integer >= 1 and <= 3'),
+    (2, {'gt': 2}, 'an integer > 2'),
     (True, {}, 'an integer'),
-    ('3', {'low': 1}, 'an integer >= 1'),
+    ('3', {'ge': 1}, 'an integer >= 1'),
     (None, {}, 'an integer'),
     (float('nan'), {}, 'an integer'),
-    (float('inf'), {'low': 1}, 'an integer >= 1'),
+    (float('inf'), {'ge': 1}, 'an integer >= 1'),
 ])
 def test_says_what_integer_is_wanted(value, limits, wanted):
     with pytest.raises(ConfigError) as caught:

@@ -306,7 +306,7 @@ def parse_interval(
     interval = config.get('interval', default)
     if rounds and interval == 'round':
         return 1
-    check_integer(f'{path}.interval', interval, low=1)
+    check_integer(f'{path}.interval', interval, ge=1)
     return int(interval)
 
 

@@ -42,7 +42,7 @@ class EMATeacher(nn.Module):
         self, student: nn.Module, *, decay: float, buffers: str = 'copy'
     ) -> None:
         super().__init__()
-        check_range('decay', decay, low=0, high=1)
+        check_range('decay', decay, ge=0, le=1)
         check_choice('buffers', buffers, _BUFFERS)
         self.module = copy.deepcopy(student).eval().requires_grad_(False)
         self.decay = decay

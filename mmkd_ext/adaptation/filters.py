@@ -43,7 +43,7 @@ class EntropyFilter(PixelFilter):
 
     def __init__(self, share: float = 0.4) -> None:
         super().__init__()
-        check_range('share', share, low=0, high=1)
+        check_range('share', share, ge=0, le=1)
         self.share = share
 
     def limit(self, classes: int) -> float:
@@ -84,8 +84,8 @@ class RedundancyFilter(PixelFilter):
         self, margin: float = 0.05, momentum: float = 0.9, level: str = 'image'
     ) -> None:
         super().__init__()
-        check_range('margin', margin, low=0, high=1)
-        check_range('momentum', momentum, low=0, high=1)
+        check_range('margin', margin, ge=0, le=1)
+        check_range('momentum', momentum, ge=0, le=1)
         check_choice('level', level, ('image', 'pixel'))
         self.margin, self.momentum, self.level = margin, momentum, level
         self.mean: Tensor | None = None

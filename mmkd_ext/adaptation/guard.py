@@ -126,12 +126,12 @@ class CollapseGuard(AdaptGuard):
         super().__init__(init_cfg)
         cool_down = window if cool_down is None else cool_down
         for name, count in (('window', window), ('every', every)):
-            check_integer(name, count, low=1)
-        check_integer('cool_down', cool_down, low=0)
-        check_range('source_scale', source_scale, above=0, high=1)
+            check_integer(name, count, ge=1)
+        check_integer('cool_down', cool_down, ge=0)
+        check_range('source_scale', source_scale, gt=0, le=1)
         for name, share in (('restore', restore), ('min_valid', min_valid)):
-            check_range(name, share, low=0, high=1)
-        check_range('min_share', min_share, low=0, high=1)
+            check_range(name, share, ge=0, le=1)
+        check_range('min_share', min_share, ge=0, le=1)
         check_choice('source_norm', source_norm, SOURCE_NORMS)
         self.window, self.every = window, every
         self.source_scale, self.source_norm = source_scale, source_norm
@@ -322,7 +322,7 @@ def _limits(
     for name, limit in {**usual, **(given or {})}.items():
         if limit is None:
             continue
-        check_range(f'limits.{name}', limit, above=0, high=0.99)
+        check_range(f'limits.{name}', limit, gt=0, le=0.99)
         limits[name] = float(limit)
     if not limits:
         raise ConfigError('`limits` leaves out every signal. Set `guard=None` instead.')

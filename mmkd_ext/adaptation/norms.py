@@ -175,7 +175,7 @@ def use_adaptive_norms(
         momentum: See `AdaptiveBatchNorm`.
         keep: Likewise.
     """
-    check_range('mixing', momentum, low=0, high=1)
+    check_range('mixing', momentum, ge=0, le=1)
     replaced = {
         name: AdaptiveBatchNorm(norm, momentum, keep=keep)
         for name, norm in batch_norms(model).items()

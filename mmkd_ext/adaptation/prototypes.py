@@ -48,9 +48,9 @@ class DomainPrototypes(nn.Module):
     ) -> None:
         super().__init__()
         check_choice('domains', domains, _DOMAINS)
-        check_range('momentum', momentum, above=0, high=1)
-        check_range('threshold', threshold, above=0)
-        check_integer('limit', limit, low=1)
+        check_range('momentum', momentum, gt=0, le=1)
+        check_range('threshold', threshold, gt=0)
+        check_integer('limit', limit, ge=1)
         self.domains = domains
         self.momentum = momentum
         self.threshold = threshold

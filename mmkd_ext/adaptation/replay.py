@@ -101,9 +101,9 @@ class ReplayBuffer(nn.Module):
     ) -> None:
         super().__init__()
         for name in ('every', 'quota', 'images', 'score_interval'):
-            check_integer(name, locals()[name], low=1)
-        check_range('weight', weight, low=0)
-        check_range('cap', cap, low=0)
+            check_integer(name, locals()[name], ge=1)
+        check_range('weight', weight, ge=0)
+        check_range('cap', cap, ge=0)
         self.every = every
         self.quota = quota
         self.images = images

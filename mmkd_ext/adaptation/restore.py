@@ -37,7 +37,7 @@ class StochasticRestore(nn.Module):
 
     def __init__(self, p: float, seed: int = 0) -> None:
         super().__init__()
-        check_range('restore', p, low=0, high=1)
+        check_range('restore', p, ge=0, le=1)
         self.p = p
         self.generator = SeededGenerator(seed)
 

@@ -47,9 +47,9 @@ class View:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        check_range('views.scale', self.scale, above=0)
+        check_range('views.scale', self.scale, gt=0)
         for name in ('brightness', 'contrast', 'noise'):
-            check_range(f'views.{name}', getattr(self, name), low=0)
+            check_range(f'views.{name}', getattr(self, name), ge=0)
 
     @property
     def is_identity(self) -> bool:

@@ -39,10 +39,10 @@ class InitReport:
         """Returns one sentence, with one example of what is kept."""
         total = len(self.copied) + len(self.kept)
         text = f'{len(self.copied)} of {total} tensors start as those of the teacher'
-        if not self.kept:
-            return f'{text}.'
-        name, reason = self.kept[0]
-        return f'{text}; others are kept, as `{name}`: {reason}.'
+        examples = [
+            f'; others are kept, as `{name}`: {reason}' for name, reason in self.kept
+        ]
+        return f'{text}{"".join(examples[:1])}.'
 
 
 def plan_init(
@@ -63,39 +63,32 @@ def plan_init(
         ConfigError: A name is no module of either model, or nothing of a part agrees.
     """
     problems: list[Problem] = []
-    copied: list[str] = []
-    kept: list[tuple[str, str]] = []
+    reasons: dict[str, str] = {}  # a part inside another counts once
     given, wanted = teacher.state_dict(), student.state_dict()
     if not isinstance(modules, (list, tuple)) or not modules:
-        raise ConfigError.at(
-            path,
-            f"must be a list of modules such as ['neck', 'bbox_head'], "
-            f'but is {modules!r}.',
-        )
+        what = "must be a list of modules such as ['neck', 'bbox_head'], but is"
+        raise ConfigError.at(path, f'{what} {modules!r}.')
     for index, name in enumerate(modules):
         where = f'{path}[{index}]'
         missing = _missing(name, student, teacher, where)
-        if missing:
-            problems += missing
-            continue
-        found = [key for key in wanted if key.startswith(f'{name}.')]
-        reasons = {key: _difference(wanted[key], given.get(key)) for key in found}
-        if all(reasons.values()):
-            example = next(iter(reasons.items()), (name, 'it has no weights'))
-            problems.append(
-                Problem(
-                    where,
-                    f'nothing of `{name}` agrees with the teacher: '
-                    f'`{example[0]}`: {example[1]}.',
-                    'Leave it out, or choose a teacher with the same part.',
-                )
-            )
-        copied += [key for key, reason in reasons.items() if not reason]
-        kept += [(key, reason) for key, reason in reasons.items() if reason]
+        problems += missing
+        part = {
+            key: _difference(value, given.get(key))
+            for key, value in wanted.items()
+            if key.startswith(f'{name}.')
+        }
+        reasons.update(part)
+        if all(part.values()) and not missing:
+            key, reason = next(iter(part.items()), (name, 'it has no weights'))
+            what = f'nothing of `{name}` agrees with the teacher: `{key}`: {reason}.'
+            hint = 'Leave it out, or choose a teacher with the same part.'
+            problems.append(Problem(where, what, hint))
     if problems:
         raise ConfigError.of(problems)
-    # a part inside another counts once
-    return InitReport(tuple(dict.fromkeys(copied)), tuple(dict.fromkeys(kept)))
+    return InitReport(
+        tuple(key for key, reason in reasons.items() if not reason),
+        tuple((key, reason) for key, reason in reasons.items() if reason),
+    )
 
 
 @torch.no_grad()
@@ -116,13 +109,8 @@ def _missing(
         known = [known for known, _ in model.named_modules() if known]
         if name not in known:
             top = [child for child, _ in model.named_children()]
-            problems.append(
-                Problem(
-                    where,
-                    f'the {role} has no module {name!r}.',
-                    f'It has {top}.{did_you_mean(str(name), known)}',
-                )
-            )
+            hint = f'It has {top}.{did_you_mean(str(name), known)}'
+            problems.append(Problem(where, f'the {role} has no module {name!r}.', hint))
     return problems
 
 

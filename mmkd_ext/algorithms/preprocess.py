@@ -49,32 +49,24 @@ class InputStats:
         """Reads the statistics of an OpenMMLab preprocessor; None if it has none."""
         if preprocessor is None or not hasattr(preprocessor, '_enable_normalize'):
             return None
-        swap = bool(
-            getattr(
-                preprocessor,
-                'channel_conversion',
-                getattr(preprocessor, '_channel_conversion', False),
-            )
-        )
+        swap = getattr(preprocessor, '_channel_conversion', False)
+        swap = bool(getattr(preprocessor, 'channel_conversion', swap))
         pad = getattr(preprocessor, 'pad_val', getattr(preprocessor, 'pad_value', 0))
         pad = float(pad) if isinstance(pad, (int, float)) else 0.0
         if not preprocessor._enable_normalize:
             return cls((0.0,), (1.0,), swap, pad)
-        mean = tuple(preprocessor.mean.flatten().tolist())
-        std = tuple(preprocessor.std.flatten().tolist())
-        return cls(mean, std, swap, pad)
+        mean, std = (
+            x.flatten().tolist() for x in (preprocessor.mean, preprocessor.std)
+        )
+        return cls(tuple(mean), tuple(std), swap, pad)
 
     @classmethod
     def from_config(cls, config: dict[str, Any], path: str) -> InputStats:
         """Reads ``dict(mean=[...], std=[...], bgr_to_rgb=True, pad_val=0)``."""
-        known = ('mean', 'std', 'bgr_to_rgb', 'pad_val')
-        unknown = [key for key in config if key not in known]
-        if unknown or 'mean' not in config or 'std' not in config:
-            raise ConfigError.at(
-                path,
-                f'needs `mean` and `std`, may have '
-                f'{list(known[2:])}, but is {dict(config)!r}.',
-            )
+        options = ['bgr_to_rgb', 'pad_val']
+        if not {'mean', 'std'} <= {*config} <= {'mean', 'std', *options}:
+            what = f'needs `mean` and `std`, may have {options}, but is'
+            raise ConfigError.at(path, f'{what} {dict(config)!r}.')
         return cls(
             tuple(map(float, config['mean'])),
             tuple(map(float, config['std'])),
@@ -98,20 +90,22 @@ class Renormalize:
     def __call__(self, inputs: Tensor, data_samples: Sequence[Any] | None) -> Tensor:
         """Returns ``inputs`` ``(n c h w)`` re-normalised; never changes it in place.
 
-        Args:
-            inputs: The batch.
-            data_samples: What lies outside of their ``img_shape`` is padding.
+        What lies outside of the ``img_shape`` of ``data_samples`` is padding.
         """
         if self.is_identity:
             return inputs
         source, target = self.source, self.target
         dtype = torch.promote_types(inputs.dtype, torch.float32)
-        pixels = inputs.to(dtype) * _channels(source.std, inputs, dtype)
-        pixels += _channels(source.mean, inputs, dtype)
+        old_mean, old_std, mean, std = (
+            torch.tensor(values, dtype=dtype, device=inputs.device).view(1, -1, 1, 1)
+            for values in (source.mean, source.std, target.mean, target.std)
+        )
+        pixels = inputs.to(dtype) * old_std
+        pixels += old_mean
         if source.swap != target.swap:
             pixels = pixels.flip(1)
-        pixels -= _channels(target.mean, inputs, dtype)
-        pixels /= _channels(target.std, inputs, dtype)
+        pixels -= mean
+        pixels /= std
         for image, sample in zip(pixels, data_samples or ()):
             shape = getattr(sample, 'metainfo', {}).get('img_shape')
             if shape is not None:
@@ -123,15 +117,10 @@ class Renormalize:
         """Returns a short description, for reports."""
         if self.is_identity:
             return 'same normalisation'
-        return (
-            f'mean {self.source.mean} -> {self.target.mean}, '
-            f'std {self.source.std} -> {self.target.std}'
-            + (', channels swapped' if self.source.swap != self.target.swap else '')
-        )
-
-
-def _channels(values: tuple[float, ...], like: Tensor, dtype: torch.dtype) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=like.device).view(1, -1, 1, 1)
+        source, target = self.source, self.target
+        swapped = ', channels swapped' if source.swap != target.swap else ''
+        means, stds = f'{source.mean} -> {target.mean}', f'{source.std} -> {target.std}'
+        return f'mean {means}, std {stds}{swapped}'
 
 
 def preprocessor_of(model: nn.Module) -> Any:
@@ -140,10 +129,7 @@ def preprocessor_of(model: nn.Module) -> Any:
 
 
 def padding_divisor(model: nn.Module) -> int:
-    """Returns the number whose multiples a model's preprocessor pads pictures to.
-
-    It is 1 where the model has none.
-    """
+    """Returns what a model's preprocessor pads pictures to multiples of; 1 for none."""
     preprocessor = preprocessor_of(model)
     for name in ('pad_size_divisor', 'size_divisor'):
         divisor = getattr(preprocessor, name, None)
@@ -155,13 +141,10 @@ def padding_divisor(model: nn.Module) -> int:
 def pad_batch(
     inputs: Tensor, data_samples: Sequence[Any] | None, divisor: int, value: float
 ) -> tuple[Tensor, Sequence[Any] | None]:
-    """Pads a batch at the bottom and the right to multiples of ``divisor``.
+    """Pads a batch ``(n c h w)`` with ``value`` to multiples of ``divisor``.
 
-    Args:
-        inputs: The batch ``(n c h w)``.
-        data_samples: Their ``batch_input_shape`` follows, in copies.
-        divisor: The sides become multiples of it.
-        value: What the padding is.
+    The padding is at the bottom and the right; the ``batch_input_shape`` of
+    ``data_samples`` follows, in copies.
     """
     height, width = inputs.shape[2:]
     down, right = -height % divisor, -width % divisor

@@ -24,8 +24,8 @@ def build_model(source: Any, path: str) -> BaseModel:
     Args:
         source: A built model; a dict with `type`; a dict with `cfg_path` as in mmrazor
             (`pretrained=True` reads the model zoo's weights; more keys override the
-            model's config); or the path of a config file,
-            local or as ``'mmseg::pspnet/...py'``, whose `model` is taken.
+            model's config); or the path of a config file, local or as
+            ``'mmseg::pspnet/...py'``, whose `model` is taken.
         path: Config path of ``source``, for messages.
 
     Raises:
@@ -33,29 +33,21 @@ def build_model(source: Any, path: str) -> BaseModel:
     """
     if isinstance(source, BaseModel):
         return source
-    if (
-        isinstance(source, Mapping)
-        and source.get('pretrained') is True
-        and 'cfg_path' in source
-    ):
+    is_dict = isinstance(source, Mapping)
+    if is_dict and 'cfg_path' in source and source.get('pretrained') is True:
         from mmengine.hub import get_model
 
         return get_model(**source)
     config = model_config(source, path)
     try:
-        model = (
-            ROOT_MODELS.build(config) if '_scope_' in config else MODELS.build(config)
-        )
+        model = (ROOT_MODELS if '_scope_' in config else MODELS).build(config)
+    except ConfigError:
+        raise
     except (KeyError, TypeError, AttributeError, ImportError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
         raise ConfigError.at(path, f'cannot be built: {error}') from error
     if not isinstance(model, BaseModel):
-        raise ConfigError.at(
-            path,
-            f'builds a {type(model).__name__}, which is no '
-            'mmengine `BaseModel` with forward(inputs, data_samples, mode).',
-        )
+        what = 'no mmengine `BaseModel` with forward(inputs, data_samples, mode).'
+        raise ConfigError.at(path, f'builds a {type(model).__name__}, which is {what}')
     return model
 
 
@@ -74,16 +66,13 @@ def model_config(source: Any, path: str) -> ConfigDict:
         return ConfigDict(copy.deepcopy(dict(source)))
     if isinstance(source, Mapping) and 'cfg_path' in source:
         config = Config(_from_file(source['cfg_path'], f'{path}.cfg_path'))
-        # a bool is mmrazor's switch, anything else mmseg's key of the same name; a
-        # copy, since merging takes `_delete_` out of what it is given
-        config.merge_from_dict(
-            {
-                key: copy.deepcopy(value)
-                for key, value in source.items()
-                if key != 'cfg_path'
-                and not (key == 'pretrained' and isinstance(value, bool))
-            }
-        )
+        # a copy, since merging takes `_delete_` out of what it is given
+        changes = copy.deepcopy(dict(source))
+        del changes['cfg_path']
+        if isinstance(changes.get('pretrained'), bool):
+            # mmrazor's switch; anything else is mmseg's key of the same name
+            del changes['pretrained']
+        config.merge_from_dict(changes)
         return config._cfg_dict
     raise ConfigError.at(
         path,
@@ -98,11 +87,8 @@ def _from_file(name: str, path: str) -> ConfigDict:
         folder = os.path.dirname(name) or '.'
         beside = os.listdir(folder) if os.path.isdir(folder) else []
         near = did_you_mean(os.path.basename(name), beside)
-        raise ConfigError.at(
-            path,
-            f'there is no file {name!r}.{near} A config of an '
-            "installed package is written 'mmseg::pspnet/....py'.",
-        )
+        hint = "A config of an installed package is written 'mmseg::pspnet/....py'."
+        raise ConfigError.at(path, f'there is no file {name!r}.{near}', hint)
     try:
         file = find_packaged_config(name) if '::' in name else name
         config = Config.fromfile(file)

@@ -14,7 +14,7 @@ from mmkd_ext.distillers.taps import tensors_of
 from mmkd_ext.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from mmkd_ext.algorithms.teacher import Teacher
     from mmkd_ext.distillers.link_distiller import LinkDistiller
@@ -32,10 +32,7 @@ def gradient_problems(
 ) -> list[Problem]:
     """Finds links that tap the student and give none of its parameters a gradient.
 
-    Args:
-        distiller: With the records of a pass that ran with gradients.
-        student: The student.
-        batch: ``inputs`` and ``data_samples`` of the pass.
+    ``distiller`` has the records of a pass of ``batch`` with gradients.
     """
     trained = {id(p) for p in student.parameters() if p.requires_grad}
     problems = []
@@ -72,52 +69,40 @@ def _why_none(
     """Explains why a tap of a link gives the student no gradient."""
     tap = link.taps[key]
     recorder, source = distiller.recorders[STUDENT], tap.source
-    where = f'{link.path}.{key}.at'
-    if _reaches(recorder.value(tap), trained):
+    where = f'{link.path}.{key}'
+    value = recorder.value(tap)
+    if _reaches(value, trained):
         kind = type(distiller.connectors[str(tap.connector)]).__name__
-        return Problem(
-            f'{link.path}.{key}.connector',
-            f'`{kind}` detaches what the tap gives, so the link gives the student no '
-            'gradient.',
-            'Let the connector return what depends on its input.',
-        )
-    if source in recorder.without_gradient:
-        block = recorder.without_gradient[source]
-        if block is None:
-            return Problem(
-                where,
-                f'`{source}` runs under `torch.no_grad`, gives no gradient.',
-                'Tap what comes before or after that part.',
-            )
-        name = next((n for n, m in student.named_modules() if m is block), '')
-        return Problem(
-            where,
-            f'`{source}` is inside a checkpointed part, gives no gradient.',
-            f'Tap the block{f", {name!r}" if name else ""}, or set `with_cp=False`.',
-        )
-    tensors = tensors_of(recorder.value(tap))
-    if tensors and not any(t.is_floating_point() for t in tensors):
-        return Problem(
-            where,
-            f'`{source}` gives {str(tensors[0].dtype).split(".")[-1]} values, which '
-            'have no gradient.',
-            'Tap what they are made of.',
-        )
-    names = dict(student.named_modules())
-    own = list(names[source.name].parameters()) if source.name in names else []
-    if own and not any(p.requires_grad for p in own):
-        return Problem(
-            where,
-            f'`{source}` of the student is frozen, and nothing that is trained lies '
-            'before it: it gives no gradient.',
-            'Tap a later module, or freeze less (`frozen_stages`).',
-        )
-    return Problem(
-        where,
-        f'`{source}` gives no gradient: what it returns is detached, or nothing that '
-        'is trained lies before it.',
+        what = f'`{kind}` detaches what the tap gives, so the link gives the student'
+        hint = 'Let the connector return what depends on its input.'
+        return Problem(f'{where}.connector', f'{what} no gradient.', hint)
+    modules, tensors = dict(student.named_modules()), tensors_of(value)
+    part = modules.get(source.name, nn.Identity())
+    frozen = [not p.requires_grad for p in part.parameters()]
+    what, hint = (
+        'gives no gradient: what it returns is detached, or nothing that is trained '
+        'lies before it.',
         'Tap another module of the student.',
     )
+    if source in recorder.without_gradient:
+        block = recorder.without_gradient[source]
+        name = next((f', {n!r}' for n, m in modules.items() if n and m is block), '')
+        what = 'is inside a checkpointed part, gives no gradient.'
+        hint = f'Tap the block{name}, or set `with_cp=False`.'
+        if block is None:
+            what = 'runs under `torch.no_grad`, gives no gradient.'
+            hint = 'Tap what comes before or after that part.'
+    elif tensors and not any(t.is_floating_point() for t in tensors):
+        dtype = str(tensors[0].dtype).split('.')[-1]
+        what = f'gives {dtype} values, which have no gradient.'
+        hint = 'Tap what they are made of.'
+    elif frozen and all(frozen):
+        what = (
+            'of the student is frozen, and nothing that is trained lies before it: it '
+            'gives no gradient.'
+        )
+        hint = 'Tap a later module, or freeze less (`frozen_stages`).'
+    return Problem(f'{where}.at', f'`{source}` {what}', hint)
 
 
 def _reaches(value: Any, wanted: set[int]) -> bool:
@@ -127,11 +112,9 @@ def _reaches(value: Any, wanted: set[int]) -> bool:
 
 
 def _leaves(value: Any) -> tuple[set[int], bool]:
-    """Finds what a value depends on.
+    """Returns ids of the parameters that a value depends on.
 
-    Returns:
-        Ids of the parameters, and whether there are more of them in a checkpointed
-        part, whose inside is not in the graph.
+    And whether there are more in a checkpointed part, whose inside has no graph.
     """
     found: set[int] = set()
     if isinstance(value, nn.Module):
@@ -164,10 +147,8 @@ def row_problems(
 ) -> list[Problem]:
     """Finds links that compare rows of two RoI heads, each row of another box.
 
-    Args:
-        distiller: With the records of a pass of each model.
-        models: Student and teachers by name.
-        count: Number of pictures in the pass; a RoI head's rows are more.
+    ``distiller`` has the records of a pass of each model with ``count`` pictures; a
+    RoI head's rows are more.
     """
     if distiller.deliveries is not None:
         # proposals may be handed over
@@ -181,7 +162,7 @@ def row_problems(
             _gives_rows(distiller.recorders[tap.of], models[tap.of], tap, count)
             for tap in (student, teacher)
         ):
-            found = (
+            what = (
                 f'row by row, `{teacher.source}` of `{teacher.of}` is about boxes that '
                 f'`{teacher.of}` proposes, `preds_S` about those of `{student.of}`: '
                 'these rows are other boxes.'
@@ -190,24 +171,21 @@ def row_problems(
                 "Use connector=dict(type='mmkd_ext.RoIClassify'), which classifies the "
                 "student's boxes with the teacher."
             )
-            problems.append(Problem(f'{link.path}.preds_T.at', found, hint))
+            problems.append(Problem(f'{link.path}.preds_T.at', what, hint))
     return problems
 
 
 def _gives_rows(recorder: Recorder, model: nn.Module, tap: Tap, count: int) -> bool:
     """Whether a tap is inside a RoI head and gives a row for each box."""
-    parts = tap.source.name.split('.')
     if tap.given or tap.source.kind == 'Module':
         return False
-    modules = dict(model.named_modules())
-    above = ['.'.join(parts[: i + 1]) for i in range(len(parts))]
-    names = {
+    kinds = [
         base.__name__
-        for path in above
-        if path in modules
-        for base in type(modules[path]).__mro__
-    }
-    return 'BaseRoIHead' in names and any(
+        for name, module in model.named_modules()
+        if f'{tap.source.name}.'.startswith(f'{name}.')
+        for base in type(module).__mro__
+    ]
+    return 'BaseRoIHead' in kinds and any(
         tensor.dim() > 1 and len(tensor) != count
         for tensor in tensors_of(recorder.value(tap))
     )
@@ -221,10 +199,7 @@ def unfilled_problems(
 ) -> list[Problem]:
     """Finds taps that depend on parameters which a teacher's file did not fill.
 
-    Args:
-        distiller: Its links.
-        teacher: The teacher.
-        size: Height and width of a picture that it takes.
+    ``size`` is height and width of a picture that it takes.
     """
     report = report_of(teacher.module)
     recorder = distiller.recorders.get(teacher.name)
@@ -240,15 +215,20 @@ def unfilled_problems(
     try:
         teacher.record_blank(recorder, size)
         silent = recorder.silent()
-        for link in distiller.links:
-            for place, tap in link.all_taps():
-                if tap.of != teacher.name or tap in silent:
-                    continue
-                found, recomputed = _leaves(recorder.value(tap))
-                keys = [k for k, p in unfilled.items() if recomputed or id(p) in found]
-                if keys:
-                    where = f'{link.path}.{place}.at'
-                    problems.append(_unfilled(where, tap, keys, report.filename))
+        for place, tap in (t for link in distiller.links for t in _placed(link)):
+            if tap.of != teacher.name or tap in silent:
+                continue
+            found, recomputed = _leaves(recorder.value(tap))
+            keys = [k for k, p in unfilled.items() if recomputed or id(p) in found]
+            if keys:
+                what = (
+                    f'`{tap.source}` of `{tap.of}` depends on {some(keys)}, which '
+                    f'{report.filename!r} did not fill: it would teach noise.'
+                )
+                hint = (
+                    'Take a checkpoint of this very model, or tap what the file fills.'
+                )
+                problems.append(Problem(place, what, hint))
     finally:
         recorder.clear()
         for parameter in unfilled.values():
@@ -256,10 +236,7 @@ def unfilled_problems(
     return problems
 
 
-def _unfilled(where: str, tap: Tap, keys: Sequence[str], filename: str) -> Problem:
-    return Problem(
-        where,
-        f'`{tap.source}` of `{tap.of}` depends on {some(keys)}, which {filename!r} did '
-        'not fill: it would teach noise.',
-        'Take a checkpoint of this very model, or tap a part that the file fills.',
-    )
+def _placed(link: Link) -> Iterator[tuple[str, Tap]]:
+    """Yields each tap of a link with the config path of its `at`."""
+    for key, tap in link.all_taps():
+        yield f'{link.path}.{key}.at', tap

@@ -83,11 +83,7 @@ class Teacher:
         self.mode = 'tensor'
         self.report: LoadReport | None = None
         self.is_ready = checkpoint is None
-        if (
-            checkpoint is not None
-            and '://' not in checkpoint
-            and not os.path.isfile(checkpoint)
-        ):
+        if checkpoint and '://' not in checkpoint and not os.path.isfile(checkpoint):
             raise ConfigError(
                 f'the checkpoint of `{name}` is missing: there is no file '
                 f'{checkpoint!r}.'
@@ -124,12 +120,9 @@ class Teacher:
         self.is_ready = True
 
     def keep_preprocessor(self, student: Any) -> None:
-        """Restores its own preprocessor if something has replaced it.
+        """Restores its own preprocessor, and moves it to the device of the student's.
 
-        MMRazor's validation loop sets the student's.
-
-        Args:
-            student: The student's preprocessor; the teacher's moves to its device.
+        MMRazor's validation loop replaces it.
         """
         if self.preprocessor is None or self.preprocessor is student:
             return
@@ -140,10 +133,7 @@ class Teacher:
     def run(self, recorder: Recorder, inputs: Any, data_samples: Any) -> None:
         """Records what the links tap, without gradients, and stops after the last tap.
 
-        Args:
-            recorder: Records the taps of this teacher.
-            inputs: The student's normalised batch ``(n c h w)``.
-            data_samples: Its samples.
+        ``inputs`` are the student's normalised batch ``(n c h w)``.
         """
         if not self.is_ready:
             self.load()
@@ -176,14 +166,10 @@ class Teacher:
             self.module(**batch, mode=self.mode)
 
     def find_divisor(self, recorder: Recorder, size: tuple[int, int]) -> None:
-        """Finds the multiples that its pictures have to be padded to.
+        """Finds what its pictures have to be padded to multiples of, by trying sizes.
 
-        Its preprocessor need not define them: RTMDet's pictures are padded while they
-        are loaded. So odd sizes are tried.
-
-        Args:
-            recorder: Records its taps.
-            size: Height and width of a picture that it takes.
+        Its preprocessor need not say it: RTMDet's pictures are padded while they are
+        loaded. ``size`` is height and width of a picture that it takes.
         """
         if not self.own_input:
             return
@@ -212,12 +198,9 @@ class Teacher:
         if config is False:
             return None
         source = InputStats.of(preprocessor_of(student))
-        target = (
-            InputStats.of(preprocessor_of(module))
-            if config is None
-            else InputStats.from_config(config, path)
-        )
-        if source is None or target is None:
+        target = InputStats.of(preprocessor_of(module))
+        if config is not None:
+            target = InputStats.from_config(config, path)
+        if source is None or target is None or source == target:
             return None
-        plan = Renormalize(source, target)
-        return None if plan.is_identity else plan
+        return Renormalize(source, target)

@@ -47,8 +47,10 @@ from mmkd_ext.errors import (
     TapError,
     check_range,
     did_you_mean,
+    problems_of,
 )
 from mmkd_ext.methods._adversary import discriminators_of
+from mmkd_ext.random_state import preserve_random_state
 from mmkd_ext.razor import BaseAlgorithm, ConfigurableDistiller
 from mmkd_ext.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -66,6 +68,7 @@ NO_DISCRIMINATOR_OPTIMIZER = Problem(
     "student's would train it.",
     "Write constructor='mmkd_ext.AdversarialOptimWrapperConstructor'.",
 )
+_PLAIN_NAMES = ('LinkDistiller', 'ConfigurableDistiller')
 _DISTILLERS = (
     'mmkd_ext.LinkDistiller',
     'ConfigurableDistiller',
@@ -92,8 +95,7 @@ class TeacherDistill(BaseAlgorithm):
         teachers: Several teachers by name instead: each a dict of `model`, `ckpt`,
             `weight` (factor on the losses of the links that tap it), `preprocess`
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
-            std=...)``) and
-            `min_matched`.
+            std=...)``) and `min_matched`.
         student_ckpt: File or URL of the student's first weights.
         inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that are
             initialised with the weights of the (first) teacher where names and shapes
@@ -162,7 +164,7 @@ class TeacherDistill(BaseAlgorithm):
         self.student_report: LoadReport | None = None
         self.student_mode = 'tensor'
         # the student's first weights must not depend on what is built around it
-        with torch.random.fork_rng(devices=[]):
+        with preserve_random_state():
             self.distiller = build_distiller(distiller)
             self.teachers = self._build_teachers(teacher, teacher_ckpt, teachers)
         self.distiller.deliver_from(list(self.teachers))
@@ -173,19 +175,13 @@ class TeacherDistill(BaseAlgorithm):
         self.distiller.teacher_weights = {
             name: one.weight for name, one in self.teachers.items()
         }
-        if module_inplace is False:
-            set_inplace(self.architecture, False)
-        if teacher_module_inplace is False:
-            for one in self.teachers.values():
-                set_inplace(one.module, False)
+        inplace = {STUDENT: module_inplace, TEACHER: teacher_module_inplace}
+        for name, model in self.models.items():
+            if inplace[STUDENT if name == STUDENT else TEACHER] is False:
+                set_inplace(model, False)
         # alignment brings convolutions with random first weights
-        with torch.random.fork_rng(devices=[]):
-            self._dry_run(
-                {
-                    STUDENT: module_inplace is None,
-                    TEACHER: teacher_module_inplace is None,
-                }
-            )
+        with preserve_random_state():
+            self._dry_run({owner: value is None for owner, value in inplace.items()})
 
     # ---- construction -------------------------------------------------------------
 
@@ -238,15 +234,13 @@ class TeacherDistill(BaseAlgorithm):
     ) -> Teacher:
         if name in (STUDENT, BATCH):
             raise ConfigError.at(path, f'a teacher cannot be called {name!r}.')
-        weight = config.get('weight', 1.0)
-        check_range(f'model.teachers.{name}.weight', weight, low=0)
+        weight, where = config.get('weight', 1.0), f'model.teachers.{name}'
+        check_range(f'{where}.weight', weight, ge=0)
         module = build_model(config.get('model'), path)
         if module is config.get('model'):
             # it came built; init_weights() must not undo that
             vars(module)['_is_init'] = True
-        renormalize = Teacher.renormalization(
-            module, self, config.get('preprocess'), f'model.teachers.{name}.preprocess'
-        )
+        preprocess = config.get('preprocess')
         try:
             return Teacher(
                 name,
@@ -254,11 +248,13 @@ class TeacherDistill(BaseAlgorithm):
                 checkpoint=config.get('ckpt'),
                 weight=weight,
                 min_matched=config.get('min_matched', self.min_matched),
-                renormalize=renormalize,
-                own_input=config.get('preprocess') is not False,
+                renormalize=Teacher.renormalization(
+                    module, self, preprocess, f'{where}.preprocess'
+                ),
+                own_input=preprocess is not False,
             )
         except ConfigError as error:
-            raise ConfigError.at(ckpt_path, str(error)) from error
+            raise ConfigError.of(problems_of(error, ckpt_path)) from error
 
     def _dry_run(self, may_fix: dict[str, bool]) -> None:
         """Finds modes, plans alignment, keeps in-place operations off the taps."""
@@ -317,25 +313,20 @@ class TeacherDistill(BaseAlgorithm):
         try:
             return run_once(model, recorder, batch, stop=owner != STUDENT), []
         except TapError as error:
-            cause = error.__cause__
+            cause, what = error.__cause__, str(error)
             if cause is not None:
-                several = f'model.teachers.{owner}.model'
-                path = {STUDENT: 'model.architecture', TEACHER: 'model.teacher'}.get(
-                    owner, several
-                )
                 what = f'fails on a blank image: {type(cause).__name__}: {cause}'
-                return 'tensor', [Problem(path, what)]
+                several = f'model.teachers.{owner}.model'
+                paths = {STUDENT: 'model.architecture', TEACHER: 'model.teacher'}
+                return 'tensor', [Problem(paths.get(owner, several), what)]
             silent = {tap.source for tap in recorder.silent()}
-            path = next(
-                (
-                    link.where(f'{key}.at')
-                    for link in self.distiller.links
-                    for key, tap in link.all_taps()
-                    if tap.of == owner and tap.source in silent
-                ),
-                'model.distiller',
+            places = (
+                link.where(f'{key}.at')
+                for link in self.distiller.links
+                for key, tap in link.all_taps()
+                if tap.of == owner and tap.source in silent
             )
-            return 'tensor', [Problem(path, str(error))]
+            return 'tensor', [Problem(next(places, 'model.distiller'), what)]
 
     # ---- life ---------------------------------------------------------------------
 
@@ -360,9 +351,11 @@ class TeacherDistill(BaseAlgorithm):
 
     def _check_loaded(self) -> None:
         """Raises where a tap depends on weights that no checkpoint has filled."""
-        problems = []
-        for teacher in self.teachers.values():
-            problems += unfilled_problems(self.distiller, teacher, self.input_size)
+        problems = [
+            problem
+            for teacher in self.teachers.values()
+            for problem in unfilled_problems(self.distiller, teacher, self.input_size)
+        ]
         if problems:
             raise ConfigError.of(problems)
         self._checked_teachers = True
@@ -394,7 +387,9 @@ class TeacherDistill(BaseAlgorithm):
         """
         constructor = cfg.get('constructor')
         choosing = ('constructor', 'paramwise_cfg')
-        if _trains_discriminators(constructor):
+        if isinstance(constructor, str):
+            constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
+        if getattr(constructor, 'trains_discriminators', False):
             return build(self, cfg)
         if not any(p.requires_grad for p in self.architecture.parameters()):
             # nothing to choose among
@@ -424,12 +419,11 @@ class TeacherDistill(BaseAlgorithm):
         if not rest:
             return wrapper
         if isinstance(wrapper, OptimWrapperDict):
-            raise ConfigError.at(
-                'optim_wrapper.constructor',
-                'builds several optimizers, '
-                f'{list(wrapper.optim_wrappers)}, and it is not known which of them '
-                'should train connectors and losses.',
+            what = (
+                f'builds several optimizers, {list(wrapper.optim_wrappers)}, and it is '
+                'not known which of them should train connectors and losses.'
             )
+            raise ConfigError.at('optim_wrapper.constructor', what)
         group: dict[str, Any] = {'params': list(rest.values())}
         if any('param_names' in one for one in wrapper.optimizer.param_groups):
             # torch wants them in all groups or in none
@@ -453,15 +447,11 @@ class TeacherDistill(BaseAlgorithm):
         # checkpoints of MMRazor hold the teacher, which has its own file here
         for key in [k for k in state_dict if k.startswith(f'{prefix}teacher.')]:
             del state_dict[key]
-        self._take_plain(state_dict, prefix)
+        self._rename_plain(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def _take_plain(self, state_dict: dict[str, Tensor], prefix: str) -> None:
-        """Gives the student the weights of a plain model, such as `load_from` names.
-
-        Raises:
-            CheckpointError: No weight among them is the student's.
-        """
+    def _rename_plain(self, state_dict: dict[str, Tensor], prefix: str) -> None:
+        """Gives the student the weights of a plain model, such as `load_from` names."""
         given = [key for key in state_dict if key.startswith(prefix)]
         parts = (f'{prefix}architecture.', f'{prefix}distiller.')
         if not given or any(key.startswith(parts) for key in given):
@@ -475,9 +465,8 @@ class TeacherDistill(BaseAlgorithm):
                 'the file in `model.student_ckpt` to see what fits.'
             )
         for key in fitting:
-            state_dict[f'{prefix}architecture.{key[len(prefix) :]}'] = state_dict.pop(
-                key
-            )
+            new = f'{prefix}architecture.{key[len(prefix) :]}'
+            state_dict[new] = state_dict.pop(key)
         print_log(
             f'The weights are those of a plain model: {len(fitting)} of {len(known)} '
             'went into the student.',
@@ -579,21 +568,13 @@ class TeacherDistill(BaseAlgorithm):
         """Raises a `DataError` where a pass without a task loss lacks its labels."""
         if self.calculate_student_loss or mode != 'loss':
             return
-        taps = {str(tap.source) for tap in recorder.taps}
-        raise DataError.at(
-            'model.calculate_student_loss',
-            'one of the taps '
-            f"{sorted(taps)} of `{recorder.owner}` is called in mode='loss' only, "
-            f'which needs labels, and that failed: {error}. Tap modules that are '
-            'called without labels, or give labels.',
-        ) from error
-
-
-def _trains_discriminators(constructor: Any) -> bool:
-    """Whether an optimizer's constructor handles discriminators itself."""
-    if isinstance(constructor, str):
-        constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
-    return bool(getattr(constructor, 'trains_discriminators', False))
+        taps = sorted({str(tap.source) for tap in recorder.taps})
+        what = (
+            f"one of the taps {taps} of `{recorder.owner}` is called in mode='loss' "
+            f'only, which needs labels, and that failed: {error}. Tap modules that are '
+            'called without labels, or give labels.'
+        )
+        raise DataError.at('model.calculate_student_loss', what) from error
 
 
 def build_distiller(config: Any) -> LinkDistiller:
@@ -605,27 +586,17 @@ def build_distiller(config: Any) -> LinkDistiller:
     if isinstance(config, LinkDistiller):
         return config
     if not isinstance(config, Mapping) or 'type' not in config:
-        raise ConfigError.at(
-            'model.distiller',
-            f"must be dict(type='mmkd_ext.LinkDistiller'"
-            f', links=...), but is {config!r}.',
-        )
+        what = "must be dict(type='mmkd_ext.LinkDistiller', links=...), but is"
+        raise ConfigError.at('model.distiller', f'{what} {config!r}.')
     arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
     kind = config['type']
-    if kind == 'LinkDistiller':
-        kind = LinkDistiller
-    elif kind == 'ConfigurableDistiller':
-        kind = ConfigurableDistiller
-    cls = find_class(kind)
+    cls = LinkDistiller if kind in _PLAIN_NAMES else find_class(kind)
     if cls is ConfigurableDistiller:
         cls = LinkDistiller
     if not (isinstance(cls, type) and issubclass(cls, LinkDistiller)):
         near = did_you_mean(str(kind), _DISTILLERS)
-        raise ConfigError.at(
-            'model.distiller.type',
-            f'must be a `LinkDistiller` or '
-            f"MMRazor's `ConfigurableDistiller`, but is {kind!r}.{near}",
-        )
+        what = "must be a `LinkDistiller` or MMRazor's `ConfigurableDistiller`, but is"
+        raise ConfigError.at('model.distiller.type', f'{what} {kind!r}.{near}')
     problems = argument_problems(cls, arguments, 'model.distiller')
     if problems:
         raise ConfigError.of(problems)

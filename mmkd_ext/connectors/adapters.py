@@ -53,7 +53,7 @@ class ConvAdapter(nn.Module):
             ('out_channels', out_channels),
             ('kernel_size', kernel_size),
         ):
-            check_integer(f'ConvAdapter.{name}', number, low=1)
+            check_integer(f'ConvAdapter.{name}', number, ge=1)
         if kernel_size % 2 == 0:
             raise ConfigError(
                 f'`kernel_size` of `ConvAdapter` is {kernel_size}; an even one would '
@@ -68,7 +68,7 @@ class ConvAdapter(nn.Module):
             bias=bias and not norm,
         )
         if init_std is not None:
-            check_range('init_std', init_std, above=0)
+            check_range('init_std', init_std, gt=0)
             nn.init.normal_(self.conv.weight)
             with torch.no_grad():
                 self.conv.weight.fmod_(2).mul_(init_std)

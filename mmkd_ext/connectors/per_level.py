@@ -40,7 +40,7 @@ class PerLevel(nn.Module):
         self, connector: dict[str, Any], levels: int, *, shared: bool = False
     ) -> None:
         super().__init__()
-        check_integer('PerLevel.levels', levels, low=1)
+        check_integer('PerLevel.levels', levels, ge=1)
         self.levels = levels
         count = 1 if shared else levels
         self.connectors = nn.ModuleList(

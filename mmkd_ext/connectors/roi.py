@@ -51,7 +51,7 @@ class RoIClassify(nn.Module):
     def __init__(self, stage: int | None = None) -> None:
         super().__init__()
         if stage is not None:
-            check_integer('RoIClassify.stage', stage, low=0)
+            check_integer('RoIClassify.stage', stage, ge=0)
         self.stage = stage
 
     def forward(

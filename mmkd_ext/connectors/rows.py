@@ -43,7 +43,7 @@ class FlattenPredictions(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        check_integer('FlattenPredictions.classes', classes, low=1)
+        check_integer('FlattenPredictions.classes', classes, ge=1)
         self.classes = classes
 
     def forward(self, maps: Maps) -> Tensor | tuple[Tensor, ...]:

@@ -53,9 +53,9 @@ class TokensToMap(nn.Module):
         self, stride: int | None = None, leading: int = 0, *, connector: Any = None
     ) -> None:
         super().__init__()
-        for name, value, low in (('stride', stride, 1), ('leading', leading, 0)):
+        for name, value, least in (('stride', stride, 1), ('leading', leading, 0)):
             if value is not None:
-                check_integer(f'TokensToMap.{name}', value, low=low)
+                check_integer(f'TokensToMap.{name}', value, ge=least)
         self.stride = stride
         self.leading = leading
         self.connector = (

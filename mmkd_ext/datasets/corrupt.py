@@ -129,7 +129,7 @@ def _ramp(
         )
     positions, severities = [pair[0] for pair in ramp], [pair[1] for pair in ramp]
     for value in severities:
-        check_range('severity', value, low=0, high=STRONGEST)
+        check_range('severity', value, ge=0, le=STRONGEST)
     if any(later <= earlier for earlier, later in zip(positions, positions[1:])):
         raise ConfigError(
             f'Corrupt: positions of the ramp {severity!r} must grow; they are '

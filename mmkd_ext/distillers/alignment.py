@@ -26,8 +26,7 @@ __all__ = ['PairAlign', 'about_tokens', 'ours_instead', 'plan_alignment']
 class PairAlign(nn.Module):
     """Brings the student's side to the channels and size of the teacher's.
 
-    The student's side is interpolated bilinearly to the teacher's size; the teacher's
-    values do not change.
+    The student's side is interpolated bilinearly; the teacher's values do not change.
 
     Args:
         channels: For each level, student and teacher channels if they differ.
@@ -58,11 +57,13 @@ class PairAlign(nn.Module):
                 f'The link was planned for {len(self.adapters)} levels, '
                 f'but has {len(levels)}.'
             )
-        aligned = tuple(
-            _resize(adapter(s), t) if resize else adapter(s)
-            for (s, t), adapter, resize in zip(levels, self.adapters, self.resize)
-        )
-        return aligned[0] if isinstance(student, Tensor) else aligned
+        aligned = []
+        for (s, t), adapter, resize in zip(levels, self.adapters, self.resize):
+            s, size = adapter(s), t.shape[2:]
+            if resize and s.shape[2:] != size:
+                s = F.interpolate(s, size, mode='bilinear', align_corners=False)
+            aligned.append(s)
+        return aligned[0] if isinstance(student, Tensor) else tuple(aligned)
 
     def describe(self) -> str:
         """Returns a short description, for reports."""
@@ -72,28 +73,18 @@ class PairAlign(nn.Module):
         return ', '.join(parts) or 'none'
 
 
-def _resize(student: Tensor, teacher: Tensor) -> Tensor:
-    if student.shape[2:] == teacher.shape[2:]:
-        return student
-    return F.interpolate(
-        student, teacher.shape[2:], mode='bilinear', align_corners=False
-    )
-
-
 def about_tokens(*sides: Any) -> str:
     """Returns a hint if a side may be the tokens of a transformer, ``(n l c)``."""
     for side in sides:
         if isinstance(side, (list, tuple)):
             hint = about_tokens(*side)
+            if hint:
+                return hint
         elif isinstance(side, Tensor) and side.dim() == 3:
-            hint = (
+            return (
                 f' If {tuple(side.shape)} are tokens (n l c), give their tap '
                 "connector=dict(type='mmkd_ext.TokensToMap')."
             )
-        else:
-            hint = ''
-        if hint:
-            return hint
     return ''
 
 
@@ -140,46 +131,43 @@ def plan_alignment(
     if not isinstance(loss, PairLoss):
         return None
     channels: list[tuple[int, int] | None] = []
-    resize = []
+    resize, differs = [], False
     for s, t in pair_levels(student, teacher):
         loss.check_pair(s, t)
-        if s.dim() != t.dim():
+        found = _difference(loss, s, t, classes=classes)
+        if found:
             raise ShapeError(
-                f'student {tuple(s.shape)} and teacher {tuple(t.shape)} '
-                f'differ in the number of axes.{about_tokens(s, t)}'
+                f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ{found}'
             )
-        if s.dim() == 3 and s.shape != t.shape:
-            raise ShapeError(
-                f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ, and '
-                f'only maps can be aligned.{about_tokens(s, t)}'
-            )
-        pair = None
-        if s.dim() > 1 and s.shape[1] != t.shape[1]:
-            if classes:
-                raise ShapeError(
-                    f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
-                    'classes; both models must predict the same classes. Take a '
-                    'teacher of the same data set, or compare features instead.'
-                )
-            known = loss.alignable | loss.any_shape
-            if 'channels' not in known or s.dim() != 4:
-                raise ShapeError(
-                    f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
-                    f'channels, which `{type(loss).__name__}` does not align; give '
-                    "preds_S connector=dict(type='mmkd_ext.ConvAdapter', "
-                    f'in_channels={s.shape[1]}, out_channels={t.shape[1]}).'
-                )
-            if 'channels' not in loss.any_shape:
-                pair = (s.shape[1], t.shape[1])
-        differs = s.shape[2:] != t.shape[2:]
-        if differs and ('size' not in loss.alignable or s.dim() != 4):
-            raise ShapeError(
-                f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
-                f'size, which `{type(loss).__name__}` does not align.'
-            )
-        channels.append(pair)
+        other = s.dim() > 1 and s.shape[1] != t.shape[1]
+        convolved = other and 'channels' not in loss.any_shape
+        channels.append((s.shape[1], t.shape[1]) if convolved else None)
         resize.append(s.dim() == 4 and 'size' in loss.alignable)
-    differ = any(s.shape[2:] != t.shape[2:] for s, t in pair_levels(student, teacher))
-    if not any(channels) and not differ:
+        differs = differs or s.shape[2:] != t.shape[2:]
+    if not any(channels) and not differs:
         return None
-    return PairAlign(channels, resize, differs=differ)
+    return PairAlign(channels, resize, differs=differs)
+
+
+def _difference(loss: PairLoss, s: Tensor, t: Tensor, *, classes: bool) -> str:
+    """Says what about two sides cannot be aligned; nothing if they can."""
+    if s.dim() != t.dim():
+        return f' in the number of axes.{about_tokens(s, t)}'
+    if s.dim() == 3 and s.shape != t.shape:
+        return f', and only maps can be aligned.{about_tokens(s, t)}'
+    name = type(loss).__name__
+    if s.dim() > 1 and s.shape[1] != t.shape[1]:
+        if classes:
+            return (
+                ' in classes; both models must predict the same classes. Take a '
+                'teacher of the same data set, or compare features instead.'
+            )
+        if 'channels' not in loss.alignable | loss.any_shape or s.dim() != 4:
+            return (
+                f' in channels, which `{name}` does not align; give preds_S '
+                f"connector=dict(type='mmkd_ext.ConvAdapter', "
+                f'in_channels={s.shape[1]}, out_channels={t.shape[1]}).'
+            )
+    if s.shape[2:] != t.shape[2:] and ('size' not in loss.alignable or s.dim() != 4):
+        return f' in size, which `{name}` does not align.'
+    return ''

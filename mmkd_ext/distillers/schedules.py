@@ -54,10 +54,10 @@ class ConstantSchedule(Schedule):
         by_epoch: bool = False,
     ) -> None:
         super().__init__(by_epoch=by_epoch)
-        check_range('value', value, low=0)
-        check_integer('begin', begin, low=0)
+        check_range('value', value, ge=0)
+        check_integer('begin', begin, ge=0)
         if end is not None:
-            check_integer('end', end, above=begin)
+            check_integer('end', end, gt=begin)
         self.value, self.begin, self.end = value, begin, end
 
     def at(self, position: int) -> float:
@@ -78,10 +78,10 @@ class LinearSchedule(Schedule):
         by_epoch: bool = False,
     ) -> None:
         super().__init__(by_epoch=by_epoch)
-        check_range('start', start, low=0)
-        check_range('stop', stop, low=0)
-        check_integer('begin', begin, low=0)
-        check_integer('end', end, above=begin)
+        check_range('start', start, ge=0)
+        check_range('stop', stop, ge=0)
+        check_integer('begin', begin, ge=0)
+        check_integer('end', end, gt=begin)
         self.start, self.stop, self.begin, self.end = start, stop, begin, end
 
     def at(self, position: int) -> float:
@@ -112,8 +112,8 @@ class MultiStepSchedule(Schedule):
         by_epoch: bool = False,
     ) -> None:
         super().__init__(by_epoch=by_epoch)
-        check_range('gamma', gamma, low=0)
-        check_range('value', value, low=0)
+        check_range('gamma', gamma, ge=0)
+        check_range('value', value, ge=0)
         rising = isinstance(milestones, (list, tuple)) and all(
             is_integer(one) for one in milestones
         )
@@ -139,16 +139,17 @@ SCHEDULES: dict[str, type[Schedule]] = {
 def build_schedule(config: dict[str, Any], path: str = 'schedule') -> Schedule:
     """Builds a schedule from ``dict(type='linear', end=500)``.
 
-    Args:
-        config: Its config.
-        path: Its config path, for messages.
-
     Raises:
-        ConfigError: The type, an argument or a value is wrong.
+        ConfigError: The type, an argument or a value is wrong; ``path`` is where the
+            config stands.
     """
     kind = config.get('type') if isinstance(config, dict) else config
-    schedule = _find_schedule(kind)
-    if not isinstance(config, dict) or schedule is None:
+    schedule = SCHEDULES.get(kind) if isinstance(kind, str) else kind
+    if isinstance(kind, str) and '.' in kind:
+        schedule = get_object_from_string(kind)
+    if not isinstance(config, dict) or not (
+        inspect.isclass(schedule) and issubclass(schedule, Schedule)
+    ):
         raise ConfigError(
             f'a schedule needs `type`, one of {sorted(SCHEDULES)}, but has {kind!r}.'
             f'{did_you_mean(str(kind), SCHEDULES)}'
@@ -158,15 +159,6 @@ def build_schedule(config: dict[str, Any], path: str = 'schedule') -> Schedule:
     if problems:
         raise ConfigError.of(problems)
     return schedule(**arguments)
-
-
-def _find_schedule(kind: Any) -> type[Schedule] | None:
-    """Returns the schedule of a name, of a class, or of a class by its dotted name."""
-    if isinstance(kind, str) and '.' in kind:
-        kind = get_object_from_string(kind)
-    if inspect.isclass(kind) and issubclass(kind, Schedule):
-        return kind
-    return SCHEDULES.get(str(kind))
 
 
 class RunnerPosition:
@@ -189,10 +181,10 @@ class RunnerPosition:
         if MessageHub.check_instance_created(self._made_in):
             hubs.append(MessageHub.get_instance(self._made_in))
         for hub in hubs:
-            found = _read(hub)
-            if found is not None and found != self._known.get(hub.instance_name):
-                self._known[hub.instance_name] = found
-                return found
+            position = _read(hub)
+            if position is not None and position != self._known.get(hub.instance_name):
+                self._known[hub.instance_name] = position
+                return position
         return None
 
 

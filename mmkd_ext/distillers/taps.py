@@ -99,35 +99,31 @@ class Recorder:
         Returns:
             For each tap that cannot work: the tap, what is wrong, and a hint.
         """
-        found = []
+        problems = []
         modules = dict(model.named_modules())
-        kind = type(model).__name__
         for tap in self.taps:
-            name = tap.source.name
-            if tap.source.kind not in (*_MODULE_KINDS, _ITSELF):
+            kind, name = tap.source.kind, tap.source.name
+            if kind not in (*_MODULE_KINDS, _ITSELF):
                 continue
             if name not in modules:
-                what = f'`{kind}` of `{self.owner}` has no module `{name}`.'
+                owner = f'`{type(model).__name__}` of `{self.owner}`'
                 top = ', '.join(name for name, _ in model.named_children())
-                near = did_you_mean(name, (n for n in modules if n))
-                found.append((tap, what, near or f'It has: {top}.'))
-            elif tap.source.kind != _ITSELF and _is_container(modules[name]):
+                hint = did_you_mean(name, filter(None, modules)) or f'It has: {top}.'
+                problems.append((tap, f'{owner} has no module `{name}`.', hint))
+            elif kind != _ITSELF and _is_container(modules[name]):
                 children = [f'{name}.{n}' for n, _ in modules[name].named_children()]
                 what = (
                     f'`{name}` of `{self.owner}` is a container '
                     f'({type(modules[name]).__name__}), which is never called itself.'
                 )
-                found.append((tap, what, f'Tap what it holds: {children[:6]}.'))
-        return found
+                problems.append((tap, what, f'Tap what it holds: {children[:6]}.'))
+        return problems
 
     @contextmanager
     def recording(
         self, model: nn.Module, *, stop: bool = False, explain: bool = False
     ) -> Iterator[None]:
-        """Records during the block.
-
-        Earlier records are dropped. Whatever happens inside, the model is left as it
-        was.
+        """Records during the block, and leaves the model as it was.
 
         Args:
             model: The model.
@@ -151,13 +147,8 @@ class Recorder:
                             recorder.initialize(model)
                         stack.enter_context(recorder)
                         continue
-                    holder, name = (
-                        (model.get_submodule(source.name), 'forward')
-                        if source.kind in _MODULE_KINDS
-                        else _holder_of(source)
-                    )
                     note = functools.partial(self._note, source, stop, explain)
-                    _listen(stack, holder, name, note)
+                    _listen(stack, *_function_of(source, model), note)
                 yield
         except _StopForward:
             return
@@ -174,12 +165,8 @@ class Recorder:
         needed = self.needed[source]
         if needed is not None and len(records) >= needed:
             return
-        if source.kind in _CALL_KINDS:
-            records.append(_Record(None, [], []))
-        else:
-            records.append(
-                _record(outputs if source.kind == 'ModuleOutputs' else inputs)
-            )
+        value = outputs if source.kind == 'ModuleOutputs' else inputs
+        records.append(_record(None if source.kind in _CALL_KINDS else value))
         if explain and not torch.is_grad_enabled():
             self.without_gradient[source] = _checkpointed()
         self._missing -= 1
@@ -241,7 +228,15 @@ class Recorder:
             size: Height and width before they were padded.
             count: Number of pictures.
         """
-        crop = functools.partial(_cropped, padded=padded, size=size, count=count)
+
+        def crop(value: torch.Tensor) -> torch.Tensor:
+            if value.dim() == 4 and len(value) == count:
+                for stride in (2**power for power in range(9)):
+                    if [math.ceil(x / stride) for x in padded] == [*value.shape[2:]]:
+                        height, width = (math.ceil(side / stride) for side in size)
+                        return value[:, :, :height, :width]
+            return value
+
         self._records = self._mapped(crop)
 
     @contextmanager
@@ -346,9 +341,8 @@ def listed_taps(
     calls: dict[str, tuple[str, str, int]] = {}
 
     def note(name: str, module: nn.Module, inputs: Any, outputs: Any) -> None:
-        kind, what, count = calls.get(
-            name, (type(module).__name__, describe(outputs), 0)
-        )
+        first = (type(module).__name__, describe(outputs), 0)
+        kind, what, count = calls.get(name, first)
         calls[name] = (kind, what, count + 1)
 
     with ExitStack() as stack:
@@ -362,15 +356,9 @@ def listed_taps(
 def _listen(
     stack: ExitStack, holder: Any, name: str, note: Callable[[Any, Any], None]
 ) -> None:
-    """Calls ``note(inputs, outputs)`` after each call of a function or method.
+    """Calls ``note(inputs, outputs)`` after each call, until the stack closes.
 
-    What has replaced it before, as deliveries do, is still called.
-
-    Args:
-        stack: Takes the wrapper off when it closes.
-        holder: The module, class or object that has the function.
-        name: Name of the function.
-        note: Gets all arguments, and what was returned.
+    What has replaced the function before, as deliveries do, is still called.
     """
     own = vars(holder).get(name)
     function = getattr(holder, name)
@@ -388,8 +376,10 @@ def _listen(
         stack.callback(setattr, holder, name, own)
 
 
-def _holder_of(source: Source) -> tuple[Any, str]:
-    """Finds the class or module that has a method or function, and its name there."""
+def _function_of(source: Source, model: nn.Module) -> tuple[Any, str]:
+    """Returns what has a source's function, and the function's name there."""
+    if source.kind in _MODULE_KINDS:
+        return model.get_submodule(source.name), 'forward'
     path, name = source.name.rsplit('.', 1)
     if source.kind == 'FunctionCalls':
         return importlib.import_module(path), name
@@ -424,33 +414,19 @@ def _map(change: Callable[[torch.Tensor], torch.Tensor], value: Any) -> Any:
     return value
 
 
-def _cropped(
-    value: torch.Tensor, padded: tuple[int, int], size: tuple[int, int], count: int
-) -> torch.Tensor:
-    """Crops a tensor if it is a map of whole pictures."""
-    if value.dim() == 4 and len(value) == count:
-        for stride in (2**power for power in range(9)):
-            if [math.ceil(side / stride) for side in padded] == [*value.shape[2:]]:
-                height, width = (math.ceil(side / stride) for side in size)
-                return value[:, :, :height, :width]
-    return value
-
-
 def _foreign_recorders(sources: Iterable[Source]) -> dict[Source, Any]:
     """Builds MMRazor's recorders for the sources that are not modules."""
-    ours = (*_MODULE_KINDS, *_CALL_KINDS)
-    foreign = [s for s in sources if s.kind not in ours]
+    foreign = [s for s in sources if s.kind not in (*_MODULE_KINDS, *_CALL_KINDS)]
     if not foreign:
         return {}
     from mmkd_ext.razor import RecorderManager
 
-    manager = RecorderManager(
-        {
-            str(i): {'type': f'mmrazor.{s.kind}', 'source': s.name}
-            for i, s in enumerate(foreign)
-        }
-    )
-    return {s: manager.get_recorder(str(i)) for i, s in enumerate(foreign)}
+    configs = {
+        str(source): {'type': f'mmrazor.{source.kind}', 'source': source.name}
+        for source in foreign
+    }
+    manager = RecorderManager(configs)
+    return {source: manager.get_recorder(str(source)) for source in foreign}
 
 
 def _is_container(module: nn.Module) -> bool:

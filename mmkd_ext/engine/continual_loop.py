@@ -131,7 +131,7 @@ class ContinualAdaptLoop(BaseLoop):
     ) -> None:
         # the parent would build `dataloader`, which is only a template
         super().__init__(runner, ())
-        check_integer('test_cfg.rounds', rounds, low=1)
+        check_integer('test_cfg.rounds', rounds, ge=1)
         self.rounds, self.pictures, self.resume = rounds, pictures, resume
         self.reset = Reset.of(reset)
         self.optim_config = optim_wrapper

@@ -35,7 +35,7 @@ def spatial_attention(feature: Tensor, *, tau: float = 1.0) -> Tensor:
         tensor([[[1., 1.]]])
     """
     check_shapes(feature=(feature, 'n c h w'))
-    check_range('tau', tau, above=0)
+    check_range('tau', tau, gt=0)
     strength = feature.abs().mean(1)
     attention = (strength.flatten(1) / tau).softmax(1)
     return (attention * attention.shape[1]).reshape(strength.shape)

@@ -100,8 +100,8 @@ def box_levels(boxes: Tensor, levels: int, *, finest_scale: float = 56.0) -> Ten
         tensor([0, 2])
     """
     check_shapes(boxes=(boxes, 'b 4'))
-    check_integer('levels', levels, low=1)
-    check_range('finest_scale', finest_scale, above=0)
+    check_integer('levels', levels, ge=1)
+    check_range('finest_scale', finest_scale, gt=0)
     scale = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).prod(1).sqrt()
     # mmdet's 1e-6 lifts a box of exactly one level's size over rounding
     level = (scale / finest_scale + 1e-6).log2().floor()

@@ -46,7 +46,7 @@ def class_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) -> T
     """
     pattern = 'n c h w' if student.dim() == 4 else 'n c'
     sizes = check_shapes(student=(student, pattern), teacher=(teacher, pattern))
-    check_range('tau', tau, above=0)
+    check_range('tau', tau, gt=0)
     if sizes['c'] == 1:
         # the softmax of (z, 0) is the sigmoid of z and what is left of it
         student, teacher = (

@@ -72,7 +72,7 @@ class PairLoss(nn.Module, ABC):
     ) -> None:
         super().__init__()
         reduction = self.default_reduction if reduction is None else reduction
-        check_range('loss_weight', loss_weight, low=0)
+        check_range('loss_weight', loss_weight, ge=0)
         check_choice('reduction', reduction, _REDUCTIONS)
         self.loss_weight = loss_weight
         self.reduction = reduction

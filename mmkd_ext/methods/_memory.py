@@ -63,7 +63,7 @@ class KeyMemory(nn.Module):
             ('size', size),
             ('channels', channels),
         ):
-            check_integer(name, number, low=1)
+            check_integer(name, number, ge=1)
         check_choice('storage', storage, tuple(_STORAGES))
         self.seed = seed
         self.saved = saved

@@ -50,7 +50,7 @@ def attention_distance(student: Tensor, teacher: Tensor, *, p: float = 2.0) -> T
         tensor(0.)
     """
     check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n d h w'))
-    check_range('p', p, low=1)
+    check_range('p', p, ge=1)
     return (_attention(student, p) - _attention(teacher, p)).square()
 
 
@@ -71,7 +71,7 @@ class ATLoss(PairLoss):
 
     def __init__(self, p: float = 2.0, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('p', p, low=1)
+        check_range('p', p, ge=1)
         self.p = p
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]

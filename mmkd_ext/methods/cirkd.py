@@ -186,8 +186,8 @@ def _relations(
 
 
 def _check(tau: float, max_memory: float) -> None:
-    check_range('tau', tau, above=0)
-    check_range('max_memory', max_memory, above=0)
+    check_range('tau', tau, gt=0)
+    check_range('max_memory', max_memory, gt=0)
 
 
 def _alike(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
@@ -372,7 +372,7 @@ class CIRKDProjection(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         for name, number in (('in', in_channels), ('out', out_channels)):
-            check_integer(f'{name}_channels', number, low=1)
+            check_integer(f'{name}_channels', number, ge=1)
         self.in_channels = in_channels
         self.layers = nn.Sequential(
             nn.Conv2d(in_channels, out_channels, 1, bias=False),
@@ -411,7 +411,7 @@ class CIRKDPool(nn.Module):
 
     def __init__(self, window: int = 4) -> None:
         super().__init__()
-        check_integer('window', window, low=1)
+        check_integer('window', window, ge=1)
         self.window = window
 
     def forward(self, feature: Tensor) -> Tensor:
@@ -443,7 +443,7 @@ class PositionContext(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        check_range('channels', channels, low=2)
+        check_range('channels', channels, ge=2)
         half = channels // 2
         self.query, self.key, self.value = (
             nn.Conv2d(channels, half, 1, bias=False) for _ in range(3)
@@ -519,9 +519,9 @@ class _RelationLoss(PairLoss):
         self, tau: float = 0.1, *, pool: int = 1, max_memory: float = 256, **policy: Any
     ) -> None:
         super().__init__(**policy)
-        check_range('tau', tau, above=0)
-        check_integer('pool', pool, low=1)
-        check_range('max_memory', max_memory, above=0)
+        check_range('tau', tau, gt=0)
+        check_integer('pool', pool, ge=1)
+        check_range('max_memory', max_memory, gt=0)
         self.tau = tau
         self.pool = pool
         self.max_memory = max_memory
@@ -655,9 +655,9 @@ class _MemoryLoss(PairLoss):
         **policy: Any,
     ) -> None:
         super().__init__(**policy)
-        check_integer('samples', samples, low=1)
-        check_range('tau', tau, above=0)
-        check_range('max_memory', max_memory, above=0)
+        check_integer('samples', samples, ge=1)
+        check_range('tau', tau, gt=0)
+        check_range('max_memory', max_memory, gt=0)
         self.samples = samples
         self.tau = tau
         self.enqueue_first = enqueue_first
@@ -718,7 +718,7 @@ class _ClassMemoryLoss(_MemoryLoss):
         ignore_index: int = 255,
         **settings: Any,
     ) -> None:
-        check_integer('num_classes', num_classes, low=1)
+        check_integer('num_classes', num_classes, ge=1)
         size = self.published_size if size is None else size
         if samples is None:
             samples = self.published_samples // num_classes + 1
@@ -860,7 +860,7 @@ class CIRKDPixelMemoryLoss(_ClassMemoryLoss):
         **settings: Any,
     ) -> None:
         super().__init__(num_classes, channels, **settings)
-        check_integer('new_keys', new_keys, low=1)
+        check_integer('new_keys', new_keys, ge=1)
         self.new_keys = new_keys
         self.published_enqueue = published_enqueue
 
@@ -963,10 +963,10 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
             raise ConfigError(f'`map_size` must be (height, width), but is {map_size}.')
         height, width = map_size
         for side in (height, width):
-            check_integer('map_size', side, low=1)
+            check_integer('map_size', side, ge=1)
         super().__init__(samples=samples, **settings)
         self._make_memory(1, size, height * width)
-        check_integer('new_keys', new_keys, low=1)
+        check_integer('new_keys', new_keys, ge=1)
         self.map_size = (height, width)
         self.new_keys = new_keys
 

@@ -51,7 +51,7 @@ def channel_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) ->
         torch.Size([2, 3])
     """
     check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-    check_range('tau', tau, above=0)
+    check_range('tau', tau, gt=0)
     return softmax_divergence(student.flatten(2), teacher.flatten(2), tau, dim=2)
 
 
@@ -72,7 +72,7 @@ class CWDLoss(PairLoss):
 
     def __init__(self, tau: float = 1.0, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('tau', tau, above=0)
+        check_range('tau', tau, gt=0)
         self.tau = tau
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]

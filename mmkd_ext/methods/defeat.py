@@ -76,9 +76,9 @@ class DeFeatLoss(PairLoss):
         **policy: Any,
     ) -> None:
         super().__init__(**policy)
-        check_range('weight_fg', weight_fg, low=0)
-        check_range('weight_bg', weight_bg, low=0)
-        check_range('finest_scale', finest_scale, above=0)
+        check_range('weight_fg', weight_fg, ge=0)
+        check_range('weight_bg', weight_bg, ge=0)
+        check_range('finest_scale', finest_scale, gt=0)
         self.weight_fg, self.weight_bg = weight_fg, weight_bg
         self.finest_scale = finest_scale
 
@@ -160,9 +160,9 @@ class DeFeatHeadLoss(PairLoss):
         **policy: Any,
     ) -> None:
         super().__init__(**policy)
-        check_range('weight_fg', weight_fg, low=0)
-        check_range('weight_bg', weight_bg, low=0)
-        check_range('tau', tau, above=0)
+        check_range('weight_fg', weight_fg, ge=0)
+        check_range('weight_bg', weight_bg, ge=0)
+        check_range('tau', tau, gt=0)
         self.weight_fg, self.weight_bg = weight_fg, weight_bg
         self.tau = tau
 
@@ -194,8 +194,8 @@ class DeFeatAdapter(nn.Module):
     def __init__(self, in_channels: int, out_channels: int | None = None) -> None:
         super().__init__()
         out_channels = in_channels if out_channels is None else out_channels
-        check_integer('in_channels', in_channels, low=1)
-        check_integer('out_channels', out_channels, low=1)
+        check_integer('in_channels', in_channels, ge=1)
+        check_integer('out_channels', out_channels, ge=1)
         self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         with torch.no_grad():
             self.conv.weight.normal_().fmod_(2).mul_(1e-4)

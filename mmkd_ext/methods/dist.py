@@ -112,9 +112,9 @@ class DISTLoss(PairLoss):
         **policy: Any,
     ) -> None:
         super().__init__(**policy)
-        check_range('beta', beta, low=0)
-        check_range('gamma', gamma, low=0)
-        check_range('tau', tau, above=0)
+        check_range('beta', beta, ge=0)
+        check_range('gamma', gamma, ge=0)
+        check_range('tau', tau, gt=0)
         check_choice('activation', activation, ('softmax', 'sigmoid'))
         self.beta, self.gamma, self.tau = beta, gamma, tau
         self.activation = activation

@@ -75,7 +75,7 @@ def decoupled_divergence(
     sizes = check_shapes(
         student=(student, 'n c'), teacher=(teacher, 'n c'), labels=(labels, 'n')
     )
-    check_range('tau', tau, above=0)
+    check_range('tau', tau, gt=0)
     if sizes['c'] < 2:
         raise ShapeError(
             f'`student` {tuple(student.shape)} has {sizes["c"]} class(es); beside the '
@@ -114,9 +114,9 @@ class _DecoupledLoss(PairLoss):
         self, alpha: float = 1.0, beta: float = 1.0, tau: float = 1.0, **policy: Any
     ) -> None:
         super().__init__(**policy)
-        check_range('alpha', alpha, low=0)
-        check_range('beta', beta, low=0)
-        check_range('tau', tau, above=0)
+        check_range('alpha', alpha, ge=0)
+        check_range('beta', beta, ge=0)
+        check_range('tau', tau, gt=0)
         self.alpha, self.beta, self.tau = alpha, beta, tau
 
     def check_pair(self, student: Tensor, teacher: Tensor) -> None:

@@ -69,7 +69,7 @@ def channel_attention(feature: Tensor, *, tau: float = 1.0) -> Tensor:
         tensor([[1., 1.]])
     """
     check_shapes(feature=(feature, 'n c h w'))
-    check_range('tau', tau, above=0)
+    check_range('tau', tau, gt=0)
     strength = feature.abs().mean((2, 3))
     return (strength / tau).softmax(1) * strength.shape[1]
 
@@ -264,8 +264,8 @@ class FGDLoss(PairLoss):
         **policy: Any,
     ) -> None:
         super().__init__(**policy)
-        check_integer('channels', channels, low=1)
-        check_integer('levels', levels, low=1)
+        check_integer('channels', channels, ge=1)
+        check_integer('levels', levels, ge=1)
         weights = {
             'weight_fg': weight_fg,
             'weight_bg': weight_bg,
@@ -273,8 +273,8 @@ class FGDLoss(PairLoss):
             'weight_global': weight_global,
         }
         for name, weight in weights.items():
-            check_range(name, weight, low=0)
-        check_range('tau', tau, above=0)
+            check_range(name, weight, ge=0)
+        check_range('tau', tau, gt=0)
         check_choice('box_frame', box_frame, ('padded', 'img_shape'))
         self.weight_fg, self.weight_bg = weight_fg, weight_bg
         self.weight_attention, self.weight_global = weight_attention, weight_global

@@ -67,7 +67,7 @@ def imitation_masks(
         >>> imitation_masks([anchors], [torch.tensor([[0., 0., 4., 3.]])], [(1, 2)])
         [tensor([[[1., 0.]]])]
     """
-    check_range('threshold', threshold, low=0)
+    check_range('threshold', threshold, ge=0)
     cells = [height * width for height, width in map_sizes]
     if len(anchors) != len(cells) or any(
         len(a) == 0 or len(a) % c for a, c in zip(anchors, cells)
@@ -118,7 +118,7 @@ class FGFILoss(PairLoss):
 
     def __init__(self, *, threshold: float = 0.5, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('threshold', threshold, low=0)
+        check_range('threshold', threshold, ge=0)
         if threshold >= 1:
             raise ConfigError(
                 f'`threshold` must be below 1, but is {threshold!r}: no anchor is '

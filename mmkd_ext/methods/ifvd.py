@@ -60,7 +60,7 @@ def class_similarity(feature: Tensor, labels: Tensor, *, num_classes: int) -> Te
         tensor([[[0.7071, 0.7071]]])
     """
     check_shapes(feature=(feature, 'n c h w'), labels=(labels, 'n h w'))
-    check_integer('num_classes', num_classes, low=1)
+    check_integer('num_classes', num_classes, ge=1)
     x, y = feature.flatten(2), labels.flatten(1)
     known = (y >= 0) & (y < num_classes)
     # positions of no class go to a class of their own, whose products are not used
@@ -99,7 +99,7 @@ class IFVDLoss(PairLoss):
 
     def __init__(self, num_classes: int, **policy: Any) -> None:
         super().__init__(**policy)
-        check_integer('num_classes', num_classes, low=1)
+        check_integer('num_classes', num_classes, ge=1)
         self.num_classes = num_classes
 
     def compute(  # type: ignore[override]

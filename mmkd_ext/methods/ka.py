@@ -202,7 +202,7 @@ class KAReconstructionLoss(PairLoss):
         **policy: Any,
     ) -> None:
         super().__init__(**policy)
-        check_range('alpha', alpha, low=0)
+        check_range('alpha', alpha, ge=0)
         check_choice('error', error, ('mean', 'sum'))
         self.alpha = alpha
         self.error = error
@@ -366,7 +366,7 @@ def unit_distance(
     check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
     for name, order in (('p', p), ('q', q)):
         if order != torch.inf:
-            check_range(name, order, low=1)
+            check_range(name, order, ge=1)
     s, t = (
         unit_vectors(x, torch.linalg.vector_norm(x, q, dim=1, keepdim=True))
         for x in (student, teacher)
@@ -401,7 +401,7 @@ class KAAdaptLoss(PairLoss):
         super().__init__(**policy)
         for name, order in (('p', p), ('q', q)):
             if order != float('inf'):
-                check_range(name, order, low=1)
+                check_range(name, order, ge=1)
         self.p = p
         self.q = q
 
@@ -449,7 +449,7 @@ def _encoder(
         ('strides', strides),
     ):
         for number in numbers:
-            check_integer(name, number, low=1)
+            check_integer(name, number, ge=1)
     return nn.Sequential(
         *(
             nn.Sequential(

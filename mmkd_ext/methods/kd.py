@@ -52,7 +52,7 @@ class KDLoss(PairLoss):
 
     def __init__(self, tau: float = 1.0, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('tau', tau, above=0)
+        check_range('tau', tau, gt=0)
         self.tau = tau
 
     def compute_levels(  # type: ignore[override]

@@ -133,8 +133,8 @@ class LDLoss(_RegionLoss):
         self, tau: float = 10.0, *, avg_factor: float = 4.0, **policy: Any
     ) -> None:
         super().__init__(**policy)
-        check_range('tau', tau, above=0)
-        check_range('avg_factor', avg_factor, above=0)
+        check_range('tau', tau, gt=0)
+        check_range('avg_factor', avg_factor, gt=0)
         self.tau = tau
         self.avg_factor = avg_factor
 
@@ -203,7 +203,7 @@ class LDClassLoss(_RegionLoss):
 
     def __init__(self, tau: float = 2.0, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('tau', tau, above=0)
+        check_range('tau', tau, gt=0)
         self.tau = tau
 
     def compute(self, student: Tensor, teacher: Tensor, region: Tensor) -> Tensor:  # type: ignore[override]
@@ -401,8 +401,8 @@ class LDValuableRegion(nn.Module):
         self, nearest: int = 9, low: float = 0.25, *, published_diou: bool = False
     ) -> None:
         super().__init__()
-        check_integer('nearest', nearest, low=1)
-        check_range('low', low, low=0, high=1)
+        check_integer('nearest', nearest, ge=1)
+        check_range('low', low, ge=0, le=1)
         self.nearest = nearest
         self.low = low
         self.published_diou = published_diou
@@ -461,7 +461,7 @@ class LDFineGrainedRegion(nn.Module):
 
     def __init__(self, share: float = 0.5) -> None:
         super().__init__()
-        check_range('share', share, low=0, high=1)
+        check_range('share', share, ge=0, le=1)
         self.share = share
 
     def forward(
@@ -492,8 +492,8 @@ class LDGIRegion(nn.Module):
 
     def __init__(self, overlap: float = 0.3, count: int = 10) -> None:
         super().__init__()
-        check_range('overlap', overlap, low=0, high=1)
-        check_integer('count', count, low=1)
+        check_range('overlap', overlap, ge=0, le=1)
+        check_integer('count', count, ge=1)
         self.overlap = overlap
         self.count = count
 
@@ -677,7 +677,7 @@ def valuable_region(
         >>> valuable_region(anchors, torch.tensor([[0.0, 0.0, 4.0, 4.0]]))
         tensor([0.0000, 0.6000, 0.0000, 0.0000])
     """
-    check_range('low', low, low=0, high=1)
+    check_range('low', low, ge=0, le=1)
     together = _joined(anchors)
     iou = box_iou(together, boxes)
     thresholds = _thresholds(iou, anchors, boxes, nearest)
@@ -728,7 +728,7 @@ def _thresholds(
     iou: Tensor, anchors: Sequence[Tensor], boxes: Tensor, nearest: int
 ) -> Tensor:
     """Takes the statistics of the candidates from the overlaps ``(a b)``."""
-    check_integer('nearest', nearest, low=1)
+    check_integer('nearest', nearest, ge=1)
     if not iou.numel():
         return iou.new_zeros(len(boxes))
     candidates = []
@@ -765,7 +765,7 @@ def fine_grained_region(
         ShapeError: Anchors or boxes are not ``(... 4)``.
         ConfigError: ``share`` is out of its range.
     """
-    check_range('share', share, low=0, high=1)
+    check_range('share', share, ge=0, le=1)
     iou = box_iou(anchors, boxes)
     if not iou.numel():
         return iou.new_zeros(len(anchors), dtype=torch.bool)
@@ -865,8 +865,8 @@ def first_kept(
         tensor([[False,  True,  True]])
     """
     sizes = check_shapes(boxes=(boxes, 'n a 4'), scores=(scores, 'n a'))
-    check_range('overlap', overlap, low=0, high=1)
-    check_integer('count', count, low=1)
+    check_range('overlap', overlap, ge=0, le=1)
+    check_integer('count', count, ge=1)
     kept = torch.zeros_like(scores, dtype=torch.bool)
     nothing = float('-inf')
     areas = _extent(boxes).prod(-1)

@@ -71,7 +71,7 @@ def random_mask(
         torch.Size([2, 1, 4, 5])
     """
     size = check_shapes(feature=(feature, 'n c h w'))
-    check_range('ratio', ratio, low=0, high=1)
+    check_range('ratio', ratio, ge=0, le=1)
     check_choice('over', over, ('spatial', 'channel'))
     n, c, h, w = (size[axis] for axis in 'nchw')
     uniform = torch.rand(
@@ -129,11 +129,11 @@ class MGDConnector(nn.Module):
         in_channels: int | None = None,
     ) -> None:
         super().__init__()
-        check_range('mask_ratio', mask_ratio, low=0, high=1)
+        check_range('mask_ratio', mask_ratio, ge=0, le=1)
         check_choice('mask', mask, ('spatial', 'channel'))
         self.in_channels = channels if in_channels is None else in_channels
-        check_integer('channels', channels, low=1)
-        check_integer('in_channels', self.in_channels, low=1)
+        check_integer('channels', channels, ge=1)
+        check_integer('in_channels', self.in_channels, ge=1)
         if seed is not None:
             check_integer('seed', seed)
         self.mask_ratio, self.mask, self.seed = mask_ratio, mask, seed

@@ -61,7 +61,7 @@ def correlation_distance(
         True
     """
     check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-    check_range('eps', eps, above=0)
+    check_range('eps', eps, gt=0)
     dtype = torch.promote_types(student.dtype, teacher.dtype)
     student, teacher = student.to(dtype), teacher.to(dtype)
     if not teacher.requires_grad:
@@ -100,7 +100,7 @@ class PKDLoss(PairLoss):
 
     def __init__(self, eps: float = 1e-6, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('eps', eps, above=0)
+        check_range('eps', eps, gt=0)
         self.eps = eps
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]

@@ -201,8 +201,8 @@ class ReviewKDFusion(nn.Module):
         in_channels: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        check_integer('ReviewKDFusion.levels', levels, low=1)
-        check_integer('ReviewKDFusion.mid_channels', mid_channels, low=1)
+        check_integer('ReviewKDFusion.levels', levels, ge=1)
+        check_integer('ReviewKDFusion.mid_channels', mid_channels, ge=1)
         after = _each_level('channels', channels, levels)
         before = (
             after
@@ -313,7 +313,7 @@ def _each_level(name: str, value: int | Sequence[int], levels: int) -> list[int]
             f'{levels} levels, but is {value!r}.'
         )
     for number in numbers:
-        check_integer(f'ReviewKDFusion.{name}', number, low=1)
+        check_integer(f'ReviewKDFusion.{name}', number, ge=1)
     return numbers
 
 

@@ -89,7 +89,7 @@ class SKDSPairwiseLoss(PairLoss):
         self, scale: float = 0.5, norm_gradient: bool = False, **policy: Any
     ) -> None:
         super().__init__(**policy)
-        check_range('scale', scale, above=0, high=1)
+        check_range('scale', scale, gt=0, le=1)
         self.scale = scale
         self.norm_gradient = norm_gradient
 
@@ -265,9 +265,9 @@ class SKDSDiscriminator(Discriminator):
         spectral_norm: bool = True,
     ) -> None:
         super().__init__()
-        check_integer('channels', channels, low=1)
-        check_integer('image_channels', image_channels, low=1)
-        check_integer('attention', attention, low=0)
+        check_integer('channels', channels, ge=1)
+        check_integer('image_channels', image_channels, ge=1)
+        check_integer('attention', attention, ge=0)
         if not widths or attention > len(widths):
             raise ConfigError(
                 f'`attention` follows {attention} convolutions, but `widths` '
@@ -431,8 +431,8 @@ class SKDSHolisticLoss(AdversarialLoss):
     ) -> None:
         super().__init__(**policy)
         check_choice('mode', mode, _CRITICS)
-        check_range('penalty', penalty, low=0)
-        check_range('discriminator_weight', discriminator_weight, low=0)
+        check_range('penalty', penalty, ge=0)
+        check_range('discriminator_weight', discriminator_weight, ge=0)
         self.mode = mode
         self.penalty = penalty
         self.discriminator_weight = discriminator_weight

@@ -58,7 +58,7 @@ class DistillPicturesHook(Hook):
         own_scales: bool = False,
     ) -> None:
         if interval is not None:
-            check_integer('interval', interval, low=1)
+            check_integer('interval', interval, ge=1)
         check_choice('split', split, ('val', 'train'))
         for name, value in (('indices', indices), ('links', links), ('levels', levels)):
             if isinstance(value, str) or (value is not None and not list(value)):

@@ -72,7 +72,7 @@ class EfficientNetLite(BaseModule):
         for index in out_indices:
             check_choice('out_indices', index, range(4))
         check_choice('frozen_stages', frozen_stages, range(-1, 5))
-        check_range('drop_connect_rate', drop_connect_rate, low=0, high=1)
+        check_range('drop_connect_rate', drop_connect_rate, ge=0, le=1)
         self.arch = arch
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages

@@ -124,10 +124,10 @@ class StreetSettings:
     frames: int = 10
 
     def __post_init__(self) -> None:
-        check_integer('height', self.height, low=32, high=1024)
-        check_integer('frames', self.frames, low=1, high=100)
+        check_integer('height', self.height, ge=32, le=1024)
+        check_integer('frames', self.frames, ge=1, le=100)
         for name in ('seed', 'train', 'val', 'drives', 'val_drives'):
-            check_integer(name, getattr(self, name), low=0)
+            check_integer(name, getattr(self, name), ge=0)
 
     @property
     def images(self) -> int:

@@ -116,76 +116,44 @@ def test_a_shared_connector_may_take_more_too():
     assert read.taps['preds_S'].connector == 'shared'
 
 
+def tap(**changes):
+    return dict(preds_S=dict(dict(of='student', at='neck'), **changes))
+
+
 @pytest.mark.parametrize(
-    ('changes', 'path', 'words'),
+    ('changes', 'path', 'word'),
     [
-        (dict(loss=None), 'loss', 'must be a dict with `type`'),
-        (dict(preds_S=dict(of='student')), 'preds_S.at', 'dotted name'),
-        (dict(preds_S=dict(at='neck')), 'preds_S.of', "teacher's name"),
-        (
-            dict(preds_S=dict(of='student', at='neck', conector='x')),
-            'preds_S.conector',
-            'Did you mean `connector`',
-        ),
-        (
-            dict(preds_S=dict(of='student', at='neck', connector='x')),
-            'preds_S.connector',
-            "no connector is named 'x'",
-        ),
-        (
-            dict(preds_S=dict(of='student', at='neck', connector=[3])),
-            'preds_S.connector',
-            'must be a dict with `type`',
-        ),
-        (dict(preds_S=dict(of='student', at='neck', call=-1)), 'preds_S.call', '-1'),
-        (dict(preds_S=dict(of='student', at='neck', item=1.5)), 'preds_S.item', '1.5'),
-        (dict(preds_S=dict(of='student', at='neck', item=[])), 'preds_S.item', '()'),
-        (
-            dict(preds_S=dict(of='batch', at='data_sample')),
-            'preds_S.at',
-            'Did you mean `data_samples`?',
-        ),
-        (
-            dict(preds_S=dict(of='student', at=dict(type='ModuleOutputs'))),
-            'preds_S.at',
-            '`type` and `source`',
-        ),
-        (dict(shedule=dict(type='linear')), 'shedule', 'Did you mean `schedule`?'),
-        (
-            dict(preds_S=dict(of='batch', at=dict(type='Module', source='neck'))),
-            'preds_S.at',
-            'the batch has no modules',
-        ),
-        (
-            dict(preds_S=dict(of='student', at=MODULE, item=0)),
-            'preds_S.item',
-            'is tapped itself, which has no items',
-        ),
-        (
-            dict(preds_S=dict(of='student', at=MODULE, call='all')),
-            'preds_S.call',
-            "write at='neck' for its output",
-        ),
-        (given(connector=None), 'preds_S.given', 'but there is none'),
-        (given(connector=[dict(type='X')]), 'preds_S.given', 'but there is a chain'),
-        (given(given=['rois']), 'preds_S.given', 'must be a dict of taps'),
-        (given(given=dict(rois='neck')), 'preds_S.given', 'must be a dict of taps'),
+        (dict(loss=None), 'loss', '`type`'),
+        (tap(at=None), 'preds_S.at', 'dotted name'),
+        (tap(of=None), 'preds_S.of', "teacher's name"),
+        (tap(conector='x'), 'preds_S.conector', '`connector`'),
+        (tap(connector='x'), 'preds_S.connector', "'x'"),
+        (tap(connector=[3]), 'preds_S.connector', '`type`'),
+        (tap(call=-1), 'preds_S.call', '-1'),
+        (tap(item=1.5), 'preds_S.item', '1.5'),
+        (tap(item=[]), 'preds_S.item', '()'),
+        (tap(of='batch', at='data_sample'), 'preds_S.at', '`data_samples`'),
+        (tap(at=dict(type='ModuleOutputs')), 'preds_S.at', '`source`'),
+        (dict(shedule=dict(type='linear')), 'shedule', '`schedule`'),
+        (tap(of='batch', at=MODULE), 'preds_S.at', 'no modules'),
+        (tap(at=MODULE, item=0), 'preds_S.item', 'no items'),
+        (tap(at=MODULE, call='all'), 'preds_S.call', "at='neck'"),
+        (given(connector=None), 'preds_S.given', 'none'),
+        (given(connector=[dict(type='X')]), 'preds_S.given', 'a chain'),
+        (given(given=['rois']), 'preds_S.given', 'dict of taps'),
+        (given(given=dict(rois='neck')), 'preds_S.given', 'dict of taps'),
         (
             given(given=dict(rois=dict(of='student', att='neck', at='neck'))),
             'preds_S.given.rois.att',
-            'Did you mean `at`?',
+            '`at`',
         ),
-        (
-            given(given=dict(rois=dict(of='student'))),
-            'preds_S.given.rois.at',
-            'dotted name',
-        ),
+        (given(given=dict(rois=dict(of='student'))), 'preds_S.given.rois.at', 'dotted'),
     ],
 )
-def test_says_where_and_what_is_wrong(changes, path, words):
+def test_a_mistake_is_named_at_its_place(changes, path, word):
     (problem,) = problems_of(link(**changes))
     assert problem.path == f'model.distiller.links.loss_x.{path}'
-    assert words in str(problem)
+    assert word in str(problem)
 
 
 def test_a_name_without_loss_is_a_problem():
@@ -194,13 +162,9 @@ def test_a_name_without_loss_is_a_problem():
     assert 'loss_cwd' in problem.hint
 
 
-@pytest.mark.parametrize('links', [None, {}, []])
+@pytest.mark.parametrize('links', [None, {}, [], {'loss_x': 3}])
 def test_no_links_are_a_problem(links):
-    assert 'no links' in str(problems_of(links)[0])
-
-
-def test_a_link_that_is_no_dict_is_a_problem():
-    assert 'must be a dict' in str(problems_of({'loss_x': 3})[0])
+    assert len(problems_of(links)) == 1
 
 
 def test_collects_all_problems_at_once():

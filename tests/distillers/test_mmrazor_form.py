@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import distill_toys as toys
 import pytest
 import torch
 from mmrazor.models import distillers as razor_distillers
@@ -15,7 +16,6 @@ from mmkd_ext.distillers import LinkDistiller
 from mmkd_ext.distillers.schedules import LinearSchedule
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.methods import CWDLoss
-from mmkd_ext.registry import MODELS
 from mmkd_ext.testing.toy import ToyModel, toy_batch
 
 LOGITS = dict(type='ModuleOutputs', source='head.conv_seg')
@@ -46,11 +46,14 @@ CONFIG = dict(
 )
 
 
-def changed(**changes):
-    """The config with values put at paths, in which `__` stands for a dot."""
+MAPPING = 'loss_forward_mappings.loss_cwd'
+
+
+def changed(changes=None, **more):
+    """The config with values put at dotted paths."""
     config = copy.deepcopy(CONFIG)
-    for path, value in changes.items():
-        *parents, last = path.split('__')
+    for path, value in {**(changes or {}), **more}.items():
+        *parents, last = path.split('.')
         inside = config
         for key in parents:
             inside = inside[key]
@@ -58,16 +61,11 @@ def changed(**changes):
     return config
 
 
-def build(distiller, **more):
-    return MODELS.build(
-        dict(
-            type='mmkd_ext.TeacherDistill',
-            architecture=ToyModel(channels=4),
-            teacher=ToyModel(channels=8),
-            distiller=distiller,
-            **more,
-        )
-    )
+def build(distiller):
+    return toys.build(
+        student=ToyModel(channels=4), teacher=ToyModel(channels=8),
+        distiller={**dict(links=None), **distiller},
+    )  # fmt: skip
 
 
 def paths_of(distiller):
@@ -84,60 +82,38 @@ def test_the_config_is_right():
 
 
 @pytest.mark.parametrize(
-    ('changes', 'path'),
+    ('key', 'value', 'path'),
     [
-        (dict(distill_losses__loss_cwd__tua=1.0), 'distill_losses.loss_cwd.tua'),
-        (dict(distill_losses__loss_cwd__type='CWDLos'), 'distill_losses.loss_cwd.type'),
-        (dict(distill_losses__loss_cwd__tau=-1.0), 'distill_losses.loss_cwd'),
-        (dict(distill_losses__loss_cwd={}), 'distill_losses.loss_cwd'),
-        (dict(distill_losses=['loss']), 'distill_losses'),
-        (dict(student_recorders__logits__source='had'), 'student_recorders.logits'),
-        (dict(teacher_recorders__logits__source='had'), 'teacher_recorders.logits'),
-        (
-            dict(student_recorders__logits__type='ModuleOutput'),
-            'student_recorders.logits.type',
-        ),
-        (dict(student_recorders__logits__from_=1), 'student_recorders.logits'),
-        (dict(connectors__adapt__kernel=3), 'connectors.adapt.kernel'),
-        (dict(connectors__adapt__type='ConvAdaptr'), 'connectors.adapt.type'),
-        (
-            dict(loss_forward_mappings__loss_cwd__preds_S__data_idx=1.5),
-            'loss_forward_mappings.loss_cwd.preds_S.data_idx',
-        ),
-        (
-            dict(loss_forward_mappings__loss_cwd__preds_S__record_idx=-1),
-            'loss_forward_mappings.loss_cwd.preds_S.record_idx',
-        ),
-        (
-            dict(loss_forward_mappings__loss_cwd__preds_S__connector='adpt'),
-            'loss_forward_mappings.loss_cwd.preds_S.connector',
-        ),
-        (
-            dict(loss_forward_mappings__loss_cwd__preds_S=3),
-            'loss_forward_mappings.loss_cwd.preds_S',
-        ),
-        (
-            dict(loss_forward_mappings__loss_cwd=3),
-            'loss_forward_mappings.loss_cwd',
-        ),
-        (
-            dict(loss_forward_mappings__loss_cwd__preds_U=dict(
-                from_student=True, recorder='logits')),
-            'loss_forward_mappings.loss_cwd.preds_U',
-        ),
+        ('distill_losses.loss_cwd.tua', 1.0, ''),
+        ('distill_losses.loss_cwd.type', 'CWDLos', ''),
+        ('distill_losses.loss_cwd.tau', -1.0, 'distill_losses.loss_cwd'),
+        ('distill_losses.loss_cwd', {}, ''),
+        ('distill_losses', ['loss'], ''),
+        ('student_recorders.logits.source', 'had', 'student_recorders.logits'),
+        ('teacher_recorders.logits.source', 'had', 'teacher_recorders.logits'),
+        ('student_recorders.logits.type', 'ModuleOutput', ''),
+        ('student_recorders.logits.from_', 1, 'student_recorders.logits'),
+        ('connectors.adapt.kernel', 3, ''),
+        ('connectors.adapt.type', 'ConvAdaptr', ''),
+        (f'{MAPPING}.preds_S.data_idx', 1.5, ''),
+        (f'{MAPPING}.preds_S.record_idx', -1, ''),
+        (f'{MAPPING}.preds_S.connector', 'adpt', ''),
+        (f'{MAPPING}.preds_S', 3, ''),
+        (MAPPING, 3, ''),
+        (f'{MAPPING}.preds_U', dict(from_student=True, recorder='logits'), ''),
     ],
 )
-def test_a_mistake_is_told_where_it_was_written(changes, path):
-    assert path in paths_of(changed(**changes))
+def test_a_mistake_is_told_where_it_was_written(key, value, path):
+    assert (path or key) in paths_of(changed({key: value}))
 
 
 def test_mistakes_in_all_parts_are_told_at_once():
-    config = changed(
-        distill_losses__loss_cwd__tua=1.0,
-        distill_losses__loss_more=dict(type='mmkd_ext.CWDLoss'),
-        connectors__adapt__kernel=3,
-        loss_forward_mappings__loss_neck__preds_T__recorder='nck',
-    )
+    config = changed({
+        'distill_losses.loss_cwd.tua': 1.0,
+        'distill_losses.loss_more': dict(type='mmkd_ext.CWDLoss'),
+        'connectors.adapt.kernel': 3,
+        'loss_forward_mappings.loss_neck.preds_T.recorder': 'nck',
+    })
     assert sorted(paths_of(config)) == [
         'connectors.adapt.kernel',
         'distill_losses.loss_cwd.tua',
@@ -147,7 +123,7 @@ def test_mistakes_in_all_parts_are_told_at_once():
 
 
 def test_a_recorder_of_several_losses_is_told_once():
-    config = changed(student_recorders__neck__source='nck')
+    config = changed({'student_recorders.neck.source': 'nck'})
     config['distill_losses']['loss_b'] = dict(type='mmkd_ext.FitNetsLoss')
     config['loss_forward_mappings']['loss_b'] = copy.deepcopy(
         CONFIG['loss_forward_mappings']['loss_neck']
@@ -158,13 +134,7 @@ def test_a_recorder_of_several_losses_is_told_once():
 def test_links_beside_mmrazors_keys_are_refused():
     config = changed()
     del config['loss_forward_mappings']
-    config['links'] = dict(
-        loss_a=dict(
-            loss=dict(type='mmkd_ext.CWDLoss'),
-            preds_S=dict(of='student', at='head.conv_seg'),
-            preds_T=dict(of='teacher', at='head.conv_seg'),
-        )
-    )
+    config['links'] = dict(loss_a=toys.link())
     found = paths_of(config)
     assert found == ['student_recorders', 'teacher_recorders', 'distill_losses']
 
@@ -173,12 +143,12 @@ def test_links_beside_mmrazors_keys_are_refused():
 
 
 def test_types_may_be_classes():
-    config = changed(
-        type=razor_distillers.ConfigurableDistiller,
-        distill_losses__loss_cwd__type=razor_losses.ChannelWiseDivergence,
-        connectors__adapt__type=ConvAdapter,
-        student_recorders__logits__type=razor_recorders.ModuleOutputsRecorder,
-    )
+    config = changed({
+        'type': razor_distillers.ConfigurableDistiller,
+        'distill_losses.loss_cwd.type': razor_losses.ChannelWiseDivergence,
+        'connectors.adapt.type': ConvAdapter,
+        'student_recorders.logits.type': razor_recorders.ModuleOutputsRecorder,
+    })
     losses = build(config)(**toy_batch(), mode='loss')
     named = build(changed())
     assert {'distill.loss_cwd', 'distill.loss_neck'} <= set(losses)
@@ -186,13 +156,8 @@ def test_types_may_be_classes():
 
 
 def test_types_of_links_may_be_classes():
-    side = dict(at='head.conv_seg')
-    link = dict(
-        loss=dict(type=CWDLoss),
-        preds_S=dict(of='student', **side),
-        preds_T=dict(of='teacher', **side),
-        schedule=dict(type=LinearSchedule, end=10, start=0.5),
-    )
+    link = toys.link(schedule=dict(type=LinearSchedule, end=10, start=0.5))
+    link['loss'] = dict(type=CWDLoss)
     algorithm = build(dict(type=LinkDistiller, links=dict(loss_a=link)))
     (built,) = algorithm.distiller.links
     assert algorithm.distiller.factor(built, 5, 0) == pytest.approx(0.75)

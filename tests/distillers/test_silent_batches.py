@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 
+import distill_toys as toys
 import pytest
 import torch
+from distill_toys import link, losses_of
 from mmengine.logging import MMLogger
 from torch import nn
 
 from mmkd_ext.errors import TapError
-from mmkd_ext.registry import MODELS
-from mmkd_ext.testing.toy import ToyModel, toy_batch
+from mmkd_ext.testing.toy import ToyModel
 
 ADAPTER = dict(type='mmkd_ext.ConvAdapter', in_channels=8, out_channels=8)
 
@@ -32,8 +33,8 @@ class Fickle(ToyModel):
 
 
 @pytest.fixture
-def said():
-    """What the current logger is told."""
+def logged():
+    """What the current logger gets."""
     records = []
     handler = logging.Handler(logging.WARNING)
     handler.emit = lambda record: records.append(record.getMessage())
@@ -45,61 +46,40 @@ def said():
 
 @pytest.fixture
 def algorithm():
-    torch.manual_seed(0)
-    return MODELS.build(
-        dict(
-            type='mmkd_ext.TeacherDistill',
-            architecture=Fickle(),
-            teacher=Fickle(),
-            distiller=dict(
-                type='mmkd_ext.LinkDistiller',
-                links={
-                    'loss_found': dict(
-                        loss=dict(type='mmkd_ext.FitNetsLoss'),
-                        preds_S=dict(of='student', at='found', connector=ADAPTER),
-                        preds_T=dict(of='teacher', at='found'),
-                    ),
-                    'loss_other': dict(
-                        loss=dict(type='mmkd_ext.FitNetsLoss'),
-                        preds_S=dict(of='student', at='head.conv_seg'),
-                        preds_T=dict(of='teacher', at='head.conv_seg'),
-                    ),
-                },
-            ),
-        )
-    ).train()
-
-
-def test_is_zero_reaches_every_parameter_and_leaves_other_links_alone(algorithm, said):
-    usual = algorithm(**toy_batch(), mode='loss')
-    assert usual['distill.loss_found'] > 0
-    algorithm.student.finds = False
-    losses = algorithm(**toy_batch(), mode='loss')
-    assert losses['distill.loss_found'] == 0
-    torch.testing.assert_close(
-        losses['distill.loss_other'], usual['distill.loss_other']
+    links = dict(
+        loss_found=link('found', 'FitNetsLoss', student=dict(connector=ADAPTER)),
+        loss_other=link(loss='FitNetsLoss'),
     )
+    return toys.build(links, Fickle(), Fickle()).train()
+
+
+def test_is_zero_for_every_parameter_and_leaves_other_links_alone(algorithm, logged):
+    usual = losses_of(algorithm)
+    assert usual['loss_found'] > 0
+    algorithm.student.finds = False
+    losses = losses_of(algorithm)
+    assert losses['loss_found'] == 0
+    torch.testing.assert_close(losses['loss_other'], usual['loss_other'])
     # DDP waits for a gradient of each parameter of the link
-    losses['distill.loss_found'].backward()
+    losses['loss_found'].backward()
     adapter = algorithm.distiller.connectors['loss_found_preds_S']
     assert all(p.grad is not None and not p.grad.any() for p in adapter.parameters())
-    assert len(said) == 1
-    assert '`model.distiller.links.loss_found` is 0 in this step (1 so far)' in said[0]
-    assert '`found` of `student` was not called' in said[0]
     algorithm.student.finds = True
-    assert algorithm(**toy_batch(), mode='loss')['distill.loss_found'] > 0
+    assert losses_of(algorithm)['loss_found'] > 0
+    assert len(logged) == 1
+    assert '`model.distiller.links.loss_found`' in logged[0]
 
 
-def test_is_said_ever_more_rarely(algorithm, said):
-    algorithm(**toy_batch(), mode='loss')
+def test_is_logged_ever_more_rarely(algorithm, logged):
+    losses_of(algorithm)
     algorithm.student.finds = False
     for _ in range(100):
-        algorithm(**toy_batch(), mode='loss')
-    assert [one.split('(')[1].split(' ')[0] for one in said] == ['1', '10', '100']
+        losses_of(algorithm)
+    assert [one.split('(')[1].split(' ')[0] for one in logged] == ['1', '10', '100']
 
 
-def test_a_module_that_was_never_called_in_training_stays_an_error(algorithm, said):
+def test_a_module_that_was_never_called_in_training_stays_an_error(algorithm, logged):
     algorithm.student.finds = False
-    with pytest.raises(TapError, match='`found` of `student` was not called'):
-        algorithm(**toy_batch(), mode='loss')
-    assert not said
+    with pytest.raises(TapError, match='`found` of `student`'):
+        losses_of(algorithm)
+    assert not logged

@@ -8,6 +8,7 @@ import weakref
 
 import pytest
 import torch
+from distill_toys import calls_of
 
 from mmkd_ext.distillers.links import Source, Tap
 from mmkd_ext.distillers.taps import Recorder, listed_taps, select
@@ -34,17 +35,13 @@ def model():
 
 def test_records_what_the_module_returned(model):
     one = tap('head.conv_seg')
-    recorder = recorded(model, one)
-    assert torch.equal(recorder.value(one), model(toy_batch()['inputs']))
+    assert torch.equal(recorded(model, one).value(one), model(toy_batch()['inputs']))
 
 
-def test_hears_a_module_whose_forward_is_called_directly(model):
-    fired = []
-    handle = model.head.register_forward_hook(lambda *_: fired.append(1))
-    one = tap('head')
+def test_records_a_module_whose_forward_is_called_directly(model):
+    calls, one = calls_of(model.head), tap('head')
     recorder = recorded(model, one)
-    handle.remove()
-    assert not fired, 'the toy no longer shows what this test is about'
+    assert not calls, 'the toy no longer shows what this test is about'
     assert recorder.value(one).shape[1] == model.classes
 
 
@@ -58,24 +55,18 @@ def test_calls_and_items_make_pyramids(model):
     every, some = tap('head_shared', call='all'), tap('head_shared', call=(0, 2))
     levels = tap('neck', item=(0, 2))
     recorder = recorded(model, every, some, levels)
-    assert len(recorder.value(every)) == 3
-    assert [x.shape for x in recorder.value(some)] == [
-        recorder.value(every)[i].shape for i in (0, 2)
-    ]
+    assert [x.shape[-1] for x in recorder.value(every)] == [8, 4, 2]
+    assert [x.shape[-1] for x in recorder.value(some)] == [8, 2]
     assert [x.shape[-1] for x in recorder.value(levels)] == [8, 2]
 
 
 def test_leaves_no_trace_on_the_model(model):
     before = {name: dict(vars(m)) for name, m in model.named_modules()}
     recorded(model, tap('neck'), tap('head'))
-    assert {name: dict(vars(m)) for name, m in model.named_modules()} == before
-
-
-def test_leaves_no_trace_when_the_model_raises(model):
     recorder = Recorder('student', [tap('backbone')])
     with pytest.raises(RuntimeError), recorder.recording(model):
         model(torch.zeros(2, 5, 16, 16))
-    assert 'forward' not in vars(model.backbone)
+    assert {name: dict(vars(m)) for name, m in model.named_modules()} == before
 
 
 def test_keeps_a_forward_that_somebody_else_put_there(model):
@@ -97,67 +88,37 @@ def test_a_copy_of_a_tapped_model_records_for_itself(model):
     assert torch.allclose(value, recorded(model, one).value(one) + 1, atol=1e-6)
 
 
-def test_stops_after_the_last_tap(model):
-    called = []
-    model.head.conv.register_forward_hook(lambda *_: called.append(1))
-    one = tap('neck')
+@pytest.mark.parametrize(
+    ('at', 'call', 'stops'),
+    [('neck', 0, True), ('head_shared', 2, True), ('head_shared', 'all', False)],
+)
+def test_stops_once_every_tap_was_called_often_enough(model, at, call, stops):
+    one = tap(at, call=call)
+    calls = calls_of(model.head.conv)
     recorder = recorded(model, one, stop=True)
-    assert not called
-    assert len(recorder.value(one)) == 3
+    assert recorder.can_stop is stops
+    assert bool(calls) is not stops
+    assert recorder.value(one) is not None
 
 
-def test_does_not_stop_when_all_calls_are_wanted(model):
-    called = []
-    model.head.conv.register_forward_hook(lambda *_: called.append(1))
-    recorder = recorded(model, tap('head_shared', call='all'), stop=True)
-    assert not recorder.can_stop
-    assert called
-
-
-def test_stops_only_when_a_shared_module_was_called_often_enough(model):
-    one = tap('head_shared', call=2)
-    assert recorded(model, one, stop=True).value(one).shape[-1] == 2
-
-
-def test_gives_a_module_itself_without_a_pass(model):
-    one = tap('neck', kind='Module')
-    recorder = Recorder('student', [one])
-    with recorder.recording(model):
-        pass
-    assert recorder.value(one) is model.neck
-    assert not recorder.silent()
-    assert not recorder.changed()
-
-
-def test_a_container_may_be_tapped_itself(model):
-    one = tap('neck.convs', kind='Module')
-    assert not Recorder('student', [one]).resolve(model)
-
-
-def test_a_module_itself_does_not_keep_the_model_running(model):
-    called = []
-    model.head.conv.register_forward_hook(lambda *_: called.append(1))
+def test_gives_a_module_itself_which_keeps_no_pass_running(model):
     itself, output = tap('head', kind='Module'), tap('neck')
+    calls = calls_of(model.head.conv)
     recorder = recorded(model, itself, output, stop=True)
-    assert not called
+    assert not calls
     assert recorder.value(itself) is model.head
     assert len(recorder.value(output)) == 3
+    with (alone := Recorder('student', [itself])).recording(model):
+        pass
+    assert alone.value(itself) is model.head
+    assert not alone.silent()
+    assert not alone.changed()
+    alone.clear()
+    with pytest.raises(KeyError):
+        alone.value(itself)
 
 
-def test_a_module_itself_is_let_go(model):
-    one = tap('neck', kind='Module')
-    recorder = recorded(model, one)
-    recorder.clear()
-    assert not recorder._modules
-
-
-def test_resolve_names_a_module_that_is_not_there(model):
-    ((_, found, hint),) = Recorder('big', [tap('nekc', kind='Module')]).resolve(model)
-    assert 'no module `nekc`' in found
-    assert '`neck`' in hint
-
-
-def test_releases_what_it_recorded(model):
+def test_drops_what_it_recorded(model):
     one = tap('head.conv_seg')
     recorder = recorded(model, one)
     alive = weakref.ref(recorder.value(one))
@@ -167,42 +128,52 @@ def test_releases_what_it_recorded(model):
     assert alive() is None
 
 
-def test_says_that_a_branch_is_unused_in_this_mode(model):
-    one = tap('aux_head')
-    with pytest.raises(TapError, match=r'aux_head.*not called in this forward pass'):
-        recorded(model, one).value(one)
-    assert recorded(model, one, mode='loss').value(one).shape[1] == model.classes
+def test_crops_whole_maps_and_leaves_other_values(model):
+    values = {
+        'kept': [torch.zeros(2, 5), torch.zeros(7, 3, 4, 4), torch.zeros(2, 3, 7, 7)],
+        'cropped': [torch.zeros(2, 3, 16, 16)],
+    }
+    model.head.forward = lambda x: values
+    kept, cropped = tap('head', item='kept'), tap('head', item='cropped.0')
+    recorder = recorded(model, kept, cropped)
+    recorder.crop((32, 32), (20, 30), 2)
+    sizes = [one.shape for one in values['kept']]
+    assert [one.shape for one in recorder.value(kept)] == sizes
+    assert recorder.value(cropped).shape == (2, 3, 10, 15)
 
 
-def test_says_how_often_a_module_was_called(model):
-    one = tap('head_shared', call=5)
-    with pytest.raises(TapError, match=r'called 3 time\(s\), but `call=5`'):
-        recorded(model, one).value(one)
-
-
-def test_notices_a_value_that_was_overwritten(model):
-    one = tap('backbone.stages.0.norm')
+@pytest.mark.parametrize(
+    ('one', 'words'),
+    [
+        (tap('aux_head'), r'aux_head.*not called in this forward pass'),
+        (tap('head_shared', call=5), r'called 3 time\(s\), but `call=5`'),
+        (tap('backbone.stages.0.norm'), 'changed in place'),
+    ],
+)
+def test_a_tap_without_a_value_says_why(model, one, words):
     recorder = recorded(model, one)
-    assert recorder.changed() == [one]
-    with pytest.raises(TapError, match='changed in place'):
+    assert recorder.changed() == ([one] if 'place' in words else [])
+    with pytest.raises(TapError, match=words):
         recorder.value(one)
+    if one.source.name == 'aux_head':
+        value = recorded(model, one, mode='loss').value(one)
+        assert value.shape[1] == model.classes
 
 
-def test_resolve_names_the_model_and_near_modules(model):
-    ((_, found, hint),) = Recorder('big', [tap('neck.convs.7')]).resolve(model)
-    assert '`ToyModel` of `big` has no module `neck.convs.7`' in found
-    assert '`neck.convs.' in hint
-
-
-def test_resolve_shows_the_top_where_nothing_is_near(model):
-    ((_, _, hint),) = Recorder('big', [tap('zzz')]).resolve(model)
-    assert 'backbone, neck' in hint
-
-
-def test_resolve_refuses_a_container(model):
-    ((_, found, hint),) = Recorder('student', [tap('neck.convs')]).resolve(model)
-    assert 'container (ModuleList)' in found
-    assert 'neck.convs.0' in hint
+@pytest.mark.parametrize(
+    ('one', 'what', 'hint'),
+    [
+        (tap('neck.convs.7'), '`ToyModel` of `big` has no module', '`neck.convs.'),
+        (tap('nekc', kind='Module'), 'no module `nekc`', '`neck`'),
+        (tap('zzz'), 'no module `zzz`', 'backbone, neck'),
+        (tap('neck.convs'), 'container (ModuleList)', 'neck.convs.0'),
+    ],
+)
+def test_resolve_names_what_is_not_there(model, one, what, hint):
+    ((_, found, shown),) = Recorder('big', [one]).resolve(model)
+    assert what in found
+    assert hint in shown
+    assert not Recorder('big', [tap('neck.convs', kind='Module')]).resolve(model)
 
 
 @pytest.mark.parametrize(
@@ -213,14 +184,15 @@ def test_resolve_refuses_a_container(model):
         ((1, 2), -1, 2),
         ((1, {'a': [2, 3]}), '1.a.1', 3),
         ([1, 2, 3], (2, 0), (3, 1)),
+        ((1, 2), 2, None),
+        ({'a': 1}, 'b', None),
+        (3, 0, None),
     ],
 )
 def test_select(value, item, expected):
-    assert select(value, item, 'x') == expected
-
-
-@pytest.mark.parametrize(('value', 'item'), [((1, 2), 2), ({'a': 1}, 'b'), (3, 0)])
-def test_select_describes_what_there_is(value, item):
+    if expected is not None:
+        assert select(value, item, 'x') == expected
+        return
     with pytest.raises(TapError, match='`x` has no item'):
         select(value, item, '`x`')
 
@@ -230,5 +202,4 @@ def test_lists_what_could_be_tapped(model):
     by_name = {name: row for name, *row in rows}
     assert by_name['head_shared'] == ['Conv2d', 'Tensor(2, 8, 8, 8)', 3]
     assert 'head' in by_name
-    assert 'aux_head' not in by_name
-    assert 'neck.convs' not in by_name
+    assert not {'aux_head', 'neck.convs'} & {*by_name}

@@ -91,12 +91,12 @@ class AdaptDistiller(BaseModule):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_integer('steps', steps, low=1)
+        check_integer('steps', steps, ge=1)
         check_choice('order', order, ORDERS)
         self.trainable = trainable
         self.steps = steps
         self.order = order
-        check_integer('min_view_side', min_view_side, low=1)
+        check_integer('min_view_side', min_view_side, ge=1)
         self.views, self.min_view_side = build_views(views), min_view_side
         self.filter = None if filter is None else MODELS.build(dict(filter))
         self.restore = StochasticRestore(restore)

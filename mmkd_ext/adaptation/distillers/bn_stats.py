@@ -75,5 +75,5 @@ def mixing_of(statistics: str, mixing: float | None) -> float:
     check_choice('statistics', statistics, MIXING)
     if mixing is None:
         return MIXING[statistics]
-    check_range('mixing', mixing, low=0, high=1)
+    check_range('mixing', mixing, ge=0, le=1)
     return mixing

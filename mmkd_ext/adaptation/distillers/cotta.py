@@ -84,7 +84,7 @@ class CoTTADistiller(TeacherDistiller):
         super().__init__(
             decay, buffers, trainable=trainable, views=views, restore=restore, **common
         )
-        check_range('threshold', threshold, low=0, high=1)
+        check_range('threshold', threshold, ge=0, le=1)
         check_choice('anchor_views', anchor_views, ('single', 'all'))
         check_choice('restore_names', restore_names, ('all', 'published'))
         self.threshold = threshold

@@ -107,11 +107,11 @@ class DIGADistiller(AdaptDistiller):
             ('history', history),
             ('threshold', threshold),
         ):
-            check_range(name, value, low=0, high=1)
+            check_range(name, value, ge=0, le=1)
         check_choice('similarity', similarity, TEMPERATURES)
         if temperature is None:
             temperature = TEMPERATURES[similarity]
-        check_range('temperature', temperature, above=0)
+        check_range('temperature', temperature, gt=0)
         self.similarity = similarity
         self.mixing, self.fusion, self.rho, self.history = mixing, fusion, rho, history
         self.threshold, self.temperature = threshold, temperature

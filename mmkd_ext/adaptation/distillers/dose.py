@@ -175,15 +175,15 @@ class DoSeDistiller(TeacherDistiller):
         **common: Any,
     ) -> None:
         super().__init__(decay, buffers, views=views, restore=restore, **common)
-        check_range('lambda_layer', lambda_layer, low=0)
-        check_range('lambda_domain', lambda_domain, low=0)
+        check_range('lambda_layer', lambda_layer, ge=0)
+        check_range('lambda_domain', lambda_domain, ge=0)
         check_choice('labels', labels, ('hard', 'soft'))
-        check_range('threshold', threshold, low=0, high=1)
+        check_range('threshold', threshold, ge=0, le=1)
         if anchor is not None:
-            check_range('anchor', anchor, low=0, high=1)
+            check_range('anchor', anchor, ge=0, le=1)
         check_choice('student_batch', student_batch, ('image', 'views'))
         check_choice('feature', feature, ('input', 'output'))
-        check_range('mixing', mixing, low=0, high=1)
+        check_range('mixing', mixing, ge=0, le=1)
         self.lambda_layer, self.lambda_domain = lambda_layer, lambda_domain
         self.labels, self.threshold, self.anchor = labels, threshold, anchor
         self.student_batch, self.feature = student_batch, feature

@@ -90,8 +90,8 @@ class EATADistiller(StatisticsDistiller):
         **common: Any,
     ) -> None:
         super().__init__(statistics, mixing, **common)
-        check_range('fisher_weight', fisher_weight, low=0)
-        check_integer('fisher_images', fisher_images, low=0)
+        check_range('fisher_weight', fisher_weight, ge=0)
+        check_integer('fisher_images', fisher_images, ge=0)
         self.certain = EntropyFilter(share)
         self.new = (
             None if margin is None else RedundancyFilter(margin, level=redundancy)

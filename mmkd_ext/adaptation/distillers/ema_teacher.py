@@ -58,7 +58,7 @@ class EMATeacherDistiller(TeacherDistiller):
     ) -> None:
         super().__init__(decay, buffers, trainable=trainable, **common)
         check_choice('labels', labels, ('hard', 'soft'))
-        check_range('threshold', threshold, low=0, high=1)
+        check_range('threshold', threshold, ge=0, le=1)
         self.labels_are, self.threshold = labels, threshold
 
     def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:

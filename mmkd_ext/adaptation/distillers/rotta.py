@@ -93,8 +93,8 @@ class RoTTADistiller(TeacherDistiller):
         **common: Any,
     ) -> None:
         super().__init__(decay, buffers, views=views, **common)
-        check_range('alpha', alpha, low=0, high=1)
-        check_integer('interval', interval, low=1)
+        check_range('alpha', alpha, ge=0, le=1)
+        check_integer('interval', interval, ge=1)
         self.alpha, self.interval = alpha, interval
         self.memory = RecentMemory(capacity)
 
@@ -217,7 +217,7 @@ class RecentMemory(nn.Module):
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
-        check_integer('capacity', capacity, low=1)
+        check_integer('capacity', capacity, ge=1)
         self.capacity = capacity
         self.reset()
 

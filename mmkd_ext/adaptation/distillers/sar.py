@@ -95,10 +95,10 @@ class SARDistiller(StatisticsDistiller):
         **common: Any,
     ) -> None:
         super().__init__(statistics, mixing, **common)
-        check_range('rho', rho, low=0)
-        check_range('momentum', momentum, low=0, high=1)
+        check_range('rho', rho, ge=0)
+        check_range('momentum', momentum, ge=0, le=1)
         if recovery is not None:
-            check_range('recovery', recovery, low=0)
+            check_range('recovery', recovery, ge=0)
         if isinstance(frozen, str):
             raise ConfigError(
                 f'`frozen` must be a list of patterns, but is {frozen!r}.'

@@ -38,7 +38,7 @@ class AdaptProgressHook(Hook):
     priority = 'LOW'
 
     def __init__(self, interval: int = 50, bar: bool | None = None) -> None:
-        check_integer('AdaptProgressHook.interval', interval, low=1)
+        check_integer('AdaptProgressHook.interval', interval, ge=1)
         self.interval = interval
         self.bar = sys.stdout.isatty() if bar is None else bar
         self._known: dict[str, float] = {}

@@ -49,7 +49,7 @@ class FiniteLossHook(Hook):
 
     def __init__(self, action: str = 'stop', max_skips: int = 10) -> None:
         check_choice('action', action, _ACTIONS)
-        check_integer('max_skips', max_skips, low=1)
+        check_integer('max_skips', max_skips, ge=1)
         self.action = action
         self.max_skips = max_skips
         self._skipping = False
