@@ -19,8 +19,7 @@ CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 TAUS = st.sampled_from([0.25, 0.5, 1.0, 4.0])
 SEEDS = st.integers(0, 2**31)
 SHAPES = st.tuples(
-    st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4)
-)
+    st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
 
 
 def noise(shape, seed=0):
@@ -51,8 +50,7 @@ def test_is_positive_and_one_on_average(attention, shape, seed, tau):
     found = attention(noise(shape, seed), tau=tau)
     assert (found > 0).all()
     torch.testing.assert_close(
-        found.flatten(1).mean(1), torch.ones(shape[0], dtype=torch.float64)
-    )
+        found.flatten(1).mean(1), torch.ones(shape[0], dtype=torch.float64))
 
 
 @BOTH

@@ -63,8 +63,7 @@ NOTHING = {
     'above': [10.0, -20.0, 20.0, 0.0],
     'below': [10.0, 64.0, 20.0, 90.0],
     'not a number': [float('nan'), 1.0, 20.0, 20.0],
-    'infinite': [0.0, 0.0, float('inf'), 20.0],
-}
+    'infinite': [0.0, 0.0, float('inf'), 20.0]}
 
 
 @MASKS
@@ -120,17 +119,12 @@ def test_the_mask_of_many_is_the_maximum_of_their_masks(mask, boxes):
 def test_some_boxes_may_be_left_out():
     boxes = [
         torch.tensor([[8.0, 8.0, 30.0, 30.0], [50.0, 8.0, 70.0, 30.0]]),
-        torch.tensor([[0.0, 0.0, 9.0, 9.0]]),
-    ]
+        torch.tensor([[0.0, 0.0, 9.0, 9.0]])]
     some = box_mask(
-        boxes,
-        [SIZE] * 2,
-        MAP,
-        counts=[torch.tensor([False, True]), torch.tensor([False])],
-    )
+        boxes, [SIZE] * 2, MAP,
+        counts=[torch.tensor([False, True]), torch.tensor([False])])
     torch.testing.assert_close(
-        some, box_mask([boxes[0][1:], boxes[1][:0]], [SIZE] * 2, MAP)
-    )
+        some, box_mask([boxes[0][1:], boxes[1][:0]], [SIZE] * 2, MAP))
 
 
 def test_a_box_belongs_to_the_level_of_its_size():
@@ -145,8 +139,7 @@ def test_levels_are_those_of_mmdet():
     from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 
     extractor = SingleRoIExtractor(
-        dict(type='RoIAlign', output_size=7, sampling_ratio=0), 256, [4, 8, 16, 32, 64]
-    )
+        dict(type='RoIAlign', output_size=7, sampling_ratio=0), 256, [4, 8, 16, 32, 64])
     generator = torch.Generator().manual_seed(0)
     corner, extent = torch.rand(2, 200, 2, generator=generator)
     boxes = torch.cat([300 * corner, 300 * corner + 1500 * extent**3], 1)
@@ -170,14 +163,9 @@ def test_overlaps_are_those_of_mmdet():
 @pytest.mark.parametrize(
     ('other', 'overlap'),
     [
-        ([0.0, 0.0, 4.0, 4.0], 1.0),
-        ([2.0, 0.0, 6.0, 4.0], 8 / 24),
-        ([4.0, 0.0, 8.0, 4.0], 0.0),
-        ([1.0, 1.0, 3.0, 3.0], 4 / 16),
-        ([1.0, 1.0, 1.0, 3.0], 0.0),
-        ([3.0, 3.0, 1.0, 1.0], 0.0),
-    ],
-)
+        ([0.0, 0.0, 4.0, 4.0], 1.0), ([2.0, 0.0, 6.0, 4.0], 8 / 24),
+        ([4.0, 0.0, 8.0, 4.0], 0.0), ([1.0, 1.0, 3.0, 3.0], 4 / 16),
+        ([1.0, 1.0, 1.0, 3.0], 0.0), ([3.0, 3.0, 1.0, 1.0], 0.0)])
 def test_overlap_by_hand(other, overlap):
     found = box_iou(torch.tensor([[0.0, 0.0, 4.0, 4.0]]), torch.tensor([other]))
     assert found.item() == pytest.approx(overlap)

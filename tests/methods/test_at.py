@@ -16,19 +16,18 @@ TEACHER = [[[[1.0, 0.0]], [[0.0, 0.0]]]]
 
 CASES = [
     LossCase(
-        ATLoss,
-        inputs=pair(2, 3, 4, 5, teacher=(2, 4, 4, 5)),
-        free_axes=[1],
-        invariances={'a factor': lambda x: -3 * x,
-                     'channels in another order': lambda x: x.flip(1)},
-        values=[KnownValue(STUDENT, TEACHER, 1 - 16 / 337**0.5,
-                           '(16, 9) / sqrt(337) against (1, 0) by hand: '
-                           '2 (1 - cos) of two unit vectors, halved by the mean')],
-    ),
-    LossCase(ATLoss, {'p': 1.0}, inputs=pyramid((2, 3, 4, 4), (2, 3, 2, 2)),
-             free_axes=[1],
-             values=[KnownValue(STUDENT, STUDENT, 0.0, 'equal')]),
-]
+        ATLoss, inputs=pair(2, 3, 4, 5, teacher=(2, 4, 4, 5)), free_axes=[1],
+        invariances={
+            'a factor': lambda x: -3 * x,
+            'channels in another order': lambda x: x.flip(1)},
+        values=[
+            KnownValue(
+                STUDENT, TEACHER, 1 - 16 / 337**0.5,
+                '(16, 9) / sqrt(337) against (1, 0) by hand: '
+                '2 (1 - cos) of two unit vectors, halved by the mean')]),
+    LossCase(
+        ATLoss, {'p': 1.0}, inputs=pyramid((2, 3, 4, 4), (2, 3, 2, 2)), free_axes=[1],
+        values=[KnownValue(STUDENT, STUDENT, 0.0, 'equal')])]
 
 
 def noise(*shape, seed=0):

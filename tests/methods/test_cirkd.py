@@ -86,8 +86,7 @@ CASES = [
         inputs=pair(2, 3, 4, 5, teacher=(2, 4, 4, 5)), free_axes=[1]),
     LossCase(
         CIRKDChannelLoss, {'tau': 1.0, 'pool': 1}, invariances=FACTOR,
-        inputs=pair(2, 3, 2, 4),
-        values=[KnownValue(EYE, EVEN, TO_EVEN, 'by hand')]),
+        inputs=pair(2, 3, 2, 4), values=[KnownValue(EYE, EVEN, TO_EVEN, 'by hand')]),
     LossCase(CIRKDChannelLoss, {'pool': 2, 'max_memory': 1e-4}),
     LossCase(
         CIRKDChannelErrorLoss, invariances=FACTOR, inputs=pair(2, 2, 3, 4),
@@ -137,8 +136,7 @@ def units(feature):
 
 
 @CALM
-@given(st.lists(st.lists(st.integers(0, 2), max_size=9), max_size=6),
-       st.integers(1, 5))
+@given(st.lists(st.lists(st.integers(0, 2), max_size=9), max_size=6), st.integers(1, 5))
 def test_a_ring_keeps_the_newest_of_each_class(steps, size):
     memory = KeyMemory(3, size, 1)
     slow, number = [[], [], []], 0
@@ -577,9 +575,8 @@ def test_contrasts_equal_the_dense_form_with_its_gradients(weights, rows):
         return (log_p.exp() * (log_p - log_q)).sum(1)
 
     found = with_gradients(
-        lambda s, t: contrast_divergence(
-            s, t, keys, max_memory=memory_for(rows, 7)), student, teacher,
-        weights=weights)
+        lambda s, t: contrast_divergence(s, t, keys, max_memory=memory_for(rows, 7)),
+        student, teacher, weights=weights)
     torch.testing.assert_close(
         found, with_gradients(plain, student, teacher, weights=weights),
         rtol=1e-9, atol=1e-11)

@@ -26,22 +26,19 @@ SKEWED = [[[[log(3), 0.0]], [[log(3), 0.0]]]]
 FLAT = [[[[0.0, 0.0]], [[0.0, 0.0]]]]
 CASES = [
     LossCase(
-        CWDLoss,
-        temperature='tau',
+        CWDLoss, temperature='tau',
         invariances={'a constant added to each channel': per_channel_constant},
-        values=[KnownValue(FLAT, SKEWED, KL, 'KL(3/4 || 1/2) by hand, mean of two'),
-                KnownValue(FLAT, [[SKEWED[0][0], FLAT[0][0]]], KL / 2,
-                           'one of two channels differs')],
-    ),
+        values=[
+            KnownValue(FLAT, SKEWED, KL, 'KL(3/4 || 1/2) by hand, mean of two'),
+            KnownValue(
+                FLAT, [[SKEWED[0][0], FLAT[0][0]]], KL / 2,
+                'one of two channels differs')]),
     LossCase(
-        CWDLoss,
-        {'tau': 4.0},
-        inputs=pyramid((2, 3, 2, 4), (2, 3, 2, 2)),
-        values=[KnownValue(
-            FLAT, [[[[4 * log(3), 0.0]], [[4 * log(3), 0.0]]]], 16 * KL,
-            'the teacher at tau=4 is as skewed, and tau**2 keeps the gradient')],
-    ),
-]
+        CWDLoss, {'tau': 4.0}, inputs=pyramid((2, 3, 2, 4), (2, 3, 2, 2)),
+        values=[
+            KnownValue(
+                FLAT, [[[[4 * log(3), 0.0]], [[4 * log(3), 0.0]]]], 16 * KL,
+                'the teacher at tau=4 is as skewed, and tau**2 keeps the gradient')])]
 
 
 def test_is_the_mean_over_images_and_channels():

@@ -39,32 +39,26 @@ HALF = 1 - (1 / 16) / (1 / 8 + 1e-8) + 1
 ODD, EVEN = [[log(3), -log(3), 0.0]], [[log(3), 0.0, -log(3)]]
 CASES = [
     LossCase(
-        DISTLoss,
-        inputs=pair(4, 5),
-        temperature='tau',
+        DISTLoss, inputs=pair(4, 5), temperature='tau',
         invariances={'a constant added to each row': per_position_constant},
-        values=[KnownValue(SWAPPED, ROWS, 2 * OPPOSITE, 'rows and columns reversed'),
-                KnownValue([[log(3), log(2), 0]], [[0, log(2), log(3)]], SINGLE,
-                           'one sample: the term over the batch is 1')],
-        exempt=DAMPED,
-    ),
+        values=[
+            KnownValue(SWAPPED, ROWS, 2 * OPPOSITE, 'rows and columns reversed'),
+            KnownValue(
+                [[log(3), log(2), 0]], [[0, log(2), log(3)]], SINGLE,
+                'one sample: the term over the batch is 1')],
+        exempt=DAMPED),
     LossCase(
-        DISTLoss,
-        {'activation': 'sigmoid', 'tau': 2.0, 'beta': 0.5, 'gamma': 3.0},
+        DISTLoss, {'activation': 'sigmoid', 'tau': 2.0, 'beta': 0.5, 'gamma': 3.0},
         inputs=pair(4, 5),
-        values=[KnownValue([[2 * x for x in row] for row in ODD],
-                           [[2 * x for x in row] for row in EVEN],
-                           4 * (0.5 * (HALF - 1) + 3), 'by hand, times tau**2')],
-        exempt=DAMPED,
-    ),
+        values=[
+            KnownValue(
+                [[2 * x for x in row] for row in ODD],
+                [[2 * x for x in row] for row in EVEN], 4 * (0.5 * (HALF - 1) + 3),
+                'by hand, times tau**2')],
+        exempt=DAMPED),
     LossCase(
-        DISTLoss,
-        {'gamma': 2.0},
-        inputs=pyramid((2, 3, 2, 4), (2, 3, 2, 2)),
-        exempt=DAMPED,
-        name='maps',
-    ),
-]
+        DISTLoss, {'gamma': 2.0}, inputs=pyramid((2, 3, 2, 4), (2, 3, 2, 2)),
+        exempt=DAMPED, name='maps')]
 
 
 @pytest.mark.parametrize('settings', [

@@ -61,41 +61,34 @@ def as_map(*rows):
 
 CASES = [
     LossCase(
-        DKDPixelLoss,
-        {'beta': 0.25},
-        inputs=pair(2, 5, 3, 4),
-        extras=samples_of,
+        DKDPixelLoss, {'beta': 0.25}, inputs=pair(2, 5, 3, 4), extras=samples_of,
         temperature='tau',
         invariances={'a constant added to each pixel': per_pixel_constant},
-        values=[KnownValue(as_map(*STUDENT, *STUDENT), as_map(*TEACHER, [9, 0, 0]),
-                           TARGET + 0.25 * OTHER, 'the second pixel is ignored',
-                           {'data_samples': [sample([[[0, 255]]])]}),
-                KnownValue(as_map(*STUDENT, *STUDENT), as_map(*TEACHER, *STUDENT),
-                           (TARGET + 0.25 * OTHER) / 2, 'one of two pixels differs',
-                           {'data_samples': [sample([[[0, 1]]])]})],
-    ),
+        values=[
+            KnownValue(
+                as_map(*STUDENT, *STUDENT), as_map(*TEACHER, [9, 0, 0]),
+                TARGET + 0.25 * OTHER, 'the second pixel is ignored',
+                {'data_samples': [sample([[[0, 255]]])]}),
+            KnownValue(
+                as_map(*STUDENT, *STUDENT), as_map(*TEACHER, *STUDENT),
+                (TARGET + 0.25 * OTHER) / 2, 'one of two pixels differs',
+                {'data_samples': [sample([[[0, 1]]])]})]),
     LossCase(
-        DKDLoss,
-        {'beta': 0.25},
-        inputs=pair(4, 5),
-        extras=labels_of,
-        temperature='tau',
+        DKDLoss, {'beta': 0.25}, inputs=pair(4, 5), extras=labels_of, temperature='tau',
         invariances={'a constant added to each row': per_row_constant},
-        values=[KnownValue(STUDENT, TEACHER, TARGET + 0.25 * OTHER, 'by hand', FIRST),
-                KnownValue(STUDENT * 2, TEACHER + STUDENT,
-                           (TARGET + 0.25 * OTHER) / 2, 'one of two rows differs',
-                           {'labels': torch.tensor([0, 0])})],
-    ),
+        values=[
+            KnownValue(STUDENT, TEACHER, TARGET + 0.25 * OTHER, 'by hand', FIRST),
+            KnownValue(
+                STUDENT * 2, TEACHER + STUDENT, (TARGET + 0.25 * OTHER) / 2,
+                'one of two rows differs', {'labels': torch.tensor([0, 0])})]),
     LossCase(
-        DKDLoss,
-        {'alpha': 0.0, 'beta': 8.0, 'tau': 4.0},
-        inputs=pair(4, 5),
+        DKDLoss, {'alpha': 0.0, 'beta': 8.0, 'tau': 4.0}, inputs=pair(4, 5),
         extras=weighted_labels_of,
-        values=[KnownValue([[4 * x for x in row] for row in STUDENT],
-                           [[4 * x for x in row] for row in TEACHER], 16 * 8 * OTHER,
-                           'both as skewed at tau=4; times tau**2', FIRST)],
-    ),
-]
+        values=[
+            KnownValue(
+                [[4 * x for x in row] for row in STUDENT],
+                [[4 * x for x in row] for row in TEACHER], 16 * 8 * OTHER,
+                'both as skewed at tau=4; times tau**2', FIRST)])]
 
 
 def noise(*shape, seed=0):

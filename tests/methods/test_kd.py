@@ -26,30 +26,27 @@ SKEWED = [[[[log(3), log(3)]], [[0.0, 0.0]]]]
 FLAT = [[[[0.0, 0.0]], [[0.0, 0.0]]]]
 CASES = [
     LossCase(
-        KDLoss,
-        temperature='tau',
+        KDLoss, temperature='tau',
         invariances={'a constant added to each pixel': per_sample_constant},
-        values=[KnownValue(FLAT, SKEWED, KL, 'KL(3/4 || 1/2) by hand, mean of two'),
-                KnownValue(FLAT, [[[[log(3), 0.0]], [[0.0, 0.0]]]], KL / 2,
-                           'one of two pixels differs')],
-    ),
+        values=[
+            KnownValue(FLAT, SKEWED, KL, 'KL(3/4 || 1/2) by hand, mean of two'),
+            KnownValue(
+                FLAT, [[[[log(3), 0.0]], [[0.0, 0.0]]]], KL / 2,
+                'one of two pixels differs')]),
     LossCase(
-        KDLoss,
-        {'tau': 4.0},
-        inputs=pair(3, 5),
+        KDLoss, {'tau': 4.0}, inputs=pair(3, 5),
         invariances={'a constant added to each sample': per_sample_constant},
-        values=[KnownValue([[0.0, 0.0]], [[4 * log(3), 0.0]], 16 * KL,
-                           'the teacher at tau=4 is as skewed; times tau**2')],
-    ),
+        values=[
+            KnownValue(
+                [[0.0, 0.0]], [[4 * log(3), 0.0]], 16 * KL,
+                'the teacher at tau=4 is as skewed; times tau**2')]),
     LossCase(
-        KDLoss,
-        inputs=pair(2, 1, 3, 4),
-        temperature='tau',
-        values=[KnownValue([[[[0.0, 0.0]]]], [[[[log(3), 0.0]]]], KL / 2,
-                           'sigmoids 1/2 and 3/4 at one of two pixels')],
-        name='one channel',
-    ),
-]
+        KDLoss, inputs=pair(2, 1, 3, 4), temperature='tau',
+        values=[
+            KnownValue(
+                [[[[0.0, 0.0]]]], [[[[log(3), 0.0]]]], KL / 2,
+                'sigmoids 1/2 and 3/4 at one of two pixels')],
+        name='one channel')]
 
 
 def test_is_the_mean_over_images_and_pixels():

@@ -21,10 +21,9 @@ CASES = [
         # the default weight is small enough to hide in a tolerance
         {'loss_weight': 1.0},
         values=[
-            KnownValue([[[[1.0, 2.0]]], [[[0.0, -1.0]]]],
-                       [[[[3.0, 2.0]]], [[[0.0, 2.0]]]], 13 / 2,
-                       '(4 + 0 + 0 + 9) / 2 images by hand'),
-        ],
+            KnownValue(
+                [[[[1.0, 2.0]]], [[[0.0, -1.0]]]], [[[[3.0, 2.0]]], [[[0.0, 2.0]]]],
+                13 / 2, '(4 + 0 + 0 + 9) / 2 images by hand')],
     ),
     LossCase(MGDLoss, {'loss_weight': 1.0},
              inputs=pyramid((2, 3, 4, 4), (2, 3, 2, 1)), name='pyramid'),

@@ -85,8 +85,7 @@ class Weighted(Difference):
     def compute_levels(self, levels, mask, extra=None):
         self.given = levels
         return [
-            f * mask * self.compute(s, t) for f, (s, t) in zip(self.factors, levels)
-        ]
+            f * mask * self.compute(s, t) for f, (s, t) in zip(self.factors, levels)]
 
 
 def test_a_loss_may_see_all_levels_at_once():
@@ -109,11 +108,7 @@ def test_all_levels_come_detached_and_in_float32():
 
 def test_a_loss_of_all_levels_names_its_own_arguments():
     assert Weighted.arguments() == {
-        'preds_S': True,
-        'preds_T': True,
-        'mask': True,
-        'extra': False,
-    }
+        'preds_S': True, 'preds_T': True, 'mask': True, 'extra': False}
 
 
 def test_a_loss_of_all_levels_needs_its_extras():

@@ -35,21 +35,19 @@ TURNED = (halved(1.0) + halved(2.0)) ** 2 / 2
 NEAR_ZERO = (halved(1.0) - halved(2.0)) ** 2 / 2
 CASES = [
     LossCase(
-        PKDLoss,
-        invariances={'a constant added to each channel': per_channel_constant},
+        PKDLoss, invariances={'a constant added to each channel': per_channel_constant},
         values=[
             KnownValue(two(0.0, 1.0), two(2.0, 0.0), TURNED, 'two values turned round'),
             KnownValue(two(5.0, 6.0), two(0.0, 2.0), NEAR_ZERO, 'scaled and shifted'),
-            KnownValue(two(3.0, 3.0), two(0.0, 2.0), halved(2.0) ** 2 / 2,
-                       'a constant channel is standardised to 0'),
+            KnownValue(
+                two(3.0, 3.0), two(0.0, 2.0), halved(2.0) ** 2 / 2,
+                'a constant channel is standardised to 0'),
             KnownValue(two(0.0, 3.0), two(0.0, 3.0), 0.0, 'equal'),
-            KnownValue([[[[0.0, 1.0]], [[0.0, 1.0]]]], [[[[2.0, 0.0]], [[0.0, 2.0]]]],
-                       (TURNED + NEAR_ZERO) / 2, 'mean of two channels'),
-        ],
-    ),
+            KnownValue(
+                [[[[0.0, 1.0]], [[0.0, 1.0]]]], [[[[2.0, 0.0]], [[0.0, 2.0]]]],
+                (TURNED + NEAR_ZERO) / 2, 'mean of two channels')]),
     LossCase(PKDLoss, {'eps': 0.1}, inputs=pyramid((2, 3, 2, 4), (2, 3, 3, 3))),
-    LossCase(PKDLoss, inputs=pair(3, 2, 3, 3), name='odd'),
-]
+    LossCase(PKDLoss, inputs=pair(3, 2, 3, 3), name='odd')]
 
 
 def test_a_batch_is_not_the_mean_of_its_images():

@@ -17,18 +17,15 @@ from mmkd_ext.testing.laws import KnownValue, LossCase, pair, pyramid
 ZERO = [[[[0.0, 0.0], [0.0, 0.0]]]]
 CASES = [
     LossCase(
-        ReviewKDLoss,
-        inputs=pair(2, 2, 5, 6),
+        ReviewKDLoss, inputs=pair(2, 2, 5, 6),
         values=[
-            KnownValue([[[[3.0, 1.0], [1.0, 3.0]]]], ZERO, (5 + 4 / 2) / 1.5,
-                       'mean of squares 5, square of the mean 4, by hand'),
-            KnownValue([[[[3.0, -1.0]]]], [[[[0.0, 0.0]]]], 5.0,
-                       'one row has no grid: (9 + 1) / 2'),
-        ],
-    ),
-    LossCase(ReviewKDLoss, {'grids': (2,)},
-             inputs=pyramid((2, 3, 4, 3), (2, 3, 1, 2))),
-]
+            KnownValue(
+                [[[[3.0, 1.0], [1.0, 3.0]]]], ZERO, (5 + 4 / 2) / 1.5,
+                'mean of squares 5, square of the mean 4, by hand'),
+            KnownValue(
+                [[[[3.0, -1.0]]]], [[[[0.0, 0.0]]]], 5.0,
+                'one row has no grid: (9 + 1) / 2')]),
+    LossCase(ReviewKDLoss, {'grids': (2,)}, inputs=pyramid((2, 3, 4, 3), (2, 3, 1, 2)))]
 
 
 @pytest.mark.parametrize('shape', [(4, 4), (5, 9), (2, 8), (1, 6)])

@@ -73,11 +73,8 @@ def adapter(**more):
 def ka(loss):
     code = dict(channels=WIDE, widths=(5,), strides=(2,))
     return Pair(
-        loss,
-        FEATURE,
-        ConvAdapter(WIDTH, 5, kernel_size=3, norm=True, act=True),
-        KAEncoder(**code, checkpoint=None),
-    )
+        loss, FEATURE, ConvAdapter(WIDTH, 5, kernel_size=3, norm=True, act=True),
+        KAEncoder(**code, checkpoint=None))
 
 
 class Reconstruction(nn.Module):
@@ -104,36 +101,26 @@ METHODS: dict[str, Callable[[], Any]] = {
     'IFVD': lambda: Pair(IFVDLoss(CLASSES), FEATURE),
     'CIRKD mini-batch': lambda: Pair(CIRKDMiniBatchLoss(), FEATURE),
     'CIRKD pixel memory': lambda: Pair(
-        CIRKDPixelMemoryLoss(CLASSES, WIDE, size=8, samples=4),
-        FEATURE,
-        CIRKDProjection(WIDTH, WIDE),
-    ),
+        CIRKDPixelMemoryLoss(CLASSES, WIDE, size=8, samples=4), FEATURE,
+        CIRKDProjection(WIDTH, WIDE)),
     'CIRKD region memory': lambda: Pair(
-        CIRKDRegionMemoryLoss(CLASSES, WIDE, size=8, samples=4),
-        FEATURE,
-        CIRKDProjection(WIDTH, WIDE),
-    ),
+        CIRKDRegionMemoryLoss(CLASSES, WIDE, size=8, samples=4), FEATURE,
+        CIRKDProjection(WIDTH, WIDE)),
     'CIRKD channels': lambda: Pair(
-        CIRKDChannelLoss(pool=2), FEATURE, CIRKDProjection(WIDTH, WIDE)
-    ),
+        CIRKDChannelLoss(pool=2), FEATURE, CIRKDProjection(WIDTH, WIDE)),
     'CIRKD channel memory': lambda: Pair(
-        CIRKDChannelMemoryLoss((2, 3), size=16, samples=8, new_keys=4),
-        FEATURE,
-        CIRKDProjection(WIDTH, WIDE),
-    ),
+        CIRKDChannelMemoryLoss((2, 3), size=16, samples=8, new_keys=4), FEATURE,
+        CIRKDProjection(WIDTH, WIDE)),
     'KA adapt': lambda: ka(KAAdaptLoss()),
     'KA adapt, other norms': lambda: ka(KAAdaptLoss(p=2.0, q=1.0)),
     'KA affinity': lambda: ka(KAAffinityLoss()),
     'KA reconstruction': Reconstruction,
     'MGD': lambda: Pair(
-        MGDLoss(), FEATURE, MGDConnector(WIDE, 0.75, in_channels=WIDTH, seed=0)
-    ),
+        MGDLoss(), FEATURE, MGDConnector(WIDE, 0.75, in_channels=WIDTH, seed=0)),
     'AT': lambda: Pair(ATLoss(), FEATURE),
     'FitNets': lambda: Pair(FitNetsLoss(), FEATURE, adapter()),
     'ReviewKD': lambda: Pair(
-        ReviewKDLoss(), PYRAMID, ReviewKDFusion(2, WIDE, 3, in_channels=WIDTH)
-    ),
-}
+        ReviewKDLoss(), PYRAMID, ReviewKDFusion(2, WIDE, 3, in_channels=WIDTH))}
 WITH_LABELS = ['DKD', 'IFVD', 'CIRKD pixel memory', 'CIRKD region memory']
 
 
@@ -160,16 +147,14 @@ class Batch:
             half = tuple(-(-side // 2) for side in self.map_size)
             return tuple(
                 [draw(channels, size) for size in (self.map_size, half)]
-                for channels in (WIDTH, WIDE)
-            )
+                for channels in (WIDTH, WIDE))
         return draw(WIDTH, self.map_size), draw(WIDE, self.teacher_size)
 
     @property
     def samples(self):
         return [
             SimpleNamespace(gt_sem_seg=SimpleNamespace(data=one[None]))
-            for one in self.labels
-        ]
+            for one in self.labels]
 
 
 def labels(batch=2, height=32, width=32, highest=CLASSES):
@@ -188,13 +173,10 @@ BATCHES = {
     'as usual': batch(labels()),
     'all pixels ignored': batch(torch.full((2, 32, 32), 255)),
     'one of two images ignored': batch(
-        torch.stack([labels()[0], torch.full((32, 32), 255)])
-    ),
+        torch.stack([labels()[0], torch.full((32, 32), 255)])),
     'one pixel that counts': batch(
         torch.full((2, 32, 32), 255).index_put(
-            (torch.tensor([0]),) * 3, torch.tensor(3)
-        )
-    ),
+            (torch.tensor([0]),) * 3, torch.tensor(3))),
     'a class absent': batch(labels().where(labels() != 2, 1)),
     'one class alone': batch(torch.full((2, 32, 32), 4)),
     'one image': batch(labels(1)),
@@ -205,8 +187,7 @@ BATCHES = {
     'a teacher of a finer stride': batch(labels(), 8, 4),
     'a teacher of a coarser stride': batch(labels(2, 33, 47), 4, 8),
     'features of 0': batch(labels(), flat=0.0),
-    'features that do not vary': batch(labels(), flat=1.5),
-}
+    'features that do not vary': batch(labels(), flat=1.5)}
 
 
 @pytest.fixture(autouse=True)
@@ -297,8 +278,7 @@ def test_labels_beyond_the_classes_are_refused_with_both_numbers(method):
 def test_ifvd_takes_labels_beyond_the_classes_for_ignored_ones():
     # it never indexes with them, and asking would wait for the GPU in each step
     beyond, ignored = (
-        batch(labels().masked_fill(labels() == 2, value)) for value in (7, 255)
-    )
+        batch(labels().masked_fill(labels() == 2, value)) for value in (7, 255))
     pair = METHODS['IFVD']()
     assert steps(pair, beyond)[0] == steps(pair, ignored)[0]
 
@@ -322,9 +302,7 @@ BEFORE = dict(num_classes=CLASSES, channels=WIDE, size=8)
     [
         ({'num_classes': 3}, '5 class(es) x 8 keys', '3 class(es) x 8 keys'),
         ({'size': 16}, '5 class(es) x 8 keys', '5 class(es) x 16 keys'),
-        ({'channels': 7}, '8 keys x 6 channels', '8 keys x 7 channels'),
-    ],
-)
+        ({'channels': 7}, '8 keys x 6 channels', '8 keys x 7 channels')])
 def test_a_memory_of_other_sizes_is_not_resumed(loss, change, theirs, ours):
     state = loss(**BEFORE).state_dict()
     with pytest.raises(CheckpointError, match='start without resuming') as error:
