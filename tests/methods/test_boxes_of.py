@@ -25,11 +25,6 @@ def test_reads_boxes_and_sizes_of_anything_alike():
     assert image_sizes([sample(boxes)], padded=False) == [(600, 800)]
 
 
-def test_reads_boxes_out_of_their_wrapper():
-    boxes = torch.zeros(2, 4)
-    assert boxes_of([sample(SimpleNamespace(tensor=boxes))])[0] is boxes
-
-
 @pytest.mark.mmdet
 def test_reads_samples_of_mmdet():
     from mmdet.structures import DetDataSample

