@@ -17,9 +17,7 @@ def slow_spatial_attention(feature, tau):
         channels, height, width = len(image), len(image[0]), len(image[0][0])
         strength = [
             sum(abs(image[c][y][x]) for c in range(channels)) / channels / tau
-            for y in range(height)
-            for x in range(width)
-        ]
+            for y in range(height) for x in range(width)]
         flat = [height * width * p for p in softmax(strength)]
         result.append([flat[y * width : (y + 1) * width] for y in range(height)])
     return result
@@ -30,10 +28,8 @@ def slow_channel_attention(feature, tau):
     result = []
     for image in feature:
         strength = [
-            sum(abs(v) for row in channel for v in row)
-            / (len(channel) * len(channel[0]))
-            / tau
-            for channel in image
-        ]
+            sum(abs(v) for row in channel for v in row) / (
+                len(channel) * len(channel[0])) / tau
+            for channel in image]
         result.append([len(image) * p for p in softmax(strength)])
     return result

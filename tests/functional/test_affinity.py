@@ -23,10 +23,6 @@ def noise(*shape, seed=0, dtype=torch.float64):
     return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
-def rotation(size, seed=0):
-    return torch.linalg.qr(noise(size, size, seed=seed))[0]
-
-
 def dense(student, teacher, distance):
     """The same with (HW)x(HW) matrices, as the papers write it."""
     x, y = (F.normalize(side.flatten(2)) for side in (student, teacher))
@@ -50,24 +46,15 @@ def with_gradients(distance, student, teacher, learns=True):
 
 
 @BOTH
-@pytest.mark.parametrize('learns', [True, False])
-@pytest.mark.parametrize('size', [(2, 3), (5, 7)])
+# more channels than positions, fewer, and positions of more than one chunk
+@pytest.mark.parametrize(('size', 'learns'), [
+    ((2, 3), True), ((5, 7), False), ((33, 40), True)])
 def test_equals_the_dense_form_with_its_gradients(distance, size, learns):
     student, teacher = noise(2, 3, *size), noise(2, 4, *size, seed=1)
     found = with_gradients(distance, student, teacher, learns)
     wanted = with_gradients(
         lambda s, t: dense(s, t, distance), student, teacher, learns)
     torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
-
-
-@BOTH
-def test_equals_the_dense_form_over_several_chunks(distance, monkeypatch):
-    monkeypatch.setattr('mmkd_ext.functional.affinity._CHUNK', 8)
-    student, teacher = noise(2, 3, 5, 7), noise(2, 4, 5, 7, seed=1)
-    torch.testing.assert_close(
-        with_gradients(distance, student, teacher),
-        with_gradients(lambda s, t: dense(s, t, distance), student, teacher),
-        rtol=1e-9, atol=1e-9)
 
 
 @BOTH
@@ -118,23 +105,6 @@ def test_a_flat_student_and_orthogonal_teachers_differ_by_the_root_of_the_others
                                torch.tensor([30.0]))
 
 
-def test_opposite_features_differ_most():
-    # by hand: cosines of 1 and -1 for two positions of opposite sign
-    student = torch.tensor([1.0, -1.0]).reshape(1, 1, 1, 2)
-    teacher = torch.tensor([1.0, 1.0]).reshape(1, 1, 1, 2)
-    assert affinity_row_distance(student, teacher).tolist() == [[[2.0, 2.0]]]
-    assert affinity_squared_distance(student, teacher).tolist() == [8.0]
-
-
-@BOTH
-@CALM
-@given(SEEDS, st.floats(0.01, 100))
-def test_a_rotated_and_scaled_teacher_is_no_distance_away(distance, seed, scale):
-    teacher = noise(2, 4, 3, 5, seed=seed)
-    student = scale * torch.einsum('dc,nchw->ndhw', rotation(4, seed), teacher)
-    assert distance(student, teacher).abs().max() <= 1e-10
-
-
 @BOTH
 @CALM
 @given(SEEDS)
@@ -173,9 +143,8 @@ def test_lengths_may_be_constants_in_the_backward_pass(size):
 
 
 @BOTH
-@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-def test_features_of_length_zero_get_no_gradient_but_a_number(distance, dtype):
-    student, teacher = noise(2, 3, 3, 4, dtype=dtype), noise(2, 3, 3, 4, dtype=dtype)
+def test_features_of_length_zero_get_no_gradient_but_a_number(distance):
+    student, teacher = noise(2, 3, 3, 4), noise(2, 3, 3, 4, seed=1)
     student[0, :, 1, 1] = 0
     teacher[1] = 0
     value, *slopes = with_gradients(distance, student, teacher)
@@ -185,8 +154,8 @@ def test_features_of_length_zero_get_no_gradient_but_a_number(distance, dtype):
 
 
 @BOTH
-@pytest.mark.parametrize('scale', [1e-8, 1e30])
-@pytest.mark.parametrize('size', [(1, 3), (3, 4)])
+@pytest.mark.parametrize(
+    ('scale', 'size'), [(1e-8, (3, 4)), (1e30, (1, 3)), (1e30, (3, 4))])
 def test_no_feature_is_too_small_or_large(distance, scale, size):
     student, teacher = (noise(1, 3, *size, seed=s, dtype=torch.float32) for s in (0, 1))
     torch.testing.assert_close(distance(scale * student, teacher),
@@ -238,7 +207,7 @@ def slow_affinity_squared_distance(student, teacher):
             for s, t in zip(student, teacher)]
 
 
-@pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 4, 5), (1, 7, 3, 1)])
+@pytest.mark.parametrize('shape', [(2, 3, 4, 5), (1, 7, 3, 1)])
 @pytest.mark.parametrize(('distance', 'slow'), [
     (affinity_row_distance, slow_affinity_row_distance),
     (affinity_squared_distance, slow_affinity_squared_distance)])

@@ -326,8 +326,7 @@ CLASSIC = {
     SwappedArguments: {'known_values_hold'},
     WrongAxis: {'invariances_hold', 'known_values_hold'},
     TeacherNotTempered: {'zero_at_equality', 'temperature_scales', 'known_values_hold'},
-    WrongWeighting: {'known_values_hold'},
-}
+    WrongWeighting: {'known_values_hold'}}
 
 
 def is_broken(law, case):

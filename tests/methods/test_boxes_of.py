@@ -15,8 +15,7 @@ META = dict(img_shape=(600, 800), pad_shape=(608, 800), batch_input_shape=(608, 
 
 def sample(boxes, **meta):
     return SimpleNamespace(
-        gt_instances=SimpleNamespace(bboxes=boxes), metainfo=meta or META
-    )
+        gt_instances=SimpleNamespace(bboxes=boxes), metainfo=meta or META)
 
 
 def test_reads_boxes_and_sizes_of_anything_alike():
@@ -24,11 +23,6 @@ def test_reads_boxes_and_sizes_of_anything_alike():
     assert boxes_of([sample(boxes)])[0] is boxes
     assert image_sizes([sample(boxes)]) == [(608, 832)]
     assert image_sizes([sample(boxes)], padded=False) == [(600, 800)]
-
-
-def test_reads_boxes_out_of_their_wrapper():
-    boxes = torch.zeros(2, 4)
-    assert boxes_of([sample(SimpleNamespace(tensor=boxes))])[0] is boxes
 
 
 @pytest.mark.mmdet
@@ -48,27 +42,19 @@ def test_reads_samples_of_mmdet():
 @pytest.mark.parametrize(
     'bad',
     [
-        SimpleNamespace(),
-        SimpleNamespace(gt_instances=SimpleNamespace()),
-        sample(torch.zeros(4)),
-        sample(torch.zeros(2, 5)),
-        sample([[0, 0, 1, 1]]),
-    ],
-)
+        SimpleNamespace(), SimpleNamespace(gt_instances=SimpleNamespace()),
+        sample(torch.zeros(4)), sample(torch.zeros(2, 5)), sample([[0, 0, 1, 1]])])
 def test_says_which_sample_has_no_boxes(bad):
     with pytest.raises(
-        DataError, match=r'`data_samples\[1\].gt_instances.bboxes` must'
-    ):
+            DataError, match=r'`data_samples\[1\].gt_instances.bboxes` must'):
         boxes_of([sample(torch.zeros(0, 4)), bad])
 
 
 @pytest.mark.parametrize(
-    'bad', [SimpleNamespace(), sample(torch.zeros(0, 4), img_id=3)]
-)
+    'bad', [SimpleNamespace(), sample(torch.zeros(0, 4), img_id=3)])
 def test_says_which_sample_has_no_size(bad):
     with pytest.raises(
-        DataError, match=r"`data_samples\[0\].metainfo` has no 'batch_in"
-    ):
+            DataError, match=r"`data_samples\[0\].metainfo` has no 'batch_in"):
         image_sizes([bad])
 
 

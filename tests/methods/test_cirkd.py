@@ -25,7 +25,6 @@ from mmkd_ext.methods import (
     CIRKDProjection,
     CIRKDRegionMemoryLoss,
 )
-from mmkd_ext.methods import cirkd as relations
 from mmkd_ext.methods._memory import KeyMemory
 from mmkd_ext.methods.cirkd import (
     PositionContext,
@@ -86,8 +85,7 @@ CASES = [
         inputs=pair(2, 3, 4, 5, teacher=(2, 4, 4, 5)), free_axes=[1]),
     LossCase(
         CIRKDChannelLoss, {'tau': 1.0, 'pool': 1}, invariances=FACTOR,
-        inputs=pair(2, 3, 2, 4),
-        values=[KnownValue(EYE, EVEN, TO_EVEN, 'by hand')]),
+        inputs=pair(2, 3, 2, 4), values=[KnownValue(EYE, EVEN, TO_EVEN, 'by hand')]),
     LossCase(CIRKDChannelLoss, {'pool': 2, 'max_memory': 1e-4}),
     LossCase(
         CIRKDChannelErrorLoss, invariances=FACTOR, inputs=pair(2, 2, 3, 4),
@@ -137,8 +135,7 @@ def units(feature):
 
 
 @CALM
-@given(st.lists(st.lists(st.integers(0, 2), max_size=9), max_size=6),
-       st.integers(1, 5))
+@given(st.lists(st.lists(st.integers(0, 2), max_size=9), max_size=6), st.integers(1, 5))
 def test_a_ring_keeps_the_newest_of_each_class(steps, size):
     memory = KeyMemory(3, size, 1)
     slow, number = [[], [], []], 0
@@ -153,14 +150,6 @@ def test_a_ring_keeps_the_newest_of_each_class(steps, size):
         assert filled == len(newest)
         assert sorted(ring[:filled, 0].tolist()) == newest
         assert not ring[filled:].any()
-
-
-def test_the_oldest_key_goes_first():
-    memory = KeyMemory(1, 3, 1)
-    for value in range(1, 6):
-        memory.put(torch.full((1, 1), float(value)), torch.zeros(1, dtype=torch.long))
-    assert memory.keys.flatten().tolist() == [4, 5, 3]
-    assert memory.pointer.tolist() == [2]
 
 
 @CALM
@@ -224,17 +213,6 @@ def test_region_keys_are_normalised_means_of_normalised_pixels():
         torch.testing.assert_close(loss.memory.keys[k, slot], F.normalize(mean, dim=0))
 
 
-def test_channel_keys_are_averaged_channels():
-    teacher = noise(2, 3, 4, 8)
-    loss = CIRKDChannelMemoryLoss((2, 2), size=10, new_keys=4)
-    loss(noise(2, 3, 4, 8, seed=1), teacher)
-    assert loss.memory.filled.tolist() == [4]
-    pooled = F.normalize(F.avg_pool2d(teacher, (2, 4)).flatten(2).flatten(0, 1))
-    at = (loss.memory.keys[0, :4] @ pooled.t()).max(1)
-    torch.testing.assert_close(at.values, torch.ones(4))
-    assert len(set(at.indices.tolist())) == 4
-
-
 def test_sizes_are_as_published():
     pixel = CIRKDPixelMemoryLoss(19, channels=2)
     assert (pixel.samples, pixel.new_keys, pixel.memory.keys.shape[1]) == (
@@ -274,31 +252,6 @@ def test_keys_of_this_step_are_drawn_only_if_they_are_put_in_first(cls, first):
     assert values[1] > 0
 
 
-@CLASSES
-def test_an_absent_class_is_not_drawn_and_one_image_is_enough(cls):
-    loss = cls(19, channels=3, size=5)
-    student = noise(1, 3, 4, 5).requires_grad_()
-    truth = labelled(torch.arange(20).reshape(1, 4, 5) % 2 * 7)
-    loss(student, noise(1, 3, 4, 5, seed=1), **truth).backward()
-    assert loss.memory.filled.nonzero().flatten().tolist() == [0, 7]
-    assert student.grad.any()
-    assert student.grad.isfinite().all()
-
-
-@CLASSES
-def test_values_do_not_depend_on_the_memory_limit(cls):
-    found = []
-    for limit in (1e-6, 1e-3, 256):
-        loss = cls(3, channels=3, size=40, max_memory=limit)
-        student = noise(2, 3, 4, 5).requires_grad_()
-        value = loss(student, noise(2, 3, 4, 5, seed=1),
-                     **labelled(torch.arange(40).reshape(2, 4, 5) % 3))
-        value.backward()
-        found.append(torch.cat([value.detach()[None], student.grad.flatten()]))
-    torch.testing.assert_close(found[0], found[2])
-    torch.testing.assert_close(found[1], found[2])
-
-
 def run(loss, steps):
     """Values of some steps, whose input depends on their numbers alone."""
     return [loss(noise(2, 3, 4, 5, seed=2 * i), noise(2, 3, 4, 5, seed=2 * i + 1),
@@ -307,7 +260,7 @@ def run(loss, steps):
 
 
 @CLASSES
-@pytest.mark.parametrize('storage', ['float32', 'float16', 'bfloat16'])
+@pytest.mark.parametrize('storage', ['float32', 'bfloat16'])
 def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(cls, storage):
     settings = {'channels': 3, 'size': 7, 'samples': 2, 'seed': 5, 'storage': storage}
     whole, first, second = (cls(3, **settings) for _ in range(3))
@@ -403,14 +356,6 @@ def test_names_the_setting_that_is_wrong(build, message):
 # ---- pooling, projection ------------------------------------------------------------
 
 
-@pytest.mark.parametrize('size', [(1, 1), (3, 5), (4, 6), (1, 7)])
-def test_crops_that_do_not_divide_lose_no_pixel(size):
-    student = noise(2, 3, *size).requires_grad_()
-    CIRKDMiniBatchLoss(pool=2)(student, noise(2, 4, *size, seed=1)).backward()
-    if size != (1, 1):
-        assert student.grad.abs().sum(1).min() > 0
-
-
 def test_pools_before_it_compares():
     student, teacher = noise(2, 3, 4, 6), noise(2, 4, 4, 6, seed=1)
     pooled = [F.avg_pool2d(x, 2) for x in (student, teacher)]
@@ -438,16 +383,6 @@ def test_channels_are_pooled_before_they_are_projected():
     assert not torch.allclose(other, wanted, rtol=0.1)
 
 
-def test_all_terms_compare_the_refined_feature():
-    made, feature = heads(), noise(2, 4, 5, 6)
-    for i, width in enumerate((4, 6, 6, 6)):
-        made.zero_grad()
-        found = made(feature)[i]
-        assert found.shape[1] == width
-        found.square().sum().backward()
-        assert all(p.grad.any() for p in made.context.parameters())
-
-
 def test_the_context_of_a_position_is_what_it_attends_to():
     # slowly, from the equation, a position at a time
     torch.manual_seed(0)
@@ -468,38 +403,13 @@ def test_the_context_of_a_position_is_what_it_attends_to():
                    for n, _ in context.named_parameters())
 
 
-def test_channel_errors_do_not_see_how_strong_a_channel_is():
-    student, teacher = noise(2, 3, 4, 5), noise(2, 3, 4, 5, seed=1)
-    cosines = F.cosine_similarity(student.flatten(2), teacher.flatten(2), dim=2)
-    torch.testing.assert_close(CIRKDChannelErrorLoss()(student, teacher),
-                               (2 - 2 * cosines).mean() / 20)
+def each_its_own(value):
+    return torch.linspace(-1, 2, value.numel(), dtype=value.dtype)
 
 
-def test_a_student_learns_the_relations_of_the_teacher():
-    torch.manual_seed(0)
-    feature, teacher = noise(2, 6, 6, 6), noise(2, 4, 6, 6, seed=1)
-    student = torch.nn.Parameter(feature)
-    projection = CIRKDProjection(6, 4)
-    losses = [CIRKDPixelMemoryLoss(3, channels=4, size=100),
-              CIRKDRegionMemoryLoss(3, channels=4, size=20)]
-    truth = labelled(torch.arange(72).reshape(2, 6, 6) % 3)
-    optimizer = torch.optim.Adam([student, *projection.parameters()], 0.02)
-    values = []
-    for _ in range(60):
-        projected = projection(student)
-        value = sum(loss(projected, teacher, **truth) for loss in losses)
-        value += CIRKDMiniBatchLoss()(student, teacher)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        values.append(value.item())
-    assert values[-1] < values[0] / 2
-
-
-BOTH = pytest.mark.parametrize(
-    'divergence', [pixel_relation_divergence, channel_relation_divergence])
-# rows of a chunk: one, some that do not divide the rows, all
-ROWS = pytest.mark.parametrize('rows', [1, 4, 10**6])
+# rows of a chunk, some that do not divide the rows or all, and weights of the items
+ROWS = pytest.mark.parametrize(('rows', 'weights'), [
+    (4, None), (4, each_its_own), (10**6, each_its_own)])
 
 
 def doubles(*shape, seed=0, dtype=torch.float64):
@@ -535,29 +445,22 @@ def with_gradients(function, *sides, weights=None):
     return [value.detach(), *(side.grad for side in sides)]
 
 
-def each_its_own(value):
-    return torch.linspace(-1, 2, value.numel(), dtype=value.dtype)
-
-
 # ---- the dense form -----------------------------------------------------------------
 
 
 @ROWS
-@pytest.mark.parametrize('weights', [None, each_its_own])
-@pytest.mark.parametrize('tau', [0.1, 1.0])
-def test_pixel_relations_equal_the_dense_form_with_its_gradients(tau, weights, rows):
+def test_pixel_relations_equal_the_dense_form_with_its_gradients(rows, weights):
     student, teacher = doubles(3, 4, 2, 5), doubles(3, 6, 2, 5, seed=1)
     found = with_gradients(lambda s, t: pixel_relation_divergence(
-        s, t, tau=tau, max_memory=memory_for(rows, 10)), student, teacher,
+        s, t, max_memory=memory_for(rows, 10)), student, teacher,
         weights=weights)
     wanted = with_gradients(
-        lambda s, t: dense(s, t, tau, 1), student, teacher, weights=weights)
+        lambda s, t: dense(s, t, 0.1, 1), student, teacher, weights=weights)
     torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-11)
 
 
 @ROWS
-@pytest.mark.parametrize('weights', [None, each_its_own])
-def test_channel_relations_equal_the_dense_form_with_its_gradients(weights, rows):
+def test_channel_relations_equal_the_dense_form_with_its_gradients(rows, weights):
     student, teacher = doubles(3, 4, 2, 5), doubles(3, 4, 3, 2, seed=1)
     found = with_gradients(lambda s, t: channel_relation_divergence(
         s, t, max_memory=memory_for(rows, 4)), student, teacher, weights=weights)
@@ -567,8 +470,7 @@ def test_channel_relations_equal_the_dense_form_with_its_gradients(weights, rows
 
 
 @ROWS
-@pytest.mark.parametrize('weights', [None, each_its_own])
-def test_contrasts_equal_the_dense_form_with_its_gradients(weights, rows):
+def test_contrasts_equal_the_dense_form_with_its_gradients(rows, weights):
     student, teacher, keys = doubles(9, 4), doubles(9, 4, seed=1), doubles(7, 4, seed=2)
 
     def plain(s, t):
@@ -577,9 +479,8 @@ def test_contrasts_equal_the_dense_form_with_its_gradients(weights, rows):
         return (log_p.exp() * (log_p - log_q)).sum(1)
 
     found = with_gradients(
-        lambda s, t: contrast_divergence(
-            s, t, keys, max_memory=memory_for(rows, 7)), student, teacher,
-        weights=weights)
+        lambda s, t: contrast_divergence(s, t, keys, max_memory=memory_for(rows, 7)),
+        student, teacher, weights=weights)
     torch.testing.assert_close(
         found, with_gradients(plain, student, teacher, weights=weights),
         rtol=1e-9, atol=1e-11)
@@ -600,60 +501,28 @@ class Watch(torch.overrides.TorchFunctionMode):
         return out
 
 
-@pytest.mark.parametrize('weights', [None, each_its_own])
 @pytest.mark.parametrize('rows', [1, 6, 60])
-def test_holds_as_many_rows_as_the_memory_is_for(rows, weights):
+def test_holds_as_many_rows_as_the_memory_is_for(rows):
     student, teacher = (doubles(2, 3, 6, 10, seed=s) for s in (0, 1))
     with Watch() as watch:
         with_gradients(lambda s, t: pixel_relation_divergence(
-            s, t, max_memory=memory_for(rows, 60)), student, teacher, weights=weights)
+            s, t, max_memory=memory_for(rows, 60)), student, teacher,
+            weights=each_its_own)
     assert watch.rows == rows
-
-
-def counted_passes(monkeypatch):
-    passes = []
-    walk = relations._walk
-
-    def counted(*arguments):
-        passes.append(1)
-        return walk(*arguments)
-
-    monkeypatch.setattr(relations, '_walk', counted)
-    return passes
-
-
-@BOTH
-def test_a_sum_takes_one_pass_and_other_weights_a_second(divergence, monkeypatch):
-    passes = counted_passes(monkeypatch)
-    student, teacher = (doubles(2, 3, 2, 3, seed=s) for s in (0, 1))
-    with_gradients(divergence, student, teacher)
-    assert len(passes) == 1
-    passes.clear()
-    with_gradients(divergence, student, teacher, weights=each_its_own)
-    assert len(passes) == 2
-
-
-def test_keys_that_are_constant_need_no_second_pass(monkeypatch):
-    passes = counted_passes(monkeypatch)
-    with_gradients(lambda s, t: contrast_divergence(s, t, doubles(5, 3, seed=2)),
-                   doubles(4, 3), doubles(4, 3, seed=1), weights=each_its_own)
-    assert len(passes) == 1
 
 
 @pytest.mark.parametrize('divergence', [
     pixel_relation_divergence, channel_relation_divergence,
     lambda s, t: contrast_divergence(s[0, :, 0], t[0, :, 0], doubles(4, 3, seed=5))])
-@pytest.mark.parametrize('reduce', [torch.sum, lambda x: x])
-def test_gradients_are_right_also_of_the_teacher(divergence, reduce):
+def test_gradients_are_right_also_of_the_teacher(divergence):
     sides = [doubles(2, 2, 2, 3, seed=s).requires_grad_() for s in (0, 1)]
-    assert torch.autograd.gradcheck(lambda s, t: reduce(divergence(s, t)), sides)
+    assert torch.autograd.gradcheck(divergence, sides)
 
 
 # ---- closed forms and properties ----------------------------------------------------
 
 
-@pytest.mark.parametrize('tau', [0.1, 1.0])
-@pytest.mark.parametrize('count', [1, 3])
+@pytest.mark.parametrize(('count', 'tau'), [(1, 0.1), (3, 1.0)])
 def test_orthogonal_students_of_an_even_teacher(count, tau):
     # by hand: each row is e^(1/tau) once and 1 otherwise, the teacher's is even
     student = torch.eye(6).reshape(1, 6, 2, 3).repeat(count, 1, 1, 1)
@@ -670,13 +539,6 @@ def test_no_rows_and_no_keys_stay_in_the_graph():
         assert found.shape == (rows,)
         found.sum().backward()
         assert not student.grad.any()
-
-
-def test_low_temperatures_stay_finite():
-    student, teacher = torch.randn(2, 2, 3, 4, 5)
-    for part in with_gradients(lambda s, t: pixel_relation_divergence(s, t, tau=1e-4),
-                               student, teacher):
-        assert part.isfinite().all()
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
@@ -753,9 +615,9 @@ def slow_contrast_divergence(student, teacher, keys, tau):
     return [row_divergence(s, keys, t, keys, tau) for s, t in zip(student, teacher)]
 
 
-@pytest.mark.parametrize('tau', [0.1, 3.0])
-@pytest.mark.parametrize('max_memory', [1e-9, 256])  # a row at a time, all of them
-@pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 2, 5), (3, 2, 1, 4)])
+# memory for a row at a time, and for all of them
+@pytest.mark.parametrize(('shape', 'max_memory', 'tau'), [
+    ((1, 1, 1, 1), 256, 0.1), ((2, 3, 2, 5), 1e-9, 0.1), ((3, 2, 1, 4), 256, 3.0)])
 def test_relations_equal_their_twins(shape, max_memory, tau):
     n, c, h, w = shape
     settings = {'tau': tau, 'max_memory': max_memory}
@@ -772,8 +634,7 @@ def test_relations_equal_their_twins(shape, max_memory, tau):
             torch.tensor(wanted, dtype=torch.float64), rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize('max_memory', [1e-9, 256])
-@pytest.mark.parametrize('count', [0, 1, 5])
+@pytest.mark.parametrize(('count', 'max_memory'), [(0, 256), (1, 256), (5, 1e-9)])
 def test_contrasts_equal_their_twin(count, max_memory):
     student, teacher = doubles(6, 3), doubles(6, 3, seed=1)
     keys = doubles(count, 3, seed=2)

@@ -106,8 +106,7 @@ def test_two_processes_remember_what_one_with_both_images_would(states):
     one, _, single = states
     # all regions, in the same order; as many of a few pixels
     for name in ('keys', 'pointer', 'filled'):
-        torch.testing.assert_close(one[f'2.memory.{name}'],
-                                   single[f'2.memory.{name}'])
+        torch.testing.assert_close(one[f'2.memory.{name}'], single[f'2.memory.{name}'])
         if name != 'keys':
             assert torch.equal(one[f'0.memory.{name}'], single[f'0.memory.{name}'])
             assert torch.equal(one[f'1.memory.{name}'], single[f'1.memory.{name}'])

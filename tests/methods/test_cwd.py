@@ -7,7 +7,6 @@ from math import exp, log
 import pytest
 import torch
 
-from mmkd_ext.errors import ConfigError
 from mmkd_ext.methods import CWDLoss
 from mmkd_ext.methods.cwd import channel_divergence
 from mmkd_ext.testing.laws import KnownValue, LossCase, pyramid
@@ -26,44 +25,23 @@ SKEWED = [[[[log(3), 0.0]], [[log(3), 0.0]]]]
 FLAT = [[[[0.0, 0.0]], [[0.0, 0.0]]]]
 CASES = [
     LossCase(
-        CWDLoss,
-        temperature='tau',
+        CWDLoss, temperature='tau',
         invariances={'a constant added to each channel': per_channel_constant},
-        values=[KnownValue(FLAT, SKEWED, KL, 'KL(3/4 || 1/2) by hand, mean of two'),
-                KnownValue(FLAT, [[SKEWED[0][0], FLAT[0][0]]], KL / 2,
-                           'one of two channels differs')],
-    ),
+        values=[
+            KnownValue(FLAT, SKEWED, KL, 'KL(3/4 || 1/2) by hand, mean of two'),
+            KnownValue(
+                FLAT, [[SKEWED[0][0], FLAT[0][0]]], KL / 2,
+                'one of two channels differs')]),
     LossCase(
-        CWDLoss,
-        {'tau': 4.0},
-        inputs=pyramid((2, 3, 2, 4), (2, 3, 2, 2)),
-        values=[KnownValue(
-            FLAT, [[[[4 * log(3), 0.0]], [[4 * log(3), 0.0]]]], 16 * KL,
-            'the teacher at tau=4 is as skewed, and tau**2 keeps the gradient')],
-    ),
-]
-
-
-def test_is_the_mean_over_images_and_channels():
-    student, teacher = torch.randn(2, 3, 5, 4, 4, dtype=torch.float64)
-    one_by_one = [CWDLoss(tau=2.0)(student[n:n + 1, c:c + 1], teacher[n:n + 1, c:c + 1])
-                  for n in range(3) for c in range(5)]
-    torch.testing.assert_close(CWDLoss(tau=2.0)(student, teacher),
-                               torch.stack(one_by_one).mean())
+        CWDLoss, {'tau': 4.0}, inputs=pyramid((2, 3, 2, 4), (2, 3, 2, 2)),
+        values=[
+            KnownValue(
+                FLAT, [[[[4 * log(3), 0.0]], [[4 * log(3), 0.0]]]], 16 * KL,
+                'the teacher at tau=4 is as skewed, and tau**2 keeps the gradient')])]
 
 
 def test_one_pixel_carries_no_information():
     assert CWDLoss(tau=4.0)(torch.randn(2, 3, 1, 1), torch.randn(2, 3, 1, 1)) == 0
-
-
-@pytest.mark.parametrize('tau', [0, -1.0, float('nan'), True, '4'])
-def test_refuses_a_temperature_that_is_not_positive(tau):
-    with pytest.raises(ConfigError, match='`tau`'):
-        CWDLoss(tau=tau)
-
-
-def test_may_align_channels_and_size():
-    assert CWDLoss.alignable == {'channels', 'size'}
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
@@ -89,8 +67,7 @@ def slow_channel_divergence(student, teacher, tau):
 
 
 @pytest.mark.parametrize('frozen', [True, False])
-@pytest.mark.parametrize('tau', [0.5, 1, 4.0])
-@pytest.mark.parametrize('shape', [(2, 3, 4, 5), (1, 5, 3, 1), (2, 19, 2, 2)])
+@pytest.mark.parametrize(('shape', 'tau'), [((2, 3, 4, 5), 4.0), ((1, 5, 3, 1), 0.5)])
 def test_equals_its_twin(shape, tau, frozen):
     student, teacher = 3 * torch.randn(2, *shape, dtype=torch.float64)
     slow = slow_channel_divergence(student.tolist(), teacher.tolist(), tau)

@@ -39,41 +39,33 @@ HALF = 1 - (1 / 16) / (1 / 8 + 1e-8) + 1
 ODD, EVEN = [[log(3), -log(3), 0.0]], [[log(3), 0.0, -log(3)]]
 CASES = [
     LossCase(
-        DISTLoss,
-        inputs=pair(4, 5),
-        temperature='tau',
+        DISTLoss, inputs=pair(4, 5), temperature='tau',
         invariances={'a constant added to each row': per_position_constant},
-        values=[KnownValue(SWAPPED, ROWS, 2 * OPPOSITE, 'rows and columns reversed'),
-                KnownValue([[log(3), log(2), 0]], [[0, log(2), log(3)]], SINGLE,
-                           'one sample: the term over the batch is 1')],
-        exempt=DAMPED,
-    ),
+        values=[
+            KnownValue(SWAPPED, ROWS, 2 * OPPOSITE, 'rows and columns reversed'),
+            KnownValue(
+                [[log(3), log(2), 0]], [[0, log(2), log(3)]], SINGLE,
+                'one sample: the term over the batch is 1')],
+        exempt=DAMPED),
     LossCase(
-        DISTLoss,
-        {'activation': 'sigmoid', 'tau': 2.0, 'beta': 0.5, 'gamma': 3.0},
+        DISTLoss, {'activation': 'sigmoid', 'tau': 2.0, 'beta': 0.5, 'gamma': 3.0},
         inputs=pair(4, 5),
-        values=[KnownValue([[2 * x for x in row] for row in ODD],
-                           [[2 * x for x in row] for row in EVEN],
-                           4 * (0.5 * (HALF - 1) + 3), 'by hand, times tau**2')],
-        exempt=DAMPED,
-    ),
+        values=[
+            KnownValue(
+                [[2 * x for x in row] for row in ODD],
+                [[2 * x for x in row] for row in EVEN], 4 * (0.5 * (HALF - 1) + 3),
+                'by hand, times tau**2')],
+        exempt=DAMPED),
     LossCase(
-        DISTLoss,
-        {'gamma': 2.0},
-        inputs=pyramid((2, 3, 2, 4), (2, 3, 2, 2)),
-        exempt=DAMPED,
-        name='maps',
-    ),
-]
+        DISTLoss, {'gamma': 2.0}, inputs=pyramid((2, 3, 2, 4), (2, 3, 2, 2)),
+        exempt=DAMPED, name='maps')]
 
 
-@pytest.mark.parametrize('settings', [
-    {}, {'beta': 0.0}, {'activation': 'sigmoid'}, {'activation': 'sigmoid', 'tau': 4}])
-@pytest.mark.parametrize('shape', [(4, 1), (2, 1, 3, 4)])
-def test_one_channel_has_no_correlation_over_classes(settings, shape):
+@pytest.mark.parametrize('settings', [{}, {'activation': 'sigmoid'}])
+def test_one_channel_has_no_correlation_over_classes(settings):
     loss = DISTLoss(**settings)
     wanted = r"1 channel.*activation='sigmoid', beta=0"
-    student, teacher = noise(*shape)
+    student, teacher = noise(2, 1, 3, 4)
     with pytest.raises(ShapeError, match=wanted):
         loss(student, teacher)
     with pytest.raises(ShapeError, match=wanted):
@@ -110,43 +102,9 @@ def test_each_position_of_a_map_is_a_sample(activation):
                                loss(rows_of(student), rows_of(teacher)))
 
 
-@pytest.mark.parametrize(('beta', 'gamma'), [(1.0, 0.0), (0.0, 1.0)])
-def test_each_weight_has_its_term(beta, gamma):
-    student, teacher = noise(4, 5)
-    sides = [x.softmax(1) for x in (student, teacher)]
-    if gamma:
-        sides = [x.T for x in sides]
-    # correlation by torch
-    wanted = [1 - torch.corrcoef(torch.stack(both))[0, 1] for both in zip(*sides)]
-    torch.testing.assert_close(
-        DISTLoss(beta=beta, gamma=gamma)(student, teacher), torch.stack(wanted).mean(),
-        rtol=1e-6, atol=1e-6)
-
-
-def test_probabilities_in_a_fixed_proportion_to_the_teachers_cost_no_row_term():
-    # what KL would punish: r forgets how sure the student is
-    teacher = torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]], dtype=torch.float64)
-    student = 0.2 * teacher + 0.8 / 3
-    value = DISTLoss(gamma=0.0)(student.log(), teacher.log())
-    assert value < 1e-5
-
-
-def test_one_row_has_no_statistics_over_the_batch():
-    student, teacher = noise(1, 5)
-    student.requires_grad_()
-    value = DISTLoss(beta=0.0, gamma=2.0)(student, teacher)
-    value.backward()
-    assert value == 2
-    assert not student.grad.any()
-
-
 def test_suggests_an_activation():
     with pytest.raises(ConfigError, match='Did you mean `sigmoid`'):
         DISTLoss(activation='sigmod')
-
-
-def test_may_align_size_but_never_mixes_classes():
-    assert DISTLoss.alignable == {'size'}
 
 
 CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
@@ -166,7 +124,7 @@ def test_scale_and_offset_of_each_row_do_not_matter(seed, scale, offset):
 
 @DIMS
 def test_agrees_with_torch(dim):
-    student, teacher = noise(*(5, 5))
+    student, teacher = noise(5, 5)
     other = 1 - dim
     wanted = [torch.corrcoef(torch.stack([s, t]))[0, 1]
               for s, t in zip(student.unbind(other), teacher.unbind(other))]
@@ -175,10 +133,9 @@ def test_agrees_with_torch(dim):
 
 
 @DIMS
-@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-def test_what_does_not_vary_has_no_correlation_and_no_gradient(dim, dtype):
-    student = torch.full((3, 4), 0.7, dtype=dtype, requires_grad=True)
-    teacher = noise(*(3, 4))[0].to(dtype)
+def test_what_does_not_vary_has_no_correlation_and_no_gradient(dim):
+    student = torch.full((3, 4), 0.7, requires_grad=True)
+    teacher = noise(3, 4)[0].float()
     found = pearson(student, teacher, dim=dim)
     torch.testing.assert_close(found, torch.zeros_like(found), rtol=0, atol=1e-6)
     pearson(teacher.requires_grad_(), student.detach(), dim=dim).sum().backward()
@@ -226,8 +183,7 @@ def slow_dist(student, teacher, beta, gamma, tau, activation):
     return tau**2 * (beta * inter + gamma * intra)
 
 
-@pytest.mark.parametrize('tau', [0.5, 1, 4.0])
-@pytest.mark.parametrize('shape', [(1, 2), (4, 3), (5, 81)])
+@pytest.mark.parametrize(('shape', 'tau'), [((1, 2), 0.5), ((5, 81), 4.0)])
 @pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
 def test_equals_its_twin(shape, tau, activation):
     student, teacher = noise(*shape)

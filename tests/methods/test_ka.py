@@ -7,8 +7,6 @@ from math import inf, sqrt
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from mmkd_ext.errors import CheckpointError, ConfigError, ShapeError
@@ -80,8 +78,8 @@ CASES = [
 # ---- the auto-encoder ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize('size', [(1, 1), (4, 6), (5, 7), (9, 13), (64, 33)])
-@pytest.mark.parametrize('strides', [(2, 2), (1, 1), (3, 2), (2, 1)])
+@pytest.mark.parametrize(('size', 'strides'), [
+    ((1, 1), (2, 2)), ((9, 13), (3, 2)), ((64, 33), (2, 1))])
 def test_gives_back_the_size_it_got_also_where_strides_do_not_divide_it(size, strides):
     autoencoder = KAAutoEncoder(3, widths=(4, 2), strides=strides).eval()
     feature = torch.randn(2, 3, *size)
@@ -91,30 +89,6 @@ def test_gives_back_the_size_it_got_also_where_strides_do_not_divide_it(size, st
         sides = [-(-side // stride) for side in sides]
     assert code.shape == (2, 2, *sides)
     assert autoencoder(feature).shape == feature.shape
-
-
-def test_the_code_is_not_negative_and_the_reconstruction_may_be():
-    autoencoder = KAAutoEncoder(3, widths=(8, 4), strides=(1, 1))
-    feature = torch.randn(4, 3, 9, 9)
-    assert autoencoder.encode(feature).min() >= 0
-    assert autoencoder(feature).min() < 0
-
-
-def test_learns_to_reconstruct():
-    torch.manual_seed(0)
-    loss = KAReconstructionLoss(6, widths=(8, 4), strides=(1, 2))
-    # two numbers a position are all there is to tell
-    feature = torch.einsum('dc,nchw->ndhw', torch.randn(6, 2), torch.rand(8, 2, 4, 4))
-    feature = feature.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    optimizer = torch.optim.SGD(loss.parameters(), 0.1, momentum=0.9)
-    values = []
-    for _ in range(60):
-        value = loss(feature, feature)
-        optimizer.zero_grad()
-        value.backward()
-        optimizer.step()
-        values.append(value.item())
-    assert values[-1] < values[0] / 5
 
 
 @pytest.mark.parametrize('arguments', [
@@ -206,22 +180,6 @@ def test_finds_the_last_checkpoint_of_stage_one_by_its_config(
         torch.testing.assert_close(ours.state_dict(), wanted.state_dict())
     # the folder of a run is as good as its file
     KAEncoder(**SMALL, teacher='teacher-a.pth', checkpoint=str(run))
-
-
-@pytest.mark.parametrize('own', [None, 'elsewhere'])
-def test_finds_stage_one_from_any_folder(own, stage_one, tmp_path, monkeypatch):
-    project = tmp_path / 'project'
-    config = project / 'configs' / 'ka' / 'ka-autoencoder_x.py'
-    config.parent.mkdir(parents=True)
-    run = project / 'work_dirs' / 'ka-autoencoder_x' if own is None else tmp_path / own
-    config.write_text('' if own is None else f'work_dir = {str(run)!r}')
-    run.mkdir(parents=True)
-    shutil.copy(stage_one[1], run / 'iter_7.pth')
-    (run / 'last_checkpoint').write_text('iter_7.pth')
-    other = tmp_path / 'other'
-    other.mkdir()
-    monkeypatch.chdir(other)
-    KAEncoder(**SMALL, teacher='teacher-a.pth', stage_one=str(config))
 
 
 def test_says_which_command_stage_one_is(tmp_path, monkeypatch):
@@ -332,16 +290,6 @@ def test_stage_two_refuses_a_teacher_of_other_weights_under_the_same_name(tmp_pa
     assert str(error.value).startswith('`model.distiller.links.loss_adapt.preds_T`: ')
 
 
-def test_what_no_link_asks_may_differ(tmp_path):
-    first = first_stage()
-    first.init_weights()
-    second = second_stage(saved_stage_one(tmp_path / 'x.pth', first))
-    second.teacher.load_state_dict(first.teacher.state_dict())
-    with torch.no_grad():
-        second.teacher.aux_head.weight.add_(1)
-    second.init_weights()
-
-
 def test_stage_one_is_not_resumed_with_another_teacher():
     first, again = first_stage(), first_stage()
     first.init_weights()
@@ -384,26 +332,12 @@ def test_the_fingerprint_is_that_of_the_tapped_module_or_what_is_around_it(
 # ---- settings -----------------------------------------------------------------------
 
 
-CALM = settings(derandomize=True, deadline=None, max_examples=30, database=None)
-SEEDS = st.integers(0, 2**31)
-
-
 def noise(*shape, seed=0, dtype=torch.float64):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
 # ---- directions ---------------------------------------------------------------------
-
-
-@CALM
-@given(SEEDS, st.floats(0.01, 100), st.sampled_from([1.0, 2.0, inf]),
-       st.sampled_from([1.0, 2.0, 4.0, inf]))
-def test_the_length_of_a_feature_does_not_count(seed, scale, p, q):
-    student, teacher = noise(2, 3, 2, 3, seed=seed), noise(2, 3, 2, 3, seed=seed + 1)
-    found = unit_distance(scale * student, teacher, p=p, q=q)
-    torch.testing.assert_close(found, unit_distance(student, teacher, p=p, q=q))
-    assert unit_distance(scale * teacher, teacher, p=p, q=q).max() < 1e-12
 
 
 @pytest.mark.parametrize('q', [1.0, 2.0, inf])
@@ -413,8 +347,7 @@ def test_opposite_directions_differ_by_two_in_their_own_norm(q):
                                torch.full((2, 2, 3), 2.0, dtype=torch.float64))
 
 
-@pytest.mark.parametrize('p', [1.0, 2.0, 3.0])
-@pytest.mark.parametrize('q', [1.0, 2.0, 3.0])
+@pytest.mark.parametrize(('p', 'q'), [(1.0, 2.0), (2.0, 1.0), (3.0, 3.0)])
 def test_gradient_of_directions_is_right(p, q):
     student = noise(2, 3, 1, 2).requires_grad_()
     teacher = noise(2, 3, 1, 2, seed=1).requires_grad_()
@@ -463,8 +396,7 @@ def slow_unit_distance(student, teacher, p, q):
             for s, t in zip(student, teacher)]
 
 
-@pytest.mark.parametrize('p', [1.0, 2.0, inf])
-@pytest.mark.parametrize('q', [1.0, 3.0, inf])
+@pytest.mark.parametrize(('p', 'q'), [(1.0, 3.0), (2.0, 2.0), (inf, 1.0), (2.0, inf)])
 @pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 4, 5)])
 def test_equals_its_twin(shape, p, q):
     student, teacher = noise(*shape), noise(*shape, seed=1)

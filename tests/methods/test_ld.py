@@ -7,11 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mmkd_ext.errors import ConfigError, DataError, ShapeError
-from mmkd_ext.functional import box_iou
 from mmkd_ext.methods import (
     LDClassLoss,
     LDFineGrainedRegion,
@@ -64,81 +61,45 @@ ONE_SIDE = [log(3), 0.0, *[0.0] * 6]
 ONE_SIDE_TEMPERED = [10 * log(3), 0.0, *[0.0] * 6]
 CASES = [
     LossCase(
-        LDLoss,
-        inputs=pair(2, 8, 2, 3),
-        extras=region_of(2, 2, 3),
-        temperature='tau',
+        LDLoss, inputs=pair(2, 8, 2, 3), extras=region_of(2, 2, 3), temperature='tau',
         invariances={'a constant added to each side': a_constant_for_each_side},
         values=[
             KnownValue(
-                maps(FLAT, FLAT),
-                maps(ONE_SIDE_TEMPERED, ONE_SIDE_TEMPERED),
+                maps(FLAT, FLAT), maps(ONE_SIDE_TEMPERED, ONE_SIDE_TEMPERED),
                 100 * KL / 2 * 0.5 / 4,
                 'one row of two bins, weight 1/2, four sides; the second '
-                'position is outside',
-                {'region': torch.tensor([[[0.5, 0.0]]])},
-            ),
+                'position is outside', {'region': torch.tensor([[[0.5, 0.0]]])}),
             KnownValue(
-                maps(FLAT),
-                maps([10 * x for x in [log(3), 0.0] * 4]),
-                100 * KL / 2,
-                'all four sides, weight 1',
-                {'region': torch.ones(1, 1, 1)},
-            ),
-        ],
-    ),
+                maps(FLAT), maps([10 * x for x in [log(3), 0.0] * 4]), 100 * KL / 2,
+                'all four sides, weight 1', {'region': torch.ones(1, 1, 1)})]),
     LossCase(
-        LDLoss,
-        {'tau': 1.0, 'avg_factor': 16.0},
-        inputs=pair(2, 12, 2, 3),
+        LDLoss, {'tau': 1.0, 'avg_factor': 16.0}, inputs=pair(2, 12, 2, 3),
         extras=region_of(2, 2, 3),
         values=[
             KnownValue(
-                maps(FLAT),
-                maps(ONE_SIDE),
-                KL / 2 / 16,
+                maps(FLAT), maps(ONE_SIDE), KL / 2 / 16,
                 'the oracle tau**2 / bins * KL / avg_factor',
-                {'region': torch.ones(1, 1, 1)},
-            )
-        ],
-    ),
+                {'region': torch.ones(1, 1, 1)})]),
     LossCase(
-        LDClassLoss,
-        inputs=pair(2, 3, 2, 3),
-        extras=region_of(2, 2, 3),
+        LDClassLoss, inputs=pair(2, 3, 2, 3), extras=region_of(2, 2, 3),
         temperature='tau',
         values=[
             KnownValue(
-                maps([0.0, 0.0], [0.0, 0.0]),
-                maps([2 * log(3), 0.0], [9.0, -9.0]),
-                4 * KL / 2,
-                'two classes, one position; the weight does not matter',
-                {'region': torch.tensor([[[0.25, 0.0]]])},
-            ),
+                maps([0.0, 0.0], [0.0, 0.0]), maps([2 * log(3), 0.0], [9.0, -9.0]),
+                4 * KL / 2, 'two classes, one position; the weight does not matter',
+                {'region': torch.tensor([[[0.25, 0.0]]])}),
             KnownValue(
-                maps([0.0, 0.0], [0.0, 0.0]),
-                maps([2 * log(3), 0.0], [0.0, 0.0]),
-                4 * KL / 2 / 2,
-                'a mean over two positions',
-                {'region': torch.tensor([[[0.25, 0.75]]])},
-            ),
-        ],
-    ),
+                maps([0.0, 0.0], [0.0, 0.0]), maps([2 * log(3), 0.0], [0.0, 0.0]),
+                4 * KL / 2 / 2, 'a mean over two positions',
+                {'region': torch.tensor([[[0.25, 0.75]]])})]),
     LossCase(
-        LDImitationLoss,
-        inputs=pair(2, 3, 2, 3),
-        extras=region_of(2, 2, 3),
+        LDImitationLoss, inputs=pair(2, 3, 2, 3), extras=region_of(2, 2, 3),
         values=[
             KnownValue(
                 maps([1.0, 5.0], [9.0, 9.0], [0.0, 0.0]),
-                maps([0.0, 2.0], [0.0, 0.0], [0.0, 0.0]),
-                (1 + 9) / 4,
+                maps([0.0, 2.0], [0.0, 0.0], [0.0, 0.0]), (1 + 9) / 4,
                 'squares 1 and 9, two channels, two of three positions',
-                {'region': torch.tensor([[[0.1, 0.0, 1.0]]])},
-            )
-        ],
-    ),
-]
+                {'region': torch.tensor([[[0.1, 0.0, 1.0]]])})])]
 LOSSES = pytest.mark.parametrize('cls', [LDLoss, LDClassLoss, LDImitationLoss])
 
 
@@ -152,15 +113,6 @@ def test_an_empty_region_is_zero_with_a_gradient_of_zeros(cls):
     loss.backward()
     assert loss == 0
     assert not student.grad.any()
-
-
-@LOSSES
-def test_only_positions_inside_get_a_gradient(cls):
-    student = torch.randn(1, 8, 3, 4, requires_grad=True)
-    region = torch.zeros(1, 3, 4)
-    region[0, 1, 2] = 0.5
-    cls()(student, torch.randn(1, 8, 3, 4), region=region).backward()
-    assert torch.equal(student.grad[0].abs().sum(0) > 0, region[0] > 0)
 
 
 def test_imitation_may_be_told_the_positives_and_then_drops_levels_without_one():
@@ -190,39 +142,22 @@ def test_each_level_of_the_imitation_asks_for_its_own_positives():
     assert not student[1].grad.any()
 
 
-def test_a_constant_factor_divides_and_not_the_number_of_positives():
-    student, teacher = torch.randn(2, 2, 8, 2, 3)
-    one = LDLoss()(student[:1], teacher[:1], region=torch.ones(1, 2, 3))
-    doubled = LDLoss()(
-        student[:1].repeat(2, 1, 1, 1),
-        teacher[:1].repeat(2, 1, 1, 1),
-        region=torch.ones(2, 2, 3),
-    )
-    torch.testing.assert_close(doubled, 2 * one)
-
-
-@pytest.mark.parametrize('channels', [4, 6, 18])
+@pytest.mark.parametrize('channels', [4, 18])
 def test_refuses_what_is_no_distribution_of_four_sides(channels):
     boxes = torch.randn(1, channels, 2, 2)
     with pytest.raises(
-        ShapeError,
-        match=r'no box distributions: LD needs .* GFL-type '
-        r'head .*4 \* \(reg_max \+ 1\)',
-    ):
+            ShapeError, match=r'no box distributions: LD needs .* GFL-type '
+            r'head .*4 \* \(reg_max \+ 1\)'):
         LDLoss()(boxes, boxes, region=torch.ones(1, 2, 2))
 
 
 def test_names_the_bins_where_reg_max_differs():
     with pytest.raises(
-        ShapeError,
-        match=r'17 bins a side, `teacher` .* has 9; both '
-        r'heads need the same `reg_max`',
-    ):
+            ShapeError, match=r'17 bins a side, `teacher` .* has 9; both '
+            r'heads need the same `reg_max`'):
         LDLoss()(
-            torch.randn(1, 68, 2, 2),
-            torch.randn(1, 36, 2, 2),
-            region=torch.ones(1, 2, 2),
-        )
+            torch.randn(1, 68, 2, 2), torch.randn(1, 36, 2, 2),
+            region=torch.ones(1, 2, 2))
 
 
 SIZES = [(4, 8), (2, 4)]
@@ -261,10 +196,8 @@ def samples_of(*boxes, **info):
     return [
         SimpleNamespace(
             gt_instances=SimpleNamespace(bboxes=torch.tensor(b).float().reshape(-1, 4)),
-            metainfo=info,
-        )
-        for b in boxes
-    ]
+            metainfo=info)
+        for b in boxes]
 
 
 def logits_of(images, classes=3, spread=1.0):
@@ -273,10 +206,8 @@ def logits_of(images, classes=3, spread=1.0):
 
 BOX = [4.0, 4.0, 60.0, 30.0]
 BY_BOXES = pytest.mark.parametrize(
-    'region',
-    [LDValuableRegion(), LDInsideRegion(), LDFineGrainedRegion()],
-    ids=lambda region: type(region).__name__,
-)
+    'region', [LDValuableRegion(), LDInsideRegion(), LDFineGrainedRegion()],
+    ids=lambda region: type(region).__name__)
 
 
 def test_main_region_is_the_best_score_at_positives():
@@ -294,8 +225,7 @@ def test_main_region_is_the_best_score_at_positives():
         # a sigmoid of three numbers and one of a map may differ in the last bit
         best = [level[0, :, 1, 2].sigmoid().max(), level[1, :, 0, 0].sigmoid().max()]
         torch.testing.assert_close(
-            torch.stack([found[0, 1, 2], found[1, 0, 0]]), torch.stack(best)
-        )
+            torch.stack([found[0, 1, 2], found[1, 0, 0]]), torch.stack(best))
 
 
 @pytest.mark.parametrize(
@@ -304,9 +234,7 @@ def test_main_region_is_the_best_score_at_positives():
         ([torch.zeros(32)], "labels of 2 levels, but is 1; .*call='all'"),
         (torch.zeros(40), 'labels of 2 levels, but is Tensor'),
         ([torch.zeros(32), torch.zeros(9)], 'a label for each of the 1x2x4 positions'),
-        ([torch.zeros(32), None], 'a label for each of the 1x2x4 positions'),
-    ],
-)
+        ([torch.zeros(32), None], 'a label for each of the 1x2x4 positions')])
 def test_main_region_refuses_other_labels(targets, message):
     with pytest.raises(ShapeError, match=message):
         LDMainRegion()(head_of(), logits=logits_of(1), targets=targets)
@@ -314,21 +242,9 @@ def test_main_region_refuses_other_labels(targets, message):
 
 def test_inside_region_is_where_anchor_centres_are():
     region = LDInsideRegion()(
-        head_of(), logits=logits_of(1), data_samples=samples_of([7.0, 7.0, 17.0, 9.0])
-    )
+        head_of(), logits=logits_of(1), data_samples=samples_of([7.0, 7.0, 17.0, 9.0]))
     assert region[0][0].nonzero().tolist() == [[1, 1], [1, 2]]  # (8, 8) and (16, 8)
     assert not region[1].any()  # (16, 16) is outside
-
-
-@BY_BOXES
-def test_an_image_without_boxes_has_an_empty_region(region):
-    one, none = (
-        region(head_of(), logits=logits_of(2), data_samples=samples)
-        for samples in (samples_of(BOX, []), samples_of([], []))
-    )
-    assert one[0][0].any()
-    assert not any(level[1].any() for level in one)
-    assert not any(level.any() for level in none)
 
 
 @BY_BOXES
@@ -351,15 +267,12 @@ def test_anchors_in_the_padding_are_no_candidates_either():
     levels = [
         level.reshape(*size, 4)[:, :width].reshape(-1, 4)
         for level, size, width in zip(
-            Anchors().grid_priors(SIZES, 'cpu'), SIZES, (5, 3)
-        )
-    ]
+            Anchors().grid_priors(SIZES, 'cpu'), SIZES, (5, 3))]
     wanted = valuable_region(levels, torch.tensor([box]))
     cut = [x[0, :, :width].flatten() for x, width in zip(found, (5, 3))]
     assert torch.equal(torch.cat(cut), wanted)
     free = LDValuableRegion()(
-        head_of(), logits=logits_of(1), data_samples=samples_of(box)
-    )
+        head_of(), logits=logits_of(1), data_samples=samples_of(box))
     assert not torch.equal(found[0][..., :5], free[0][..., :5])
 
 
@@ -376,23 +289,7 @@ def gi_inputs(images=2, bins=17):
         'logits_S': logits_of(images),
         'logits_T': logits_of(images, spread=3.0),
         'bins_S': tuple(torch.randn(images, 4 * bins, *size) for size in SIZES),
-        'bins_T': tuple(torch.randn(images, 4 * bins, *size) for size in SIZES),
-    }
-
-
-def test_general_instances_of_an_image_do_not_depend_on_the_others():
-    inputs = gi_inputs()
-    together = LDGIRegion()(head_of(), **inputs)
-    for i in range(2):
-        alone = LDGIRegion()(
-            head_of(),
-            **{
-                key: tuple(x[i : i + 1] for x in levels)
-                for key, levels in inputs.items()
-            },
-        )
-        for level, one in zip(together, alone):
-            assert torch.equal(level[i : i + 1], one)
+        'bins_T': tuple(torch.randn(images, 4 * bins, *size) for size in SIZES)}
 
 
 def test_the_greatest_disagreement_is_a_general_instance():
@@ -411,11 +308,8 @@ def test_general_instances_refuse_other_classes_and_bins():
         LDGIRegion()(
             head_of(),
             **{
-                **inputs,
-                'bins_S': inputs['bins_S'][:1],
-                'bins_T': inputs['bins_T'][:1],
-            },
-        )
+                **inputs, 'bins_S': inputs['bins_S'][:1],
+                'bins_T': inputs['bins_T'][:1]})
 
 
 def all_regions(head, logits):
@@ -423,8 +317,7 @@ def all_regions(head, logits):
     yield lambda: LDMainRegion()(head, logits=logits, targets=[torch.zeros(32)] * 2)
     for region in (LDValuableRegion(), LDInsideRegion(), LDFineGrainedRegion()):
         yield lambda region=region: region(
-            head, logits=logits, data_samples=samples_of(BOX)
-        )
+            head, logits=logits, data_samples=samples_of(BOX))
     yield lambda: LDGIRegion()(head, **{**gi_inputs(1), **classes})
 
 
@@ -434,10 +327,8 @@ def test_every_region_refuses_a_head_without_distributions():
 
     for run in all_regions(RetinaHead(), logits_of(1)):
         with pytest.raises(
-            ConfigError,
-            match=r'`RetinaHead` has no `reg_max`, .* LD '
-            'needs a GFL-type head',
-        ):
+                ConfigError, match=r'`RetinaHead` has no `reg_max`, .* LD '
+                'needs a GFL-type head'):
             run()
 
 
@@ -456,18 +347,10 @@ def test_regions_of_anchors_refuse_several_anchors_a_position():
             run()
 
 
-CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
-SEEDS = st.integers(0, 2**31)
-
-
 def random_boxes(seed, count, spread=64.0):
     generator = torch.Generator().manual_seed(seed)
     corner, size = spread * torch.rand(2, count, 2, generator=generator).double()
     return torch.cat([corner, corner + 2 + size], 1)
-
-
-def random_anchors(seed, *counts):
-    return [random_boxes(seed + i, count) for i, count in enumerate(counts)]
 
 
 def square(x, y, size):
@@ -524,23 +407,6 @@ def test_what_the_authors_call_diou_takes_the_anchor_for_the_union():
     assert published.tolist() == [0.25, 1.0]
 
 
-def test_the_published_region_loses_the_inside_of_a_box_and_gains_its_border():
-    # by hand, anchors beside a box of 64: two of 32 in its middle, IoU 1/4, and one of
-    # 16 of which a quarter lies in the box, IoU 64 / 4288 = .015. Mean plus deviation
-    # is .307, so the region begins at .077. In the middle the distance is 0, so theirs
-    # is 1; at the border it is 36^2 / (76^2 + 64^2) = .131, so the DIoU is below 0 and
-    # theirs .25 - .131 = .119
-    middle, border = [16, 16, 48, 48], [60, 24, 76, 40]
-    anchors = [torch.tensor([middle, border, middle]).double()]
-    box = torch.tensor([[0, 0, 64, 64]]).double()
-    (threshold,) = adaptive_thresholds(anchors, box).tolist()
-    assert threshold == pytest.approx(0.307, abs=1e-3)
-    region = valuable_region(anchors, box).tolist()
-    assert region == pytest.approx([1 / 4, 0, 1 / 4])
-    published = valuable_region(anchors, box, published_diou=True).tolist()
-    assert published == pytest.approx([0, 64 / 4288, 0])
-
-
 def test_sides_are_left_top_right_bottom():
     logits = torch.full((1, 4, 5), -1e4)
     for side, value in enumerate([1, 2, 3, 4]):
@@ -556,11 +422,9 @@ def test_suppression_by_hand():
     # 0 overlaps 1 by 3/4, 3 overlaps it by 1/3
     assert first_kept(boxes.float(), scores).tolist() == [[False, True, True, False]]
     assert first_kept(boxes.float(), scores, overlap=0.5).tolist() == [
-        [False, True, True, True]
-    ]
+        [False, True, True, True]]
     assert first_kept(boxes.float(), scores, count=1).tolist() == [
-        [False, True, False, False]
-    ]
+        [False, True, False, False]]
 
 
 def test_the_surer_model_lends_its_box():
@@ -570,27 +434,6 @@ def test_the_surer_model_lends_its_box():
     low, high = torch.tensor([[[-2.0, 3.0]]]), torch.tensor([[[3.0, 3.5]]])
     assert general_instances((high, apart), (low, same)).tolist() == [[True, True]]
     assert general_instances((low, apart), (high, same)).tolist() == [[True, False]]
-
-
-@CALM
-@given(SEEDS, st.integers(1, 6))
-def test_every_box_has_its_best_anchor_in_the_fine_grained_region(seed, count):
-    anchors, boxes = random_boxes(seed, 12), random_boxes(seed + 7, count)
-    best = box_iou(anchors, boxes).max(0)
-    region = fine_grained_region(anchors, boxes)
-    assert region[best.indices[best.values > 0]].all()
-
-
-@CALM
-@given(SEEDS, st.integers(1, 12), st.floats(0, 1))
-def test_kept_boxes_are_apart_and_the_best_is_one_of_them(seed, count, overlap):
-    boxes = random_boxes(seed, 20)
-    scores = torch.rand(20, generator=torch.Generator().manual_seed(seed)).double()
-    (kept,) = first_kept(boxes[None], scores[None], overlap=overlap, count=count)
-    assert kept[scores.argmax()]
-    assert kept.sum() <= count
-    between = box_iou(boxes[kept], boxes[kept]).fill_diagonal_(0)
-    assert (between <= overlap + 1e-9).all()
 
 
 # ---- nothing, and bad input ---------------------------------------------------------
@@ -604,10 +447,7 @@ def test_no_boxes_have_empty_regions_and_no_thresholds(anchors):
     assert box_diou(anchors, NONE).shape == (len(anchors), 0)
     assert adaptive_thresholds([anchors], NONE).shape == (0,)
     for region in (
-        inside_region,
-        fine_grained_region,
-        lambda a, b: valuable_region([a], b),
-    ):
+            inside_region, fine_grained_region, lambda a, b: valuable_region([a], b)):
         found = region(anchors, NONE)
         assert found.shape == (len(anchors),)
         assert not found.any()
@@ -622,32 +462,13 @@ def test_no_anchors_have_no_region():
 
 
 @pytest.mark.parametrize(
-    'box',
-    [
-        [20.0, 20.0, 20.0, 20.0],
-        [20.0, 12.0, 20.0, 40.0],
-        [900.0, 0.0, 960.0, 40.0],
-        [50.0, 50.0, 10.0, 10.0],
-    ],
-)
-def test_boxes_without_area_or_far_away_change_nothing(box):
-    anchors, boxes = random_anchors(0, 12, 5), random_boxes(7, 2)
-    more = torch.cat([boxes, torch.tensor([box]).double()])
-    assert torch.equal(valuable_region(anchors, more), valuable_region(anchors, boxes))
-    for region in (inside_region, fine_grained_region):
-        assert torch.equal(region(anchors[0], more), region(anchors[0], boxes))
-
-
-@pytest.mark.parametrize(
     ('call', 'name'),
     [
         (lambda: adaptive_thresholds([random_boxes(0, 2)], NONE, nearest=0), 'nearest'),
         (lambda: valuable_region([random_boxes(0, 2)], NONE, low=-0.1), 'low'),
         (lambda: fine_grained_region(NONE, NONE, share=1.1), 'share'),
         (lambda: first_kept(NONE[None], torch.zeros(1, 0), overlap=2), 'overlap'),
-        (lambda: first_kept(NONE[None], torch.zeros(1, 0), count=0), 'count'),
-    ],
-)
+        (lambda: first_kept(NONE[None], torch.zeros(1, 0), count=0), 'count')])
 def test_refuses_settings_out_of_range(call, name):
     with pytest.raises(ConfigError, match=f'`{name}`'):
         call()
@@ -751,8 +572,7 @@ def slow_distribution_boxes(logits, centers, stride):
             sides = []
             for side in range(4):
                 values = [
-                    image[side * bins + i][a // width][a % width] for i in range(bins)
-                ]
+                    image[side * bins + i][a // width][a % width] for i in range(bins)]
                 mean = sum(i * p for i, p in enumerate(softened(values)))
                 sides.append(stride * mean)
             boxes.append([x - sides[0], y - sides[1], x + sides[2], y + sides[3]])
@@ -793,8 +613,7 @@ def slow_general_instances(student, teacher, overlap, count):
 
 def kl(teacher, student, tau):
     return sum(
-        p * log(p / q) for p, q in zip(softened(teacher, tau), softened(student, tau))
-    )
+        p * log(p / q) for p, q in zip(softened(teacher, tau), softened(student, tau)))
 
 
 def positions(region):
@@ -814,8 +633,7 @@ def slow_localization_loss(student, teacher, region, tau, avg_factor):
         for side in range(4):
             s, t = (
                 [maps[n][side * bins + i][y][x] for i in range(bins)]
-                for maps in (student, teacher)
-            )
+                for maps in (student, teacher))
             total += weight * tau**2 / bins * kl(t, s, tau)
     return total / avg_factor
 
@@ -825,8 +643,7 @@ def slow_class_loss(student, teacher, region, tau):
     for n, y, x, _ in positions(region):
         s, t = (
             [maps[n][k][y][x] for k in range(len(student[n]))]
-            for maps in (student, teacher)
-        )
+            for maps in (student, teacher))
         values.append(tau**2 / len(s) * kl(t, s, tau))
     return sum(values) / len(values) if values else 0.0
 
@@ -834,9 +651,7 @@ def slow_class_loss(student, teacher, region, tau):
 def slow_imitation_loss(student, teacher, region):
     values = [
         (student[n][c][y][x] - teacher[n][c][y][x]) ** 2
-        for n, y, x, _ in positions(region)
-        for c in range(len(student[n]))
-    ]
+        for n, y, x, _ in positions(region) for c in range(len(student[n]))]
     return sum(values) / len(values) if values else 0.0
 
 
@@ -849,12 +664,8 @@ def published_diou(a, b):
 
 ODD = torch.tensor(
     [
-        [20.0, 20.0, 20.0, 44.0],
-        [900.0, 900.0, 950.0, 930.0],
-        [40.0, 30.0, 10.0, 5.0],
-        [-30.0, -20.0, 25.0, 31.0],
-    ]
-).double()
+        [20.0, 20.0, 20.0, 44.0], [900.0, 900.0, 950.0, 930.0], [40.0, 30.0, 10.0, 5.0],
+        [-30.0, -20.0, 25.0, 31.0]]).double()
 LEVELS = [(8, (4, 6)), (16, (2, 3)), (32, (1, 2))]
 
 
@@ -898,53 +709,36 @@ def test_diou_equals_its_twin(seed, count, odd):
     first = drawn_boxes(seed, 5, odd=True)
     second = drawn_boxes(seed + 1, count, odd=odd)
     assert_equals_twin(
-        box_diou(first, second),
-        slow_box_diou(first.tolist(), second.tolist()),
-    )
+        box_diou(first, second), slow_box_diou(first.tolist(), second.tolist()))
 
 
 @BOXES
-@pytest.mark.parametrize('nearest', [1, 9])
-def test_thresholds_and_valuable_region_equal_their_twins(seed, count, odd, nearest):
+def test_thresholds_and_valuable_region_equal_their_twins(seed, count, odd):
+    nearest = (9, 9, 1, 9)[seed]
     levels, boxes = shaken_anchors(), drawn_boxes(seed, count, odd=odd)
     lists = [level.tolist() for level in levels], boxes.tolist()
     assert_equals_twin(
         adaptive_thresholds(levels, boxes, nearest=nearest),
-        slow_adaptive_thresholds(*lists, nearest),
-    )
+        slow_adaptive_thresholds(*lists, nearest))
     for low in (0.0, 0.25, 0.8):
         assert_equals_twin(
             valuable_region(levels, boxes, nearest=nearest, low=low),
-            slow_valuable_region(*lists, nearest, low),
-        )
+            slow_valuable_region(*lists, nearest, low))
         published = valuable_region(
-            levels, boxes, nearest=nearest, low=low, published_diou=True
-        )
+            levels, boxes, nearest=nearest, low=low, published_diou=True)
         assert_equals_twin(
-            published,
-            slow_valuable_region(*lists, nearest, low, published_diou),
-        )
-
-
-def test_the_grid_has_anchors_in_and_out_of_the_valuable_region():
-    regions = torch.cat(
-        [valuable_region(shaken_anchors(), drawn_boxes(seed, 7)) for seed in range(4)]
-    )
-    assert 0.1 < (regions > 0).double().mean() < 0.9
+            published, slow_valuable_region(*lists, nearest, low, published_diou))
 
 
 @BOXES
 def test_other_regions_equal_their_twins(seed, count, odd):
     together, boxes = torch.cat(shaken_anchors()), drawn_boxes(seed, count, odd=odd)
     lists = together.tolist(), boxes.tolist()
-    assert_equals_twin(
-        inside_region(together, boxes), slow_inside_region(*lists)
-    )
+    assert_equals_twin(inside_region(together, boxes), slow_inside_region(*lists))
     for share in (0.0, 0.5, 0.9):
         assert_equals_twin(
             fine_grained_region(together, boxes, share=share),
-            slow_fine_grained_region(*lists, share),
-        )
+            slow_fine_grained_region(*lists, share))
 
 
 @pytest.mark.parametrize(('n', 'bins', 'h', 'w'), [(1, 2, 1, 1), (2, 17, 2, 3)])
@@ -952,42 +746,34 @@ def test_distribution_boxes_equal_their_twin(n, bins, h, w):
     logits, centers = doubles(n, 4 * bins, h, w), doubles(h * w, 2, spread=30.0)
     assert_equals_twin(
         distribution_boxes(logits, centers, 8),
-        slow_distribution_boxes(logits.tolist(), centers.tolist(), 8),
-    )
+        slow_distribution_boxes(logits.tolist(), centers.tolist(), 8))
 
 
-@pytest.mark.parametrize('seed', [0, 1])
-@pytest.mark.parametrize('count', [1, 10])
-@pytest.mark.parametrize('overlap', [0.0, 0.3])
+@pytest.mark.parametrize(
+    ('seed', 'count', 'overlap'), [(0, 1, 0.3), (0, 10, 0.0), (1, 10, 0.3)])
 def test_suppression_equals_its_twin(seed, count, overlap):
     boxes = torch.stack([drawn_boxes(seed + i, 20, odd=True) for i in range(3)])
     scores = doubles(*boxes.shape[:2], seed=seed)
     assert_equals_twin(
         first_kept(boxes, scores, overlap=overlap, count=count),
-        slow_first_kept(boxes.tolist(), scores.tolist(), overlap, count),
-    )
+        slow_first_kept(boxes.tolist(), scores.tolist(), overlap, count))
 
 
-@pytest.mark.parametrize('seed', [0, 1])
-@pytest.mark.parametrize('count', [1, 10])
+@pytest.mark.parametrize(('seed', 'count'), [(0, 1), (1, 10)])
 def test_general_instances_equal_their_twin(seed, count):
     sides = [
         (
             doubles(2, 3, 24, seed=seed + side),
-            torch.stack([drawn_boxes(seed + side + i, 20, odd=True) for i in range(2)]),
-        )
-        for side in (10, 20)
-    ]
+            torch.stack([drawn_boxes(seed + side + i, 20, odd=True) for i in range(2)]))
+        for side in (10, 20)]
     assert_equals_twin(
         general_instances(*sides, overlap=0.3, count=count),
         slow_general_instances(
-            *[tuple(x.tolist() for x in side) for side in sides], 0.3, count
-        ),
-    )
+            *[tuple(x.tolist() for x in side) for side in sides], 0.3, count))
 
 
-@pytest.mark.parametrize('share', [0.0, 0.4, 1.0])
-@pytest.mark.parametrize('shape', [(1, 8, 1, 1), (2, 12, 2, 3), (3, 68, 1, 2)])
+@pytest.mark.parametrize(('shape', 'share'), [
+    ((1, 8, 1, 1), 1.0), ((2, 12, 2, 3), 0.0), ((3, 68, 1, 2), 0.4)])
 def test_losses_equal_their_twins(shape, share):
     student, teacher = doubles(*shape, seed=1), doubles(*shape, seed=2, spread=4.0)
     n, _, h, w = shape
@@ -998,12 +784,9 @@ def test_losses_equal_their_twins(shape, share):
     for tau in (1.0, 10.0):
         assert_equals_twin(
             LDLoss(tau=tau, avg_factor=16.0)(student, teacher, region=region),
-            slow_localization_loss(*lists, tau, 16.0),
-        )
+            slow_localization_loss(*lists, tau, 16.0))
         assert_equals_twin(
             LDClassLoss(tau=tau)(student, teacher, region=region),
-            slow_class_loss(*lists, tau),
-        )
+            slow_class_loss(*lists, tau))
     assert_equals_twin(
-        LDImitationLoss()(student, teacher, region=region), slow_imitation_loss(*lists)
-    )
+        LDImitationLoss()(student, teacher, region=region), slow_imitation_loss(*lists))

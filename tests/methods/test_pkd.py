@@ -35,34 +35,24 @@ TURNED = (halved(1.0) + halved(2.0)) ** 2 / 2
 NEAR_ZERO = (halved(1.0) - halved(2.0)) ** 2 / 2
 CASES = [
     LossCase(
-        PKDLoss,
-        invariances={'a constant added to each channel': per_channel_constant},
+        PKDLoss, invariances={'a constant added to each channel': per_channel_constant},
         values=[
             KnownValue(two(0.0, 1.0), two(2.0, 0.0), TURNED, 'two values turned round'),
             KnownValue(two(5.0, 6.0), two(0.0, 2.0), NEAR_ZERO, 'scaled and shifted'),
-            KnownValue(two(3.0, 3.0), two(0.0, 2.0), halved(2.0) ** 2 / 2,
-                       'a constant channel is standardised to 0'),
+            KnownValue(
+                two(3.0, 3.0), two(0.0, 2.0), halved(2.0) ** 2 / 2,
+                'a constant channel is standardised to 0'),
             KnownValue(two(0.0, 3.0), two(0.0, 3.0), 0.0, 'equal'),
-            KnownValue([[[[0.0, 1.0]], [[0.0, 1.0]]]], [[[[2.0, 0.0]], [[0.0, 2.0]]]],
-                       (TURNED + NEAR_ZERO) / 2, 'mean of two channels'),
-        ],
-    ),
+            KnownValue(
+                [[[[0.0, 1.0]], [[0.0, 1.0]]]], [[[[2.0, 0.0]], [[0.0, 2.0]]]],
+                (TURNED + NEAR_ZERO) / 2, 'mean of two channels')]),
     LossCase(PKDLoss, {'eps': 0.1}, inputs=pyramid((2, 3, 2, 4), (2, 3, 3, 3))),
-    LossCase(PKDLoss, inputs=pair(3, 2, 3, 3), name='odd'),
-]
+    LossCase(PKDLoss, inputs=pair(3, 2, 3, 3), name='odd')]
 
 
-def test_a_batch_is_not_the_mean_of_its_images():
-    student, teacher = torch.randn(2, 2, 3, 4, 4, dtype=torch.float64)
-    student[1] += 100
-    alone = [PKDLoss()(student[i:i + 1], teacher[i:i + 1]) for i in (0, 1)]
-    assert abs(PKDLoss()(student, teacher) - sum(alone) / 2) > 0.01
-
-
-@pytest.mark.parametrize('eps', [0, -1.0, float('nan'), '1'])
-def test_refuses_an_eps_that_is_not_positive(eps):
+def test_refuses_an_eps_that_is_not_positive():
     with pytest.raises(ConfigError, match='`eps`'):
-        PKDLoss(eps=eps)
+        PKDLoss(eps=0)
 
 
 CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
@@ -89,13 +79,6 @@ def test_is_one_minus_the_correlation_up_to_the_unbiased_deviation(shape, seed):
     torch.testing.assert_close(found, torch.stack(wanted), rtol=1e-8, atol=1e-9)
 
 
-def test_statistics_go_over_the_batch_not_over_an_image():
-    # each image alone is constant, both together are not
-    student = torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 1, 2, 2)
-    assert correlation_distance(student, 1 - student).mean() > 1
-    assert correlation_distance(student[:1], 1 - student[:1]) == 0
-
-
 @pytest.mark.parametrize('frozen', [True, False])
 def test_one_value_for_a_channel_has_no_distance_and_no_gradient(frozen):
     student, teacher = two_sides((1, 3, 1, 1))
@@ -106,8 +89,8 @@ def test_one_value_for_a_channel_has_no_distance_and_no_gradient(frozen):
     assert not student.grad.any()
 
 
-@pytest.mark.parametrize('side', ['student', 'teacher', 'both'])
-@pytest.mark.parametrize('frozen', [True, False])
+@pytest.mark.parametrize(('side', 'frozen'), [
+    ('student', True), ('teacher', False), ('both', True), ('both', False)])
 def test_a_constant_channel_is_finite_with_its_gradient(side, frozen):
     student, teacher = two_sides((2, 2, 3, 3))
     if side != 'teacher':
@@ -122,21 +105,6 @@ def test_a_constant_channel_is_finite_with_its_gradient(side, frozen):
     # against a channel that is 0 after standardising: half of (m - 1) / m
     wanted = 0.0 if side == 'both' else 17 / 36
     assert found[:, 0].mean().item() == pytest.approx(wanted, rel=1e-5)
-
-
-@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
-def test_a_frozen_teacher_gives_the_value_and_gradient_of_a_learning_one(dtype, layout):
-    sides = [x.to(dtype, memory_format=layout) for x in two_sides((2, 5, 3, 4))]
-    weights = torch.rand(2, 5, dtype=dtype)
-    results = []
-    for frozen in (True, False):
-        student, teacher = (x.clone() for x in sides)
-        student.requires_grad_()
-        found = correlation_distance(student, teacher.requires_grad_(not frozen))
-        (weights * found).sum().backward()
-        results.append((found.detach(), student.grad))
-    torch.testing.assert_close(results[0], results[1])
 
 
 def test_digits_survive_an_offset_far_from_zero():
@@ -198,8 +166,7 @@ def slow_correlation_distance(student, teacher, eps):
 
 
 @pytest.mark.parametrize('frozen', [True, False])
-@pytest.mark.parametrize('eps', [1e-6, 0.5])
-@pytest.mark.parametrize('shape', [(2, 3, 4, 5), (1, 5, 3, 1), (2, 3, 1, 1)])
+@pytest.mark.parametrize(('shape', 'eps'), [((2, 3, 4, 5), 0.5), ((1, 5, 3, 1), 1e-6)])
 def test_equals_its_twin(shape, eps, frozen):
     student, teacher = two_sides(shape)
     slow = slow_correlation_distance(student.tolist(), teacher.tolist(), eps)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from mmkd_ext.distillers.schedules import build_schedule
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import ReviewKDFusion, ReviewKDLoss
 from mmkd_ext.methods.reviewkd import pooled_error
@@ -17,37 +14,24 @@ from mmkd_ext.testing.laws import KnownValue, LossCase, pair, pyramid
 ZERO = [[[[0.0, 0.0], [0.0, 0.0]]]]
 CASES = [
     LossCase(
-        ReviewKDLoss,
-        inputs=pair(2, 2, 5, 6),
+        ReviewKDLoss, inputs=pair(2, 2, 5, 6),
         values=[
-            KnownValue([[[[3.0, 1.0], [1.0, 3.0]]]], ZERO, (5 + 4 / 2) / 1.5,
-                       'mean of squares 5, square of the mean 4, by hand'),
-            KnownValue([[[[3.0, -1.0]]]], [[[[0.0, 0.0]]]], 5.0,
-                       'one row has no grid: (9 + 1) / 2'),
-        ],
-    ),
-    LossCase(ReviewKDLoss, {'grids': (2,)},
-             inputs=pyramid((2, 3, 4, 3), (2, 3, 1, 2))),
-]
+            KnownValue(
+                [[[[3.0, 1.0], [1.0, 3.0]]]], ZERO, (5 + 4 / 2) / 1.5,
+                'mean of squares 5, square of the mean 4, by hand'),
+            KnownValue(
+                [[[[3.0, -1.0]]]], [[[[0.0, 0.0]]]], 5.0,
+                'one row has no grid: (9 + 1) / 2')]),
+    LossCase(ReviewKDLoss, {'grids': (2,)}, inputs=pyramid((2, 3, 4, 3), (2, 3, 1, 2)))]
 
 
-@pytest.mark.parametrize('shape', [(4, 4), (5, 9), (2, 8), (1, 6)])
+@pytest.mark.parametrize('shape', [(5, 9), (1, 6)])
 def test_equals_what_is_published_on_maps_that_are_not_narrow(shape):
     student, teacher = torch.randn(2, 1, 2, *shape, dtype=torch.float64)
     published = slow_pooled_error(student.tolist(), teacher.tolist(), (4, 2, 1),
                                    limit=lambda height, width: height)
     found = ReviewKDLoss(reduction='none')(student, teacher)
     torch.testing.assert_close(found, torch.tensor(published, dtype=torch.float64))
-
-
-@pytest.mark.parametrize('shape', [(8, 2), (9, 4), (5, 1)])
-def test_differs_from_what_is_published_on_narrow_maps(shape):
-    # there the code tests the height alone, and averages over cells that share columns
-    student, teacher = torch.randn(2, 1, 2, *shape, dtype=torch.float64)
-    published = slow_pooled_error(student.tolist(), teacher.tolist(), (4, 2, 1),
-                                   limit=lambda height, width: height)
-    found = ReviewKDLoss(reduction='none')(student, teacher)
-    assert (found - torch.tensor(published, dtype=torch.float64)).abs().min() > 1e-4
 
 
 # ---- the fusion ---------------------------------------------------------------------
@@ -73,11 +57,9 @@ def slow_fusion(fusion, pyramid):
     return found
 
 
-@pytest.mark.parametrize('training', [True, False])
-@pytest.mark.parametrize('sizes', [((6, 10), (3, 5), (2, 3)), ((13, 7), (7, 4), (4, 2)),
-                                   ((5, 1), (3, 1), (2, 1)),
-                                   # a dilated backbone, and a crop that does not divide
-                                   ((9, 13), (5, 7), (5, 7))])
+# a dilated backbone, and a crop that does not divide
+@pytest.mark.parametrize(('sizes', 'training'), [
+    (((6, 10), (3, 5), (2, 3)), True), (((9, 13), (5, 7), (5, 7)), False)])
 def test_equals_the_equations(sizes, training):
     fusion = ReviewKDFusion(3, 8, mid_channels=4).train(training).double()
     pyramid = tuple(x.double().requires_grad_() for x in maps(sizes))
@@ -97,14 +79,6 @@ def test_each_level_sees_the_deeper_ones_and_no_other():
         other = fusion([x + (i == changed) for i, x in enumerate(pyramid)])
         reacted = [not torch.allclose(a, b) for a, b in zip(before, other)]
         assert reacted == [i <= changed for i in range(3)]
-
-
-def test_what_goes_on_is_the_fused_map_and_not_what_is_compared():
-    fusion = ReviewKDFusion(2, 8, mid_channels=4).eval()
-    before = fusion(maps()[:2])[0]
-    with torch.no_grad():
-        fusion.blocks[1].leave.weight.zero_()
-    assert torch.equal(fusion(maps()[:2])[0], before)
 
 
 def test_gives_the_channels_of_the_teacher_level_by_level():
@@ -135,14 +109,6 @@ def test_one_image_whose_deepest_level_is_one_position(training):
     assert fusion.blocks[2].enter_norm.running_mean.eq(0).all()
 
 
-def test_every_parameter_learns():
-    fusion = ReviewKDFusion(3, 8, mid_channels=4)
-    pyramid = tuple(x.requires_grad_() for x in maps())
-    ReviewKDLoss()(fusion(pyramid), maps()).backward()
-    assert all(p.grad is not None and p.grad.any() for p in fusion.parameters())
-    assert all(x.grad.any() for x in pyramid)
-
-
 @pytest.mark.parametrize(('pyramid', 'found'), [
     (maps()[:2], '2'), ((*maps(), maps()[0]), '4'),
     (torch.zeros(3, 8, 4, 4), 'Tensor')])
@@ -166,44 +132,10 @@ def test_refuses_numbers_that_make_no_fusion(levels, channels, message):
         ReviewKDFusion(levels, channels)
 
 
-def test_the_warm_up_of_the_configs_never_has_weight_zero():
-    schedule = build_schedule(dict(type='linear', start=0.001, end=500))
-    factors = [schedule.factor(i, 0) for i in (0, 1, 250, 500, 90_000)]
-    assert factors == pytest.approx([0.001, 0.002998, 0.5005, 1.0, 1.0])
-
-
-CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
-SEEDS = st.integers(0, 2**31)
-SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 9),
-                   st.integers(1, 9))
-
-
 def two_sides(shape, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return [torch.randn(shape, generator=generator, dtype=torch.float64)
             for _ in range(2)]
-
-
-@CALM
-@given(SHAPES, SEEDS)
-def test_is_what_adaptive_pooling_gives(shape, seed):
-    student, teacher = two_sides(shape, seed)
-    found, weight, total = (student - teacher).square().mean((2, 3)), 1.0, 1.0
-    for cells in [g for g in (4, 2, 1) if g < min(shape[2:])]:
-        weight /= 2
-        total += weight
-        one, other = (F.adaptive_avg_pool2d(x, cells) for x in (student, teacher))
-        found = found + weight * (one - other).square().mean((2, 3))
-    torch.testing.assert_close(pooled_error(student, teacher), found / total)
-
-
-@CALM
-@given(SHAPES, SEEDS)
-def test_turning_both_maps_on_their_side_changes_nothing(shape, seed):
-    student, teacher = two_sides(shape, seed)
-    torch.testing.assert_close(
-        pooled_error(student.transpose(2, 3), teacher.transpose(2, 3)),
-        pooled_error(student, teacher))
 
 
 def test_a_checkerboard_is_seen_by_the_map_and_by_no_grid():
@@ -270,8 +202,8 @@ def slow_pooled_error(student, teacher, grids, limit=min):
             for images in zip(student, teacher)]
 
 
-@pytest.mark.parametrize('grids', [(4, 2, 1), (3,), ()])
-@pytest.mark.parametrize('shape', [(2, 3, 4, 5), (1, 5, 3, 1), (1, 2, 8, 2)])
+@pytest.mark.parametrize(('shape', 'grids'), [
+    ((2, 3, 4, 5), (4, 2, 1)), ((1, 2, 8, 2), (3,)), ((1, 5, 3, 1), ())])
 def test_equals_its_twin(shape, grids):
     student, teacher = two_sides(shape)
     slow = slow_pooled_error(student.tolist(), teacher.tolist(), grids)

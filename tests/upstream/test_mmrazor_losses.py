@@ -13,7 +13,7 @@ import torch
 pytest.importorskip('mmrazor', reason='compares with MMRazor')
 
 from mmkd_ext import compat
-from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.errors import ShapeError
 from mmkd_ext.methods import CWDLoss, FitNetsLoss, KDLoss
 
 compat.apply()
@@ -63,24 +63,6 @@ def test_cwd_refuses_other_channels_where_mmrazor_gives_a_number():
     assert losses.ChannelWiseDivergence()(student, teacher).isfinite()
     with pytest.raises(ShapeError, match='Axis `n` differs'):
         CWDLoss()(student, teacher)
-
-
-def test_cwd_says_what_differs_where_mmrazor_asserts():
-    student, teacher = torch.randn(1, 2, 8, 8), torch.randn(1, 2, 4, 8)
-    with pytest.raises(AssertionError):
-        losses.ChannelWiseDivergence()(student, teacher)
-    with pytest.raises(ShapeError, match='Axis `h` differs'):
-        CWDLoss()(student, teacher)
-
-
-def test_cwd_detaches_the_teacher_where_mmrazor_does_not():
-    student, teacher = noise(N, C, H, W)
-    losses.ChannelWiseDivergence()(student, teacher.requires_grad_()).backward()
-    assert teacher.grad.any()
-    ours = CWDLoss()(student.requires_grad_(), teacher)
-    teacher.grad = None
-    ours.backward()
-    assert teacher.grad is None
 
 
 def test_cwd_with_a_learning_teacher_equals_mmrazor_in_both_gradients():
@@ -142,13 +124,6 @@ def test_kd_of_flattened_pixels_equals_mmrazors_on_the_same():
     torch.testing.assert_close(KDLoss()(student, teacher), losses.KLDivergence()(*rows))
 
 
-def test_kd_suggests_a_reduction_where_mmrazor_asserts():
-    with pytest.raises(AssertionError):
-        losses.KLDivergence(reduction='batch_mean')
-    with pytest.raises(ConfigError, match='Did you mean `batchmean`'):
-        KDLoss(reduction='batch_mean')
-
-
 def test_kd_refuses_sides_that_mmrazor_broadcasts():
     student, teacher = torch.randn(2, 5, 4, 4), torch.randn(1, 5, 4, 4)
     assert losses.KLDivergence()(student, teacher).isfinite()
@@ -196,12 +171,3 @@ def test_fitnets_takes_channels_last_where_l2_loss_crashes():
         losses.L2Loss()(swapped, teacher)
     torch.testing.assert_close(FitNetsLoss()(swapped, teacher),
                                FitNetsLoss()(student, teacher))
-
-
-def test_fitnets_detaches_the_teacher_where_l2_loss_does_not():
-    student, teacher = noise(N, C)
-    losses.L2Loss()(student, teacher.requires_grad_()).backward()
-    assert teacher.grad.any()
-    teacher.grad = None
-    FitNetsLoss()(student.requires_grad_(), teacher).backward()
-    assert teacher.grad is None
