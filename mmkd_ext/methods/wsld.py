@@ -98,8 +98,9 @@ class WSLDLoss(_WeightedSoftLabels):
 
     with `w` of :func:`soft_label_weight` and `p`, `q` the softmax of teacher and
     student at temperature :math:`\tau`. As in the authors' code it is the cross entropy
-    and not the divergence, so it is not 0 where both agree. mmrazor's ``WSLD`` takes the
-    number of classes as an argument, 1000 by default; here it is that of the logits.
+    and not the divergence, so it is not 0 where both agree. mmrazor's ``WSLD`` takes
+    the number of classes as an argument, 1000 by default; here it is that of the
+    logits.
 
     Args:
         tau: Temperature, > 0.
