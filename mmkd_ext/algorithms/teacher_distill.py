@@ -95,7 +95,7 @@ class TeacherDistill(BaseAlgorithm):
         teachers: Several teachers by name instead: each a dict of `model`, `ckpt`,
             `weight` (factor on the losses of the links that tap it), `preprocess`
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
-            std=...)``) and `min_matched`.
+            std=...)``) and `min_matched`. Empty where no link needs a teacher.
         student_ckpt: File or URL of the student's first weights.
         inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that are
             initialised with the weights of the (first) teacher where names and shapes

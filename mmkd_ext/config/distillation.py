@@ -135,10 +135,8 @@ class _Distillation:
                 TEACHER, one, 'model.teacher', ckpt, 'model.teacher_ckpt', minimum
             )
             self.config['teacher'] = self.models[TEACHER]
-        elif (
-            not isinstance(several, Mapping)
-            or not several
-            or not all(isinstance(config, Mapping) for config in several.values())
+        elif not isinstance(several, Mapping) or not all(
+            isinstance(config, Mapping) for config in several.values()
         ):
             self.findings.problem(
                 'model.teachers',

@@ -17,7 +17,7 @@ from mmkd_ext.errors import ConfigError, ShapeError, check_choice, check_range
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['Levels', 'PairLoss', 'at_least_float32', 'pair_levels']
+__all__ = ['Levels', 'PairLoss', 'StudentLoss', 'at_least_float32', 'pair_levels']
 
 Levels = Union[Tensor, 'Sequence[Tensor]']
 """One tensor, or a pyramid: a tuple or list with one tensor a level."""
@@ -156,12 +156,43 @@ class PairLoss(nn.Module, ABC):
         return at_least_float32(student), at_least_float32(teacher)
 
     def _reduce(self, items: Tensor) -> Tensor:
-        if self.reduction == 'none':
-            return items
-        # a sum that is divided: the gradient of a mean would fill a whole map
-        count = {'sum': 1, 'mean': items.numel(), 'batchmean': items.shape[0]}
-        # of no items the sum, 0, still reaches the student
-        return items.sum() / max(count[self.reduction], 1)
+        return reduced(items, self.reduction)
+
+
+class StudentLoss(nn.Module):
+    """Base of losses that need the student's side alone, and no teacher.
+
+    A subclass has a `forward` with its arguments by name, which returns what `finish`
+    makes of one value for each independent item.
+
+    Args:
+        loss_weight: Factor on the result, >= 0.
+        reduction: As for `PairLoss`.
+    """
+
+    def __init__(self, *, loss_weight: float = 1.0, reduction: str = 'mean') -> None:
+        super().__init__()
+        check_range('loss_weight', loss_weight, low=0)
+        check_choice('reduction', reduction, _REDUCTIONS)
+        self.loss_weight = loss_weight
+        self.reduction = reduction
+
+    def finish(self, items: Tensor) -> Tensor:
+        """Returns the weighted loss of the items; the first axis is the batch."""
+        return self.loss_weight * reduced(items, self.reduction)
+
+    def extra_repr(self) -> str:
+        return f'loss_weight={self.loss_weight}, reduction={self.reduction!r}'
+
+
+def reduced(items: Tensor, reduction: str) -> Tensor:
+    """Returns the items as one number, or as they are, see `PairLoss`."""
+    if reduction == 'none':
+        return items
+    # a sum that is divided: the gradient of a mean would fill a whole map
+    count = {'sum': 1, 'mean': items.numel(), 'batchmean': items.shape[0]}
+    # of no items the sum, 0, still reaches the student
+    return items.sum() / max(count[reduction], 1)
 
 
 def pair_levels(student: Levels, teacher: Levels) -> list[tuple[Tensor, Tensor]]:

@@ -1,24 +1,134 @@
-"""Ground truth of segmentation samples.
+"""Ground truth of samples: classes of pictures, and label maps of segmentation.
 
-It is read by attribute, so mmseg's ``SegDataSample`` works, and no method has to
-import mmseg.
+It is read by attribute, so the samples of mmpretrain and mmseg work, and no method has
+to import them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from mmkd_ext.errors import ConfigError, ShapeError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from torch import Tensor
+__all__ = [
+    'Classes',
+    'LabelledPixels',
+    'check_classes',
+    'class_indices',
+    'labelled',
+    'labelled_pixels',
+    'labels_at',
+]
 
-__all__ = ['labelled', 'labels_at']
+Classes = Union[Tensor, 'Sequence[Any]']
+"""Index of the class of each row ``(n)``, or for each a sample with ``gt_label``."""
+
+
+def check_classes(logits: Tensor) -> None:
+    """Raises `ShapeError` where logits ``(n c ...)`` are of fewer than two classes."""
+    if logits.dim() > 1 and logits.shape[1] < 2:
+        raise ShapeError(
+            f'`student` {tuple(logits.shape)} has {logits.shape[1]} channel(s), but '
+            'beside the class of the label there must be another.'
+        )
+
+
+def class_indices(labels: Classes, logits: Tensor) -> Tensor:
+    """Returns the index of the class of each row.
+
+    Args:
+        labels: Indices ``(n)``, or for each row a sample with one in ``gt_label``, as
+            mmpretrain's.
+        logits: Logits ``(n c)``, for their number and device.
+
+    Returns:
+        Indices ``(n)``, from 0 to ``c - 1``.
+
+    Raises:
+        ShapeError: There is not one hard label for each row. Labels that are smoothed
+            or mixed have no class.
+        ConfigError: A sample has no label, or a label is none of the classes.
+    """
+    if not isinstance(labels, Tensor):
+        found = [_label_of(sample) for sample in labels]
+        labels = torch.stack(found) if found else logits.new_zeros(0).long()
+    rows, classes = logits.shape[:2]
+    if labels.is_floating_point() or labels.dtype == torch.bool or labels.dim() != 1:
+        raise ShapeError(
+            f'`labels` must be an index of a class for each of {rows} rows, but are '
+            f'{tuple(labels.shape)} of {labels.dtype}; smoothed and mixed labels '
+            '(mixup, CutMix) have no class. Leave them out for this loss.'
+        )
+    if len(labels) != rows:
+        raise ShapeError(
+            f'`labels` must be one for each of {rows} rows, but are {len(labels)}.'
+        )
+    if rows and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ConfigError(
+            f'labels reach from {int(labels.min())} to {int(labels.max())}, but the '
+            f'logits have {classes} classes. Set `num_classes` of the head.'
+        )
+    return labels.to(logits.device, torch.long)
+
+
+def _label_of(sample: Any) -> Tensor:
+    label = getattr(sample, 'gt_label', None)
+    if not isinstance(label, Tensor):
+        raise ConfigError(
+            f'a sample (`{type(sample).__name__}`) has no `gt_label`; this loss needs '
+            'the class of each picture. Mixed labels (mixup, CutMix) have none.'
+        )
+    if label.numel() != 1:
+        raise ShapeError(
+            f'a sample has {label.numel()} labels, but this loss needs one class for '
+            'each picture.'
+        )
+    return label.reshape(())
+
+
+class LabelledPixels(NamedTuple):
+    """The pixels of a batch that have a label.
+
+    Args:
+        where: Whether a pixel has one, ``(n h w)``.
+        labels: Label of each that has, ``(m)``.
+    """
+
+    where: Tensor
+    labels: Tensor
+
+    def rows(self, maps: Tensor) -> Tensor:
+        """Returns the channels of these pixels ``(m c)`` of maps ``(n c h w)``."""
+        return maps.permute(0, 2, 3, 1)[self.where]
+
+    def spread(self, items: Tensor) -> Tensor:
+        """Returns the items of the rows as a map ``(n h w)``, 0 elsewhere.
+
+        They are scaled such that the mean of the map is the mean of the items.
+        """
+        scale = self.where.numel() / max(len(items), 1)
+        return items.new_zeros(self.where.shape).index_put((self.where,), items * scale)
+
+
+def labelled_pixels(
+    data_samples: Sequence[Any], logits: Tensor, *, ignore_index: int
+) -> LabelledPixels:
+    """Finds the labelled pixels of a batch at the size of its logits ``(n c h w)``.
+
+    Raises:
+        ConfigError: A sample has no label map, or a label is none of the classes.
+        ShapeError: The label maps do not belong to the logits.
+    """
+    labels = labels_at(data_samples, logits)
+    where = labelled(labels, logits.shape[1], ignore_index=ignore_index)
+    return LabelledPixels(where, labels[where])
 
 
 def labels_at(data_samples: Sequence[Any], feature: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from mmkd_ext.errors import ShapeError, check_integer, check_range, check_shapes
 from mmkd_ext.methods._base import PairLoss
-from mmkd_ext.methods._labels import labelled, labels_at
+from mmkd_ext.methods._labels import labelled_pixels
 from mmkd_ext.methods._rows import RowExtra, compute_rows, valid_rows
 from mmkd_ext.registry import MODELS
 
@@ -248,10 +248,6 @@ class DKDPixelLoss(_DecoupledLoss):
         """Returns the weighted divergence at each pixel ``(n h w)``, see the class."""
         check_shapes(student=(student, 'n k h w'), teacher=(teacher, 'n k h w'))
         self.check_pair(student, teacher)
-        labels = labels_at(data_samples, student)
-        counts = labelled(labels, student.shape[1], ignore_index=self.ignore_index)
-        student, teacher = (x.permute(0, 2, 3, 1)[counts] for x in (student, teacher))
-        items = self._of_rows(student, teacher, labels[counts])
-        # a mean over all items is then one over the pixels that count
-        scale = counts.numel() / max(len(items), 1)
-        return items.new_zeros(labels.shape).index_put((counts,), items * scale)
+        pixels = labelled_pixels(data_samples, student, ignore_index=self.ignore_index)
+        rows = pixels.rows(student), pixels.rows(teacher)
+        return pixels.spread(self._of_rows(*rows, pixels.labels))
