@@ -1,4 +1,4 @@
-"""Patches that let mmengine, mmrazor, mmdet and mmseg run on today's torch.
+"""Patches that let the packages of OpenMMLab run on today's torch.
 
 Each patch is a row of `PATCHES`: its name, its reason, a test of whether it is needed
 here, and the change. The tests look at features, not at version numbers, so a patch is
@@ -18,8 +18,11 @@ import importlib.util
 import pickle
 import sys
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -411,6 +414,133 @@ def _first_process_writes_results() -> None:
     hook.after_test_epoch = master_only(hook.after_test_epoch)
 
 
+# --- mmpretrain where torchvision is absent or does not load -----------------------
+
+#: What of mmpretrain imports torchvision, each for a few transforms or box functions.
+_TORCHVISION_USERS = (
+    'mmpretrain.datasets.transforms.formatting',
+    'mmpretrain.datasets.transforms.processing',
+    'mmpretrain.evaluation.metrics.visual_grounding_eval',
+    'mmpretrain.models.utils.box_utils',
+)
+_TORCHVISION_MODULES = (
+    'torchvision',
+    'torchvision.ops',
+    'torchvision.ops.boxes',
+    'torchvision.transforms',
+    'torchvision.transforms.functional',
+    'torchvision.transforms.transforms',
+)
+#: Those that mmpretrain registers as `torchvision/NAME`, of torchvision 0.17.
+_TORCHVISION_TRANSFORMS = (
+    'AugMix AutoAugment CenterCrop ColorJitter Compose ConvertImageDtype ElasticTransform '
+    'FiveCrop GaussianBlur Grayscale Lambda LinearTransformation Normalize PILToTensor '
+    'Pad RandAugment RandomAdjustSharpness RandomAffine RandomApply RandomAutocontrast '
+    'RandomChoice RandomCrop RandomEqualize RandomErasing RandomGrayscale '
+    'RandomHorizontalFlip RandomInvert RandomOrder RandomPerspective RandomPosterize '
+    'RandomResizedCrop RandomRotation RandomSolarize RandomVerticalFlip Resize TenCrop '
+    'ToPILImage ToTensor TrivialAugmentWide'
+).split()
+
+
+def _torchvision_failure() -> str:
+    """Returns why torchvision cannot be imported; nothing where it can."""
+    before = set(sys.modules)
+    try:
+        importlib.import_module('torchvision')
+    except Exception as error:
+        # its operators fail to register beside a torch of another build
+        for name in set(sys.modules) - before:
+            if name.split('.')[0] == 'torchvision':
+                del sys.modules[name]
+        if isinstance(error, ModuleNotFoundError) and error.name == 'torchvision':
+            return 'is not installed'
+        return f'cannot be imported ({type(error).__name__}: {error})'
+    return ''
+
+
+class _StandIn(ModuleType):
+    """A module in which every name is a class that cannot be used."""
+
+    def __init__(self, name: str, failure: str) -> None:
+        super().__init__(name)
+        self.__path__: list[str] = []
+        self._failure = failure
+        if name == 'torchvision.transforms':
+            for transform in _TORCHVISION_TRANSFORMS:
+                setattr(self, transform, self._unusable(transform))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        return self._unusable(name)
+
+    def _unusable(self, name: str) -> type:
+        from mmkd_ext.errors import StackError
+
+        said = (
+            f'`{self.__name__}.{name}` is needed, but torchvision {self._failure}. '
+            'Install one that was built for this torch, or write a config without it.'
+        )
+
+        def refuse(*args: Any, **kwargs: Any) -> Any:
+            raise StackError(said)
+
+        meta = type('Meta', (type,), {'__getattr__': refuse})
+        return meta(name, (), {'__new__': refuse, '__module__': self.__name__})
+
+
+@contextmanager
+def _torchvision_at_hand() -> Iterator[None]:
+    """Has `import torchvision` succeed in the block, by a stand-in if it must be."""
+    failure = _torchvision_failure()
+    modules = {
+        name: _StandIn(name, failure) for name in (_TORCHVISION_MODULES if failure else ())
+    }
+    for name, module in modules.items():
+        parent, _, last = name.rpartition('.')
+        if parent:
+            setattr(modules[parent], last, module)
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        # whoever else looks for torchvision must not find it
+        for name in modules:
+            sys.modules.pop(name, None)
+
+
+class _TorchvisionUser(SourceFileLoader):
+    """Loads a module of mmpretrain that imports torchvision."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        with _torchvision_at_hand():
+            super().exec_module(module)
+
+
+class _TorchvisionUserFinder:
+    """Finds the modules of mmpretrain that import torchvision."""
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Returns how to load one of them; None for any other."""
+        if name not in _TORCHVISION_USERS:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is None or spec.origin is None:
+            return spec
+        spec.loader = _TorchvisionUser(name, spec.origin)
+        return spec
+
+
+def _lacks_torchvision_finder() -> bool:
+    return _TorchvisionUserFinder not in sys.meta_path
+
+
+def _add_torchvision_finder() -> None:
+    sys.meta_path.insert(0, _TorchvisionUserFinder)
+
+
 # --- warnings ----------------------------------------------------------------------
 
 
@@ -496,5 +626,13 @@ PATCHES: tuple[Patch, ...] = (
         ('mmengine',),
         _every_process_writes_results,
         _first_process_writes_results,
+    ),
+    Patch(
+        'torchvision-of-mmpretrain',
+        'mmpretrain imports torchvision for a few transforms, and the torchvision of '
+        'the package index does not load beside a torch of another build',
+        ('mmpretrain',),
+        _lacks_torchvision_finder,
+        _add_torchvision_finder,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 from torch import nn
@@ -22,6 +22,7 @@ __all__ = [
     'has_masks',
     'input_size',
     'known_divisor',
+    'package_of',
     'run_once',
     'set_inplace',
     'undisturbed',
@@ -45,15 +46,14 @@ def blank_batch(
 
     The sample carries ground truth, so that heads can compute losses: one box (with
     its mask where the model has a part for masks, since RTMDet takes masks for those
-    of its own kind), or a map of class 0. Models of neither mmdet nor mmseg get no
-    samples.
+    of its own kind), a map of class 0, or the label 0. Only the packages of `package_of`
+    get samples.
     """
     device = next((p.device for p in model.parameters()), torch.device('cpu'))
     shape = input_size(model) if size is None else size
     if isinstance(shape, int):
         shape = (shape, shape)
     inputs = torch.zeros(1, 3, *shape, device=device)
-    packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
     meta = {
         'img_shape': shape,
         'ori_shape': shape,
@@ -63,12 +63,15 @@ def blank_batch(
         'img_id': 0,
         'img_path': '',
     }
-    samples = None
-    if 'mmseg' in packages:
-        samples = [_segmentation_sample(meta, device)]
-    elif 'mmdet' in packages:
-        samples = [_detection_sample(meta, device, masks=has_masks(model))]
+    package = package_of(model)
+    samples = None if package is None else [_SAMPLES[package](model, meta, device)]
     return {'inputs': inputs, 'data_samples': samples}
+
+
+def package_of(model: nn.Module) -> str | None:
+    """Returns the package whose samples a model takes; None if it is not known."""
+    packages = {cls.__module__.split('.')[0] for cls in type(model).__mro__}
+    return next((name for name in _SAMPLES if name in packages), None)
 
 
 def input_size(*models: nn.Module) -> tuple[int, int]:
@@ -135,7 +138,9 @@ def _pooling_factor(model: nn.Module) -> int:
     return max(1, math.ceil(8 * max(windows, default=0) / SIZE))
 
 
-def _segmentation_sample(meta: dict[str, Any], device: torch.device) -> Any:
+def _segmentation_sample(
+    model: nn.Module, meta: dict[str, Any], device: torch.device
+) -> Any:
     from mmengine.structures import PixelData
     from mmseg.structures import SegDataSample
 
@@ -153,7 +158,7 @@ def has_masks(model: nn.Module) -> bool:
 
 
 def _detection_sample(
-    meta: dict[str, Any], device: torch.device, *, masks: bool
+    model: nn.Module, meta: dict[str, Any], device: torch.device
 ) -> Any:
     from mmdet.structures import DetDataSample
     from mmdet.structures.mask import BitmapMasks
@@ -166,7 +171,7 @@ def _detection_sample(
         bboxes=box,
         labels=torch.zeros(1, dtype=torch.long, device=device),
     )
-    if masks:
+    if has_masks(model):
         blank = torch.zeros(1, height, width, dtype=torch.uint8)
         sample.gt_instances.masks = BitmapMasks(blank.numpy(), height, width)
     sample.ignored_instances = InstanceData(
@@ -176,6 +181,28 @@ def _detection_sample(
         sem_seg=torch.zeros((1, height, width), dtype=torch.long, device=device)
     )
     return sample
+
+
+def _classification_sample(
+    model: nn.Module, meta: dict[str, Any], device: torch.device
+) -> Any:
+    from mmpretrain.structures import DataSample
+
+    sample = DataSample(metainfo=meta).set_gt_label(0)
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    classes = getattr(preprocessor, 'num_classes', None)
+    if getattr(preprocessor, 'to_onehot', False) and classes:
+        # mixed pictures have mixed labels, and some losses take no others
+        sample.set_gt_score(torch.eye(classes)[0])
+    return sample.to(device)
+
+
+_SAMPLES: dict[str, Callable[[nn.Module, dict[str, Any], torch.device], Any]] = {
+    'mmseg': _segmentation_sample,
+    'mmdet': _detection_sample,
+    'mmpretrain': _classification_sample,
+}
+"""Makes a sample with ground truth; mmseg's heads inherit from mmdet's, so it is first."""
 
 
 def run_once(

@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 
+#: What preprocessors call it that they turn channels around.
+_SWAPS = ('channel_conversion', '_channel_conversion', 'to_rgb')
+
+
 @dataclass(frozen=True)
 class InputStats:
     """How a preprocessor maps pixel values to network input.
@@ -49,8 +53,7 @@ class InputStats:
         """Reads the statistics of an OpenMMLab preprocessor; None if it has none."""
         if preprocessor is None or not hasattr(preprocessor, '_enable_normalize'):
             return None
-        swap = getattr(preprocessor, '_channel_conversion', False)
-        swap = bool(getattr(preprocessor, 'channel_conversion', swap))
+        swap = any(getattr(preprocessor, name, False) for name in _SWAPS)
         pad = getattr(preprocessor, 'pad_val', getattr(preprocessor, 'pad_value', 0))
         pad = float(pad) if isinstance(pad, (int, float)) else 0.0
         if not preprocessor._enable_normalize:

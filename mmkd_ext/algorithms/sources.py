@@ -55,7 +55,8 @@ def model_config(source: Any, path: str) -> ConfigDict:
     """Returns the config of a model that is not built yet.
 
     The dict of a config file carries the file's default scope, so that a teacher of
-    mmdetection can stand beside a student of another project.
+    mmdetection can stand beside a student of another project, and its preprocessor
+    where that stands beside the model, as in mmpretrain.
 
     Raises:
         ConfigError: ``source`` names no model.
@@ -99,6 +100,8 @@ def _from_file(name: str, path: str) -> ConfigDict:
     model = config.model
     if 'architecture' in model:
         return model_config(model['architecture'], f'{path}.architecture')
+    if config.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', config.data_preprocessor)
     scope = config.get('default_scope')
     kind = model.get('type', '')
     if scope and not (isinstance(kind, str) and '.' in kind):

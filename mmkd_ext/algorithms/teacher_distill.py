@@ -24,7 +24,7 @@ from mmkd_ext.algorithms.init_from_teacher import (
     init_from_teacher,
     plan_init,
 )
-from mmkd_ext.algorithms.sources import build_model
+from mmkd_ext.algorithms.sources import build_model, model_config
 from mmkd_ext.algorithms.tap_checks import (
     gradient_problems,
     row_problems,
@@ -111,7 +111,8 @@ class TeacherDistill(BaseAlgorithm):
             False turns all off (MMRazor's default); None turns them off only where
             they would overwrite what a link taps.
         teacher_module_inplace: The same for the teachers.
-        data_preprocessor: Replaces the student's own.
+        data_preprocessor: Replaces the student's own; without `type` it is of the kind
+            that the student takes.
         init_cfg: See mmengine's ``BaseModule``.
 
     Raises:
@@ -146,6 +147,11 @@ class TeacherDistill(BaseAlgorithm):
                 'a teacher here is frozen and in eval mode. To train '
                 'teacher and student together use `mmrazor.SingleTeacherDistill`.',
             )
+        if isinstance(data_preprocessor, Mapping) and 'type' not in data_preprocessor:
+            # mmpretrain's models know the type
+            architecture = model_config(architecture, 'model.architecture')
+            architecture['data_preprocessor'] = dict(data_preprocessor)
+            data_preprocessor = None
         super().__init__(
             build_model(architecture, 'model.architecture'),
             data_preprocessor,

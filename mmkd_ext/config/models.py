@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from mmkd_ext.algorithms.dry_run import package_of
 from mmkd_ext.algorithms.sources import build_model, model_config
 from mmkd_ext.checkpoint import load_weights, some
 from mmkd_ext.config.context import ModelFacts
@@ -165,6 +166,4 @@ def load_checkpoint(
 
 def is_known(model: nn.Module) -> bool:
     """Whether noise and its ground truth are made for a model's kind."""
-    student = getattr(model, 'architecture', model)
-    packages = {cls.__module__.split('.')[0] for cls in type(student).__mro__}
-    return not packages.isdisjoint({'mmdet', 'mmseg'})
+    return package_of(getattr(model, 'architecture', model)) is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mmkd_ext.connectors.adapters import ConvAdapter
+from mmkd_ext.connectors.adapters import ConvAdapter, LinearAdapter
 from mmkd_ext.connectors.per_level import PerLevel
 from mmkd_ext.connectors.queries import QueryClassMaps
 from mmkd_ext.connectors.roi import RoIClassify
@@ -13,6 +13,7 @@ __all__ = [
     'ConcatLevels',
     'ConvAdapter',
     'FlattenPredictions',
+    'LinearAdapter',
     'PerLevel',
     'QueryClassMaps',
     'RoIClassify',

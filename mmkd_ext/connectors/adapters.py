@@ -1,4 +1,4 @@
-"""Connectors that change the channels of a map."""
+"""Connectors that change the channels of a feature."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mmkd_ext.registry import MODELS
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ['ConvAdapter']
+__all__ = ['ConvAdapter', 'LinearAdapter']
 
 
 @MODELS.register_module()
@@ -89,3 +89,46 @@ class ConvAdapter(nn.Module):
                 f'{tuple(feature.shape)}; set its `in_channels`.'
             )
         return self.act(self.norm(self.conv(feature)))
+
+
+@MODELS.register_module()
+class LinearAdapter(nn.Module):
+    """Maps vectors, or the tokens of a transformer, to another number of channels.
+
+    What a :class:`ConvAdapter` is for maps.
+
+    Args:
+        in_channels: Channels of the student's feature.
+        out_channels: Channels of the teacher's feature.
+        bias: Whether the map has a bias.
+
+    Examples:
+        >>> import torch
+        >>> adapter = LinearAdapter(4, 8)
+        >>> adapter(torch.zeros(2, 4)).shape, adapter(torch.zeros(2, 9, 4)).shape
+        (torch.Size([2, 8]), torch.Size([2, 9, 8]))
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, bias: bool = True
+    ) -> None:
+        super().__init__()
+        check_integer('LinearAdapter.in_channels', in_channels, ge=1)
+        check_integer('LinearAdapter.out_channels', out_channels, ge=1)
+        self.in_channels = in_channels
+        self.linear = nn.Linear(in_channels, out_channels, bias=bias)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Maps ``(n c)`` or ``(n l c)`` to the same with ``out_channels``.
+
+        Raises:
+            ShapeError: The feature is neither, or has other channels.
+        """
+        if feature.dim() not in (2, 3) or feature.shape[-1] != self.in_channels:
+            raise ShapeError(
+                f'`LinearAdapter` takes (n {self.in_channels}) or (n l '
+                f'{self.in_channels}), but got {tuple(feature.shape)}; set its '
+                '`in_channels`, and take `mmkd_ext.ConvAdapter` for maps.'
+            )
+        mapped: Tensor = self.linear(feature)
+        return mapped

@@ -1,4 +1,4 @@
-"""Aligns the two sides of a link: channels by a 1x1 convolution, size by resizing.
+"""Aligns the two sides of a link: channels by a linear map, size by resizing.
 
 The alignment is planned from the shapes of a dry run, so that its parameters exist
 before the optimizer is built.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmkd_ext.connectors.adapters import ConvAdapter
+from mmkd_ext.connectors.adapters import ConvAdapter, LinearAdapter
 from mmkd_ext.errors import ShapeError
 from mmkd_ext.methods import PairLoss
 from mmkd_ext.methods._base import pair_levels
@@ -31,6 +31,8 @@ class PairAlign(nn.Module):
     Args:
         channels: For each level, student and teacher channels if they differ.
         resize: For each level, whether the size may differ.
+        maps: For each level, whether it is a map, which a convolution adapts, or
+            vectors or tokens, which a linear layer does.
         differs: Whether some size did in the dry run, for reports.
     """
 
@@ -38,15 +40,20 @@ class PairAlign(nn.Module):
         self,
         channels: Sequence[tuple[int, int] | None],
         resize: Sequence[bool],
+        maps: Sequence[bool],
         *,
         differs: bool = True,
     ) -> None:
         super().__init__()
         self.adapters = nn.ModuleList(
-            nn.Identity() if pair is None else ConvAdapter(*pair) for pair in channels
+            nn.Identity()
+            if pair is None
+            else (ConvAdapter(*pair) if is_map else LinearAdapter(*pair))
+            for pair, is_map in zip(channels, maps)
         )
         self.channels = tuple(channels)
         self.resize = tuple(resize)
+        self.maps = tuple(maps)
         self.differs = differs
 
     def forward(self, student: Any, teacher: Any) -> Any:
@@ -67,7 +74,11 @@ class PairAlign(nn.Module):
 
     def describe(self) -> str:
         """Returns a short description, for reports."""
-        parts = [f'1x1 conv {pair[0]}->{pair[1]}' for pair in self.channels if pair]
+        parts = [
+            f'{"1x1 conv" if is_map else "linear"} {pair[0]}->{pair[1]}'
+            for pair, is_map in zip(self.channels, self.maps)
+            if pair
+        ]
         if self.differs:
             parts.append('bilinear to the teacher')
         return ', '.join(parts) or 'none'
@@ -130,44 +141,53 @@ def plan_alignment(
     """
     if not isinstance(loss, PairLoss):
         return None
-    channels: list[tuple[int, int] | None] = []
-    resize, differs = [], False
-    for s, t in pair_levels(student, teacher):
-        loss.check_pair(s, t)
-        found = _difference(loss, s, t, classes=classes)
-        if found:
-            raise ShapeError(
-                f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ{found}'
-            )
-        other = s.dim() > 1 and s.shape[1] != t.shape[1]
-        convolved = other and 'channels' not in loss.any_shape
-        channels.append((s.shape[1], t.shape[1]) if convolved else None)
-        resize.append(s.dim() == 4 and 'size' in loss.alignable)
-        differs = differs or s.shape[2:] != t.shape[2:]
-    if not any(channels) and not differs:
+    levels = pair_levels(student, teacher)
+    channels = [_channels(loss, s, t, classes=classes) for s, t in levels]
+    maps = [s.dim() == 4 for s, _ in levels]
+    resize = [is_map and 'size' in loss.alignable for is_map in maps]
+    differ = any(s.dim() != 3 and s.shape[2:] != t.shape[2:] for s, t in levels)
+    if not any(channels) and not differ:
         return None
-    return PairAlign(channels, resize, differs=differs)
+    return PairAlign(channels, resize, maps, differs=differ)
 
 
-def _difference(loss: PairLoss, s: Tensor, t: Tensor, *, classes: bool) -> str:
-    """Says what about two sides cannot be aligned; nothing if they can."""
+def _channels(
+    loss: PairLoss, s: Tensor, t: Tensor, *, classes: bool
+) -> tuple[int, int] | None:
+    """Returns the channels of a level's two sides where they must be made equal.
+
+    Raises:
+        ShapeError: The sides differ in what the loss does not allow to align.
+    """
+    loss.check_pair(s, t)
+    sides = f'student {tuple(s.shape)} and teacher {tuple(t.shape)}'
+    kind = type(loss).__name__
     if s.dim() != t.dim():
-        return f' in the number of axes.{about_tokens(s, t)}'
-    if s.dim() == 3 and s.shape != t.shape:
-        return f', and only maps can be aligned.{about_tokens(s, t)}'
-    name = type(loss).__name__
-    if s.dim() > 1 and s.shape[1] != t.shape[1]:
-        if classes:
-            return (
-                ' in classes; both models must predict the same classes. Take a '
-                'teacher of the same data set, or compare features instead.'
-            )
-        if 'channels' not in loss.alignable | loss.any_shape or s.dim() != 4:
-            return (
-                f' in channels, which `{name}` does not align; give preds_S '
-                f"connector=dict(type='mmkd_ext.ConvAdapter', "
-                f'in_channels={s.shape[1]}, out_channels={t.shape[1]}).'
-            )
-    if s.shape[2:] != t.shape[2:] and ('size' not in loss.alignable or s.dim() != 4):
-        return f' in size, which `{name}` does not align.'
-    return ''
+        raise ShapeError(f'{sides} differ in the number of axes.{about_tokens(s, t)}')
+    tokens = s.dim() == 3 and loss.takes_vectors
+    if s.dim() == 3 and (s.shape[1] != t.shape[1] if tokens else s.shape != t.shape):
+        raise ShapeError(
+            f'{sides} differ, and only maps can be aligned.{about_tokens(s, t)}'
+        )
+    differs = not tokens and s.shape[2:] != t.shape[2:]
+    if differs and ('size' not in loss.alignable or s.dim() != 4):
+        raise ShapeError(f'{sides} differ in size, which `{kind}` does not align.')
+    # tokens have their channels last
+    axis = 2 if tokens else 1
+    if s.dim() < 2 or s.shape[axis] == t.shape[axis]:
+        return None
+    widths = (s.shape[axis], t.shape[axis])
+    if classes:
+        raise ShapeError(
+            f'{sides} differ in classes; both models must predict the same classes. '
+            'Take a teacher of the same data set, or compare features instead.'
+        )
+    mapped = s.dim() == 4 or (loss.takes_vectors and s.dim() == 2) or tokens
+    if not mapped or 'channels' not in loss.alignable | loss.any_shape:
+        adapter = 'ConvAdapter' if s.dim() == 4 else 'LinearAdapter'
+        raise ShapeError(
+            f'{sides} differ in channels, which `{kind}` does not align; give preds_S '
+            f"connector=dict(type='mmkd_ext.{adapter}', in_channels={widths[0]}, "
+            f'out_channels={widths[1]}).'
+        )
+    return None if 'channels' in loss.any_shape else widths

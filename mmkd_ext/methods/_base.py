@@ -44,12 +44,16 @@ class PairLoss(nn.Module, ABC):
     """Reduction of the paper."""
 
     alignable: ClassVar[frozenset[str]] = frozenset({'size'})
-    """What may be aligned before the loss: ``'channels'`` by a learned 1x1 convolution,
+    """What may be aligned before the loss: ``'channels'`` by a learned linear map,
     ``'size'`` by interpolation."""
 
     any_shape: ClassVar[frozenset[str]] = frozenset()
     """What may differ between the sides without alignment: ``'channels'``, for losses
     that compare relations between positions and not the features themselves."""
+
+    takes_vectors: ClassVar[bool] = False
+    """Whether the loss also takes vectors ``(n c)`` and tokens ``(n l c)``, whose
+    channels a linear layer aligns."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -172,7 +176,7 @@ class StudentLoss(nn.Module):
 
     def __init__(self, *, loss_weight: float = 1.0, reduction: str = 'mean') -> None:
         super().__init__()
-        check_range('loss_weight', loss_weight, low=0)
+        check_range('loss_weight', loss_weight, ge=0)
         check_choice('reduction', reduction, _REDUCTIONS)
         self.loss_weight = loss_weight
         self.reduction = reduction

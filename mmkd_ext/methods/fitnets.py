@@ -31,6 +31,8 @@ class FitNetsLoss(PairLoss):
 
     .. math:: L = \frac{1}{N C H W} \sum (r(F^S) - F^T)^2
 
+    Vectors ``(n c)`` and tokens ``(n l c)`` are features too.
+
     mmrazor's ``L2Loss`` divides each sample by its norm and sums by default;
     ``normalize=False, div_element=True`` makes it equal to this.
 
@@ -45,6 +47,7 @@ class FitNetsLoss(PairLoss):
     """
 
     alignable: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
+    takes_vectors: ClassVar[bool] = True
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the squared differences ``(n ...)``."""

@@ -78,8 +78,8 @@ def virtual_teacher_divergence(
     """
     sizes = check_shapes(student=(student, 'n c'), labels=(labels, 'n'))
     check_classes(student)
-    check_range('correct', correct, low=0, high=1)
-    check_range('tau', tau, above=0)
+    check_range('correct', correct, ge=0, le=1)
+    check_range('tau', tau, gt=0)
     classes = sizes['c']
     # log p of the label's class and of each other one
     apart = (correct - (1 - correct) / (classes - 1)) / tau
@@ -103,8 +103,8 @@ class _VirtualTeacher(StudentLoss):
 
     def __init__(self, correct: float = 0.99, tau: float = 20.0, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('correct', correct, low=0, high=1)
-        check_range('tau', tau, above=0)
+        check_range('correct', correct, ge=0, le=1)
+        check_range('tau', tau, gt=0)
         self.correct, self.tau = correct, tau
 
     def _of_rows(self, student: Tensor, labels: Tensor) -> Tensor:
@@ -211,7 +211,7 @@ class TfKDSelfLoss(PairLoss):
 
     def __init__(self, tau: float = 6.0, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('tau', tau, above=0)
+        check_range('tau', tau, gt=0)
         self.tau = tau
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]

@@ -51,7 +51,7 @@ def top_score_difference(logits: Tensor, *, k: int = 5) -> Tensor:
         >>> top_score_difference(torch.tensor([[0.0, 0.0, 0.0], [99.0, 0.0, 0.0]]), k=3)
         tensor([0., 1.])
     """
-    check_integer('k', k, low=2)
+    check_integer('k', k, ge=2)
     if logits.dim() not in (2, 4):
         raise ShapeError(
             f'logits must be (n c) or (n c h w), but are {tuple(logits.shape)}.'
@@ -83,7 +83,7 @@ class TolerantTeacherLoss(StudentLoss):
 
     def __init__(self, k: int = 5, **policy: Any) -> None:
         super().__init__(**policy)
-        check_integer('k', k, low=2)
+        check_integer('k', k, ge=2)
         self.k = k
 
     def forward(self, preds_S: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ class _WeightedSoftLabels(PairLoss):
 
     def __init__(self, tau: float = 2.0, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('tau', tau, above=0)
+        check_range('tau', tau, gt=0)
         self.tau = tau
 
     def check_pair(self, student: Tensor, teacher: Tensor) -> None:

@@ -78,6 +78,27 @@ def test_what_cannot_be_aligned(loss, student, teacher, classes, word):
         plan(loss, student, teacher, classes)
 
 
+@pytest.mark.parametrize('sides', [((2, 4), (2, 6)), ((2, 9, 4), (2, 9, 6))])
+def test_vectors_and_tokens_get_a_linear_layer_where_the_loss_takes_them(sides):
+    align = plan(FitNetsLoss(), *sides)
+    assert align.describe() == 'linear 4->6'
+    student, teacher = map(torch.rand, sides)
+    assert align(student, teacher).shape == sides[1]
+    layer = align.adapters[0].linear
+    expected = student @ layer.weight.T + layer.bias
+    assert torch.allclose(align(student, teacher), expected, atol=1e-6)
+
+
+def test_tokens_of_another_number_are_not_aligned():
+    with pytest.raises(ShapeError, match='only maps can be aligned'):
+        plan(FitNetsLoss(), (2, 9, 4), (2, 16, 4))
+
+
+def test_a_loss_of_maps_says_which_layer_would_widen_its_rows():
+    with pytest.raises(ShapeError, match=r'LinearAdapter.*in_channels=4, out_ch'):
+        plan(KDLoss(), (2, 4), (2, 6))
+
+
 def test_only_what_may_be_tokens_is_told_so():
     maps, rows = torch.zeros(1, 4, 8, 8), torch.zeros(3, 4)
     assert about_tokens(maps, rows, 'other', [maps, None]) == ''
