@@ -247,7 +247,7 @@ def test_links_between_pages_resolve(page):
 def test_files_that_are_named_exist(page):
     text = page.read_text(encoding='utf-8')
     found = re.findall(
-        r'(?<![\w/.:-])((?:tools|configs|benchmarks|tests|docs|mmkd_ext|requirements)/'
+        r'(?<![\w/.:-])((?:tools|configs|benchmarks|tests|docs|mmkd_ext|projects|requirements)/'
         r'[\w./-]+\.(?:py|sh|txt|md))\b', text)
     placeholders = re.compile(r'NAME|/x\.py|/x/|test_x\.py')
     missing = [
