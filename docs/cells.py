@@ -143,12 +143,12 @@ class Pair:
         return self._seen[side, at]
 
 
-def _scaled(value: Any, width: int) -> Any:
+def scaled(value: Any, width: int) -> Any:
     """Replaces each ``2w`` by a multiple of a width."""
     if isinstance(value, dict):
-        return {key: _scaled(item, width) for key, item in value.items()}
+        return {key: scaled(item, width) for key, item in value.items()}
     if isinstance(value, list):
-        return [_scaled(item, width) for item in value]
+        return [scaled(item, width) for item in value]
     if isinstance(value, str) and re.fullmatch(r'[\d.]+w', value):
         number = float(value[:-1]) * width
         return int(number) if number.is_integer() else number
@@ -211,7 +211,7 @@ class Runner:
 
     def model_of(self, family: Family, side: str) -> ConfigDict:
         """Config of a family's small student or teacher."""
-        model = _scaled(family['model'], WIDTHS[side])
+        model = scaled(family['model'], WIDTHS[side])
         path = f'{self.package}::{family["config"]}'
         return model_config(dict(model, cfg_path=path), side)
 
@@ -270,17 +270,13 @@ class Runner:
             self.step(pair.family, self.links(method, pair))
         except CannotSay as answer:
             return str(answer)
+        # whatever goes wrong belongs into the table
         except Exception as error:
-            # whatever goes wrong belongs into the table
-            return _short(error)
+            return shorten(error)
         return ''
 
     def column(self, pair: Pair, methods: Iterable[str] = ()) -> dict[str, str]:
-        """Runs the cells of one family, of all methods; what can, in one step.
-
-        Returns:
-            For each method what `cell` returns.
-        """
+        """Returns what `cell` does for each method; all that can run in one step."""
         found: dict[str, str] = {}
         together: Links = {}
         for method in methods or self.methods:
@@ -288,13 +284,13 @@ class Runner:
                 links = self.links(method, pair)
             except CannotSay as answer:
                 found[method] = str(answer)
-            else:
-                found[method], word = '', re.sub(r'\W+', '_', method)
-                together |= {f'{name}_{word}': link for name, link in links.items()}
+                continue
+            found[method], word = '', re.sub(r'\W+', '_', method)
+            together |= {f'{name}_{word}': link for name, link in links.items()}
         try:
             self.step(pair.family, together)
+        # one of them does not work: one by one
         except Exception:
-            # now one by one
             return {m: why or self.cell(m, pair) for m, why in found.items()}
         return found
 
@@ -322,7 +318,8 @@ def _check_loss(model: TeacherDistill, link: Any, loss: Tensor) -> None:
         raise ValueError(f'`{link.name}` gives the {who} no gradient')
 
 
-def _short(error: Exception) -> str:
+def shorten(error: Exception) -> str:
+    """Returns the first sentence of an error, without where it happened."""
     problems = getattr(error, 'problems', None)
     text = problems[0].found if problems else str(error)
     text = re.sub(r'^`model\.[^`]*`: ', '', text)

@@ -18,13 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results import RESULTS, benchmarks_text, share_text, table
+from results import RESULTS, benchmarks_text, share_text, template
 
 from mmkd_ext._catalog import Folder, read_folder, read_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,92 +86,29 @@ def adaptations(root: Path = ROOT) -> dict[str, Folder]:
 
 def methods_text(root: Path = ROOT) -> str:
     """Returns the tables of all methods."""
-    rows = []
-    for method in read_methods(root):
-        folders = list(method.folders.values())
-        counts = [_count(method.folders.get(project)) for project in TASKS]
-        rows.append(
-            [_page_link(method.title, method.name), _paper(folders),
-             ' '.join(filter(None, method.losses.values())), *counts,
-             _measured(folders)]
-        )
-    header = ['method', 'paper', 'what it computes', 'segmentation configs',
-              'detection configs', 'measured here']
-    adapted = [
-        [_page_link(folder.title, name), _paper([folder]), _count(folder),
-         _measured([folder])]
-        for name, folder in adaptations(root).items()
-    ]
-    return '\n\n'.join(
-        [
-            table(header, rows, 'lllr'),
-            '## Adaptation',
-            table(['method', 'paper', 'configs', 'measured here'], adapted, 'llr'),
-        ]
-    )
-
-
-def _page_link(title: str, name: str) -> str:
-    return f'[{title}](/_generated/{name}.md)'
-
-
-def _paper(folders: Sequence[Folder]) -> str:
-    found = next((folder for folder in folders if folder.paper), None)
-    return f'[{found.paper}]({found.url})' if found else ''
-
-
-def _count(folder: Folder | None) -> str:
-    return str(len(folder.recipes)) if folder else '0'
-
-
-def _measured(folders: Sequence[Folder]) -> str:
-    """Says how many configs were trained to the end, and how many exist."""
-    states = [one.header.get('Status') for folder in folders for one in folder.recipes]
-    return f'{states.count("measured")} of {len(states)}'
-
-
-def method_page(method: Method, root: Path = ROOT) -> str:
-    """Returns the page of a method."""
-    parts = [f'# {method.title}', _automodule(f'{OWN_PAGE}.{method.name}')]
-    for folder in method.folders.values():
-        parts += _folder_text(folder, root)
-        if folder.recipes:
-            path = folder.recipes[-1].path
-            parts.append(f'`{path.name}`, and its links:')
-            parts.append(_source(path, root, ':start-at: _base_'))
-            presets = re.findall(r'_base_/(links/[^\'"]+)', path.read_text('utf-8'))
-            base = root / 'configs' / '_base_'
-            parts += [_source(base / name, root) for name in presets]
-    return '\n\n'.join(parts) + '\n'
-
-
-def _source(path: Path, root: Path, option: str = '') -> str:
-    """Returns the mark that shows a file."""
-    shown = path.relative_to(root).as_posix()
-    return f'```{{literalinclude}} ../../{shown}\n:language: python\n{option}\n```'
-
-
-def _folder_text(folder: Folder, root: Path) -> list[str]:
-    """Returns the README of a folder, one heading lower, and its table of configs."""
-    readme = (folder.path / 'README.md').relative_to(root).as_posix()
-    rows = [
-        [f'`{one.path.name}`', one.header.get('Status', ''),
-         one.header.get('Expected', '')]
-        for one in folder.recipes
-    ]
-    return [
-        f'```{{include}} ../../{readme}\n:heading-offset: 1\n```',
-        f'### Configs of {folder.title}',
-        table(['config', 'status', 'expected'], rows, 'l'),
-    ]
+    page = template('pages.md.j2')
+    return str(page.methods(read_methods(root), adaptations(root))).strip()
 
 
 def pages(root: Path = ROOT) -> dict[str, str]:
     """Returns the pages of all methods by their names."""
-    found = {method.name: method_page(method, root) for method in read_methods(root)}
+    page = template('pages.md.j2')
+    found = {
+        method.name: page.method(method, _links(method, root), root)
+        for method in read_methods(root)
+    }
     for name, folder in adaptations(root).items():
-        parts = [f'# {folder.title}: adaptation', *_folder_text(folder, root)]
-        found[name] = '\n\n'.join(parts) + '\n'
+        found[name] = page.adaptation(folder, root)
+    return {name: f'{text}'.strip() + '\n' for name, text in found.items()}
+
+
+def _links(method: Method, root: Path) -> dict[str, list[Path]]:
+    """Returns the presets that the last config of each folder is made of."""
+    found = {}
+    for project, folder in method.folders.items():
+        text = folder.recipes[-1].path.read_text('utf-8') if folder.recipes else ''
+        presets = re.findall(r'_base_/(links/[^\'"]+)', text)
+        found[project] = [root / 'configs' / '_base_' / name for name in presets]
     return found
 
 
@@ -197,22 +132,15 @@ def write_pages(app: Sphinx) -> None:
 
 def modules_text(package: str) -> str:
     """Returns the reference of a package and of all its public modules."""
-    parts = [_automodule(package, members=False)]
-    path = importlib.import_module(package).__path__
+    path, found = importlib.import_module(package).__path__, []
     for module in pkgutil.walk_packages(path, f'{package}.'):
-        name = module.name
-        private = any(word.startswith('_') for word in name.split('.'))
-        if private or package == OWN_PAGE:
-            continue
-        if not hasattr(importlib.import_module(name), '__all__'):
-            continue  # a part of its package, which has the door
-        parts.append(f'## `{name}`\n\n{_automodule(name, members=not module.ispkg)}')
-    return '\n\n'.join(parts)
-
-
-def _automodule(name: str, *, members: bool = True) -> str:
-    option = '\n   :members:' if members else ''
-    return f'```{{eval-rst}}\n.. automodule:: {name}{option}\n```'
+        private = any(word.startswith('_') for word in module.name.split('.'))
+        # without `__all__` it is a part of its package, which has the door
+        if not private and package != OWN_PAGE and hasattr(
+            importlib.import_module(module.name), '__all__'
+        ):
+            found.append(module)
+    return str(template('pages.md.j2').modules(package, found)).strip()
 
 
 def expand(app: Sphinx, docname: str, source: list[str]) -> None:

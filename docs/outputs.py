@@ -37,26 +37,29 @@ def pages() -> list[Path]:
 def run_command(command: str) -> str:
     """Returns what a command of this repository prints, run in this process."""
     path, *arguments = shlex.split(command)
-    out = io.StringIO()
-    before = sys.argv, Path.cwd()
+    argv, folder = sys.argv, Path.cwd()
     os.chdir(REPOSITORY)
     sys.argv = [path, *arguments]
     try:
-        with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+        with printed() as out, contextlib.suppress(SystemExit):
             runpy.run_path(path, run_name='__main__')
     finally:
-        sys.argv = before[0]
-        os.chdir(before[1])
+        sys.argv = argv
+        os.chdir(folder)
     return tidy(out.getvalue())
 
 
 def run_snippet(code: str) -> str:
     """Returns what a snippet prints; every snippet starts from nothing."""
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
+    with printed() as out:
         program = compile(code, '<snippet>', 'exec', dont_inherit=True)
         exec(program, {'__name__': '__main__'})
     return tidy(out.getvalue())
+
+
+def printed() -> contextlib.redirect_stdout[io.StringIO]:
+    """Catches what is printed."""
+    return contextlib.redirect_stdout(io.StringIO())
 
 
 def tidy(text: str) -> str:
@@ -69,29 +72,21 @@ def alike(one: str, other: str) -> bool:
 
     Numbers differ in their last digits between processors.
     """
-    return _shape(one) == _shape(other)
-
-
-def _shape(text: str) -> list[str]:
-    return re.sub(r'\d+', '0', re.sub(r'[#─]+', '', text)).split()
+    one, other = (re.sub(r'\d+', '0', re.sub(r'[#─]+', '', t)) for t in (one, other))
+    return one.split() == other.split()
 
 
 def refreshed(text: str) -> str:
     """Returns a page with the outputs of now, where they differ."""
-
-    def command(found: re.Match[str]) -> str:
-        return _paste(found, run_command(found['command']))
-
-    def snippet(found: re.Match[str]) -> str:
-        printed = run_snippet(found['code'])
-        return found[0] if found['old'] is None else _paste(found, printed)
-
-    return SNIPPET.sub(snippet, COMMAND.sub(command, text))
+    for pattern in (COMMAND, SNIPPET):
+        text = pattern.sub(_with_output, text)
+    return text
 
 
-def _paste(found: re.Match[str], new: str) -> str:
-    old = found['old']
-    if alike(old, new):
+def _with_output(found: re.Match[str]) -> str:
+    is_command = 'command' in found.re.groupindex
+    new = run_command(found['command']) if is_command else run_snippet(found['code'])
+    if found['old'] is None or alike(found['old'], new):
         return found[0]
     return found[0][: found.start('old') - found.start()] + new + '```'
 

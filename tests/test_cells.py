@@ -43,7 +43,7 @@ def test_a_table_is_read_as_it_was_written():
     ],
 )
 def test_an_error_is_made_short(error, text):
-    assert cells._short(error) == text
+    assert cells.shorten(error) == text
 
 
 def test_a_cell_leaves_warnings_logs_and_random_numbers_as_they_were():
@@ -59,7 +59,7 @@ def test_a_cell_leaves_warnings_logs_and_random_numbers_as_they_were():
 
 def test_widths_in_a_family_are_multiples_of_its_sides():
     model = dict(outs=['1w', '0.5w'], widen='0.03125w', type='Swin-w7')
-    assert cells._scaled(model, 8) == dict(outs=[8, 4], widen=0.25, type='Swin-w7')
+    assert cells.scaled(model, 8) == dict(outs=[8, 4], widen=0.25, type='Swin-w7')
 
 
 def test_a_field_that_a_family_lacks_is_its_answer_and_a_wrong_name_an_error():

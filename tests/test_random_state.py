@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 import torch
 
 from mmkd_ext.random_state import (
@@ -19,24 +20,17 @@ def draw():
     return random.random(), np.random.rand(), torch.rand(1).item()
 
 
-def test_a_block_leaves_python_numpy_and_torch_as_they_were():
-    seed_all(1)
-    expected = draw()
-    seed_all(1)
-    with preserve_random_state():
-        seed_all(7)
-        draw()
-    assert draw() == expected
-
-
-def test_an_error_in_the_block_restores_them_too():
+@pytest.mark.parametrize('error', [None, KeyError])
+def test_a_block_leaves_all_generators_as_they_were_also_after_an_error(error):
     seed_all(1)
     expected = draw()
     seed_all(1)
     try:
         with preserve_random_state():
+            seed_all(7)
             draw()
-            raise KeyError
+            if error:
+                raise error
     except KeyError:
         pass
     assert draw() == expected

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from experiment_kit.grid import GridRunner, collect, load_grid, parse_shard
+from experiment_kit.grid import GridRunner, collect, load_grid
 from experiment_kit.runner import StepError
 from mmkd_ext.errors import ConfigError
 
@@ -107,8 +107,7 @@ def test_the_runs_of_a_grid(place):
         'dose/reverse-lr0.01-seed0', 'dose/reverse-lr0.1-seed0',
         # the source draws nothing, so one seed serves both
         'dose/forward-lr0.01-seed1', 'dose/forward-lr0.1-seed1',
-        'dose/reverse-lr0.01-seed1', 'dose/reverse-lr0.1-seed1',
-    ]
+        'dose/reverse-lr0.01-seed1', 'dose/reverse-lr0.1-seed1']
     assert grid.label(grid.runs[3]) == 'DoSe, forward, lr 0.1'
     assert grid.options_of(grid.runs[5]) == {
         'test_cfg.rounds': 2, 'model.guard': 'x', 'randomness.seed': 0,
@@ -128,22 +127,6 @@ def test_an_order_may_run_with_the_first_seed_alone(place):
     path.write_text(path.read_text().replace('once=True', 'ones=True'))
     with pytest.raises(ConfigError, match=r'orders\.reverse\.ones.*`once`'):
         load_grid(path)
-
-
-def test_the_options_say_to_a_config_what_is_meant(place):
-    import argparse
-
-    from mmengine.config import Config, DictAction
-
-    grid = load_grid('toy.py')
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    words = [f'{k}={v}' for k, v in grid.options_of(grid.runs[5]).items()]
-    config = Config({'test_cfg': {'order': None}})
-    config.merge_from_dict(parser.parse_args(['--cfg-options', *words]).cfg_options)
-    assert config.test_cfg.order == ['night', 'fog']
-    assert config.test_cfg.optim_wrapper.optimizer.lr == 0.1
-    assert config.randomness.seed == 0
 
 
 def test_each_run_is_one_call_and_what_is_done_is_kept(place):
@@ -237,12 +220,6 @@ def test_the_command_lists_collects_and_tells_errors(place, tool, capsys):
     assert "No grid file 'other.py'" in capsys.readouterr().err
     assert tool.main(['toy.py', '--shard', '4/3']) == 1
     assert 'i from 1 to n' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('text', ['0/3', '4/3', '3', 'a/b', '1/0'])
-def test_a_shard_is_one_of_all(text):
-    with pytest.raises(ConfigError, match='as 2/3'):
-        parse_shard(text)
 
 
 def test_every_problem_of_a_grid_is_told(place):

@@ -35,9 +35,7 @@ CONFIGS = [path for folder in METHODS for path in sorted(folder.glob('*.py'))]
 HEADER = re.compile(
     r'\A""".+?\n\n.*^Paper: .+'
     r'^Command: (?P<root>CAMVID_ROOT=<folder> )?python tools/test\.py CONFIG.*'
-    r'^Expected: .+^Status: (unrun|smoke|measured)\n"""\n',
-    re.DOTALL | re.MULTILINE,
-)
+    r'^Expected: .+^Status: (unrun|smoke|measured)\n"""\n', re.DOTALL | re.MULTILINE)
 
 
 def name_of(path: Path) -> str:
@@ -89,8 +87,7 @@ def test_the_model_of_a_base_has_the_classes_of_the_stream(base):
 
 
 @pytest.mark.parametrize(
-    'base', [base for base in BASES if 'cityscapes' in base.stem], ids=name_of
-)
+    'base', [base for base in BASES if 'cityscapes' in base.stem], ids=name_of)
 def test_the_weights_of_a_base_are_those_that_mmseg_lists_for_its_model(base):
     model = Config.fromfile(base).model
     config = Path(model.architecture.partition('::')[2])
@@ -98,8 +95,7 @@ def test_the_weights_of_a_base_are_those_that_mmseg_lists_for_its_model(base):
     (weights,) = (
         entry['Weights']
         for entry in yaml.safe_load((folder / 'metafile.yaml').read_text())['Models']
-        if entry['Name'] == config.stem
-    )
+        if entry['Name'] == config.stem)
     assert model.source_ckpt == weights
 
 
@@ -126,8 +122,7 @@ def test_a_method_has_the_same_settings_on_camvid_as_on_the_streets(folder):
     streets, camvid = (
         Config.fromfile(path)
         for end in ('r18-w16_streets', 'r18-w32_camvid')
-        for path in folder.glob(f'*_*{end}.py')
-    )
+        for path in folder.glob(f'*_*{end}.py'))
     assert camvid.model.distiller == streets.model.distiller
     for one in (camvid, streets):  # rates are chosen for each, see below
         one.test_cfg.optim_wrapper.optimizer.pop('lr')
@@ -141,8 +136,7 @@ def test_a_rate_is_the_smallest_that_is_at_most_a_tenth_behind_the_best(grid):
     for key, method in found['methods'].items():
         means = {
             rate: found['runs'][f'{method["title"]}, lr {rate:g}']['mIoU']['mean']
-            for rate in method['learning_rates']
-        }
+            for rate in method['learning_rates']}
         if not means or method['options'].get('model.distiller.mixing', 0.5) != 0.5:
             continue  # learns nothing, or has another normalisation than was taken
         enough = max(means.values()) - 0.1 - 1e-6
@@ -153,18 +147,13 @@ def test_a_rate_is_the_smallest_that_is_at_most_a_tenth_behind_the_best(grid):
     assert len(checked) >= 6
 
 
-@pytest.mark.parametrize(
-    ('method', 'network'),
-    [
-        *product(['source_only', 'tent', 'cotta'], ['segformer-b5']),
-        *product(['source_only', 'tent', 'cotta', 'dose'], ['deeplabv3plus-r50']),
-    ],
-)
+@pytest.mark.parametrize(('method', 'network'), [
+    *product(['source_only', 'tent', 'cotta'], ['segformer-b5']),
+    *product(['source_only', 'tent', 'cotta', 'dose'], ['deeplabv3plus-r50'])])
 def test_the_short_protocol_differs_in_its_rounds_alone(method, network):
     prefix = f'{method.replace("_", "-")}_{network}_cityscapes-to-acdc'
     long, short = (
-        Config.fromfile(FOLDER / method / f'{prefix}{end}.py') for end in ('', '-3r')
-    )
+        Config.fromfile(FOLDER / method / f'{prefix}{end}.py') for end in ('', '-3r'))
     assert short.test_cfg.pop('rounds') == 3
     assert long.test_cfg.pop('rounds') == 10
     assert short.to_dict() == long.to_dict()

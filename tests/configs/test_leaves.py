@@ -26,8 +26,7 @@ LONG = {
     'bccd/fgd+ld': 'no other config has this combination',
     'camvid/cirkd-v2': 'its form of the channel terms is of CamVid alone',
     'camvid/ka': 'its two stages are of CamVid alone',
-    'camvid/teacher': 'a schedule of its own',
-}
+    'camvid/teacher': 'a schedule of its own'}
 
 
 def source(path: Path) -> ast.Module:
@@ -46,8 +45,7 @@ def own_files(path: Path) -> set[Path]:
     bases = [
         ast.literal_eval(node.value)
         for node in source(path).body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_'
-    ]
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_']
     names = bases[0] if bases else []
     files = {path.resolve()}
     for name in [names] if isinstance(names, str) else names:
@@ -74,13 +72,11 @@ def test_what_is_measured_beside_the_benchmarks_is_short_too_with_few_exceptions
     leaves = [
         path
         for path in MEASURED.rglob('*.py')
-        if path.parent.name != 'links' and not path.stem.startswith('base_')
-    ]
+        if path.parent.name != 'links' and not path.stem.startswith('base_')]
     long = {
         f'{path.parent.name}/{path.stem.split("_")[0].removesuffix("-autoencoder")}'
         for path in leaves
-        if code_lines(path) > 15
-    }
+        if code_lines(path) > 15}
     assert long == set(LONG)
     # a table's data set, task, pair, teacher, links and variants are a file each
     assert max(len(own_files(path)) for path in leaves) <= 7
@@ -103,8 +99,7 @@ def test_an_adaptation_is_named_after_method_model_and_stream(path):
     folder = path.parent.name.replace('_', '-')
     method = '' if folder == 'source' else f'{folder}_'
     assert re.fullmatch(
-        rf'{method}[a-z0-9]+(-[a-z0-9]+)*_[a-z0-9]+(-[a-z0-9]+)*', path.stem
-    )
+        rf'{method}[a-z0-9]+(-[a-z0-9]+)*_[a-z0-9]+(-[a-z0-9]+)*', path.stem)
 
 
 def test_a_preset_is_named_after_its_method_and_used():
@@ -119,8 +114,7 @@ def assigned(path: Path, key: str) -> str:
     (value,) = (
         ast.unparse(node.value)
         for node in source(path).body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == key
-    )
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == key)
     return value
 
 
@@ -152,15 +146,13 @@ def test_a_checkpoint_that_a_training_here_makes_stands_beside_its_command():
         path
         for folder in (CONFIGS, MEASURED)
         for path in folder.rglob('*.py')
-        if re.search(r"teacher_ckpt='work_dirs", path.read_text())
-    ]
+        if re.search(r"teacher_ckpt='work_dirs", path.read_text())]
     assert len(named) >= 5
     for path in named:
         command = re.search(
             r"# made by: .*?tools/train\.py (?:\\\n +#\s+)?(\S+\.py) \\\n"
             r" +# +--work-dir (\S+)\n +teacher_ckpt='(\S+)/iter_\d+\.pth'",
-            path.read_text(),
-        )
+            path.read_text())
         assert command, shown(path)
         assert (ROOT / command[1]).is_file()
         assert command[2] == command[3]

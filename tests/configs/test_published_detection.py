@@ -24,8 +24,7 @@ CASCADES = [
     'fgd/fgd-fpn_cascade-mask-rcnn-x101-dcn_faster-rcnn-r50',
     'fgd/fgd-fpn_cascade-mask-rcnn-x101-dcn_mask-rcnn-r50',
     'mgd/mgd-fpn_cascade-mask-rcnn-x101-dcn_faster-rcnn-r50',
-    'mgd/mgd-fpn_cascade-mask-rcnn-x101-dcn_mask-rcnn-r50',
-]
+    'mgd/mgd-fpn_cascade-mask-rcnn-x101-dcn_mask-rcnn-r50']
 
 
 def path_of(start):
@@ -63,8 +62,7 @@ def expected(start):
 def test_the_vlr_behind_the_published_figure_measures_as_its_authors_do():
     region = links('ld/ld-full')['loss_ld_vlr'].region
     assert region.connector == dict(
-        type='mmkd_ext.LDValuableRegion', published_diou=True
-    )
+        type='mmkd_ext.LDValuableRegion', published_diou=True)
     assert '42.1' in expected('ld/ld-full')
 
 
@@ -88,15 +86,11 @@ def test_the_cascade_has_deformable_convolutions_and_gives_no_weights(start):
     assert not read(start).model.get('inherit')
 
 
-@pytest.mark.parametrize(
-    ('start', 'figures'),
-    [
-        (CASCADES[0], ['42.0']),
-        (CASCADES[1], ['42.1', '37.8']),
-        (CASCADES[2], ['42.1']),
-        (CASCADES[3], ['38.1']),
-    ],
-)
+@pytest.mark.parametrize(('start', 'figures'), [
+    (CASCADES[0], ['42.0']),
+    (CASCADES[1], ['42.1', '37.8']),
+    (CASCADES[2], ['42.1']),
+    (CASCADES[3], ['38.1'])])
 def test_the_figures_stand_at_the_configs_of_that_teacher(start, figures):
     assert all(figure in expected(start) for figure in figures)
 
@@ -129,8 +123,7 @@ def test_a_gfl_with_a_resnext_teaches_the_smallest_student(start):
     start += '_gfl-x101_gfl-r18'
     model = teacher(start).backbone
     assert (model.type, model.depth, model.groups, model.base_width) == (
-        'ResNeXt', 101, 32, 4
-    )
+        'ResNeXt', 101, 32, 4)
     assert student(start).backbone.depth == 18
     assert 'no published figure for this pair' in expected(start)
     # but for the teacher it is the config of R101
@@ -160,17 +153,13 @@ def test_each_teacher_has_the_checkpoint_that_mmdet_publishes_for_its_config():
 # ---- steps and lengths --------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ('start', 'norm'),
-    [
-        ('fgfi/fgfi-fpn_retinanet', 10),
-        ('fgfi/fgfi-fpn_faster-rcnn', 10),
-        ('defeat/defeat-fpn_retinanet', 35),
-        ('defeat/defeat_faster-rcnn', 35),
-        ('fgd/fgd-fpn_fcos', 35),
-        *((start, 35) for start in CASCADES),
-    ],
-)
+@pytest.mark.parametrize(('start', 'norm'), [
+    ('fgfi/fgfi-fpn_retinanet', 10),
+    ('fgfi/fgfi-fpn_faster-rcnn', 10),
+    ('defeat/defeat-fpn_retinanet', 35),
+    ('defeat/defeat_faster-rcnn', 35),
+    ('fgd/fgd-fpn_fcos', 35),
+    *((start, 35) for start in CASCADES)])
 def test_gradients_are_clipped_as_in_the_authors_scripts(start, norm):
     clip = read(start).optim_wrapper.clip_grad
     assert clip == dict(max_norm=norm, norm_type=2)
@@ -180,8 +169,7 @@ def test_gradients_are_clipped_as_in_the_authors_scripts(start, norm):
 def test_fgfi_starts_near_zero_and_after_400_iterations(start):
     link = links(start)['loss_fgfi']
     assert link.loss == dict(
-        type='mmkd_ext.FGFILoss', loss_weight=0.01, threshold=0.5
-    )
+        type='mmkd_ext.FGFILoss', loss_weight=0.01, threshold=0.5)
     adapter = link.preds_S.connector.connector
     assert (adapter.kernel_size, adapter.act, adapter.init_std) == (3, True, 1e-4)
     schedule = build_schedule(link.schedule)
@@ -193,21 +181,16 @@ def test_fgfi_starts_near_zero_and_after_400_iterations(start):
     'start',
     [
         'reviewkd/reviewkd-fpn_faster-rcnn-r101',
-        'reviewkd/reviewkd-fpn_faster-rcnn-x101',
-        'reviewkd/reviewkd-fpn_retinanet',
-        'dkd/dkd-roi+reviewkd',
-    ],
-)
+        'reviewkd/reviewkd-fpn_faster-rcnn-x101', 'reviewkd/reviewkd-fpn_retinanet',
+        'dkd/dkd-roi+reviewkd'])
 def test_reviewkd_sees_short_sides_from_640_to_800_and_has_no_warm_up(start):
     config = read(start)
     (resize,) = (
         step
         for step in config.train_dataloader.dataset.pipeline
-        if 'Resize' in step.type
-    )
+        if 'Resize' in step.type)
     assert resize == dict(
-        type='RandomResize', scale=[(1333, 640), (1333, 800)], keep_ratio=True
-    )
+        type='RandomResize', scale=[(1333, 640), (1333, 800)], keep_ratio=True)
     assert 'schedule' not in config.model.distiller.links['loss_reviewkd']
     assert config.train_cfg.max_epochs == 12
 

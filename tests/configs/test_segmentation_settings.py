@@ -28,8 +28,7 @@ def losses(name):
     """Each link's type and weight."""
     return {
         key: (link.loss.type.split('.')[-1], link.loss.get('loss_weight', 1.0))
-        for key, link in links(name).items()
-    }
+        for key, link in links(name).items()}
 
 
 def images(name):
@@ -151,8 +150,7 @@ COMPARED = {
     'at/at-feat_deeplabv3': dict(
         loss_at=('ATLoss', 1e4), loss_kd=('KDLoss', 1.0)),
     'fitnets/fitnets-feat_deeplabv3': dict(
-        loss_fitnets=('FitNetsLoss', 10.0), loss_kd=('KDLoss', 1.0)),
-}
+        loss_fitnets=('FitNetsLoss', 10.0), loss_kd=('KDLoss', 1.0))}
 
 
 @pytest.mark.parametrize('name', COMPARED)

@@ -106,8 +106,7 @@ def on_streets(config: Config, root: Path, work_dir: Path) -> Config:
         dataset.data_prefix = dict(img='leftImg8bit/train/')
     else:
         dataset.data_prefix = dict(
-            img_path='leftImg8bit/train', seg_map_path='gtFine/train'
-        )
+            img_path='leftImg8bit/train', seg_map_path='gtFine/train')
         dataset.img_suffix = '_leftImg8bit.png'
         dataset.seg_map_suffix = '_gtFine_labelTrainIds.png'
     for step in dataset.pipeline:
@@ -123,8 +122,7 @@ def on_streets(config: Config, root: Path, work_dir: Path) -> Config:
     # mmengine logs each parameter's first weights, which takes longer than to set them
     config.log_level = 'WARNING'
     config.train_dataloader.update(
-        batch_size=2, num_workers=0, persistent_workers=False
-    )
+        batch_size=2, num_workers=0, persistent_workers=False)
     config.train_dataloader.pop('batch_sampler', None)
     config.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
@@ -133,11 +131,8 @@ def on_streets(config: Config, root: Path, work_dir: Path) -> Config:
         config[key] = None
     for key in ('test_dataloader', 'test_cfg', 'test_evaluator'):
         config[key] = None
-    config.default_hooks = dict(
-        checkpoint=dict(
-            type='mmkd_ext.DistillCheckpointHook', interval=2, by_epoch=False
-        )
-    )
+    config.default_hooks = dict(checkpoint=dict(
+        type='mmkd_ext.DistillCheckpointHook', interval=2, by_epoch=False))
     config.work_dir = str(work_dir)
     config.visualizer = None
     return config

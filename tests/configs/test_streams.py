@@ -22,8 +22,7 @@ ORDER = {
     'cityscapes-to-shift': ['rain', 'fog', 'dusk', 'night'],
     'cityscapes-to-cdriving': ['cloudy', 'rainy', 'snowy', 'overcast'],
     'streets-fog-night-rain-snow': WEATHERS,
-    'camvid-day-dusk-weather': ['day', 'dusk', *WEATHERS],
-}
+    'camvid-day-dusk-weather': ['day', 'dusk', *WEATHERS]}
 
 
 def stream(name: str) -> Config:
@@ -34,8 +33,7 @@ def datasets(config: Config) -> list:
     """The data sets of all domains, without looking for files or building pipelines."""
     return [
         DATASETS.build({**domain.dataset, 'pipeline': [], 'lazy_init': True})
-        for domain in config.test_cfg.domains
-    ]
+        for domain in config.test_cfg.domains]
 
 
 @pytest.fixture(scope='module')
@@ -87,8 +85,7 @@ def test_the_weather_of_camvid_lies_over_the_day_clip_alone():
         kinds = [
             step.kind
             for step in domain.dataset.pipeline
-            if step.type == 'mmkd_ext.Corrupt'
-        ]
+            if step.type == 'mmkd_ext.Corrupt']
         assert kinds == ([domain.name] if domain.name in WEATHERS else [])
         clip = 'dusk' if domain.name == 'dusk' else 'val'
         assert domain.dataset.ann_file == f'splits/{clip}.txt'
@@ -108,15 +105,11 @@ def test_a_child_reorders_and_shortens_a_stream(tmp_path):
     child.write_text(
         f"_base_ = ['{parent}']\n"
         'fog, night, rain, snow = _base_.test_cfg.domains\n'
-        'test_cfg = dict(rounds=3, domains=[night, fog, snow])\n'
-    )
+        'test_cfg = dict(rounds=3, domains=[night, fog, snow])\n')
     config = Config.fromfile(child)
     assert config.test_cfg.rounds == 3
     assert [domain.name for domain in config.test_cfg.domains] == [
-        'night',
-        'fog',
-        'snow',
-    ]
+        'night', 'fog', 'snow']
 
 
 @pytest.mark.parametrize('path', SOURCES, ids=lambda path: path.stem)
@@ -127,6 +120,5 @@ def test_a_source_model_has_batch_norm_and_the_classes_of_its_stream(path):
     model = MODELS.build({**config.model, 'data_preprocessor': None})
     assert sum(isinstance(module, _BatchNorm) for module in model.modules()) > 20
     data = DATASETS.build(
-        {**config.train_dataloader.dataset, 'pipeline': [], 'lazy_init': True}
-    )
+        {**config.train_dataloader.dataset, 'pipeline': [], 'lazy_init': True})
     assert model.decode_head.num_classes == len(data.metainfo['classes'])

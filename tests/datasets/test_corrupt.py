@@ -1,3 +1,5 @@
+"""Corruptions: stronger with severity, repeatable, and of the picture alone."""
+
 from __future__ import annotations
 
 import shutil
@@ -14,7 +16,6 @@ pytest.importorskip('mmcv', reason='a transform of mmcv')
 from mmkd_ext.datasets import corruptions
 from mmkd_ext.datasets.corrupt import Corrupt
 from mmkd_ext.errors import ConfigError, DataError
-from mmkd_ext.registry import TRANSFORMS
 
 KINDS = sorted(corruptions.CORRUPTIONS)
 
@@ -68,11 +69,9 @@ def test_chance_is_the_same_in_another_process():
     """Also where strings hash differently."""
     code = (
         'from mmkd_ext.datasets.corruptions import chance\n'
-        "print(chance(3, 'rain', 'drive/frame_1.png').random())\n"
-    )
+        "print(chance(3, 'rain', 'drive/frame_1.png').random())\n")
     done = subprocess.run(
-        [sys.executable, '-c', code], capture_output=True, text=True, check=True
-    )
+        [sys.executable, '-c', code], capture_output=True, text=True, check=True)
     here = corruptions.chance(3, 'rain', 'drive/frame_1.png').random()
     assert float(done.stdout) == here
 
@@ -87,25 +86,15 @@ def test_frames_seeds_and_drives_differ(scene, kind):
     ):
         other = Corrupt(kind, 3, seed=seed)(results(scene, name))['img']
         assert (other != here).any()
-
-
-def test_where_the_data_lie_makes_no_difference(scene):
-    here = Corrupt('rain')(results(scene, '/mnt/a/drive/frame_1.png'))['img']
-    there = Corrupt('rain')(results(scene, 'data/drive/frame_1.png'))['img']
-    assert (here == there).all()
+    # where the data lie makes no difference
+    moved = Corrupt(kind, 3)(results(scene, '/mnt/a/drive/frame_1.png'))['img']
+    assert (moved == here).all()
 
 
 def test_a_ramp_is_linear_between_its_pairs_and_constant_outside(scene):
     ramp = Corrupt('fog', severity=[(10, 0), (20, 5), (40, 1)])
-    assert [ramp.severity_at(at) for at in (0, 10, 15, 20, 30, 40, 99)] == [
-        0,
-        0,
-        2.5,
-        5,
-        3,
-        1,
-        1,
-    ]
+    severities = [ramp.severity_at(at) for at in (0, 10, 15, 20, 30, 40, 99)]
+    assert severities == [0, 0, 2.5, 5, 3, 1, 1]
     by_ramp = ramp(results(scene, index=15))['img']
     by_number = Corrupt('fog', 2.5)(results(scene))['img']
     assert (by_ramp == by_number).all()
@@ -114,62 +103,49 @@ def test_a_ramp_is_linear_between_its_pairs_and_constant_outside(scene):
 
 @pytest.mark.mmseg
 def test_a_ramp_follows_the_position_in_a_data_set(small_streets):
-    pytest.importorskip('mmseg')
     from mmkd_ext.registry import DATASETS
 
     config = {
-        'type': 'mmkd_ext.ACDCDataset',
-        'data_root': str(small_streets),
-        'condition': 'fog',
-    }
+        'type': 'mmkd_ext.ACDCDataset', 'data_root': str(small_streets),
+        'condition': 'fog'}
     load = [{'type': 'LoadImageFromFile'}]
     corrupt = {'type': 'mmkd_ext.Corrupt', 'kind': 'night'}
     clean = DATASETS.build({**config, 'pipeline': load})
     ramp = DATASETS.build(
-        {**config, 'pipeline': [*load, {**corrupt, 'severity': [(1, 0), (3, 5)]}]}
-    )
+        {**config, 'pipeline': [*load, {**corrupt, 'severity': [(1, 0), (3, 5)]}]})
     change = [
-        np.abs(ramp[i]['img'].astype(float) - clean[i]['img']).mean() for i in range(4)
-    ]
+        np.abs(ramp[i]['img'].astype(float) - clean[i]['img']).mean() for i in range(4)]
     assert change[0] == change[1] == 0
     assert 0 < change[2] < change[3]
     fixed = DATASETS.build(
-        {**config, 'pipeline': [*load, {**corrupt, 'severity': 5.0}]}
-    )
+        {**config, 'pipeline': [*load, {**corrupt, 'severity': 5.0}]})
     assert (fixed[3]['img'] == ramp[3]['img']).all()
+
+
+def loader_of(root, condition, *, workers=0, labels=False, **dataset):
+    """The loader of a stream over pictures in rain."""
+    from mmengine.runner import Runner
+
+    truth = [{'type': 'mmseg.LoadAnnotations'}] * labels
+    corrupt = {'type': 'mmkd_ext.Corrupt', 'kind': 'rain'}
+    pipeline = [{'type': 'LoadImageFromFile'}, corrupt, *truth,
+                {'type': 'mmseg.PackSegInputs'}]
+    dataset = {'type': 'mmkd_ext.ACDCDataset', 'data_root': str(root),
+               'condition': condition, 'pipeline': pipeline, **dataset}
+    sampler = {'type': 'DefaultSampler', 'shuffle': False}
+    return Runner.build_dataloader({'batch_size': 1, 'num_workers': workers,
+                                    'dataset': dataset, 'sampler': sampler})
 
 
 @pytest.mark.mmseg
 @pytest.mark.parametrize('workers', [0, 2])
 def test_workers_and_order_make_no_difference(small_streets, workers):
-    """The loader of a stream, read from the middle as after a resume."""
-    pytest.importorskip('mmseg')
-    from mmengine.runner import Runner
-
-    def pictures(num_workers, indices):
-        dataset = {
-            'type': 'mmkd_ext.ACDCDataset',
-            'data_root': str(small_streets),
-            'condition': 'snow',
-            'pipeline': [
-                {'type': 'LoadImageFromFile'},
-                {'type': 'mmkd_ext.Corrupt', 'kind': 'rain'},
-                {'type': 'mmseg.PackSegInputs'},
-            ],
-        }
-        loader = Runner.build_dataloader(
-            {
-                'batch_size': 1,
-                'num_workers': num_workers,
-                'dataset': {**dataset, 'indices': indices},
-                'sampler': {'type': 'DefaultSampler', 'shuffle': False},
-            }
-        )
-        return [data['inputs'][0].numpy() for data in loader]
-
-    whole = pictures(0, None)
-    rest = pictures(workers, [2, 3])
-    assert all((a == b).all() for a, b in zip(whole[2:], rest))
+    """Read from the middle as after a resume."""
+    whole = [d['inputs'][0] for d in loader_of(small_streets, 'snow')]
+    rest = loader_of(small_streets, 'snow', workers=workers, indices=[2, 3])
+    found = [d['inputs'][0] for d in rest]
+    assert len(found) == 2
+    assert all((a == b).all() for a, b in zip(whole[2:], found))
 
 
 def test_fog_hides_what_is_far_and_leaves_what_is_near(scene):
@@ -178,12 +154,6 @@ def test_fog_hides_what_is_far_and_leaves_what_is_near(scene):
     far, near = depth > 150, depth < 6
     assert there[far].std() < 0.35 * scene[far].std()
     assert there[near].std() > 0.5 * scene[near].std()
-
-
-def test_night_is_dark_and_snow_is_bright(scene):
-    night = Corrupt('night', 5)(results(scene))['img']
-    snow = Corrupt('snow', 5)(results(scene))['img']
-    assert night.mean() < 0.5 * scene.mean() < scene.mean() < snow.mean()
 
 
 @pytest.mark.parametrize(('severity', 'spread'), [(1, 0.08), (3, 0.18), (5, 0.38)])
@@ -203,43 +173,29 @@ def test_labels_and_all_else_stay(scene):
     assert there['scale'] == (128, 64)
 
 
-def test_the_registry_builds_it_and_it_says_what_it_is():
-    built = TRANSFORMS.build(
-        {'type': 'mmkd_ext.Corrupt', 'kind': 'fog', 'severity': [(0, 1), (9, 2)]}
-    )
-    assert repr(built) == "Corrupt(kind='fog', severity=[(0, 1), (9, 2)], seed=0)"
-
-
-@pytest.mark.parametrize(
-    ('settings', 'says'),
-    [
-        ({'kind': 'fogg'}, 'Did you mean `fog`'),
-        ({'severity': 6}, '`severity` must be a number >= 0 and <= 5'),
-        ({'severity': float('nan')}, '`severity` must be a number'),
-        ({'severity': [(0, 1), (9, -2)]}, '`severity` must be a number >= 0'),
-        ({'severity': [(5, 1), (5, 2)]}, 'must grow'),
-        ({'severity': []}, 'pairs of position'),
-        ({'severity': [1, 2]}, 'pairs of position'),
-        ({'severity': [(1, 2, 3)]}, 'pairs of position'),
-        ({'severity': 'high'}, 'pairs of position'),
-    ],
-)
+@pytest.mark.parametrize(('settings', 'says'), [
+    ({'kind': 'fogg'}, 'Did you mean `fog`'),
+    ({'severity': 6}, '`severity` must be a number >= 0 and <= 5'),
+    ({'severity': float('nan')}, '`severity` must be a number'),
+    ({'severity': [(0, 1), (9, -2)]}, '`severity` must be a number >= 0'),
+    ({'severity': [(5, 1), (5, 2)]}, 'must grow'),
+    ({'severity': []}, 'pairs of position'),
+    ({'severity': [1, 2]}, 'pairs of position'),
+    ({'severity': [(1, 2, 3)]}, 'pairs of position'),
+    ({'severity': 'high'}, 'pairs of position')])
 def test_settings_that_mean_nothing_are_refused(settings, says):
     with pytest.raises(ConfigError, match=says):
         Corrupt(**{'kind': 'fog', **settings})
 
 
-@pytest.mark.parametrize(
-    'image', [np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.uint8)]
-)
+@pytest.mark.parametrize('image', [
+    np.zeros((8, 8, 3), np.float32), np.zeros((8, 8), np.uint8)])
 def test_a_picture_that_is_no_8_bit_colour_is_refused(image):
     with pytest.raises(DataError, match=r'drive/frame_1.png.*`uint8` with 3 channels'):
         Corrupt('fog')(results(image))
-
-
-def test_a_ramp_without_position_is_refused(scene):
+    ramp = Corrupt('fog', [(0, 0), (9, 5)])
     with pytest.raises(DataError, match='needs `sample_idx`'):
-        Corrupt('fog', [(0, 0), (9, 5)])({'img': scene, 'img_path': 'a/b.png'})
+        ramp({'img': np.zeros((8, 8, 3), np.uint8), 'img_path': 'a/b.png'})
 
 
 @pytest.mark.mmseg
@@ -247,33 +203,11 @@ def test_a_picture_that_cannot_be_decoded_stops_one_item_and_not_the_loader(
     small_streets, tmp_path
 ):
     """What the loop relies on to log and skip it."""
-    pytest.importorskip('mmseg')
-    from mmengine.runner import Runner
-
     shutil.copytree(small_streets / 'rgb_anon/fog', tmp_path / 'rgb_anon/fog')
     shutil.copytree(small_streets / 'gt/fog', tmp_path / 'gt/fog')
     broken = sorted((tmp_path / 'rgb_anon/fog/train').glob('*/*.png'))[1]
     broken.write_bytes(b'no picture')
-    loader = iter(
-        Runner.build_dataloader(
-            {
-                'batch_size': 1,
-                'num_workers': 0,
-                'sampler': {'type': 'DefaultSampler', 'shuffle': False},
-                'dataset': {
-                    'type': 'mmkd_ext.ACDCDataset',
-                    'data_root': str(tmp_path),
-                    'condition': 'fog',
-                    'pipeline': [
-                        {'type': 'LoadImageFromFile'},
-                        {'type': 'mmkd_ext.Corrupt', 'kind': 'rain'},
-                        {'type': 'mmseg.LoadAnnotations'},
-                        {'type': 'mmseg.PackSegInputs'},
-                    ],
-                },
-            }
-        )
-    )
+    loader = iter(loader_of(tmp_path, 'fog', labels=True))
     seen = []
     for _ in range(4):
         try:

@@ -32,10 +32,7 @@ def loaders(config: Config) -> dict[str, Config]:
 def test_the_cityscapes_class_reads_the_streets(name, small_streets):
     config = moved(name, small_streets)
     assert set(loaders(config)) == {
-        'train_dataloader',
-        'val_dataloader',
-        'test_dataloader',
-    }
+        'train_dataloader', 'val_dataloader', 'test_dataloader'}
     train = DATASETS.build(config.train_dataloader.dataset)
     assert type(train).__name__ == 'CityscapesDataset'
     assert len(train) == 5
@@ -57,8 +54,7 @@ def test_the_coco_class_reads_boxes_that_agree_with_its_masks(small_streets):
     dataset = config.train_dataloader.dataset
     dataset.pipeline = [
         {'type': 'mmdet.LoadImageFromFile'},
-        {'type': 'mmdet.LoadAnnotations', 'with_bbox': True, 'with_mask': True},
-    ]
+        {'type': 'mmdet.LoadAnnotations', 'with_bbox': True, 'with_mask': True}]
     data = DATASETS.build(dataset)
     boxes = 0
     for item in data:
@@ -87,10 +83,8 @@ def test_the_detection_config_scores_perfect_boxes_with_one(small_streets):
         sample = data[index]['data_samples']
         truth = sample.gt_instances
         sample.pred_instances = InstanceData(
-            bboxes=truth.bboxes.tensor,
-            labels=truth.labels,
-            scores=torch.ones(len(truth.labels)),
-        )
+            bboxes=truth.bboxes.tensor, labels=truth.labels,
+            scores=torch.ones(len(truth.labels)))
         evaluator.process([sample])
     assert evaluator.evaluate(len(data))['coco/bbox_mAP'] > 0.99
 
@@ -100,11 +94,7 @@ def test_the_detection_config_scores_perfect_boxes_with_one(small_streets):
 def test_the_four_domains_are_built_one_by_one_and_together(name, small_streets):
     config = moved(name, small_streets)
     assert [domain.name for domain in config.domains] == [
-        'fog',
-        'night',
-        'rain',
-        'snow',
-    ]
+        'fog', 'night', 'rain', 'snow']
     for domain in config.domains:
         data = DATASETS.build(domain.dataloader.dataset)
         assert (data.condition, len(data)) == (domain.name, 4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -14,17 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from mmkd_ext.cli import export, test
+
 pytestmark = pytest.mark.mmseg
 TOOLS = Path(__file__).parents[2] / 'tools'
 METHOD = dict(type='mmkd_ext.TentDistiller', statistics='ema', restore=0.1)
-
-
-def tool(name):
-    """The `main` of a tool."""
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', TOOLS / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 @pytest.fixture(scope='module')
@@ -35,7 +28,7 @@ def place(tmp_path_factory):
     checkpoint = runs.source(root / 'source.pth')
     cfg = config(root, root / 'straight')
     cfg.dump(str(root / 'straight.py'))
-    assert tool('test')([str(root / 'straight.py'), checkpoint]) == 0
+    assert test.main([str(root / 'straight.py'), checkpoint]) == 0
     return root
 
 
@@ -63,14 +56,13 @@ def test_a_killed_stream_is_resumed_bit_for_bit(place, tmp_path):
     cfg.dump(str(tmp_path / 'killed.py'))
     command = [sys.executable, str(TOOLS / 'test.py'), 'killed.py', checkpoint]
     done = subprocess.run(
-        command, cwd=tmp_path, env=runs.environment(), capture_output=True, check=False
-    )
+        command, cwd=tmp_path, env=runs.environment(), capture_output=True, check=False)
     assert done.returncode == -9, done.stderr.decode()[-2000:]
     assert len(predictions(tmp_path)) == 4
     assert not (tmp_path / 'work' / 'adapted.pth').exists()
 
     config(place, tmp_path).dump(str(tmp_path / 'again.py'))
-    assert tool('test')([str(tmp_path / 'again.py'), checkpoint, '--resume']) == 0
+    assert test.main([str(tmp_path / 'again.py'), checkpoint, '--resume']) == 0
     ours, theirs = predictions(tmp_path), predictions(place / 'straight')
     assert len(ours) == 8
     assert ours.keys() == theirs.keys()
@@ -85,7 +77,7 @@ def test_the_adapted_student_exports_and_tests_as_a_plain_model(
     adapted = place / 'straight' / 'work' / 'adapted.pth'
     plain = tmp_path / 'plain.pth'
     arguments = [str(adapted), '--out', str(plain), '--config']
-    assert tool('export_student')([*arguments, str(place / 'straight.py')]) == 0
+    assert export.main([*arguments, str(place / 'straight.py')]) == 0
 
     from mmseg.registry import MODELS
 
@@ -104,11 +96,10 @@ def test_the_adapted_student_exports_and_tests_as_a_plain_model(
     cfg.custom_hooks = []
     cfg.dump(str(tmp_path / 'plain.py'))
     for checkpoint in (plain, adapted):
-        assert tool('test')([str(tmp_path / 'plain.py'), str(checkpoint)]) == 0
+        assert test.main([str(tmp_path / 'plain.py'), str(checkpoint)]) == 0
     found = [
         json.loads(p.read_text())['mIoU']
-        for p in sorted((tmp_path / 'work').glob('*/*.json'))
-    ]
+        for p in sorted((tmp_path / 'work').glob('*/*.json'))]
     assert found
     assert len(set(found)) == 1
 
@@ -121,13 +112,11 @@ def test_two_processes_run_a_stream_each(place, tmp_path):
     command = ['bash', str(TOOLS / 'dist_test.sh'), 'two.py', checkpoint, '2']
     environment = {**runs.environment(), 'PYTHON': sys.executable, 'PORT': '29643'}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, check=False
-    )
+        command, cwd=tmp_path, env=environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()[-2000:]
     found = [
         json.loads((tmp_path / 'work' / name / 'results.json').read_text())
-        for name in ('seed3', 'seed4_reversed')
-    ]
+        for name in ('seed3', 'seed4_reversed')]
     assert all(one['complete'] for one in found)
     # each is what it is alone
     alone = cells(place / 'straight')
@@ -148,36 +137,27 @@ def test_streets_in_weather_with_the_shipped_stream(tmp_path, small_streets):
     for domain in cfg.test_cfg.domains:
         assert domain.dataset.pop('indices') == list(range(0, 40, 2))
     cfg.update(
-        default_scope='mmseg',
-        work_dir=str(tmp_path / 'work'),
-        log_level='ERROR',
+        default_scope='mmseg', work_dir=str(tmp_path / 'work'), log_level='ERROR',
         model=dict(
             type='mmkd_ext.ContinualAdaptation',
             architecture=toys.segmentor(classes=19, width=4),
-            distiller=dict(type='mmkd_ext.TentDistiller'),
-        ),
-    )
+            distiller=dict(type='mmkd_ext.TentDistiller')))
     cfg.test_cfg.update(
-        rounds=1, optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e-3))
-    )
+        rounds=1, optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e-3)))
     cfg.dump(str(tmp_path / 'streets.py'))
     checkpoint = runs.source(tmp_path / 's.pth', classes=19, width=4)
-    assert tool('test')([str(tmp_path / 'streets.py'), checkpoint]) == 0
+    assert test.main([str(tmp_path / 'streets.py'), checkpoint]) == 0
     found = json.loads((tmp_path / 'work' / 'results.json').read_text())
     assert [c['domain'] for c in found['cells']] == ['fog', 'night', 'rain', 'snow']
     assert [c['images'] for c in found['cells']] == [4] * 4
     assert [row['round'] for row in found['source_eval']] == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        ([], 'No weights'),
-        (['gone.pth'], "'gone.pth' does not exist"),
-        (['{source}', '--out', 'x.pkl'], '`--out` keeps the predictions of one test'),
-    ],
-)
+@pytest.mark.parametrize(('arguments', 'message'), [
+    ([], 'No weights'),
+    (['gone.pth'], "'gone.pth' does not exist"),
+    (['{source}', '--out', 'x.pkl'], '`--out` keeps the predictions of one test')])
 def test_the_tool_tells_what_is_wrong(arguments, message, place, capsys):
     arguments = [a.format(source=place / 'source.pth') for a in arguments]
-    assert tool('test')([str(place / 'straight.py'), *arguments]) == 2
+    assert test.main([str(place / 'straight.py'), *arguments]) == 2
     assert message in capsys.readouterr().err

@@ -26,16 +26,12 @@ def made(tmp_path_factory, small_streets):
     experiment = load_experiment('benchmarks/experiments/demo.py')
     options = {
         f'{part}_dataloader.dataset.data_root': small_streets
-        for part in ('train', 'val', 'test')
-    }
+        for part in ('train', 'val', 'test')}
     options.update({
-        'train_dataloader.batch_size': 2,
-        'val_dataloader.dataset.indices': 2,
-        'train_cfg.max_iters': ITERATIONS,
-        'train_cfg.val_interval': ITERATIONS,
+        'train_dataloader.batch_size': 2, 'val_dataloader.dataset.indices': 2,
+        'train_cfg.max_iters': ITERATIONS, 'train_cfg.val_interval': ITERATIONS,
         'default_hooks.logger.interval': 1,
-        'default_hooks.checkpoint.interval': ITERATIONS,
-        'log_processor.window_size': 1,
+        'default_hooks.checkpoint.interval': ITERATIONS, 'log_processor.window_size': 1,
     })
     experiment = replace(experiment, options=options)
     logged: list[str] = []
@@ -60,8 +56,7 @@ def test_the_student_alone_and_the_distilled_one_start_from_the_same_weights(mad
     _, (_, plain, distilled), _, _ = made
     first = [
         curve(read_scalars(outcome.folder), 'task_loss').iloc[0]
-        for outcome in (plain, distilled)
-    ]
+        for outcome in (plain, distilled)]
     # the same weights, batch and dropout: what is logged first is before any update
     assert first[0] == first[1]
 
@@ -77,8 +72,7 @@ def test_the_distilled_student_learns_from_the_teacher_and_is_as_large_as_the_ot
     assert (curve(read_scalars(distilled.folder), 'distill_loss') > 0).all()
     shapes = [
         {k: v.shape for k, v in torch.load(o.student)['state_dict'].items()}
-        for o in (plain, distilled)
-    ]
+        for o in (plain, distilled)]
     assert shapes[0] == shapes[1]
 
 

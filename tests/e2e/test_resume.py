@@ -39,8 +39,7 @@ def assert_equal_runs(straight, resumed, last):
     student = last.replace('.pth', '_student.pth')
     a, b = (
         torch.load(x / student, weights_only=True)['state_dict']
-        for x in (straight, resumed)
-    )
+        for x in (straight, resumed))
     assert all(torch.equal(a[k], b[k]) for k in a)
     # the resumed run logs again what came after its checkpoint: the same
     expected = toys.logged(straight, *KEYS)
@@ -65,23 +64,18 @@ CASES = {
     'by iteration': (8, {}),
     'by iteration, in another pass over the data': (
         8,
-        dict(sampler='DefaultSampler', dataset=dict(length=7)),
-    ),
-    'with validation between': (8, dict(val_interval=2)),
-    'by epoch': (11, BY_EPOCH),
+        dict(sampler='DefaultSampler', dataset=dict(length=7))),
+    'with validation between': (8, dict(val_interval=2)), 'by epoch': (11, BY_EPOCH),
     'by epoch, validated': (11, dict(BY_EPOCH, val_interval=1, save_best='acc')),
     'in the middle of an epoch': (
         6,
-        dict(BY_EPOCH, checkpoint=dict(by_epoch=False), interval=5),
-    ),
+        dict(BY_EPOCH, checkpoint=dict(by_epoch=False), interval=5)),
     'averaged weights': (8, dict(hooks=EMA)),
     'schedule and connectors': (
         8,
-        dict(model=toys.distillation(adapt=True, schedule=dict(type='linear', end=8))),
-    ),
+        dict(model=toys.distillation(adapt=True, schedule=dict(type='linear', end=8)))),
     'accumulated gradients': (5, dict(wrapper=dict(accumulative_counts=3))),
-    'mixed precision': (8, dict(wrapper=dict(type='mmkd_ext.Bf16OptimWrapper'))),
-}
+    'mixed precision': (8, dict(wrapper=dict(type='mmkd_ext.Bf16OptimWrapper')))}
 
 
 @pytest.mark.parametrize('case', CASES)
@@ -89,8 +83,7 @@ def test_resumed_equals_uninterrupted(case, tmp_path):
     at, settings = CASES[case]
     straight, resumed = tmp_path / 'straight', tmp_path / 'resumed'
     last = toys.train(toys.config(straight, **settings)).message_hub.get_info(
-        'last_ckpt'
-    )
+        'last_ckpt')
     interrupted(resumed, at, **settings)
     assert_equal_runs(straight, resumed, Path(last).name)
 
@@ -111,14 +104,8 @@ def test_the_number_of_workers_changes_nothing(tmp_path):
     straight, resumed = tmp_path / 'straight', tmp_path / 'resumed'
     toys.train(toys.config(straight, by_epoch=True, length=3, interval=1))
     interrupted(
-        resumed,
-        10,
-        by_epoch=True,
-        length=3,
-        interval=1,
-        workers=2,
-        resume_with=dict(workers=1),
-    )
+        resumed, 10, by_epoch=True, length=3, interval=1, workers=2,
+        resume_with=dict(workers=1))
     assert_equal_runs(straight, resumed, 'epoch_3.pth')
 
 
@@ -126,10 +113,8 @@ def test_a_resumed_run_does_not_load_what_it_has_seen(tmp_path, monkeypatch):
     loaded = []
     original = toys.ToyPixels.__getitem__
     monkeypatch.setattr(
-        toys.ToyPixels,
-        '__getitem__',
-        lambda self, i: loaded.append(i) or original(self, i),
-    )
+        toys.ToyPixels, '__getitem__',
+        lambda self, i: loaded.append(i) or original(self, i))
     interrupted(tmp_path, 8)
     # 8 batches before the stop; the checkpoint is of iteration 6, and 3 were left
     assert len(loaded) == (8 + 3) * 3
@@ -153,13 +138,8 @@ def test_a_validation_that_was_cut_off_is_made_up(tmp_path):
 def test_a_killed_run_goes_on_from_its_last_checkpoint(by_epoch, tmp_path):
     straight, resumed = tmp_path / 'straight', tmp_path / 'resumed'
     steps = dict(
-        by_epoch=by_epoch,
-        length=10 if by_epoch else 40,
-        interval=1 if by_epoch else 2,
-        checkpoint=dict(max_keep_ckpts=2),
-        hooks=EMA,
-        val_interval=None,
-    )
+        by_epoch=by_epoch, length=10 if by_epoch else 40, interval=1 if by_epoch else 2,
+        checkpoint=dict(max_keep_ckpts=2), hooks=EMA, val_interval=None)
     toys.train(toys.config(straight, **steps))
 
     progress = tmp_path / 'progress'
@@ -169,12 +149,8 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(by_epoch, tmp_path):
     cfg.dump(str(file))
     command = [sys.executable, str(TRAIN), str(file), '--no-check']
     process = subprocess.Popen(
-        command,
-        env=toys.environment(),
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+        command, env=toys.environment(), cwd=tmp_path, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 90
         while not (progress.exists() and int(progress.read_text() or 0) >= 9):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
 import time
 import uuid
 from pathlib import Path
@@ -295,6 +296,13 @@ def logged(work_dir, *keys):
                 if key in row:
                     values[(key, step)] = row[key]
     return values
+
+
+def free_port():
+    """Returns a port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(('127.0.0.1', 0))
+        return str(found.getsockname()[1])
 
 
 def environment(**more):

@@ -7,6 +7,7 @@ needs their weights.
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -22,9 +23,8 @@ from torch import nn
 from mmkd_ext import errors
 from projects.espnetv2 import ESPNetv2, ESPNetv2Head, MergedClassIoUMetric
 from projects.espnetv2.backbone import EESP, StridedUnit, channels_of, dilations
-from projects.espnetv2.classes import merge_classes
 from projects.espnetv2.convert import converted, main
-from projects.espnetv2.head import Pyramid, Skip, _at_scale
+from projects.espnetv2.head import Pyramid, Skip
 from projects.espnetv2.layers import BN
 
 ROOT = Path(__file__).parents[2]
@@ -57,22 +57,17 @@ def randomised(model):
 
 @pytest.mark.parametrize(
     ('limit', 'expected'),
-    [(13, [1, 2, 3, 4]), (9, [1, 2, 3, 4]), (7, [1, 1, 2, 3]), (5, [1, 1, 1, 2])],
-)
+    [(13, [1, 2, 3, 4]), (9, [1, 2, 3, 4]), (7, [1, 1, 2, 3]), (5, [1, 1, 1, 2])])
 def test_a_branch_that_would_see_too_far_sees_three_positions(limit, expected):
     assert dilations(limit) == expected
 
 
 # the authors' files less the slopes that lie in them and are never applied
-@pytest.mark.parametrize(
-    ('width', 'published', 'unused'),
-    [
-        (0.5, 80_342, 112),
-        (1.0, 234_010, 224),
-        (1.5, 468_362, 352),
-        (2.0, 789_242, 480),
-    ],
-)
+@pytest.mark.parametrize(('width', 'published', 'unused'), [
+    (0.5, 80_342, 112),
+    (1.0, 234_010, 224),
+    (1.5, 468_362, 352),
+    (2.0, 789_242, 480)])
 def test_has_as_many_parameters_as_published(width, published, unused):
     parts = ESPNetv2(width), ESPNetv2Head(channels_of(width), num_classes=20)
     ours = sum(p.numel() for part in parts for p in part.parameters())
@@ -103,8 +98,7 @@ def test_zeros_of_the_border_count_where_maps_are_halved():
     unit = StridedUnit(16, 32, limit=9, norm_cfg=BN)
     pooled = unit.pool(torch.ones(1, 1, 4, 4))
     torch.testing.assert_close(
-        pooled[0, 0], torch.tensor([[4 / 9, 6 / 9], [6 / 9, 1.0]])
-    )
+        pooled[0, 0], torch.tensor([[4 / 9, 6 / 9], [6 / 9, 1.0]]))
 
 
 def test_a_strided_unit_passes_the_pooled_input_first_and_adds_the_picture():
@@ -116,28 +110,11 @@ def test_a_strided_unit_passes_the_pooled_input_first_and_adds_the_picture():
     torch.testing.assert_close(added[:, 16:], unit.eesp(x))
 
 
-@pytest.mark.parametrize(
-    ('scale', 'side', 'looked_at'),
-    [(2.0, 6, 12), (1.5, 7, 11), (1.0, 3, 3), (0.5, 12, 6), (0.1, 60, 6), (0.1, 4, 5)],
-)
-def test_a_map_is_looked_at_in_another_size_but_never_below_5(scale, side, looked_at):
-    seen = []
-
-    def stage(x):
-        seen.append(tuple(x.shape))
-        return x
-
-    out = _at_scale(torch.ones(1, 1, side, side), scale, stage)
-    assert seen == [(1, 1, looked_at, looked_at)]
-    torch.testing.assert_close(out, torch.ones(1, 1, side, side))
-
-
 def test_each_channel_of_a_pyramid_sees_its_own_five_scales():
     pyramid = randomised(Pyramid(3, 10, BN))
     merged = {}
     pyramid.merge.register_forward_hook(
-        lambda module, inputs, output: merged.update(out=output)
-    )
+        lambda module, inputs, output: merged.update(out=output))
     out = pyramid(torch.rand(1, 3, 8, 8))
     (touched,) = torch.autograd.grad(out[:, 4].sum(), merged['out'])
     channels = touched.abs().sum((0, 2, 3)).nonzero().flatten()
@@ -158,11 +135,6 @@ def test_takes_pictures_of_any_size(size):
     assert logits.shape == (2, 3, -(-size[0] // 2), -(-size[1] // 2))
 
 
-def test_a_width_without_weights_is_refused():
-    with pytest.raises(errors.ConfigError, match=r'`width` must be one of 0\.5'):
-        ESPNetv2(0.75)
-
-
 # --- the converter -----------------------------------------------------------------
 
 
@@ -180,23 +152,18 @@ def test_every_tensor_of_the_authors_finds_its_place(width):
     backbone, head = ESPNetv2(width), ESPNetv2Head(channels_of(width), 20)
     for name, part in (('backbone.', backbone), ('decode_head.', head)):
         found = {
-            k[len(name) :]: v for k, v in ours.items() if k.startswith(name)
-        }
+            k[len(name) :]: v for k, v in ours.items() if k.startswith(name)}
         part.load_state_dict(found, strict=True)
     torch.testing.assert_close(
         backbone.level4.units[2].eesp.branches[3].weight,
-        nn.Parameter(theirs['base_net.level4.2.spp_dw.3.conv.weight']),
-    )
+        nn.Parameter(theirs['base_net.level4.2.spp_dw.3.conv.weight']))
     torch.testing.assert_close(
-        head.expands[1].bn.running_var, theirs['bu_dec_l2.br.br.0.running_var']
-    )
+        head.expands[1].bn.running_var, theirs['bu_dec_l2.br.br.0.running_var'])
     torch.testing.assert_close(
         head.skips[0].gate.weight,
-        nn.Parameter(theirs['merge_enc_dec_l2.wt_layer.1.weight']),
-    )
+        nn.Parameter(theirs['merge_enc_dec_l2.wt_layer.1.weight']))
     torch.testing.assert_close(
-        head.conv_seg.bias, nn.Parameter(theirs['bu_dec_l4.merge_layer.3.bias'])
-    )
+        head.conv_seg.bias, nn.Parameter(theirs['bu_dec_l4.merge_layer.3.bias']))
 
 
 def test_the_command_writes_what_a_config_loads_strictly(theirs, tmp_path, capsys):
@@ -211,43 +178,30 @@ def test_the_command_writes_what_a_config_loads_strictly(theirs, tmp_path, capsy
     config = Config.fromfile(CONFIGS / 'espnetv2-w05_cityscapes-512x1024.py')
     MODELS.build(config.model).load_state_dict(checkpoint['state_dict'], strict=True)
     assert checkpoint['meta']['dataset_meta']['classes'][-2:] == (
-        'bicycle',
-        'background',
-    )
+        'bicycle', 'background')
 
 
-def broken(theirs, kind):
-    if kind == 'another network':
-        return {'conv1.weight': torch.zeros(3)}
-    if kind == 'one tensor too few':
-        return {k: v for k, v in theirs.items() if 'level3.1.spp_dw.2' not in k}
-    if kind == 'one too many':
-        return {**theirs, 'base_net.level5.0.conv.weight': torch.zeros(3)}
-    if kind == 'another shape':
-        return {**theirs, 'bu_br_l2.1.weight': torch.zeros(3)}
-    assert kind == 'another width'
-    return {**theirs, 'base_net.level4_0.act.weight': torch.zeros(320)}
+def without(theirs, part):
+    return {k: v for k, v in theirs.items() if part not in k}
 
 
-@pytest.mark.parametrize(
-    ('kind', 'message'),
-    [
-        ('another network', 'holds no ESPNetv2 for segmentation'),
-        ('one tensor too few', r'level3\.units\.1\.eesp\.branches\.2\.weight'),
-        ('one too many', r'level5'),
-        ('another shape', r'decode_head\.joins\.0\.1\.weight'),
-        ('another width', '320 channels at stride 16'),
-    ],
-)
+@pytest.mark.parametrize(('change', 'told'), [
+    (lambda _: {'conv1.weight': torch.zeros(3)}, 'holds no ESPNetv2 for segmentation'),
+    (lambda theirs: without(theirs, 'level3.1.spp_dw.2'),
+     r'level3\.units\.1\.eesp\.branches\.2\.weight'),
+    (lambda theirs: {**theirs, 'base_net.level5.0.conv.weight': torch.zeros(3)},
+     r'level5'),
+    (lambda theirs: {**theirs, 'bu_br_l2.1.weight': torch.zeros(3)},
+     r'decode_head\.joins\.0\.1\.weight'),
+    (lambda theirs: {**theirs, 'base_net.level4_0.act.weight': torch.zeros(320)},
+     '320 channels at stride 16')])
 def test_another_file_is_refused_and_nothing_written(
-    kind, message, theirs, tmp_path, capsys
-):
-    torch.save(broken(theirs, kind), tmp_path / 'theirs.pth')
+        change, told, theirs, tmp_path, capsys):
+    torch.save(change(theirs), tmp_path / 'theirs.pth')
     assert main([str(tmp_path / 'theirs.pth'), str(tmp_path / 'ours.pth')]) == 2
-    said = capsys.readouterr().err
     assert not (tmp_path / 'ours.pth').exists()
-    with pytest.raises(errors.CheckpointError, match=message):
-        converted(broken(theirs, kind), 'theirs.pth')
+    said = capsys.readouterr().err
+    assert re.search(told, said)
     assert 'sacmehta/EdgeNets' in said
 
 
@@ -260,20 +214,6 @@ def test_a_file_that_would_run_code_is_refused(tmp_path, capsys):
 # --- judging in other classes ------------------------------------------------------
 
 
-def test_what_two_classes_share_beats_a_third():
-    logits = torch.tensor([0.3, 0.3, 0.4]).log().view(1, 3, 1, 1)
-    assert merge_classes(logits, [0, 0, 1]).argmax(1).item() == 0
-    torch.testing.assert_close(
-        merge_classes(logits, [0, 0, 1]).flatten(), torch.tensor([0.6, 0.4])
-    )
-
-
-def test_a_map_of_another_length_is_refused():
-    metric = MergedClassIoUMetric(class_map=[0, 1])
-    with pytest.raises(errors.ConfigError, match='2 outputs, but the network has 3'):
-        metric.process({}, [{'seg_logits': {'data': torch.zeros(3, 1, 1)}}])
-
-
 def test_the_metric_counts_merged_classes_and_leaves_the_sample_alone():
     metric = MergedClassIoUMetric(class_map=[0, 0, 1])
     metric.dataset_meta = {'classes': ('near', 'far')}
@@ -281,8 +221,9 @@ def test_the_metric_counts_merged_classes_and_leaves_the_sample_alone():
     sample = {
         'seg_logits': {'data': logits},
         'pred_sem_seg': {'data': torch.tensor([[2, 2]])},
-        'gt_sem_seg': {'data': torch.tensor([[0, 1]])},
-    }
+        'gt_sem_seg': {'data': torch.tensor([[0, 1]])}}
+    with pytest.raises(errors.ConfigError, match='3 outputs, but the network has 4'):
+        metric.process({}, [{'seg_logits': {'data': torch.zeros(4, 1, 1)}}])
     metric.process({}, [sample])
     assert metric.evaluate(size=1)['mIoU'] == 100.0
     assert sample['pred_sem_seg']['data'].tolist() == [[2, 2]]
@@ -310,8 +251,7 @@ def test_a_segmentor_trains_and_predicts_at_the_size_of_the_picture():
     model.init_weights()
     sample = SegDataSample(
         gt_sem_seg=PixelData(data=torch.randint(0, 20, (1, 48, 64))),
-        metainfo=dict(img_shape=(48, 64), ori_shape=(36, 48)),
-    )
+        metainfo=dict(img_shape=(48, 64), ori_shape=(36, 48)))
     losses = model.loss(torch.rand(2, 3, 48, 64), [sample, sample])
     losses['decode.loss_ce'].backward()
     still = [n for n, p in model.named_parameters() if p.grad is None]
@@ -324,11 +264,8 @@ def test_the_distilled_student_trains_as_the_student_alone():
     alone, teacher, distilled = (
         Config.fromfile(CONFIGS / f'{name}_camvid.py')
         for name in (
-            'student_espnetv2-w05',
-            'teacher_espnetv2-w20',
-            'cwd-logits_espnetv2-w20_espnetv2-w05',
-        )
-    )
+            'student_espnetv2-w05', 'teacher_espnetv2-w20',
+            'cwd-logits_espnetv2-w20_espnetv2-w05'))
     assert distilled.model.architecture == alone.model
     assert distilled.model.teacher == teacher.model
     assert distilled.model.student_ckpt == alone.load_from

@@ -28,11 +28,9 @@ from projects.toy_streets.draw import BUILDING, BUS, CAR, ROAD, SIDEWALK, SKY
 
 ROOT = Path(__file__).parents[2]
 SMALL = StreetSettings(  # of the fixture `small_streets`
-    seed=3, height=64, train=5, val=2, drives=1, val_drives=1, frames=4
-)
+    seed=3, height=64, train=5, val=2, drives=1, val_drives=1, frames=4)
 TINY = StreetSettings(
-    seed=3, height=32, train=2, val=1, drives=1, val_drives=0, frames=2
-)
+    seed=3, height=32, train=2, val=1, drives=1, val_drives=0, frames=2)
 # from the label table of cityscapesScripts: the ids of trainIds 0 to 18
 OFFICIAL = (7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33)
 
@@ -52,8 +50,7 @@ def read(path):
 def views(condition, frames, number=0, height=64):
     job = generate.Job(condition, 'train', number, frames)
     street = world.build(
-        generate.generator(TINY, job), scale=height / 128, frames=frames
-    )
+        generate.generator(TINY, job), scale=height / 128, frames=frames)
     return street, [render.render(street, t, height) for t in range(frames)]
 
 
@@ -78,8 +75,7 @@ def test_a_street_does_not_change_when_more_streets_are_drawn(small_streets, tmp
 def test_all_pictures_of_a_folder_differ(small_streets):
     pictures = [
         *small_streets.rglob('*_leftImg8bit.png'),
-        *small_streets.rglob('*_rgb_anon.png'),
-    ]
+        *small_streets.rglob('*_rgb_anon.png')]
     assert len(pictures) == SMALL.images == 7 + 4 * 2 * 4
     assert len({p.read_bytes() for p in pictures}) == len(pictures)
 
@@ -115,8 +111,7 @@ def test_an_interrupted_run_leaves_nothing_behind(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ('name', 'value'),
-    [('height', 8), ('train', -1), ('frames', 0), ('seed', 'x')],
-)
+    [('height', 8), ('train', -1), ('frames', 0), ('seed', 'x')])
 def test_settings_that_cannot_be_drawn_are_refused(name, value):
     with pytest.raises(ConfigError, match=f'`{name}`'):
         StreetSettings(**{name: value})
@@ -132,8 +127,7 @@ def test_the_command_draws_and_reports_errors_with_status_2(tmp_path):
     command = [
         str(ROOT / 'projects' / 'toy_streets' / 'make.py'), '--quiet',
         *f'--out {tmp_path}/s --height 32 --train 1 --val 0 --drives 0'.split(),
-        *['--val-drives', '0'],
-    ]
+        *['--val-drives', '0']]
     assert run(*command).stdout.startswith('1 pictures in')
     assert 'up to date' in run(*command).stdout
     done = run(*command, '--seed', '5')
@@ -144,8 +138,7 @@ def test_the_command_draws_and_reports_errors_with_status_2(tmp_path):
 def test_drawing_needs_neither_mmseg_nor_torch():
     code = (
         f'import sys; sys.path.insert(0, {str(ROOT)!r}); import projects.toy_streets; '
-        "print({'torch', 'mmengine', 'mmcv', 'mmseg'} & set(sys.modules))"
-    )
+        "print({'torch', 'mmengine', 'mmcv', 'mmseg'} & set(sys.modules))")
     assert run('-c', code).stdout.strip() == 'set()'
 
 
@@ -162,8 +155,7 @@ def test_the_old_names_say_where_the_streets_are_now():
 def test_train_ids_follow_the_official_table(small_streets):
     maps = [
         *small_streets.rglob('*_gtFine_labelIds.png'),
-        *small_streets.rglob('*_gt_labelIds.png'),
-    ]
+        *small_streets.rglob('*_gt_labelIds.png')]
     assert len(maps) == SMALL.images
     table = {label: number for number, label in enumerate(OFFICIAL)}
     for path in maps:
@@ -196,8 +188,7 @@ def test_boxes_and_areas_are_those_of_the_masks_and_masks_those_of_the_labels(
     number = 0
     for split in ('train', 'val'):
         coco = json.loads(
-            (small_streets / f'annotations/instances_{split}.json').read_text()
-        )
+            (small_streets / f'annotations/instances_{split}.json').read_text())
         assert len({a['id'] for a in coco['annotations']}) == len(coco['annotations'])
         for image in coco['images']:
             name = image['file_name'].replace('leftImg8bit', 'gtFine_labelIds')
@@ -234,8 +225,7 @@ def test_a_near_panel_hides_a_far_one_whichever_is_drawn_first(order):
     for ahead, size, label in ((20.0, 8.0, BUILDING), (10.0, 1.0, CAR)):
         pixels = np.full((8, 8, 6), label, np.uint8)
         left, right = (
-            tuple(map(float, camera.world(side * size, ahead))) for side in (-1, 1)
-        )
+            tuple(map(float, camera.world(side * size, ahead))) for side in (-1, 1))
         panels.append(world.Panel(left, right, 0.0, size, draw.sprite(pixels)))
     for index in order:
         canvas.panel(panels[index])
@@ -306,9 +296,7 @@ def test_frames_change_more_the_further_they_are_apart(small_streets):
         maps = [
             read(p)
             for p in sorted(
-                (small_streets / 'gt' / condition / 'train').rglob('*_labelIds.png')
-            )
-        ]
+                (small_streets / 'gt' / condition / 'train').rglob('*_labelIds.png'))]
         assert len(maps) == 4
         same = [float((maps[0] == other).mean()) for other in maps]
         assert same[0] == 1 > same[1] > same[3] > 0.5, condition
@@ -319,8 +307,7 @@ def test_weather_changes_the_picture_and_not_the_street():
     label = view.label.copy()
     pictures = {
         name: weather.record(view, street, name, np.random.default_rng(0))
-        for name in weather.WEATHERS
-    }
+        for name in weather.WEATHERS}
     np.testing.assert_array_equal(view.label, label)
     mean = {k: v.mean() for k, v in pictures.items()}
     assert mean['night'] < 0.6 * mean['clear']
