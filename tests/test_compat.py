@@ -383,7 +383,7 @@ def test_configs_of_a_package_elsewhere_are_found(fresh, tmp_path):
     package.mkdir(parents=True)
     (package / '__init__.py').touch()
     fresh.syspath_prepend(str(package.parent))
-    for module in compat._path_users():
+    for module in compat._holders('get_installed_path'):
         fresh.setattr(module, 'get_installed_path',
                       lambda package: f'{tmp_path}/site-packages/{package}')
     assert patch('editable-paths').needed()
@@ -394,7 +394,7 @@ def test_configs_of_a_package_elsewhere_are_found(fresh, tmp_path):
 
 
 def test_a_path_that_is_right_is_left_alone(fresh, tmp_path):
-    for module in compat._path_users():
+    for module in compat._holders('get_installed_path'):
         fresh.setattr(module, 'get_installed_path', lambda package: str(tmp_path))
     compat.apply()
     assert package_utils.get_installed_path('mmengine') == str(tmp_path)

@@ -81,8 +81,8 @@ class _WithDiscriminator(OptimWrapper):
 
     def get_lr(self) -> dict[str, list[float]]:
         """Returns the learning rates, those of the discriminators by their name."""
-        theirs = self.discriminator.get_lr()['lr']
-        return {**super().get_lr(), f'{_KEY}.lr': theirs}
+        rates = self.discriminator.get_lr()['lr']
+        return {**super().get_lr(), f'{_KEY}.lr': rates}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the student's state, with the discriminators' under their name."""
@@ -180,20 +180,20 @@ class AdversarialOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 'Take the constructor out, or add a link with one, such as '
                 '`mmkd_ext.SKDSHolisticLoss`.',
             )
-        theirs = [p for one in discriminators for p in one.parameters()]
+        trained = [p for one in discriminators for p in one.parameters()]
         if self.paramwise_cfg:
             # options go by the names of a plain model
             distillation = cast('TeacherDistill', model)
             wrapper = super().__call__(distillation.architecture)
-            distillation.add_connectors(wrapper, but=theirs)
+            distillation.add_connectors(wrapper, but=trained)
         else:
-            taken = set(map(id, theirs))
+            taken = set(map(id, trained))
             own = (p for p in model.parameters() if id(p) not in taken)
             wrapper = super().__call__(nn.ParameterList(own))
         given = self.discriminator_cfg.get('optimizer') or {}
         defaults = {} if 'type' in given else _DEFAULT
         wrapper.discriminator = _DiscriminatorOptimWrapper(
-            OPTIMIZERS.build({**defaults, **given, 'params': theirs}),
+            OPTIMIZERS.build({**defaults, **given, 'params': trained}),
             clip_grad=self.discriminator_cfg.get('clip_grad'),
         )
         wrapper.discriminator.loss_scaler = getattr(wrapper, 'loss_scaler', None)
@@ -216,13 +216,13 @@ def DiscriminatorScheduler(
     Raises:
         ConfigError: The optimizer has none for discriminators.
     """
-    theirs = getattr(optimizer, _KEY, None)
-    if theirs is None:
+    wrapper = getattr(optimizer, _KEY, None)
+    if wrapper is None:
         raise ConfigError.at(
             'param_scheduler',
             '`mmkd_ext.DiscriminatorScheduler` needs optim_wrapper='
             "dict(constructor='mmkd_ext.AdversarialOptimWrapperConstructor').",
         )
     return ANY_PARAM_SCHEDULERS.build(
-        {**arguments, 'type': scheduler, 'optimizer': theirs}
+        {**arguments, 'type': scheduler, 'optimizer': wrapper}
     )

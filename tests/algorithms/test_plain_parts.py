@@ -43,37 +43,18 @@ def rates(wrapper, model):
 
 
 def test_what_only_the_student_has_is_found_on_the_algorithm():
-    algorithm = build(ToyModel())
-    assert algorithm.backbone is algorithm.student.backbone
-    assert algorithm.classes == 4
-    assert algorithm.distiller is not None
-    assert not hasattr(algorithm, 'roi_head')
-    with pytest.raises(AttributeError, match=r"'TeacherDistill' object has no .*'nek'"):
-        _ = algorithm.nek
-
-
-def test_private_names_stay_the_algorithms_own():
     student = ToyModel()
     student._of_the_student = 1
-    assert not hasattr(build(student), '_of_the_student')
-
-
-def test_names_of_the_student_change_no_state_and_no_list_of_modules():
-    algorithm = build(ToyModel())
-    _ = algorithm.backbone
-    assert {name.split('.')[0] for name in algorithm.state_dict()} == {
-        'architecture',
-        'distiller',
-    }
-    assert [name for name, _ in algorithm.named_children()] == [
-        'data_preprocessor',
-        'architecture',
-        'distiller',
-    ]
-
-
-def test_a_copy_finds_its_own_student():
-    algorithm = build(ToyModel())
+    algorithm = build(student)
+    assert algorithm.backbone is student.backbone
+    assert algorithm.classes == 4
+    assert not any(hasattr(algorithm, name) for name in ('roi_head', '_of_the_student'))
+    with pytest.raises(AttributeError, match=r"'TeacherDistill' object has no .*'nek'"):
+        _ = algorithm.nek
+    parts = {name.split('.')[0] for name in algorithm.state_dict()}
+    assert parts == {'architecture', 'distiller'}
+    children = [name for name, _ in algorithm.named_children()]
+    assert children == ['data_preprocessor', 'architecture', 'distiller']
     twin = copy.deepcopy(algorithm)
     assert twin.backbone is twin.student.backbone
     assert twin.backbone is not algorithm.backbone
