@@ -29,14 +29,14 @@ from experiment_kit.experiment import (
     load_experiment,
 )
 from experiment_kit.machine import describe_machine
-from mmkd_ext.errors import DataError
-from mmkd_ext.evaluation.tables import terminal
-from mmkd_ext.evaluation.training_report import (
+from experiment_kit.training_report import (
     TrainedModel,
     change_text,
     result_table,
     write_training_report,
 )
+from mmkd_ext.errors import DataError
+from mmkd_ext.evaluation.tables import terminal
 from mmkd_ext.version import stack_versions
 from projects.toy_streets import StreetSettings, make_streets
 

@@ -108,8 +108,8 @@ class LoadReport:
             lines.append(f'  not in the model: {some(self.unexpected)}')
         if self.mismatched:
             shapes = [
-                f'{name} {ours} in the model, {theirs} in the file'
-                for name, (ours, theirs) in self.mismatched.items()
+                f'{name} {wanted} in the model, {given} in the file'
+                for name, (wanted, given) in self.mismatched.items()
             ]
             lines.append(f'  other shapes: {some(shapes)}')
         return '\n'.join(lines)
@@ -137,16 +137,8 @@ def read_checkpoint(filename: str | os.PathLike[str]) -> dict[str, Any]:
         content = torch.load(name, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(_why_refused(name, str(error))) from error
-    except (
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        ImportError,
-        TypeError,
-    ) as error:
+    except Exception as error:
+        # a damaged file may raise almost anything
         raise CheckpointError(_why_damaged(name, error)) from error
     return _as_checkpoint(content, name)
 
@@ -207,21 +199,23 @@ def extract_part(
     Raises:
         CheckpointError: The part is not in there.
     """
-    for prefix in PARTS.get(part, (part if part.endswith('.') else f'{part}.',)):
-        found = _strip(state_dict, prefix)
-        if found:
-            return found
+    prefix = _prefix_of(state_dict, part)
+    if prefix is not None:
+        return _strip(state_dict, prefix)
     tops = sorted({key.split('.')[0] for key in state_dict})
-    hint = (
-        ' Checkpoints of `mmkd_ext.TeacherDistill` never hold the teacher: use the '
-        "teacher's own checkpoint."
-        if part == 'teacher'
-        else ''
-    )
+    hint = ''
+    if part == 'teacher':
+        hint = ' Checkpoints of `mmkd_ext.TeacherDistill` never hold it: use its own.'
     raise CheckpointError(
         f'The checkpoint has no {part} in it; its top-level names are '
         f'{some(tops)}.{hint}'
     )
+
+
+def _prefix_of(state_dict: Mapping[str, Tensor], part: str) -> str | None:
+    """Returns what stands before the keys of a part; None if it is not there."""
+    prefixes = PARTS.get(part, (part if part.endswith('.') else f'{part}.',))
+    return next((p for p in prefixes if _strip(state_dict, p)), None)
 
 
 def latest_checkpoint(work_dir: str | os.PathLike[str]) -> str | None:
@@ -388,9 +382,7 @@ def _best_reading(
 ) -> tuple[str, OrderedDict[str, Tensor]]:
     """Returns the prefix to take off, and what is left of ``state`` then."""
     if part is not None:
-        taken = extract_part(state, part)
-        tried = PARTS.get(part, (part if part.endswith('.') else f'{part}.',))
-        return next(p for p in tried if _strip(state, p)), taken
+        return _prefix_of(state, part) or '', extract_part(state, part)
     readings = [('', state)]
     readings += [(p, _strip(state, p)) for p in PARTS['student']]
     # max keeps the first of equals: the keys as they stand
@@ -405,11 +397,11 @@ def _fill(
     prefix: str,
 ) -> LoadReport:
     """Loads ``state`` as far as it fits and reports."""
-    ours = _tensors(model)
+    own = _tensors(model)
     mismatched = {
-        k: (tuple(ours[k].shape), tuple(v.shape))
+        k: (tuple(own[k].shape), tuple(v.shape))
         for k, v in state.items()
-        if k in ours and ours[k].shape != v.shape
+        if k in own and own[k].shape != v.shape
     }
     fitting = _strip(state, '')
     for key in mismatched:
@@ -419,18 +411,14 @@ def _fill(
         result = model.load_state_dict(fitting, strict=False)
     except RuntimeError as error:
         raise CheckpointError(f'{role}: {filename} does not load: {error}') from error
-    lacking = set(result.missing_keys)
-    matched = tuple(k for k in ours if k not in lacking)
+    matched = tuple(k for k in own if k not in {*result.missing_keys})
+    missing = [k for k in result.missing_keys if not k.endswith('num_batches_tracked')]
     return LoadReport(
         role=role,
         filename=filename,
         prefix=prefix,
         matched=matched,
-        missing=tuple(
-            k
-            for k in result.missing_keys
-            if k not in mismatched and not k.endswith('num_batches_tracked')
-        ),
+        missing=tuple(k for k in missing if k not in mismatched),
         unexpected=tuple(result.unexpected_keys),
         mismatched=mismatched,
         share=_share_of(model, set(matched)),
@@ -469,18 +457,17 @@ def _explain(model: nn.Module, state: Mapping[str, Tensor], report: LoadReport) 
             ' The names fit and the sizes do not: a model of another width or number '
             'of classes.'
         )
-    ours = sorted({name.split('.')[0] for name in names})
-    theirs = sorted({key.split('.')[0] for key in state})
+    wanted, given = (sorted({k.split('.')[0] for k in keys}) for keys in (names, state))
     return (
-        f' The model has {some(ours)}; the file has {some(theirs)}. '
+        f' The model has {some(wanted)}; the file has {some(given)}. '
         'Is it the checkpoint of another model?'
     )
 
 
 def _share(model: nn.Module, state: Mapping[str, Tensor]) -> float:
     """Share of the model's parameters that ``state`` has in the same shape."""
-    shapes = {k: v.shape for k, v in state.items()}
-    fitting = {k for k, v in model.named_parameters() if shapes.get(k) == _shape(v)}
+    sizes = {k: v.shape for k, v in state.items()}
+    fitting = {k for k, v in model.named_parameters() if sizes.get(k) == _shape(v)}
     return _share_of(model, fitting)
 
 
@@ -585,14 +572,10 @@ def _neighbours(name: str) -> str:
     """Lists the checkpoints that lie beside a missing one."""
     folder = os.path.dirname(name) if not os.path.isdir(name) else name
     try:
-        found = sorted(f for f in os.listdir(folder or '.') if f.endswith('.pth'))
+        files = sorted(f for f in os.listdir(folder or '.') if f.endswith('.pth'))
     except OSError:
         return f' Its folder {folder!r} does not exist either.'
-    return (
-        f' In that folder are {some(found)}.'
-        if found
-        else (' There is no checkpoint in that folder.')
-    )
+    return f' Checkpoints in that folder: {some(files)}.'
 
 
 def some(items: Iterable[str]) -> str:

@@ -92,37 +92,22 @@ def _fuser_mappings() -> Any:
 
 
 def _pattern_config() -> Any:
-    module = importlib.import_module('torch.ao.quantization.backend_config')
-    return module.BackendPatternConfig
+    return importlib.import_module(_BACKEND).BackendPatternConfig
 
 
 def _reverse2(method: Callable[..., Any]) -> Callable[..., Any]:
     """Returns ``method`` with its two modules taken in the other order."""
-
-    def reversed_method(is_qat: bool, last: Any, first: Any) -> Any:
-        return method(is_qat, first, last)
-
-    return reversed_method
+    return lambda is_qat, last, first: method(is_qat, first, last)
 
 
 def _reverse3(method: Callable[..., Any]) -> Callable[..., Any]:
     """Returns ``method`` for a nested pattern ``(last, (middle, first))``."""
-
-    def reversed_method(is_qat: bool, last: Any, inner: tuple[Any, Any]) -> Any:
-        middle, first = inner
-        return method(is_qat, first, middle, last)
-
-    return reversed_method
+    return lambda is_qat, last, inner: method(is_qat, inner[1], inner[0], last)
 
 
 def _reverse_sequential_wrapper2(sequential: Callable[..., Any]) -> Callable[..., Any]:
     """Returns a method that puts two modules, last first, into ``sequential``."""
-
-    def fuser_method(is_qat: bool, last: Any, first: Any) -> Any:
-        del is_qat  # the sequential is the same for training and inference
-        return sequential(first, last)
-
-    return fuser_method
+    return lambda is_qat, last, first: sequential(first, last)
 
 
 _FUSERS = {
@@ -143,13 +128,15 @@ def _add_fusers() -> None:
             setattr(module, name, function)
 
 
+_BACKEND = 'torch.ao.quantization.backend_config'
+
+
 def _lacks_backend_utils() -> bool:
-    torch_ao = importlib.import_module('torch.ao.quantization.backend_config')
-    return not hasattr(torch_ao, 'utils')
+    return not hasattr(importlib.import_module(_BACKEND), 'utils')
 
 
 def _import_backend_utils() -> None:
-    importlib.import_module('torch.ao.quantization.backend_config.utils')
+    importlib.import_module(f'{_BACKEND}.utils')
 
 
 def _setter(attribute: str) -> Callable[[Any, Any], Any]:
@@ -288,11 +275,8 @@ def _add_safe_globals() -> None:
 # --- config paths `mmkd_ext::...` --------------------------------------------------
 
 
-def _scope_map() -> dict[str, str]:
-    mapping: dict[str, str] = importlib.import_module(
-        'mmengine.config.utils'
-    ).MODULE2PACKAGE
-    return mapping
+def _scope_map() -> Any:
+    return importlib.import_module('mmengine.config.utils').MODULE2PACKAGE
 
 
 def _lacks_scope() -> bool:
@@ -303,35 +287,46 @@ def _add_scope() -> None:
     _scope_map()['mmkd_ext'] = 'mmkd_ext'
 
 
-def _path_users() -> list[Any]:
-    """Returns the modules that hold mmengine's `get_installed_path` by name.
-
-    Those that are not loaded yet take it from `mmengine.utils` when they are.
-    """
-    importlib.import_module('mmengine.utils')
-    names = (
+#: Modules that hold a function of mmengine by name; the first defines it. Those that
+#: are not loaded yet take it from there when they are.
+_HOLDERS = {
+    'get_installed_path': (
         'mmengine.utils.package_utils',
         'mmengine.utils',
         'mmengine.config.config',
         'mmengine.hub.hub',
-    )
+    ),
+    'build_optim_wrapper': (
+        'mmengine.optim.optimizer.builder',
+        'mmengine.optim.optimizer',
+        'mmengine.optim',
+        'mmengine.runner.runner',
+        'mmengine._strategy.base',
+    ),
+}
+
+
+def _holders(function: str) -> list[Any]:
+    names = _HOLDERS[function]
+    importlib.import_module(names[0])
     return [sys.modules[name] for name in names if name in sys.modules]
 
 
-def _lacks_editable_paths() -> bool:
-    return any(not _is_ours(module.get_installed_path) for module in _path_users())
+def _is_original(function: str) -> bool:
+    """Whether some module still holds mmengine's own function."""
+    return any(not _is_wrapped(getattr(m, function)) for m in _holders(function))
 
 
-def _is_ours(function: Any) -> bool:
+def _is_wrapped(function: Any) -> bool:
     return getattr(function, '__wrapped__', None) is not None
 
 
-def _find_editable_paths() -> None:
-    users = _path_users()
-    current = users[0].get_installed_path
-    ours = current if _is_ours(current) else _with_editable_paths(current)
-    for module in users:
-        module.get_installed_path = ours
+def _wrap(function: str, wrapper: Callable[[Any], Any]) -> None:
+    holders = _holders(function)
+    current = getattr(holders[0], function)
+    wrapped = current if _is_wrapped(current) else wrapper(current)
+    for module in holders:
+        setattr(module, function, wrapped)
 
 
 def _with_editable_paths(original: Callable[[str], str]) -> Callable[[str], str]:
@@ -351,36 +346,6 @@ def _with_editable_paths(original: Callable[[str], str]) -> Callable[[str], str]
 
 
 # --- optimizers of a student ------------------------------------------------------
-
-
-def _optimizer_builders() -> list[Any]:
-    """Returns the modules that hold mmengine's `build_optim_wrapper` by name.
-
-    Those that are not loaded yet take it from `mmengine.optim` when they are.
-    """
-    importlib.import_module('mmengine.optim')
-    names = (
-        'mmengine.optim.optimizer.builder',
-        'mmengine.optim.optimizer',
-        'mmengine.optim',
-        'mmengine.runner.runner',
-        'mmengine._strategy.base',
-    )
-    return [sys.modules[name] for name in names if name in sys.modules]
-
-
-def _ignores_model_builder() -> bool:
-    return any(
-        not _is_ours(module.build_optim_wrapper) for module in _optimizer_builders()
-    )
-
-
-def _use_model_builder() -> None:
-    users = _optimizer_builders()
-    current = users[0].build_optim_wrapper
-    ours = current if _is_ours(current) else _with_model_builder(current)
-    for module in users:
-        module.build_optim_wrapper = ours
 
 
 def _with_model_builder(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -608,16 +573,16 @@ PATCHES: tuple[Patch, ...] = (
         'mmengine looks for the configs of a package installed with `pip install -e` '
         'in site-packages, where they are not',
         ('mmengine', 'pkg_resources'),
-        _lacks_editable_paths,
-        _find_editable_paths,
+        lambda: _is_original('get_installed_path'),
+        lambda: _wrap('get_installed_path', _with_editable_paths),
     ),
     Patch(
         'optimizer-of-a-student',
         'mmengine, mmdet and mmseg choose learning rates by the names that parameters '
         'have in a plain model, and in a distillation they begin with `architecture.`',
         ('mmengine', 'torch'),
-        _ignores_model_builder,
-        _use_model_builder,
+        lambda: _is_original('build_optim_wrapper'),
+        lambda: _wrap('build_optim_wrapper', _with_model_builder),
     ),
     Patch(
         'one-result-file',

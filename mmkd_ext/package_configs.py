@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
+import os
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-from mmkd_ext.errors import ConfigError
+from mmkd_ext.errors import ConfigError, did_you_mean
 
-__all__ = ['config_folders', 'find_packaged_config']
+__all__ = ['config_folders', 'find_config', 'find_packaged_config']
 
 
 def config_folders(package: str) -> list[Path]:
@@ -29,6 +29,23 @@ def config_folders(package: str) -> list[Path]:
     return [folder for folder in folders if folder.is_dir()]
 
 
+def find_config(name: str) -> str:
+    """Returns the path of a config file: a path, or ``package::path``.
+
+    Raises:
+        ConfigError: There is no such file; says which lie beside it.
+    """
+    if '::' in name:
+        return find_packaged_config(name)
+    path = Path(name)
+    if path.is_file():
+        return name
+    beside = os.listdir(path.parent) if path.parent.is_dir() else []
+    near = did_you_mean(path.name, beside)
+    hint = "A config of an installed package is written 'mmseg::pspnet/....py'."
+    raise ConfigError(f'There is no config file {name!r}.{near} {hint}')
+
+
 def find_packaged_config(name: str) -> str:
     """Returns the path of a config, whether or not a metafile lists it.
 
@@ -46,13 +63,11 @@ def find_packaged_config(name: str) -> str:
         if (folder / relative).is_file():
             return str(folder / relative)
     known = [
-        path.relative_to(folder).as_posix()
+        f'{package}::{path.relative_to(folder).as_posix()}'
         for folder in folders
         for path in folder.rglob('*.py')
     ]
-    close = difflib.get_close_matches(relative, known, n=3)
-    near = ' or '.join(f'`{package}::{match}`' for match in close)
-    hint = f' Did you mean {near}?' if near else ''
+    hint = did_you_mean(name, known)
     raise ConfigError(f'Package `{package}` has no config {relative!r}.{hint}')
 
 

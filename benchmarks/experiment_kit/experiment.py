@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiment_kit.logs import figures, read_metrics, read_scalars
 from experiment_kit.runner import (
     StepRunner,
     as_options,
@@ -31,7 +32,6 @@ from mmkd_ext.errors import (
     Problem,
     did_you_mean,
 )
-from mmkd_ext.evaluation.runs import figures, read_metrics, read_scalars
 from mmkd_ext.files import write_json
 
 __all__ = [

@@ -11,6 +11,7 @@ from typing import Any
 from pandas import DataFrame
 
 from experiment_kit.experiment import Experiment, Failure, Outcome
+from experiment_kit.logs import Figures, curve, figures, read_scalars
 from experiment_kit.machine import commit, describe_machine
 from experiment_kit.statistics import (
     gain_text,
@@ -20,7 +21,6 @@ from experiment_kit.statistics import (
     verdict,
 )
 from mmkd_ext.errors import DataError
-from mmkd_ext.evaluation.runs import Figures, curve, figures, read_scalars
 from mmkd_ext.evaluation.tables import number, text_table
 from mmkd_ext.version import stack_versions
 
@@ -282,7 +282,7 @@ def step_seconds(scalars: DataFrame) -> float | None:
     when no time was logged.
 
     Args:
-        scalars: What :func:`mmkd_ext.evaluation.runs.read_scalars` gave.
+        scalars: What :func:`experiment_kit.logs.read_scalars` gave.
     """
     times = curve(scalars[scalars['loss'].notna()], 'time')
     times = times.iloc[1:] if len(times) > 1 else times
@@ -296,7 +296,7 @@ def kd_shares(scalars: DataFrame) -> dict[str, dict[str, float]]:
     the ``mean`` of all. Empty for a run that distils nothing.
 
     Args:
-        scalars: What :func:`mmkd_ext.evaluation.runs.read_scalars` gave.
+        scalars: What :func:`experiment_kit.logs.read_scalars` gave.
     """
     names = [n for n in scalars if n.startswith('distill.') and 'loss' in n]
     links = scalars[names].dropna(how='all')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +10,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 
-from mmkd_ext.errors import ConfigError, did_you_mean
-from mmkd_ext.package_configs import find_packaged_config
+from mmkd_ext.errors import ConfigError
+from mmkd_ext.package_configs import find_config
 from mmkd_ext.registry import MODELS
 
 __all__ = ['build_model', 'model_config']
@@ -84,15 +83,8 @@ def model_config(source: Any, path: str) -> ConfigDict:
 
 def _from_file(name: str, path: str) -> ConfigDict:
     """Reads the model of a config file; of a distillation, its student."""
-    if '::' not in name and not os.path.isfile(name):
-        folder = os.path.dirname(name) or '.'
-        beside = os.listdir(folder) if os.path.isdir(folder) else []
-        near = did_you_mean(os.path.basename(name), beside)
-        hint = "A config of an installed package is written 'mmseg::pspnet/....py'."
-        raise ConfigError.at(path, f'there is no file {name!r}.{near}', hint)
     try:
-        file = find_packaged_config(name) if '::' in name else name
-        config = Config.fromfile(file)
+        config = Config.fromfile(find_config(name))
     except (ConfigError, ImportError, OSError) as error:
         raise ConfigError.at(path, f'cannot read {name!r}: {error}') from error
     if 'model' not in config:

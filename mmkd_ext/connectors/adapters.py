@@ -48,12 +48,9 @@ class ConvAdapter(nn.Module):
         init_std: float | None = None,
     ) -> None:
         super().__init__()
-        for name, number in (
-            ('in_channels', in_channels),
-            ('out_channels', out_channels),
-            ('kernel_size', kernel_size),
-        ):
-            check_integer(f'ConvAdapter.{name}', number, ge=1)
+        check_integer('ConvAdapter.in_channels', in_channels, ge=1)
+        check_integer('ConvAdapter.out_channels', out_channels, ge=1)
+        check_integer('ConvAdapter.kernel_size', kernel_size, ge=1)
         if kernel_size % 2 == 0:
             raise ConfigError(
                 f'`kernel_size` of `ConvAdapter` is {kernel_size}; an even one would '

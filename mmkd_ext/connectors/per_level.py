@@ -53,18 +53,12 @@ class PerLevel(nn.Module):
         Raises:
             ShapeError: The pyramid has another number of levels.
         """
-        if not isinstance(pyramid, (list, tuple)) or len(pyramid) != self.levels:
-            found = (
-                f'{len(pyramid)} levels'
-                if isinstance(pyramid, (list, tuple))
-                else type(pyramid).__name__
-            )
+        several = isinstance(pyramid, (list, tuple))
+        if not several or len(pyramid) != self.levels:
+            got = f'{len(pyramid)} levels' if several else type(pyramid).__name__
             raise ShapeError(
-                f'`PerLevel` has levels={self.levels}, but got {found}; set `levels`, '
-                'or choose levels with `item`.'
+                f'`PerLevel` has levels={self.levels}, but got {got}; set `levels`, or '
+                'choose levels with `item`.'
             )
-        shared = len(self.connectors) == 1
-        return tuple(
-            self.connectors[0 if shared else i](level)
-            for i, level in enumerate(pyramid)
-        )
+        count = len(self.connectors)
+        return tuple(self.connectors[i % count](x) for i, x in enumerate(pyramid))

@@ -51,26 +51,24 @@ class QueryClassMaps(nn.Module):
         Raises:
             ShapeError: They are something else.
         """
-        scores, masks = _both(predicted)
+        scores, masks = _last_layer(predicted)
         shares = scores.softmax(-1)[..., :-1]
         maps = torch.einsum('nqk,nqhw->nkhw', shares, masks.sigmoid())
         # a sum of sigmoids may underflow, and 0 has no logarithm
         return maps.clamp_min(torch.finfo(maps.dtype).tiny).log()
 
 
-def _both(predicted: object) -> tuple[Tensor, Tensor]:
+def _last_layer(predicted: object) -> tuple[Tensor, Tensor]:
     """Takes the last layer's scores and masks, and checks them."""
     parts = predicted if isinstance(predicted, (list, tuple)) else [predicted]
-    found = [p[-1] if isinstance(p, (list, tuple)) and p else p for p in parts]
-    tensors = [part for part in found if isinstance(part, Tensor)]
-    shapes = [tuple(part.shape) for part in tensors]
-    if (
-        len(tensors) != len(found)
-        or list(map(len, shapes)) != [3, 4]
-        or shapes[0][:2] != shapes[1][:2]
-    ):
-        raise ShapeError(
-            '`QueryClassMaps` takes class scores (n q k+1) and masks (n q h w), but '
-            f"got {shapes}; tap the head of Mask2Former, at='decode_head'."
-        )
-    return tensors[0], tensors[1]
+    last = [p[-1] if isinstance(p, (list, tuple)) and p else p for p in parts]
+    if len(last) != 2 or not all(isinstance(part, Tensor) for part in last):
+        shapes = '/'.join(type(part).__name__ for part in last)
+    else:
+        shapes = f'{tuple(last[0].shape)} and {tuple(last[1].shape)}'
+        if [x.dim() for x in last] == [3, 4] and last[0].shape[:2] == last[1].shape[:2]:
+            return last[0], last[1]
+    raise ShapeError(
+        '`QueryClassMaps` takes class scores (n q k+1) and masks (n q h w), but got '
+        f"{shapes}; tap the head of Mask2Former, at='decode_head'."
+    )

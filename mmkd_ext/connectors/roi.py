@@ -71,20 +71,21 @@ class RoIClassify(nn.Module):
                 this stage.
         """
         if not isinstance(rois, Tensor) or rois.dim() != 2 or rois.shape[1] != 5:
-            found = tuple(rois.shape) if isinstance(rois, Tensor) else type(rois)
+            got = tuple(rois.shape) if isinstance(rois, Tensor) else type(rois)
             raise ShapeError(
-                f'`rois` of `RoIClassify` must be (r 5), but is {found}; tap the '
+                f'`rois` of `RoIClassify` must be (r 5), but is {got}; tap the '
                 "ModuleInputs of the student's `roi_head.bbox_roi_extractor`, item 1."
             )
-        place = self._place(roi_head)
+        self._check(roi_head)
         head: Any = roi_head
+        stage = () if self.stage is None else (self.stage,)
         maps = (pyramid,) if isinstance(pyramid, Tensor) else tuple(pyramid)
         with torch.no_grad(), _evaluating(roi_head):
-            scores: Tensor = head._bbox_forward(*place, maps, rois)['cls_score']
+            scores: Tensor = head._bbox_forward(*stage, maps, rois)['cls_score']
         return scores
 
-    def _place(self, roi_head: nn.Module) -> tuple[int, ...]:
-        """Checks that the head has the stage; returns it as leading arguments."""
+    def _check(self, roi_head: nn.Module) -> None:
+        """Raises where the module is no RoI head, or has not this stage."""
         kind = type(roi_head).__name__
         if not hasattr(roi_head, '_bbox_forward'):
             raise ConfigError(
@@ -92,25 +93,16 @@ class RoIClassify(nn.Module):
                 f"`{kind}`; tap dict(type='Module', source='roi_head') of a "
                 'two-stage teacher.'
             )
-        stages = _stages(roi_head)
-        if stages is None:
-            if self.stage is not None:
-                raise ConfigError(
-                    f'`RoIClassify` has stage={self.stage}, but `{kind}` has no '
-                    'stages; leave `stage` out.'
-                )
-            return ()
-        if self.stage is None or self.stage >= stages:
-            raise ConfigError(
-                f'`RoIClassify` has stage={self.stage}, but `{kind}` has the stages 0 '
-                f'to {stages - 1}; set `stage` to one of them.'
-            )
-        return (self.stage,)
-
-
-def _stages(roi_head: nn.Module) -> int | None:
-    heads: Any = getattr(roi_head, 'bbox_head', None)
-    return len(heads) if isinstance(heads, nn.ModuleList) else None
+        heads = getattr(roi_head, 'bbox_head', None)
+        stages = len(heads) if isinstance(heads, nn.ModuleList) else 0
+        if self.stage < stages if self.stage is not None else not stages:
+            return
+        has = 'no stages; leave `stage` out.'
+        if stages:
+            has = f'the stages 0 to {stages - 1}; set `stage` to one of them.'
+        raise ConfigError(
+            f'`RoIClassify` has stage={self.stage}, but `{kind}` has {has}'
+        )
 
 
 @contextmanager

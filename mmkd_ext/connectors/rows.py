@@ -90,12 +90,11 @@ class ConcatLevels(nn.Module):
             ShapeError: A level is neither rows nor labels, or the columns differ.
         """
         parts = [levels] if isinstance(levels, Tensor) else list(levels)
-        kinds = {(part.dim(), part.shape[1:]) for part in parts}
-        if len(kinds) != 1 or next(iter(kinds))[0] not in (1, 2):
-            found = [tuple(part.shape) for part in parts]
+        shapes = [tuple(part.shape) for part in parts]
+        if len({(len(x), x[1:]) for x in shapes}) != 1 or len(shapes[0]) not in (1, 2):
             raise ShapeError(
                 f'`ConcatLevels` takes rows (r k) or labels (r) of several levels, but '
-                f'got {found}; use `FlattenPredictions` before it for maps.'
+                f'got {shapes}; use `FlattenPredictions` before it for maps.'
             )
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 

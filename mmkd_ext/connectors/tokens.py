@@ -53,16 +53,14 @@ class TokensToMap(nn.Module):
         self, stride: int | None = None, leading: int = 0, *, connector: Any = None
     ) -> None:
         super().__init__()
-        for name, value, least in (('stride', stride, 1), ('leading', leading, 0)):
-            if value is not None:
-                check_integer(f'TokensToMap.{name}', value, ge=least)
+        if stride is not None:
+            check_integer('TokensToMap.stride', stride, ge=1)
+        check_integer('TokensToMap.leading', leading, ge=0)
         self.stride = stride
         self.leading = leading
-        self.connector = (
-            nn.Identity()
-            if connector is None
-            else build_connector(connector, 'connector')
-        )
+        self.connector: nn.Module = nn.Identity()
+        if connector is not None:
+            self.connector = build_connector(connector, 'connector')
 
     def forward(
         self, tokens: Tensor | Sequence[Tensor], inputs: Tensor | None = None
@@ -119,12 +117,7 @@ class TokensToMap(nn.Module):
         """Returns a hint at the number of leading tokens, if a small one would fit."""
         for more in (1, 2, 3, 4, 5):
             rest = count - more
-            fits = (
-                rest > 0 and math.isqrt(rest) ** 2 == rest
-                if patches is None
-                else rest == patches
-            )
-            if fits:
+            if rest > 0 and rest == (patches or math.isqrt(rest) ** 2):
                 return (
                     f' {rest} would be one, after {more} more token(s) that are no '
                     f'patch: set `leading={self.leading + more}`.'

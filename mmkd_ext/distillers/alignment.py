@@ -114,11 +114,11 @@ def ours_instead(loss: nn.Module) -> str:
         loss: A loss of another package.
     """
     kind = type(loss).__name__
-    ours = MODELS.get(f'mmkd_ext.{_INSTEAD.get(kind, kind)}')
-    if isinstance(loss, PairLoss) or ours is None or not issubclass(ours, PairLoss):
+    cls = MODELS.get(f'mmkd_ext.{_INSTEAD.get(kind, kind)}')
+    if isinstance(loss, PairLoss) or cls is None or not issubclass(cls, PairLoss):
         return ''
-    taken = ' and '.join(sorted(ours.alignable | ours.any_shape))
-    return f'`mmkd_ext.{ours.__name__}` takes other {taken} itself.' if taken else ''
+    taken = ' and '.join(sorted(cls.alignable | cls.any_shape))
+    return f'`mmkd_ext.{cls.__name__}` takes other {taken} itself.' if taken else ''
 
 
 def plan_alignment(

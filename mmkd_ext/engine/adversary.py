@@ -32,10 +32,6 @@ from mmkd_ext.methods._adversary import discriminators_of
 from mmkd_ext.registry import OPTIM_WRAPPER_CONSTRUCTORS, PARAM_SCHEDULERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from torch.nn import Parameter
-
     from mmkd_ext.algorithms import TeacherDistill
 
 __all__ = ['AdversarialOptimWrapperConstructor', 'DiscriminatorScheduler']
@@ -85,8 +81,8 @@ class _WithDiscriminator(OptimWrapper):
 
     def get_lr(self) -> dict[str, list[float]]:
         """Returns the learning rates, those of the discriminators by their name."""
-        theirs = self.discriminator.get_lr()['lr']
-        return {**super().get_lr(), f'{_KEY}.lr': theirs}
+        rates = self.discriminator.get_lr()['lr']
+        return {**super().get_lr(), f'{_KEY}.lr': rates}
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the student's state, with the discriminators' under their name."""
@@ -119,17 +115,16 @@ def _with_discriminator(cls: type[OptimWrapper]) -> type[_WithDiscriminator]:
     Raises:
         ConfigError: Its `backward` or `step` differs from mmengine's.
     """
-    known = (OptimWrapper, AmpOptimWrapper)
-    plain = all(
-        getattr(cls, name) in [getattr(base, name) for base in known]
+    bases = (OptimWrapper, AmpOptimWrapper)
+    if not all(
+        getattr(cls, name) in [getattr(base, name) for base in bases]
         for name in ('backward', 'step', 'update_params')
-    )
-    if not plain:
+    ):
         raise ConfigError.at(
             'optim_wrapper.type',
-            f'`{cls.__name__}` has its own `backward` or `step`, '
-            'in which a discriminator cannot take part. Use `OptimWrapper`, '
-            '`AmpOptimWrapper` or `mmkd_ext.Bf16OptimWrapper`.'
+            f'`{cls.__name__}` has its own `backward` or `step`, in which a '
+            'discriminator cannot take part.',
+            'Use `OptimWrapper`, `AmpOptimWrapper` or `mmkd_ext.Bf16OptimWrapper`.',
         )
     return type(f'{cls.__name__}WithDiscriminator', (_WithDiscriminator, cls), {})
 
@@ -138,12 +133,10 @@ def _with_discriminator(cls: type[OptimWrapper]) -> type[_WithDiscriminator]:
 class AdversarialOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Builds the student's optimizer wrapper with the discriminators' beside it.
 
-    Everything in `optim_wrapper` is for the student, its connectors and losses, as
-    ever: type, optimizer, clipping, accumulation, `paramwise_cfg`. So are the plain
-    schedulers in `param_scheduler`; see `DiscriminatorScheduler` for the others. The
-    key ``discriminator`` is for the discriminators; the type of wrapper and the
-    accumulation are the student's. Linear scaling of the learning rate
-    (`auto_scale_lr`) leaves the discriminators' alone.
+    The settings in `optim_wrapper` are for the student, its connectors and losses; the
+    key ``discriminator`` is for the discriminators, which share the type of wrapper
+    and the accumulation. Plain schedulers in `param_scheduler`, and linear scaling of
+    the learning rate (`auto_scale_lr`), are the student's too.
 
     Under float16 both share one loss scale; a step that overflows on one side is left
     out on that side alone, as PyTorch does for several optimizers.
@@ -166,7 +159,8 @@ class AdversarialOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         paramwise_cfg: dict[str, Any] | None = None,
     ) -> None:
         cfg = copy.deepcopy(dict(optim_wrapper_cfg))
-        self.discriminator_cfg = _completed(cfg.pop(_KEY, None) or {})
+        self.discriminator_cfg = cfg.pop(_KEY, None) or {}
+        check_keys(f'optim_wrapper.{_KEY}', self.discriminator_cfg, _KEYS)
         kind = cfg.get('type', 'OptimWrapper')
         if isinstance(kind, str):
             with ANY_OPTIM_WRAPPERS.switch_scope_and_registry(None) as registry:
@@ -178,47 +172,34 @@ class AdversarialOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Builds both for the parameters of a model."""
         model = getattr(model, 'module', model)
-        found = discriminators_of(model)
-        if not found:
+        discriminators = discriminators_of(model)
+        if not discriminators:
             raise ConfigError.at(
                 'optim_wrapper.constructor',
-                'no link has a discriminator to be '
-                'trained. Take the constructor out, or add a link with one, such as '
-                '`mmkd_ext.SKDSHolisticLoss`.'
+                'no link has a discriminator to be trained.',
+                'Take the constructor out, or add a link with one, such as '
+                '`mmkd_ext.SKDSHolisticLoss`.',
             )
-        theirs = [p for one in found for p in one.parameters()]
+        trained = [p for one in discriminators for p in one.parameters()]
         if self.paramwise_cfg:
             # options go by the names of a plain model
             distillation = cast('TeacherDistill', model)
             wrapper = super().__call__(distillation.architecture)
-            distillation.add_connectors(wrapper, but=theirs)
+            distillation.add_connectors(wrapper, but=trained)
         else:
-            taken = set(map(id, theirs))
+            taken = set(map(id, trained))
             own = (p for p in model.parameters() if id(p) not in taken)
             wrapper = super().__call__(nn.ParameterList(own))
-        wrapper.discriminator = self._build_discriminators(theirs, wrapper)
-        for one in found:
+        given = self.discriminator_cfg.get('optimizer') or {}
+        defaults = {} if 'type' in given else _DEFAULT
+        wrapper.discriminator = _DiscriminatorOptimWrapper(
+            OPTIMIZERS.build({**defaults, **given, 'params': trained}),
+            clip_grad=self.discriminator_cfg.get('clip_grad'),
+        )
+        wrapper.discriminator.loss_scaler = getattr(wrapper, 'loss_scaler', None)
+        for one in discriminators:
             one.has_optimizer = True
         return wrapper
-
-    def _build_discriminators(
-        self, parameters: Iterable[Parameter], student: OptimWrapper
-    ) -> _DiscriminatorOptimWrapper:
-        cfg = {**self.discriminator_cfg['optimizer'], 'params': list(parameters)}
-        wrapper = _DiscriminatorOptimWrapper(
-            OPTIMIZERS.build(cfg), clip_grad=self.discriminator_cfg.get('clip_grad')
-        )
-        wrapper.loss_scaler = getattr(student, 'loss_scaler', None)
-        return wrapper
-
-
-def _completed(cfg: dict[str, Any]) -> dict[str, Any]:
-    """Returns the setting ``discriminator``, filled up with the defaults."""
-    check_keys(f'optim_wrapper.{_KEY}', cfg, _KEYS)
-    optimizer = cfg.get('optimizer') or {}
-    if 'type' not in optimizer:
-        optimizer = {**_DEFAULT, **optimizer}
-    return {**cfg, 'optimizer': optimizer}
 
 
 @PARAM_SCHEDULERS.register_module()
@@ -235,13 +216,13 @@ def DiscriminatorScheduler(
     Raises:
         ConfigError: The optimizer has none for discriminators.
     """
-    theirs = getattr(optimizer, _KEY, None)
-    if theirs is None:
+    wrapper = getattr(optimizer, _KEY, None)
+    if wrapper is None:
         raise ConfigError.at(
             'param_scheduler',
             '`mmkd_ext.DiscriminatorScheduler` needs optim_wrapper='
-            "dict(constructor='mmkd_ext.AdversarialOptimWrapperConstructor')."
+            "dict(constructor='mmkd_ext.AdversarialOptimWrapperConstructor').",
         )
     return ANY_PARAM_SCHEDULERS.build(
-        {**arguments, 'type': scheduler, 'optimizer': theirs}
+        {**arguments, 'type': scheduler, 'optimizer': wrapper}
     )

@@ -191,8 +191,8 @@ class ContinualAdaptLoop(BaseLoop):
         """Runs the streams of this process; returns their mIoU."""
         if not any(isinstance(hook, AdaptProgressHook) for hook in self.runner.hooks):
             self.runner.register_hook(self.progress)
-        self.runner.call_hook('before_test')
-        self.runner.call_hook('before_test_epoch')
+        for point in ('before_test', 'before_test_epoch'):
+            self.runner.call_hook(point)
         self.runner.model.eval()
         self.open_domains()
         metrics: dict[str, float] = {}
@@ -379,17 +379,15 @@ class ContinualAdaptLoop(BaseLoop):
         samples = without_truth(data['data_samples'])
         before = self.model.predict_source({**data, 'data_samples': samples})[0]
         truth, palette = _labels(output), domain.metainfo.get('palette')
-        run.record.pictures.append(
-            {
-                'round': run.position.round,
-                'domain': domain.name,
-                'index': 0,
-                'image': picture(data['inputs'][0].permute(1, 2, 0)),
-                'before': picture(before.pred_sem_seg.data[0], palette),
-                'after': picture(output.pred_sem_seg.data[0], palette),
-                'truth': None if truth is None else picture(truth, palette),
-            }
-        )
+        run.record.pictures.append({
+            'round': run.position.round,
+            'domain': domain.name,
+            'index': 0,
+            'image': picture(data['inputs'][0].permute(1, 2, 0)),
+            'before': picture(before.pred_sem_seg.data[0], palette),
+            'after': picture(output.pred_sem_seg.data[0], palette),
+            'truth': None if truth is None else picture(truth, palette),
+        })
 
     def _settings(self, stream: StreamConfig) -> dict[str, str]:
         """Returns the settings that decide the predictions of a stream."""
@@ -403,13 +401,9 @@ class ContinualAdaptLoop(BaseLoop):
             ],
             'source_eval': self.source_config and self.source_config.dataloader,
         }
+        model, seed = self.runner.cfg.get('model'), stream.seed
         return flat_settings(
-            {
-                'model': self.runner.cfg.get('model'),
-                'test_cfg': loop,
-                'seed': stream.seed,
-                'order': stream.order,
-            }
+            dict(model=model, test_cfg=loop, seed=seed, order=stream.order)
         )
 
     def _describe(self, stream: StreamConfig) -> dict[str, Any]:

@@ -29,8 +29,8 @@ from mmkd_ext.checkpoint import (
     weights_of,
     whole_path,
 )
-from mmkd_ext.errors import CheckpointError, ConfigError, MMKDError, did_you_mean
-from mmkd_ext.package_configs import find_packaged_config
+from mmkd_ext.errors import CheckpointError, ConfigError, MMKDError
+from mmkd_ext.package_configs import find_config
 from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
@@ -84,20 +84,14 @@ def load_config(name: str, options: dict | None = None) -> Config:
     Raises:
         ConfigError: There is no such file, or it cannot be read.
     """
-    path = find_packaged_config(name) if '::' in name else name
-    if not os.path.isfile(path):
-        folder = os.path.dirname(path) or '.'
-        beside = os.listdir(folder) if os.path.isdir(folder) else []
-        raise ConfigError(
-            f'There is no config file {path!r}.'
-            f'{_moved(path) or did_you_mean(os.path.basename(path), beside)}'
-        )
     try:
-        cfg = Config.fromfile(path)
+        cfg = Config.fromfile(find_config(name))
         if options:
             cfg.merge_from_dict(options)
-    except MMKDError:
-        raise
+    except MMKDError as error:
+        if not _moved(str(error)):
+            raise
+        raise ConfigError(f'{error}{_moved(str(error))}') from error
     except Exception as error:
         # a config is code: anything may be raised by it
         raise ConfigError(
@@ -166,9 +160,8 @@ def prepare_distributed(cfg: Config) -> None:
     absent = [name for name in wanted if name not in os.environ]
     if launcher in ('pytorch', 'slurm') and absent:
         raise ConfigError(
-            f'`--launcher {launcher}` needs the variables {absent} in the '
-            'environment, which torchrun sets. Start with tools/dist_train.sh, '
-            'tools/slurm_train.sh or torchrun.'
+            f'`--launcher {launcher}` needs the variables {absent}, which torchrun '
+            'sets. Start with tools/dist_train.sh, tools/slurm_train.sh or torchrun.'
         )
     device = get_device()
     local = int(os.environ.get('LOCAL_RANK', 0))
@@ -239,14 +232,11 @@ def find_resume(work_dir: str, asked: str) -> str | None:
     absent = [key for key in ('message_hub', 'state_dict') if key not in content]
     if absent:
         whole = whole_path(path)
-        hint = (
-            ' Use `--cfg-options load_from=...` to start from its weights.'
-            if whole is None
-            else f' Resume from {whole!r}.'
-        )
+        hint = whole and f'Resume from {whole!r}.'
         raise CheckpointError(
-            f'{path!r} cannot be resumed: it holds weights but not the state of a '
-            f'run (no {absent}).{hint}'
+            f'{path!r} cannot be resumed: it holds weights but not the state of a run '
+            f'(no {absent}). '
+            f'{hint or "Use `--cfg-options load_from=...` to start from its weights."}'
         )
     return path
 
@@ -267,9 +257,7 @@ def load_for_test(model: nn.Module, filename: str) -> LoadReport:
     inner = dict(model.named_children()).get('architecture')
     if inner is not None:
         state = weights_of(read_checkpoint(filename))
-        whole = set(state) >= {name for name, _ in model.named_parameters()}
-        if not whole:
+        if not {name for name, _ in model.named_parameters()} <= set(state):
             model = inner
-    return load_weights(
-        model, filename, role='model', min_matched=0.9, logger='current'
-    )
+    more: dict[str, Any] = dict(min_matched=0.9, logger='current')
+    return load_weights(model, filename, role='model', **more)

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 __all__ = ['BadFile', 'Domain', 'ReadResult']
 
 
-@dataclass(frozen=True)
-class BadFile:
+class BadFile(NamedTuple):
     """An image that could not be loaded, and why."""
 
     index: int
@@ -34,12 +33,7 @@ class BadFile:
 
 
 class ReadResult(NamedTuple):
-    """A batch as it was read.
-
-    Args:
-        data: The collated images; None if none of them could be loaded.
-        bad_files: Those that could not be loaded.
-    """
+    """A batch as it was read: the images, None for no good one, and the bad files."""
 
     data: Any
     bad_files: list[BadFile]
@@ -86,9 +80,8 @@ class Domain:
     def __init__(self, config: DomainConfig) -> None:
         self.name = config.name
         self.dataset = build_dataset(config)
-        self.metainfo: dict[str, Any] = dict(
-            getattr(self.dataset, 'metainfo', None) or {}
-        )
+        meta = getattr(self.dataset, 'metainfo', None)
+        self.metainfo: dict[str, Any] = dict(meta or {})
         #: Its metrics, which the loop builds.
         self.evaluator: Evaluator | None = None
         loader = {k: v for k, v in config.dataloader.items() if k != 'dataset'}

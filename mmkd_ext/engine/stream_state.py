@@ -184,12 +184,7 @@ class StreamRun:
 def _read_state(
     path: str | os.PathLike[str], settings: Mapping[str, str]
 ) -> dict[str, Any] | None:
-    """Returns a saved state, or None if there is no file.
-
-    Args:
-        path: The file.
-        settings: Settings of now, which must equal those that were saved.
-    """
+    """Returns a saved state, whose settings must be these; None if there is no file."""
     if not os.path.isfile(path):
         return None
     state = read_checkpoint(path)
@@ -217,15 +212,14 @@ def _read_state(
 def flat_settings(config: Any, path: str = '') -> dict[str, str]:
     """Returns every setting that matters for predictions, by its dotted path."""
     if isinstance(config, (Mapping, list, tuple)):
+        inner = {f'{path}[{i}]': value for i, value in enumerate(config)}
         if isinstance(config, Mapping):
             kept = {k: v for k, v in config.items() if k not in _WITHOUT_EFFECT}
             inner = {f'{path}.{k}' if path else str(k): v for k, v in kept.items()}
-        else:
-            inner = {f'{path}[{i}]': value for i, value in enumerate(config)}
-        found: dict[str, str] = {}
+        flat: dict[str, str] = {}
         for name, value in inner.items():
-            found.update(flat_settings(value, name))
-        return found or {path: 'empty'}
+            flat.update(flat_settings(value, name))
+        return flat or {path: 'empty'}
     if isinstance(config, (str, int, float, bool, type(None))):
         return {path: repr(config)}
     # a built object: its address would differ each time

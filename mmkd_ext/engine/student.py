@@ -34,11 +34,6 @@ def is_adaptation_config(cfg: Config) -> bool:
     return kind.split('.')[-1] == 'ContinualAdaptation'
 
 
-def _wraps_student(cfg: Config) -> bool:
-    """Whether a plain model is inside a config's model."""
-    return is_distillation_config(cfg) or is_adaptation_config(cfg)
-
-
 def plain_config(cfg: Config) -> Config:
     """Returns the config of the student alone: no teacher, no link.
 
@@ -48,7 +43,7 @@ def plain_config(cfg: Config) -> Config:
         ConfigError: The student is a built module, which has no config.
     """
     plain = copy.deepcopy(cfg)
-    if not _wraps_student(cfg):
+    if not (is_distillation_config(cfg) or is_adaptation_config(cfg)):
         return plain
     # here, so that hooks and export need no mmrazor where nothing is distilled
     from mmkd_ext.algorithms.sources import model_config
@@ -64,7 +59,13 @@ def plain_config(cfg: Config) -> Config:
     plain.custom_hooks = [
         hook for hook in plain.get('custom_hooks') or [] if not _is_own(hook)
     ]
-    _drop_discriminator(plain)
+    wrapper = plain.get('optim_wrapper') or {}
+    if type_name(wrapper.get('constructor', '')).startswith(_OWN):
+        del wrapper['constructor']
+        wrapper.pop('discriminator', None)
+    schedulers = plain.get('param_scheduler')
+    if isinstance(schedulers, (list, tuple)):
+        plain.param_scheduler = [one for one in schedulers if not _is_own(one)]
     saving = (plain.get('default_hooks') or {}).get('checkpoint')
     if isinstance(saving, dict) and _is_own(saving):
         saving['type'] = 'CheckpointHook'
@@ -72,20 +73,9 @@ def plain_config(cfg: Config) -> Config:
     return plain
 
 
-def _drop_discriminator(cfg: Config) -> None:
-    """Leaves the student's optimizer and schedulers alone."""
-    wrapper = cfg.get('optim_wrapper') or {}
-    if type_name(wrapper.get('constructor', '')).startswith(_OWN):
-        del wrapper['constructor']
-        wrapper.pop('discriminator', None)
-    schedulers = cfg.get('param_scheduler')
-    if isinstance(schedulers, (list, tuple)):
-        cfg.param_scheduler = [one for one in schedulers if not _is_own(one)]
-
-
 def plain_config_text(cfg: Config) -> str | None:
     """Returns the text of `plain_config`, or None where there is no config to write."""
-    if not _wraps_student(cfg):
+    if not (is_distillation_config(cfg) or is_adaptation_config(cfg)):
         return None
     try:
         return plain_config(cfg).pretty_text

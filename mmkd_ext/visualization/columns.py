@@ -93,47 +93,23 @@ class _Kind:
     high: float | None = None
 
 
-def _mean_magnitude(x: Tensor) -> Tensor:
-    return x.abs().mean(0)
-
-
-def _mean_difference(s: Tensor, t: Tensor) -> Tensor:
-    return (t - s).abs().mean(0)
-
-
-def _best_probability(x: Tensor) -> Tensor:
-    return x.softmax(0).amax(0)
-
-
-def _total_variation(s: Tensor, t: Tensor) -> Tensor:
-    return 0.5 * (t.softmax(0) - s.softmax(0)).abs().sum(0)
-
-
-def _best_score(x: Tensor) -> Tensor:
-    return x.sigmoid().amax(0)
-
-
-def _largest_score_difference(s: Tensor, t: Tensor) -> Tensor:
-    return (t.sigmoid() - s.sigmoid()).abs().amax(0)
-
-
 FEATURES = _Kind(
     'mean |activation| over channels',
-    _mean_magnitude,
-    _mean_difference,
+    lambda x: x.abs().mean(0),
+    lambda s, t: (t - s).abs().mean(0),
     'mean |teacher - student|',
 )
 CLASSES = _Kind(
     'probability of the likeliest class',
-    _best_probability,
-    _total_variation,
+    lambda x: x.softmax(0).amax(0),
+    lambda s, t: 0.5 * (t.softmax(0) - s.softmax(0)).abs().sum(0),
     'total variation of the class probabilities',
     high=1.0,
 )
 SCORES = _Kind(
     'highest class score',
-    _best_score,
-    _largest_score_difference,
+    lambda x: x.sigmoid().amax(0),
+    lambda s, t: (t.sigmoid() - s.sigmoid()).abs().amax(0),
     'largest difference of a score',
 )
 
@@ -144,18 +120,11 @@ def _edges(bins: int) -> _Kind:
     def split(x: Tensor) -> Tensor:
         return x.unflatten(0, (-1, bins)).softmax(1)
 
-    def entropy(x: Tensor) -> Tensor:
-        return torch.special.entr(split(x)).sum(1).mean(0)
-
-    def apart(s: Tensor, t: Tensor) -> Tensor:
-        return 0.5 * (split(t) - split(s)).abs().sum(1).mean(0)
-
     return _Kind(
         'entropy of an edge, mean of four, in nats',
-        entropy,
-        apart,
+        lambda x: torch.special.entr(split(x)).sum(1).mean(0),
+        lambda s, t: 0.5 * (split(t) - split(s)).abs().sum(1).mean(0),
         'total variation of the edges, mean of four',
-        high=None,
     )
 
 
@@ -186,12 +155,12 @@ def kind_of(model: nn.Module, tap: Tap | None, channels: int) -> _Kind:
 
 def _head_of(model: nn.Module, name: str) -> nn.Module | None:
     """Returns the module with classes that holds a module, or is it."""
-    parts = name.split('.')
-    for length in range(len(parts), 0, -1):
-        module = model.get_submodule('.'.join(parts[:length]))
-        if hasattr(module, 'num_classes'):
-            return module
-    return None
+    heads = (
+        module
+        for path, module in reversed([*model.named_modules(remove_duplicate=False)])
+        if f'{name}.'.startswith(f'{path}.') and hasattr(module, 'num_classes')
+    )
+    return next(heads, None)
 
 
 def rows_of(
@@ -227,20 +196,15 @@ def rows_of(
         panels = _pair(kind, student, teacher) + extra[level]
         if own_scales:
             panels = [
-                replace(
-                    panel, scale=f'{panel.title}: {panel.scale}', low=None, high=None
-                )
-                for panel in panels
+                replace(p, scale=f'{p.title}: {p.scale}', low=None, high=None)
+                for p in panels
             ]
-        rows.append(Row(_row_name(level, len(comparison.levels), teacher), panels))
+        size = f'{teacher.shape[1]} x {teacher.shape[2]}'
+        name = f'level {level}: {size}' if len(comparison.levels) > 1 else size
+        rows.append(Row(name, panels))
         if kind is CLASSES:
             rows.append(_class_row(student, teacher, palette, truth))
     return rows
-
-
-def _row_name(level: int, count: int, teacher: Tensor) -> str:
-    size = f'{teacher.shape[1]} x {teacher.shape[2]}'
-    return f'level {level}: {size}' if count > 1 else size
 
 
 def _pair(kind: _Kind, student: Tensor, teacher: Tensor) -> list[Panel]:
@@ -254,21 +218,9 @@ def _pair(kind: _Kind, student: Tensor, teacher: Tensor) -> list[Panel]:
         )
         difference = (kind.strength(teacher) - resized[0, 0]).abs()
     return [
-        Panel(
-            'teacher',
-            _numpy(kind.strength(teacher)),
-            kind.name,
-            low=0.0,
-            high=kind.high,
-        ),
-        Panel(
-            'student',
-            _numpy(kind.strength(student)),
-            kind.name,
-            low=0.0,
-            high=kind.high,
-        ),
-        Panel('difference', _numpy(difference), kind.apart, 'magma', low=0.0),
+        _panel('teacher', kind.strength(teacher), kind.name, 'viridis', kind.high),
+        _panel('student', kind.strength(student), kind.name, 'viridis', kind.high),
+        _panel('difference', difference, kind.apart, 'magma'),
     ]
 
 
@@ -306,6 +258,13 @@ def _numpy(x: Tensor) -> NDArray[Any]:
     return np.asarray(x.detach().cpu().numpy())
 
 
+def _panel(
+    title: str, values: Tensor, scale: str, cmap: str, high: float | None = None
+) -> Panel:
+    """Returns a map ``(h w)`` on a scale from 0."""
+    return Panel(title, _numpy(values.float()), scale, cmap, low=0.0, high=high)
+
+
 # ---- panels of methods ---------------------------------------------------------------
 
 
@@ -322,15 +281,8 @@ def own_panels(comparison: Comparison) -> list[list[Panel]]:
         panels = [[] for _ in comparison.levels]
     for title, region in comparison.regions.items():
         for level, values in enumerate(region):
-            panels[level].append(
-                Panel(
-                    title,
-                    _numpy(values[0].float()),
-                    f'weight of a position in {title}',
-                    'cividis',
-                    low=0.0,
-                )
-            )
+            scale = f'weight of a position in {title}'
+            panels[level].append(_panel(title, values[0], scale, 'cividis'))
     return panels
 
 
@@ -340,44 +292,19 @@ def _fgd_panels(comparison: Comparison, loss: FGDLoss) -> list[list[Panel]]:
     boxes = boxes_of(samples)
     sizes = image_sizes(samples, padded=not loss.published_frame)
     panels = []
+    options = dict(tau=loss.tau, divide_first=loss.published_frame)
+    name = f'spatial attention, tau {loss.tau:g}, mean 1'
     for student, teacher in comparison.levels:
-        maps = focal_maps(
-            teacher.float(),
-            boxes,
-            sizes,
-            tau=loss.tau,
-            divide_first=loss.published_frame,
-        )
+        maps = focal_maps(teacher.float(), boxes, sizes, **options)
         attention = spatial_attention(student.float(), tau=loss.tau)
-        name = f'spatial attention, tau {loss.tau:g}, mean 1'
-        panels.append(
-            [
-                Panel(
-                    'foreground mask',
-                    _numpy(maps.foreground[0]),
-                    '1 / cells of the smallest box',
-                    'cividis',
-                    log=True,
-                ),
-                Panel(
-                    'background mask',
-                    _numpy(maps.background[0]),
-                    '1 / cells without a box',
-                    'cividis',
-                    low=0.0,
-                ),
-                Panel(
-                    'attention, teacher',
-                    _numpy(maps.spatial[0]),
-                    name,
-                    'inferno',
-                    low=0.0,
-                ),
-                Panel(
-                    'attention, student', _numpy(attention[0]), name, 'inferno', low=0.0
-                ),
-            ]
-        )
+        inside, outside = maps.foreground[0], maps.background[0]
+        smallest = '1 / cells of the smallest box'
+        panels.append([
+            Panel('foreground mask', _numpy(inside), smallest, 'cividis', log=True),
+            _panel('background mask', outside, '1 / cells without a box', 'cividis'),
+            _panel('attention, teacher', maps.spatial[0], name, 'inferno'),
+            _panel('attention, student', attention[0], name, 'inferno'),
+        ])
     return panels
 
 
@@ -385,22 +312,15 @@ def _defeat_panels(comparison: Comparison, loss: DeFeatLoss) -> list[list[Panel]
     """The boxes of each level."""
     samples = comparison.values['data_samples']
     boxes, sizes = boxes_of(samples), image_sizes(samples)
-    count = len(comparison.levels)
-    of_level = [
-        box_levels(some, count, finest_scale=loss.finest_scale) for some in boxes
-    ]
-    return [
-        _mask_panel(
-            'boxes of the level',
-            box_mask(
-                boxes,
-                sizes,
-                (student.shape[2], student.shape[3]),
-                counts=[some == level for some in of_level],
-            ),
-        )
-        for level, (student, _) in enumerate(comparison.levels)
-    ]
+    count, scale = len(comparison.levels), loss.finest_scale
+    of_level = [box_levels(some, count, finest_scale=scale) for some in boxes]
+    panels = []
+    for level, (student, _) in enumerate(comparison.levels):
+        here = [some == level for some in of_level]
+        size = (student.shape[2], student.shape[3])
+        mask = box_mask(boxes, sizes, size, counts=here)
+        panels.append([_mask_panel('boxes of the level', mask)])
+    return panels
 
 
 def _fgfi_panels(comparison: Comparison, loss: FGFILoss) -> list[list[Panel]]:
@@ -408,18 +328,10 @@ def _fgfi_panels(comparison: Comparison, loss: FGFILoss) -> list[list[Panel]]:
     generator = comparison.values['head'].prior_generator
     sizes = [(s.shape[2], s.shape[3]) for s, _ in comparison.levels]
     anchors = generator.grid_priors(sizes, device=comparison.levels[0][0].device)
-    masks = imitation_masks(
-        anchors,
-        boxes_of(comparison.values['data_samples']),
-        sizes,
-        threshold=loss.threshold,
-    )
-    return [_mask_panel('imitation mask', mask) for mask in masks]
+    boxes = boxes_of(comparison.values['data_samples'])
+    masks = imitation_masks(anchors, boxes, sizes, threshold=loss.threshold)
+    return [[_mask_panel('imitation mask', mask)] for mask in masks]
 
 
-def _mask_panel(title: str, mask: Tensor) -> list[Panel]:
-    return [
-        Panel(
-            title, _numpy(mask[0]), '1 inside, 0 outside', 'cividis', low=0.0, high=1.0
-        )
-    ]
+def _mask_panel(title: str, mask: Tensor) -> Panel:
+    return _panel(title, mask[0], '1 inside, 0 outside', 'cividis', 1.0)

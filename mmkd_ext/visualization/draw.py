@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.random_state import preserve_random_state
-from mmkd_ext.visualization.columns import rows_of
+from mmkd_ext.visualization.columns import Row, rows_of
 from mmkd_ext.visualization.figure import Page, draw
 from mmkd_ext.visualization.probe import (
     Comparison,
@@ -104,15 +104,22 @@ def draw_pictures(
     for index in indices:
         with preserve_random_state(devices=True):
             picture = pictures.load(index, algorithm)
-            found = look(algorithm, picture.inputs, picture.data_samples, names)
-        for comparison in found:
+            samples = picture.data_samples
+            comparisons = look(algorithm, picture.inputs, samples, names)
+        for comparison in comparisons:
             count = len(comparison.levels)
             shown = [x for x in range(count) if levels is None or x in levels]
             if not shown:
                 continue
-            page = _page(
-                algorithm, comparison, picture, pictures, shown, when, own_scales
+            rows = rows_of(
+                comparison,
+                algorithm.architecture,
+                levels=shown,
+                palette=pictures.palette,
+                truth=picture.truth,
+                own_scales=own_scales,
             )
+            page = _page(algorithm, comparison, picture, pictures, rows, when)
             yield Figure(comparison.link.name, index, draw(page))
 
 
@@ -121,20 +128,11 @@ def _page(
     comparison: Comparison,
     picture: Scene,
     pictures: Pictures,
-    levels: Sequence[int],
+    rows: list[Row],
     when: str,
-    own_scales: bool,
 ) -> Page:
-    rows = rows_of(
-        comparison,
-        algorithm.architecture,
-        levels=levels,
-        palette=pictures.palette,
-        truth=picture.truth,
-        own_scales=own_scales,
-    )
     link = comparison.link
-    taps = [tap for tap in (tap_of(link, key) for key in sides_of(link)) if tap]
+    taps = [tap for key in sides_of(link) if (tap := tap_of(link, key))]
     plan = next((p for p in algorithm.distiller.plans if p.name == link.name), None)
     name = f' ({picture.name})' if picture.name else ''
     parts = [
@@ -173,7 +171,5 @@ def _shortened(alignment: str) -> str:
         >>> _shortened('1x1 conv 2->4, 1x1 conv 2->4, bilinear to the teacher')
         '2 times 1x1 conv 2->4, bilinear to the teacher'
     """
-    counts = Counter(alignment.split(', '))
-    return ', '.join(
-        f'{count} times {part}' if count > 1 else part for part, count in counts.items()
-    )
+    counts = Counter(alignment.split(', ')).items()
+    return ', '.join(f'{n} times {part}' if n > 1 else part for part, n in counts)

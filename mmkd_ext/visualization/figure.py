@@ -137,9 +137,7 @@ def _map(
         norm = LogNorm if panel.log else Normalize
         colours = {'cmap': panel.cmap, 'norm': norm(*limits)}
     extent = _extent(panel, page.picture)
-    shown = axis.imshow(
-        panel.values, extent=extent, interpolation='nearest', **colours
-    )
+    shown = axis.imshow(panel.values, extent=extent, interpolation='nearest', **colours)
     axis.set_facecolor(_BACKGROUND)
     _boxes(axis, page, coloured=False)
     _frame(axis, page.picture)
@@ -183,15 +181,14 @@ def _extent(panel: Panel, picture: Scene) -> tuple[float, float, float, float]:
         return (0, width, height, 0)
     rows, cols = picture.inputs.shape[-2:]
     if rows / height == cols / width:
-        stride = rows / height
-        return (0, stride * width, stride * height, 0)
-    return (0, _stride(cols, width) * width, _stride(rows, height) * height, 0)
+        return (0, cols, rows, 0)
+    return (0, _covered(cols, width), _covered(rows, height), 0)
 
 
-def _stride(pixels: int, cells: int) -> float:
-    """Returns the pixels of a cell: strides are powers of two, sizes are rounded up."""
+def _covered(pixels: int, cells: int) -> float:
+    """Returns what cells cover: strides are powers of two, sizes are rounded up."""
     stride = 2.0 ** round(math.log2(pixels / cells))
-    return stride if math.ceil(pixels / stride) == cells else pixels / cells
+    return stride * cells if math.ceil(pixels / stride) == cells else pixels
 
 
 def _frame(axis: Any, picture: Scene) -> None:
@@ -210,15 +207,11 @@ def _boxes(axis: Any, page: Page, *, coloured: bool) -> None:
     table = _readable(colour_table(page.palette, count) / 255)
     casing = [patheffects.withStroke(linewidth=2, foreground='black', alpha=0.7)]
     for (left, top, right, bottom), label in zip(picture.boxes, picture.labels):
-        box = Rectangle(
-            (left, top),
-            right - left,
-            bottom - top,
-            fill=False,
-            linewidth=1.2 if coloured else 0.7,
-            edgecolor=table[label] if coloured else 'white',
-            path_effects=casing,
-        )
+        line = dict(linewidth=0.7, edgecolor='white')
+        if coloured:
+            line = dict(linewidth=1.2, edgecolor=table[label])
+        size = right - left, bottom - top
+        box = Rectangle((left, top), *size, fill=False, path_effects=casing, **line)
         axis.add_patch(box)
         box.set_in_layout(False)  # it may reach beyond the picture
 

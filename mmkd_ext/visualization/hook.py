@@ -95,9 +95,7 @@ class DistillPicturesHook(Hook):
     ) -> None:
         """Draws every `interval` iterations."""
         del batch_idx, data_batch, outputs
-        if self.interval is not None and self.every_n_train_iters(
-            runner, self.interval
-        ):
+        if self.interval and self.every_n_train_iters(runner, self.interval):
             self._draw(runner, runner.iter + 1)
 
     def after_val_epoch(

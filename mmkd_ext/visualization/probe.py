@@ -82,9 +82,8 @@ def look(
         recorder = distiller.recorders.get(STUDENT)
         if recorder is not None:
             with recorder.recording(algorithm.architecture, stop=True):
-                algorithm.architecture(
-                    inputs, data_samples, mode=algorithm.student_mode
-                )
+                mode = algorithm.student_mode
+                algorithm.architecture(inputs, data_samples, mode=mode)
         values = {link.name: distiller.sides(link, batch) for link in distiller.links}
         regions: dict[str, list[Tensor]] = {}
         for link in distiller.links:
@@ -106,35 +105,28 @@ def _compare(
     fitting = {
         title: region
         for title, region in regions.items()
-        if _regions(distiller, link, values)
-        and [values.shape[1:] for values in region] == sizes
+        if _regions(distiller, link, values) and [x.shape[1:] for x in region] == sizes
     }
-    total = loss(**values)
-    single = isinstance(total, Tensor) and total.numel() == 1
-    return Comparison(
-        link, loss, values, levels, fitting, float(total) if single else None
-    )
+    value = loss(**values)
+    single = isinstance(value, Tensor) and value.numel() == 1
+    total = float(value) if single else None
+    return Comparison(link, loss, values, levels, fitting, total)
 
 
 def _regions(
     distiller: LinkDistiller, link: Link, values: dict[str, Any]
 ) -> dict[str, list[Tensor]]:
     """Returns a link's arguments that are maps ``(n h w)`` of every level."""
-    found = {}
+    regions = {}
     for key, value in values.items():
         levels = [value] if isinstance(value, Tensor) else value
-        if (
-            key not in sides_of(link)
-            and isinstance(levels, (list, tuple))
-            and levels
-            and all(isinstance(one, Tensor) and one.dim() == 3 for one in levels)
-        ):
-            connector = link.taps[key].connector
-            title = key
-            if connector is not None:
-                title = type(distiller.connectors[connector]).__name__
-            found[title] = list(levels)
-    return found
+        if key in sides_of(link) or not isinstance(levels, (list, tuple)) or not levels:
+            continue
+        if all(isinstance(one, Tensor) and one.dim() == 3 for one in levels):
+            name = link.taps[key].connector
+            title = key if name is None else type(distiller.connectors[name]).__name__
+            regions[title] = list(levels)
+    return regions
 
 
 def sides_of(link: Link) -> tuple[str | None, str | None]:
@@ -142,16 +134,13 @@ def sides_of(link: Link) -> tuple[str | None, str | None]:
 
     ``preds_S`` and ``preds_T``; in losses of others, the first of each.
     """
+    taps = link.taps.items()
+    student = (key for key, tap in taps if tap.of == STUDENT)
+    teacher = (key for key, tap in taps if tap.of not in (STUDENT, BATCH))
     return (
-        _argument(link, 'preds_S', lambda tap: tap.of == STUDENT),
-        _argument(link, 'preds_T', lambda tap: tap.of not in (STUDENT, BATCH)),
+        'preds_S' if 'preds_S' in link.taps else next(student, None),
+        'preds_T' if 'preds_T' in link.taps else next(teacher, None),
     )
-
-
-def _argument(link: Link, usual: str, fits: Any) -> str | None:
-    if usual in link.taps:
-        return usual
-    return next((key for key, tap in link.taps.items() if fits(tap)), None)
 
 
 def tap_of(link: Link, key: str | None) -> Tap | None:
@@ -178,15 +167,7 @@ def _maps(student: Any, teacher: Any) -> list[tuple[Tensor, Tensor]]:
 
 
 def choose_links(distiller: LinkDistiller, names: Iterable[str] | None) -> list[str]:
-    """Returns the names of the links to draw.
-
-    Args:
-        distiller: The distiller.
-        names: What is asked for; None for all.
-
-    Raises:
-        ConfigError: There is no such link.
-    """
+    """Returns the names of the links to draw, all for None; raises `ConfigError`."""
     known = [link.name for link in distiller.links]
     for name in names or ():
         if name not in known:

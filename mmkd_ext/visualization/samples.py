@@ -68,12 +68,8 @@ class Pictures:
     """
 
     def __init__(self, cfg: Config, split: str = 'val') -> None:
-        if (
-            split == 'val'
-            and not cfg.get('val_dataloader')
-            and cfg.get('test_dataloader')
-        ):
-            split = 'test'
+        if not cfg.get('val_dataloader') and cfg.get('test_dataloader'):
+            split = 'test' if split == 'val' else split
         loader = cfg.get(f'{split}_dataloader')
         if split not in _SPLITS or not isinstance(loader, Mapping):
             raise ConfigError(f'The config has no `{split}_dataloader` to take from.')
@@ -242,13 +238,13 @@ def _plain_pipeline(val: Sequence[Any], train: Sequence[Any]) -> list[Any]:
     return [*steps[:after], *copy.deepcopy(truth[:1]), *steps[after:]]
 
 
-def _is_truth(step: Any) -> bool:
+def _is_loading(step: Any, what: str = '') -> bool:
     kind = str(step.get('type')).rsplit('.', 1)[-1]
-    return kind.startswith('Load') and 'Annotations' in kind
+    return kind.startswith('Load') and what in kind
 
 
-def _is_loading(step: Any) -> bool:
-    return str(step.get('type')).rsplit('.', 1)[-1].startswith('Load')
+def _is_truth(step: Any) -> bool:
+    return _is_loading(step, 'Annotations')
 
 
 _WRAPPERS = ('dataset', 'datasets')
@@ -273,7 +269,6 @@ def _with_pipeline(config: Any, pipeline: list[Any]) -> dict[str, Any]:
 
 def _palette(palette: Any) -> Sequence[Sequence[int]] | None:
     """Returns a list of colours; data sets may also say 'random' or give one."""
-    if isinstance(palette, (list, tuple)) and palette and not isinstance(palette, str):
-        first = palette[0]
-        return palette if isinstance(first, (list, tuple)) else [palette]
-    return None
+    if not isinstance(palette, (list, tuple)) or not palette:
+        return None
+    return palette if isinstance(palette[0], (list, tuple)) else [palette]

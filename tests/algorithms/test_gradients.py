@@ -1,28 +1,23 @@
-"""A link that gives the student no gradient is told before training."""
+"""A link that gives the student no gradient is found before training."""
 
 from __future__ import annotations
 
 import copy
 
+import distill_toys as toys
 import pytest
 import torch
+from distill_toys import link, losses_of
 from mmengine.config import Config
-from mmengine.logging import MessageHub
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from mmkd_ext.config import measure
 from mmkd_ext.config.check import check_config
 from mmkd_ext.errors import ConfigError, TapError
-from mmkd_ext.registry import MODELS
-from mmkd_ext.testing.toy import ToyModel, toy_batch
+from mmkd_ext.testing.toy import ToyModel
 
 PATH = 'model.distiller.links.loss_x'
-
-
-@pytest.fixture(autouse=True)
-def _no_runner():
-    MessageHub.get_current_instance().runtime_info.clear()
 
 
 class Block(nn.Module):
@@ -52,55 +47,74 @@ class WithoutGrad(nn.Module):
         return self.inside(x)
 
 
-def link(at, student=None, loss='FitNetsLoss', **more):
-    return dict(
-        loss=dict(type=f'mmkd_ext.{loss}'),
-        preds_S=dict(of='student', at=student or at, **more),
-        preds_T=dict(of='teacher', at=at),
-    )
+def links_of(at, student=None, **tap):
+    return link(at, 'FitNetsLoss', student=dict(at=student or at, **tap))
 
 
 def build(links, change=lambda model: None, **more):
+    torch.manual_seed(0)
     student = ToyModel()
     change(student)
-    return MODELS.build(
-        dict(
-            type='mmkd_ext.TeacherDistill',
-            architecture=student,
-            teacher=ToyModel(),
-            distiller=dict(type='mmkd_ext.LinkDistiller', links=links),
-            **more,
-        )
-    )
+    return toys.build(links, student, ToyModel(), **more)
 
 
-def refused(*args, **more):
+def refused(links, change):
+    """The one problem of a link that gives no gradient."""
     with pytest.raises(ConfigError) as error:
-        build(*args, **more)
-    return str(error.value)
+        build(links, change)
+    (problem,) = error.value.problems
+    return problem
+
+
+def freeze(model):
+    model.backbone.requires_grad_(False)
+
+
+def no_grad(model):
+    model.backbone.stages[1] = WithoutGrad(model.backbone.stages[1])
+
+
+def detach(model):
+    model.backbone.stages[1].relu = Detach()
 
 
 def checkpointed(model):
     model.backbone.stages[1] = Block(model.backbone.stages[1])
 
 
-def test_a_tap_inside_a_checkpointed_part_is_told_with_the_block_to_tap():
-    links = {'loss_x': link('backbone.stages.1.conv', 'backbone.stages.1.inside.conv')}
-    text = refused(links, checkpointed)
-    assert text.startswith(f'`{PATH}.preds_S.at`')
-    assert 'is inside a checkpointed part, gives no gradient' in text
-    assert "Tap the block, 'backbone.stages.1'" in text
+ADAPTER = dict(type='mmkd_ext.ConvAdapter', in_channels=8, out_channels=8)
+STAGE = 'backbone.stages.1'
+
+
+@pytest.mark.parametrize(
+    ('links', 'change', 'key', 'word'),
+    [
+        (links_of(f'{STAGE}.conv', f'{STAGE}.inside.conv'), checkpointed, 'at',
+         "Tap the block, 'backbone.stages.1'"),
+        (links_of(STAGE), freeze, 'at', 'frozen'),
+        # a connector with parameters after a frozen part is no excuse
+        (links_of(STAGE, connector=ADAPTER), freeze, 'at', 'frozen'),
+        (links_of(STAGE, f'{STAGE}.inside'), no_grad, 'at', '`torch.no_grad`'),
+        (links_of(STAGE), detach, 'at', 'detached'),
+        (links_of('head.conv_seg', connector=dict(type=Detach)), lambda _: None,
+         'connector', '`Detach` detaches'),
+    ],
+)  # fmt: skip
+def test_a_tap_without_a_gradient_is_named_with_the_reason(links, change, key, word):
+    problem = refused(links, change)
+    assert problem.path == f'{PATH}.preds_S.{key}'
+    assert word in str(problem)
 
 
 def test_a_checkpointed_block_itself_gives_a_gradient():
-    algorithm = build({'loss_x': link('backbone.stages.1')}, checkpointed).train()
-    algorithm(**toy_batch(), mode='loss')['distill.loss_x'].backward()
+    algorithm = build(links_of(STAGE), checkpointed).train()
+    losses_of(algorithm)['loss_x'].backward()
     assert algorithm.student.backbone.stages[1].inside.conv.weight.grad.abs().sum() > 0
 
 
 def test_terms_of_a_checkpointed_student_are_measured_like_those_of_a_plain_one():
     """Without batch statistics, which the second pass of a checkpoint moves."""
-    links = {'loss_x': link('backbone.stages.1'), 'loss_y': link('head.conv_seg')}
+    links = {'loss_x': links_of(STAGE), 'loss_y': links_of('head.conv_seg')}
     torch.manual_seed(0)
     plain = build(links, module_inplace=False)
     twin = build(links, checkpointed, module_inplace=False)
@@ -117,38 +131,11 @@ def test_terms_of_a_checkpointed_student_are_measured_like_those_of_a_plain_one(
     assert measured[1] == pytest.approx(measured[0], rel=1e-5)
 
 
-def test_a_frozen_part_is_told():
-    def freeze(model):
-        model.backbone.requires_grad_(False)
-
-    text = refused({'loss_x': link('backbone.stages.1')}, freeze)
-    assert text.startswith(f'`{PATH}.preds_S.at`')
-    assert '`backbone.stages.1` of the student is frozen' in text
-
-
 def test_a_pyramid_whose_first_levels_are_frozen_still_learns():
-    def freeze(model):
+    def freeze_first(model):
         model.backbone.stages[0].requires_grad_(False)
 
-    assert build({'loss_x': link('backbone')}, freeze)
-
-
-def test_a_part_under_no_grad_is_told():
-    def change(model):
-        model.backbone.stages[1] = WithoutGrad(model.backbone.stages[1])
-
-    links = {'loss_x': link('backbone.stages.1', 'backbone.stages.1.inside')}
-    text = refused(links, change)
-    assert '`torch.no_grad`, gives no gradient' in text
-
-
-def test_a_detached_part_is_told():
-    def change(model):
-        model.backbone.stages[1].relu = Detach()
-
-    text = refused({'loss_x': link('backbone.stages.1')}, change)
-    assert text.startswith(f'`{PATH}.preds_S.at`')
-    assert 'what it returns is detached' in text
+    assert build(links_of('backbone'), freeze_first)
 
 
 class Argmax(nn.Module):
@@ -167,61 +154,27 @@ class Labelled(ToyModel):
         return logits
 
 
-def test_a_tap_of_whole_numbers_is_told():
-    links = {'loss_x': link('label')}
-    with pytest.raises(ConfigError) as error:
-        MODELS.build(
-            dict(
-                type='mmkd_ext.TeacherDistill',
-                architecture=Labelled(),
-                teacher=Labelled(),
-                distiller=dict(type='mmkd_ext.LinkDistiller', links=links),
-            )
-        )
-    assert '`label` gives int64 values, which have no gradient' in str(error.value)
-
-
-def test_a_connector_that_detaches_is_told_at_its_path():
-    MODELS.register_module(name='DetachForTest', module=Detach, force=True)
-    connector = dict(type='mmkd_ext.DetachForTest')
-    text = refused({'loss_x': link('head.conv_seg', connector=connector)})
-    assert text.startswith(f'`{PATH}.preds_S.connector`')
-    assert '`Detach` detaches what the tap gives' in text
-
-
-def test_a_connector_with_parameters_after_a_frozen_part_is_no_excuse():
-    def freeze(model):
-        model.backbone.requires_grad_(False)
-
-    connector = dict(type='mmkd_ext.ConvAdapter', in_channels=8, out_channels=8)
-    links = {'loss_x': link('backbone.stages.1', connector=connector)}
-    assert 'is frozen' in refused(links, freeze)
+def test_a_tap_of_whole_numbers_is_named():
+    (problem,) = toys.refused(links_of('label'), Labelled(), Labelled())
+    assert 'int64' in problem.found
 
 
 def test_a_student_that_is_not_to_be_trained_needs_no_gradient():
-    assert build(
-        {'loss_x': link('backbone')},
-        student_trainable=False,
-        calculate_student_loss=False,
-    )
+    frozen = dict(student_trainable=False, calculate_student_loss=False)
+    assert build(links_of('backbone'), **frozen)
 
 
-def test_each_link_without_a_gradient_is_told():
-    def freeze(model):
-        model.backbone.requires_grad_(False)
-
-    links = {
-        'loss_x': link('backbone.stages.1'),
-        'loss_y': link('head.conv_seg'),
-        'loss_z': link('backbone.stages.0'),
-    }
-    text = refused(links, freeze)
-    assert text.startswith('2 problem(s)')
-    assert 'loss_y' not in text
+def test_each_link_without_a_gradient_is_named():
+    places = dict(loss_x=STAGE, loss_y='head.conv_seg', loss_z='backbone.stages.0')
+    links = {name: links_of(at) for name, at in places.items()}
+    with pytest.raises(ConfigError) as error:
+        build(links, freeze)
+    found = [problem.path.split('.')[3] for problem in error.value.problems]
+    assert found == ['loss_x', 'loss_z']
 
 
 def test_the_dry_run_leaves_no_gradient_and_no_graph():
-    algorithm = build({'loss_x': link('backbone')})
+    algorithm = build(links_of('backbone'))
     assert all(p.grad is None for p in algorithm.parameters())
     assert copy.deepcopy(algorithm)
     recorder = algorithm.distiller.recorders['student']
@@ -231,7 +184,7 @@ def test_the_dry_run_leaves_no_gradient_and_no_graph():
 
 @pytest.mark.mmseg
 def test_the_check_of_a_segmentor_with_checkpointing():
-    """`with_cp` of mmseg's ResNet; a tap of its block is measured, one inside told."""
+    """`with_cp` of mmseg's ResNet; a tap of its block is measured, one inside named."""
     pytest.importorskip('mmseg')
 
     def model(**backbone):
@@ -255,21 +208,10 @@ def test_the_check_of_a_segmentor_with_checkpointing():
             test_cfg=dict(mode='whole'),
         )
 
-    def links(at):
-        return {'loss_x': link(at), 'loss_y': link('decode_head.conv_seg')}
-
     def check(at):
-        cfg = Config(
-            dict(
-                model=dict(
-                    type='mmkd_ext.TeacherDistill',
-                    architecture=model(with_cp=True),
-                    teacher=model(),
-                    distiller=dict(type='mmkd_ext.LinkDistiller', links=links(at)),
-                ),
-                default_scope='mmseg',
-            )
-        )
+        links = {'loss_x': links_of(at), 'loss_y': links_of('decode_head.conv_seg')}
+        distillation = toys.config(links, model(with_cp=True), model())
+        cfg = Config(dict(model=distillation, default_scope='mmseg'))
         return check_config(cfg, data=False)
 
     report = check('backbone.layer2.0')

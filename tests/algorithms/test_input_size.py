@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import distill_toys as toys
 import pytest
 from mmengine.config import Config
 from mmengine.model import BaseModel, ImgDataPreprocessor
@@ -9,7 +10,6 @@ from torch import nn
 
 from mmkd_ext.algorithms.dry_run import blank_batch, input_size
 from mmkd_ext.config.check import check_config
-from mmkd_ext.registry import MODELS
 from mmkd_ext.testing.toy import ToyModel
 
 
@@ -68,25 +68,9 @@ class Fixed(ToyModel):
 
 @pytest.mark.parametrize('owner', ['student', 'teacher'])
 def test_a_model_of_one_size_distils(owner):
-    sizes = dict(architecture=ToyModel(), teacher=ToyModel())
-    sizes['architecture' if owner == 'student' else 'teacher'] = Fixed((48, 80))
-    tap = dict(at='head.conv_seg')
-    algorithm = MODELS.build(
-        dict(
-            type='mmkd_ext.TeacherDistill',
-            distiller=dict(
-                type='mmkd_ext.LinkDistiller',
-                links=dict(
-                    loss_cwd=dict(
-                        loss=dict(type='mmkd_ext.CWDLoss'),
-                        preds_S=dict(of='student', **tap),
-                        preds_T=dict(of='teacher', **tap),
-                    )
-                ),
-            ),
-            **sizes,
-        )
-    )
+    models = [ToyModel(), ToyModel()]
+    models[owner == 'teacher'] = Fixed((48, 80))
+    algorithm = toys.build(toys.link(), *models)
     assert algorithm.input_size == (48, 80)
     (plan,) = algorithm.distiller.plans
     assert plan.shapes['preds_S'] == plan.shapes['preds_T'] == (1, 4, 24, 40)
@@ -114,24 +98,11 @@ def test_the_check_of_a_transformer_with_a_table_of_positions(backbone):
     """Both are made for 160 x 160 here, for 640 x 640 and 512 x 512 as published."""
     pytest.importorskip('mmseg')
     links = {
-        f'loss_{number}': dict(
-            loss=dict(type='mmkd_ext.CWDLoss'),
-            preds_S=dict(of='student', at=at),
-            preds_T=dict(of='teacher', at=at),
-        )
+        f'loss_{number}': toys.link(at)
         for number, at in enumerate(('decode_head.conv_seg', 'decode_head.convs'))
     }
-    cfg = Config(
-        dict(
-            model=dict(
-                type='mmkd_ext.TeacherDistill',
-                architecture=segmentor(backbone, (160, 160)),
-                teacher=segmentor(backbone, (160, 160)),
-                distiller=dict(type='mmkd_ext.LinkDistiller', links=links),
-            ),
-            default_scope='mmseg',
-        )
-    )
+    models = [segmentor(backbone, (160, 160)) for _ in range(2)]
+    cfg = Config(dict(model=toys.config(links, *models), default_scope='mmseg'))
     report = check_config(cfg, data=False)
     assert not report.findings.problems
     assert report.batch == '2 x 3 x 160 x 160 noise'

@@ -5,13 +5,12 @@ from __future__ import annotations
 import cells
 import pytest
 import torch
+from distill_toys import build, link
 from mmengine.model import ImgDataPreprocessor
 from mmengine.structures import BaseDataElement
 from torch import nn
 
 from mmkd_ext.algorithms.preprocess import pad_batch, padding_divisor
-from mmkd_ext.distillers.taps import _Record
-from mmkd_ext.registry import MODELS
 from mmkd_ext.testing.toy import ToyModel
 
 STUDENT = dict(mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0])
@@ -26,25 +25,10 @@ def toy(divisor, **statistics):
     return model
 
 
-def build(student, teacher, at='neck', loss='FitNetsLoss', **more):
-    return MODELS.build(
-        dict(
-            type='mmkd_ext.TeacherDistill',
-            architecture=student,
-            teacher=teacher,
-            distiller=dict(
-                type='mmkd_ext.LinkDistiller',
-                links=dict(
-                    loss_x=dict(
-                        loss=dict(type=f'mmkd_ext.{loss}'),
-                        preds_S=dict(of='student', at=at),
-                        preds_T=dict(of='teacher', at=at),
-                    )
-                ),
-            ),
-            **more,
-        )
-    )
+def inputs_of(module):
+    seen = []
+    module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    return seen
 
 
 def test_a_batch_is_padded_to_multiples_and_its_samples_say_so():
@@ -76,12 +60,11 @@ def test_reads_what_a_model_pads_to(model, divisor):
 def test_the_teacher_sees_what_its_own_preprocessor_makes():
     torch.manual_seed(0)
     student, teacher = toy(1, **STUDENT), toy(8, **TEACHER)
-    algorithm = build(student, teacher)
+    algorithm = build(link('neck', 'FitNetsLoss'), student, teacher)
     images = [torch.randint(0, 256, (3, 20, 30), dtype=torch.uint8) for _ in range(2)]
     batch = student.data_preprocessor({'inputs': images})['inputs']
     expected = teacher.data_preprocessor({'inputs': images})['inputs']
-    seen = []
-    teacher.backbone.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    seen = inputs_of(teacher.backbone)
     algorithm(batch, None, mode='loss')
     assert seen[-1].shape == (2, 3, 24, 32)
     assert torch.allclose(seen[-1], expected, atol=1e-4)
@@ -90,7 +73,7 @@ def test_the_teacher_sees_what_its_own_preprocessor_makes():
 def test_maps_are_compared_at_the_same_places():
     """Stride 2, 4 and 8 of a picture of 20 x 30: nothing of the padding is left."""
     torch.manual_seed(0)
-    algorithm = build(toy(1), toy(8)).eval()
+    algorithm = build(link('neck', 'FitNetsLoss'), toy(1), toy(8)).eval()
     inputs = torch.randn(2, 3, 20, 30)
     recorder = algorithm.distiller.recorders['teacher']
     algorithm.teachers['teacher'].run(recorder, inputs, None)
@@ -105,52 +88,24 @@ def test_maps_are_compared_at_the_same_places():
     assert [level.shape for level in students] == [level.shape for level in maps]
 
 
-def test_values_that_are_no_maps_stay_whole():
-    at = dict(type='ModuleInputs', source='head.conv_seg')
-    algorithm = build(toy(1), toy(8), at=at)
-    recorder = algorithm.distiller.recorders['teacher']
-    rows = (torch.zeros(2, 5), torch.zeros(7, 3, 4, 4), torch.zeros(2, 3, 7, 7), 'x')
-    recorder._records = {recorder.taps[0].source: [_Record(rows, [], [])]}
-    recorder.crop((32, 32), (20, 30), 2)
-    ((kept, *_),) = recorder._records[recorder.taps[0].source]
-    assert [one.shape for one in kept[:3]] == [one.shape for one in rows[:3]]
+UNCHANGED = dict(model=toy(8, **TEACHER), preprocess=False)
 
 
-def test_a_student_that_pads_enough_costs_the_teacher_nothing():
-    algorithm = build(toy(32), toy(8))
-    inputs = torch.randn(2, 3, 32, 32)
-    seen = []
-    algorithm.teacher.backbone.register_forward_pre_hook(
-        lambda _, args: seen.append(args[0])
-    )
-    algorithm(inputs, None, mode='loss')
-    assert seen[-1] is inputs
-
-
-def test_a_teacher_can_be_fed_the_students_batch():
-    model = dict(model=toy(8, **TEACHER), preprocess=False)
-    algorithm = MODELS.build(
-        dict(
-            type='mmkd_ext.TeacherDistill',
-            architecture=toy(1, **STUDENT),
-            teachers=dict(big=model),
-            distiller=dict(
-                type='mmkd_ext.LinkDistiller',
-                links=dict(
-                    loss_x=dict(
-                        loss=dict(type='mmkd_ext.CWDLoss'),
-                        preds_S=dict(of='student', at='neck'),
-                        preds_T=dict(of='big', at='neck'),
-                    )
-                ),
-            ),
-        )
-    )
-    inputs = torch.randn(2, 3, 20, 30)
-    seen = []
-    algorithm.teacher.backbone.register_forward_pre_hook(
-        lambda _, args: seen.append(args[0])
-    )
+@pytest.mark.parametrize(
+    ('student', 'teacher', 'size'),
+    [
+        (toy(32), dict(teacher=toy(8)), (32, 32)),  # the student pads enough
+        (
+            toy(1, **STUDENT),
+            dict(teachers=dict(teacher=UNCHANGED)),
+            (20, 30),
+        ),
+    ],
+)
+def test_the_teacher_sees_the_students_batch(student, teacher, size):
+    algorithm = build(link('neck', 'FitNetsLoss'), student, **teacher)
+    inputs = torch.randn(2, 3, *size)
+    seen = inputs_of(algorithm.teacher.backbone)
     algorithm(inputs, None, mode='loss')
     assert seen[-1] is inputs
 
@@ -163,24 +118,10 @@ def test_rtmdet_teaches_a_detector_that_does_not_pad():
     with tool.quiet():
         student = tool.model_of(tool.families['RetinaNet'], 'student')
         student.data_preprocessor.pad_size_divisor = 1
-        tap = dict(at='neck', item=[0, 1, 2])
-        algorithm = MODELS.build(
-            dict(
-                type='mmkd_ext.TeacherDistill',
-                architecture=student,
-                teacher=tool.model_of(tool.families['RTMDet (CSPNeXt)'], 'teacher'),
-                distiller=dict(
-                    type='mmkd_ext.LinkDistiller',
-                    links=dict(
-                        loss_x=dict(
-                            loss=dict(type='mmkd_ext.CWDLoss'),
-                            preds_S=dict(of='student', **tap),
-                            preds_T=dict(of='teacher', **tap),
-                        )
-                    ),
-                ),
-            )
-        )
+        teacher = tool.model_of(tool.families['RTMDet (CSPNeXt)'], 'teacher')
+        levels = dict(item=[0, 1, 2])
+        links = link('neck', student=levels, teacher=levels)
+        algorithm = build(links, student, teacher)
         batch = cells.detection_batch(nn.Module())
         batch['inputs'] = batch['inputs'].repeat(1, 1, 1, 2)[:, :, :100, :150]
         for sample in batch['data_samples']:

@@ -6,8 +6,10 @@ import copy
 import logging
 from types import SimpleNamespace
 
+import distill_toys as toys
 import pytest
 import torch
+from distill_toys import link
 from mmengine.config import ConfigDict
 from mmengine.hooks import EMAHook
 from mmengine.optim import OptimWrapper, OptimWrapperDict, build_optim_wrapper
@@ -18,26 +20,12 @@ from mmkd_ext.errors import ConfigError
 from mmkd_ext.registry import MODELS, OPTIM_WRAPPER_CONSTRUCTORS
 from mmkd_ext.testing.toy import ToyModel
 
-LINKS = dict(
-    # the name of a link must not be taken for that of a head
-    loss_head=dict(
-        loss=dict(type='mmkd_ext.FitNetsLoss'),
-        preds_S=dict(of='student', at='neck'),
-        preds_T=dict(of='teacher', at='neck'),
-    )
-)
+# the name of a link must not be taken for that of a head
+LINKS = dict(loss_head=link('neck', 'FitNetsLoss'))
 
 
 def build(student, teacher=None, links=None, **more):
-    return MODELS.build(
-        dict(
-            type='mmkd_ext.TeacherDistill',
-            architecture=student,
-            teacher=teacher or ToyModel(channels=12),
-            distiller=dict(type='mmkd_ext.LinkDistiller', links=links or LINKS),
-            **more,
-        )
-    )
+    return toys.build(links or LINKS, student, teacher, **more)
 
 
 def rates(wrapper, model):
@@ -55,37 +43,18 @@ def rates(wrapper, model):
 
 
 def test_what_only_the_student_has_is_found_on_the_algorithm():
-    algorithm = build(ToyModel())
-    assert algorithm.backbone is algorithm.student.backbone
-    assert algorithm.classes == 4
-    assert algorithm.distiller is not None
-    assert not hasattr(algorithm, 'roi_head')
-    with pytest.raises(AttributeError, match=r"'TeacherDistill' object has no .*'nek'"):
-        _ = algorithm.nek
-
-
-def test_private_names_stay_the_algorithms_own():
     student = ToyModel()
     student._of_the_student = 1
-    assert not hasattr(build(student), '_of_the_student')
-
-
-def test_names_of_the_student_change_no_state_and_no_list_of_modules():
-    algorithm = build(ToyModel())
-    _ = algorithm.backbone
-    assert {name.split('.')[0] for name in algorithm.state_dict()} == {
-        'architecture',
-        'distiller',
-    }
-    assert [name for name, _ in algorithm.named_children()] == [
-        'data_preprocessor',
-        'architecture',
-        'distiller',
-    ]
-
-
-def test_a_copy_finds_its_own_student():
-    algorithm = build(ToyModel())
+    algorithm = build(student)
+    assert algorithm.backbone is student.backbone
+    assert algorithm.classes == 4
+    assert not any(hasattr(algorithm, name) for name in ('roi_head', '_of_the_student'))
+    with pytest.raises(AttributeError, match=r"'TeacherDistill' object has no .*'nek'"):
+        _ = algorithm.nek
+    parts = {name.split('.')[0] for name in algorithm.state_dict()}
+    assert parts == {'architecture', 'distiller'}
+    children = [name for name, _ in algorithm.named_children()]
+    assert children == ['data_preprocessor', 'architecture', 'distiller']
     twin = copy.deepcopy(algorithm)
     assert twin.backbone is twin.student.backbone
     assert twin.backbone is not algorithm.backbone
@@ -222,17 +191,11 @@ def test_several_optimizers_cannot_share_a_connector():
 
 
 def test_beside_a_discriminator_the_student_has_the_rates_of_a_plain_run_too():
-    links = dict(
-        LINKS,
-        loss_holistic=dict(
-            loss=dict(
-                type='mmkd_ext.SKDSHolisticLoss', channels=4, widths=(4, 8), attention=1
-            ),
-            preds_S=dict(of='student', at='head.conv_seg'),
-            preds_T=dict(of='teacher', at='head.conv_seg'),
-            inputs=dict(of='batch', at='inputs'),
-        ),
+    holistic = link(inputs=dict(of='batch', at='inputs'))
+    holistic['loss'] = dict(
+        type='mmkd_ext.SKDSHolisticLoss', channels=4, widths=(4, 8), attention=1
     )
+    links = dict(LINKS, loss_holistic=holistic)
     algorithm = build(ToyModel(), links=links)
     cfg = wrapper_config(paramwise_cfg=PARAMWISE)
     expected = rates(build_optim_wrapper(algorithm.student, cfg), algorithm.student)
@@ -241,11 +204,7 @@ def test_beside_a_discriminator_the_student_has_the_rates_of_a_plain_run_too():
     assert rates(wrapper, algorithm.student) == expected
     connectors = rates(wrapper, algorithm.distiller)
     assert set(connectors.values()) == {(0.01, 1e-4)}
-    (loss,) = [
-        loss
-        for name, loss in algorithm.distiller.distill_losses.items()
-        if name == 'loss_holistic'
-    ]
+    loss = algorithm.distiller.distill_losses['loss_holistic']
     theirs = {id(p) for p in loss.discriminator.parameters()}
     assert theirs
     trained = {
@@ -329,14 +288,10 @@ def test_layer_wise_decay_gives_the_student_the_rates_of_a_plain_run(
 ):
     pytest.importorskip(f'{project}.engine')
     name = f'{project}.{constructor}'
-    links = dict(
-        loss_head=dict(
-            loss=dict(type='mmkd_ext.FitNetsLoss'),
-            preds_S=dict(of='student', at=tap, item=0, connector=dict(
-                type='mmkd_ext.ConvAdapter', in_channels=8, out_channels=8)),
-            preds_T=dict(of='teacher', at=tap, item=0),
-        )
-    )  # fmt: skip
+    adapter = dict(type='mmkd_ext.ConvAdapter', in_channels=8, out_channels=8)
+    student = dict(item=0, connector=adapter)
+    one = link(tap, 'FitNetsLoss', student=student, teacher=dict(item=0))
+    links = dict(loss_head=one)
     algorithm = build(make(), make(), links)
     cfg = wrapper_config(constructor=name, paramwise_cfg=paramwise)
     plain = build_optim_wrapper(algorithm.student, cfg)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import cells
+import distill_toys as toys
 import pytest
 
 from mmkd_ext.errors import ConfigError
-from mmkd_ext.registry import MODELS
 
 pytestmark = pytest.mark.mmdet
 
@@ -23,23 +23,12 @@ def tool():
 
 @pytest.fixture
 def build(tool):
-    def make(preds_S, preds_T, **distiller):
+    def make(student, teacher):
         family = tool.families['Faster R-CNN']
-        links = dict(
-            loss_kd=dict(
-                loss=dict(type='mmkd_ext.KDLoss'), preds_S=preds_S, preds_T=preds_T
-            )
-        )
         with tool.quiet():
-            return MODELS.build(
-                dict(
-                    type='mmkd_ext.TeacherDistill',
-                    architecture=tool.model_of(family, 'student'),
-                    teacher=tool.model_of(family, 'teacher'),
-                    distiller=dict(
-                        type='mmkd_ext.LinkDistiller', links=links, **distiller
-                    ),
-                )
+            models = [tool.model_of(family, role) for role in ('student', 'teacher')]
+            return toys.build(
+                toys.link(loss='KDLoss', student=student, teacher=teacher), *models
             )
 
     return make
@@ -55,16 +44,14 @@ def build(tool):
 )
 def test_scores_of_two_roi_heads_are_refused(build, at):
     with pytest.raises(ConfigError) as error:
-        build(dict(of='student', **at), dict(of='teacher', **at))
-    text = str(error.value)
-    assert text.startswith('`model.distiller.links.loss_kd.preds_T.at`')
-    assert 'these rows are other boxes' in text
-    assert 'mmkd_ext.RoIClassify' in text
+        build(at, at)
+    (problem,) = error.value.problems
+    assert problem.path == 'model.distiller.links.loss_x.preds_T.at'
+    assert 'mmkd_ext.RoIClassify' in problem.hint
 
 
 def test_the_teachers_scores_of_the_students_boxes_are_fine(build):
     teacher = dict(
-        of='teacher',
         at='neck',
         connector=dict(type='mmkd_ext.RoIClassify'),
         given=dict(
@@ -72,9 +59,9 @@ def test_the_teachers_scores_of_the_students_boxes_are_fine(build):
             rois=dict(of='student', at=ROIS, item=1),
         ),
     )
-    assert build(dict(of='student', at=SCORES, item=0), teacher)
+    assert build(dict(at=SCORES, item=0), teacher)
 
 
 def test_maps_before_the_roi_head_are_fine(build):
     at = dict(at='neck', item=0)
-    assert build(dict(of='student', **at), dict(of='teacher', **at))
+    assert build(at, at)

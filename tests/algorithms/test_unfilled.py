@@ -1,11 +1,13 @@
-"""A teacher that its file fills in part is told where a link would teach noise."""
+"""A teacher that its file fills in part is found where a link would teach noise."""
 
 from __future__ import annotations
 
 import logging
 
+import distill_toys as toys
 import pytest
 import torch
+from distill_toys import link
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from torch import nn
@@ -19,23 +21,16 @@ from mmkd_ext.testing.toy import ToyModel, toy_batch
 PATH = 'model.distiller.links'
 
 
-def link(at, of='teacher'):
-    return dict(
-        loss=dict(type='mmkd_ext.CWDLoss'),
-        preds_S=dict(of='student', at=at),
-        preds_T=dict(of=of, at=at),
-    )
-
-
 def config(links, file, **more):
-    return dict(
-        type='mmkd_ext.TeacherDistill',
-        architecture=dict(type='mmkd_ext.ToyModel'),
-        teacher=dict(type='mmkd_ext.ToyModel'),
-        teacher_ckpt=file,
-        distiller=dict(type='mmkd_ext.LinkDistiller', links=links),
-        **more,
-    )
+    return toys.config(links, ToyModel(), ToyModel(), teacher_ckpt=file, **more)
+
+
+def paths(links, file, **more):
+    """Where the distillation with a file names problems once it is loaded."""
+    algorithm = MODELS.build(config(links, file, **more))
+    with pytest.raises(ConfigError) as error:
+        algorithm.init_weights()
+    return [problem.path for problem in error.value.problems], str(error.value)
 
 
 @pytest.fixture
@@ -57,11 +52,8 @@ def no_stem(tmp_path):
 
 
 def test_a_tapped_classifier_that_no_file_fills_is_an_error_of_training(other_classes):
-    algorithm = MODELS.build(config({'loss_x': link('head.conv_seg')}, other_classes))
-    with pytest.raises(ConfigError) as error:
-        algorithm.init_weights()
-    text = str(error.value)
-    assert text.startswith(f'`{PATH}.loss_x.preds_T.at`')
+    found, text = paths(link(), other_classes)
+    assert found == [f'{PATH}.loss_x.preds_T.at']
     assert 'head.conv_seg.weight, head.conv_seg.bias' in text
     assert other_classes in text
     # what lies elsewhere is not this tap's
@@ -69,56 +61,42 @@ def test_a_tapped_classifier_that_no_file_fills_is_an_error_of_training(other_cl
 
 
 def test_nobody_needs_to_call_init_weights(other_classes):
-    algorithm = MODELS.build(config({'loss_x': link('head.conv_seg')}, other_classes))
+    algorithm = MODELS.build(config(link(), other_classes))
     with pytest.raises(ConfigError, match='did not fill'):
         algorithm(**toy_batch(), mode='loss')
 
 
 def test_features_before_the_unfilled_classifier_are_fine(other_classes):
-    algorithm = MODELS.build(config({'loss_x': link('neck')}, other_classes))
+    algorithm = MODELS.build(config(link('neck'), other_classes))
     algorithm.init_weights()
     assert algorithm(**toy_batch(), mode='loss')['distill.loss_x'] > 0
     assert not any(p.requires_grad for p in algorithm.teacher.parameters())
     assert all(p.grad is None for p in algorithm.teacher.parameters())
 
 
-def test_everything_after_an_unfilled_stem_is_told(no_stem):
+def test_everything_after_an_unfilled_stem_is_named(no_stem):
     links = {'loss_x': link('backbone.stages.2'), 'loss_y': link('neck')}
-    algorithm = MODELS.build(config(links, no_stem))
-    with pytest.raises(ConfigError) as error:
-        algorithm.init_weights()
-    text = str(error.value)
-    assert text.startswith('2 problem(s)')
+    found, text = paths(links, no_stem)
+    assert len(found) == 2
     assert 'backbone.stages.0.conv.weight' in text
 
 
-def test_a_module_tapped_itself_is_told(other_classes):
-    links = {'loss_x': link('neck')}
-    links['loss_x']['preds_T'].update(
-        connector=dict(type='mmkd_ext.HeadForTest'),
-        given=dict(head=dict(of='teacher', at=dict(type='Module', source='head'))),
-    )
-
-    class HeadForTest(nn.Module):
-        def forward(self, maps, head):
-            return maps
-
-    MODELS.register_module(module=HeadForTest, force=True)
-    algorithm = MODELS.build(config(links, other_classes))
-    with pytest.raises(ConfigError) as error:
-        algorithm.init_weights()
-    assert str(error.value).startswith(f'`{PATH}.loss_x.preds_T.given.head.at`')
+class HeadForTest(nn.Module):
+    def forward(self, maps, head):
+        return maps
 
 
-def test_a_teacher_of_several_is_told_by_its_name(other_classes):
-    model = config({'loss_x': link('head.conv_seg', of='big')}, None)
-    del model['teacher'], model['teacher_ckpt']
-    model['teachers'] = dict(
-        big=dict(model=dict(type='mmkd_ext.ToyModel'), ckpt=other_classes)
-    )
-    algorithm = MODELS.build(model)
-    with pytest.raises(ConfigError, match=r'`head\.conv_seg` of `big` depends on'):
-        algorithm.init_weights()
+def test_a_module_tapped_itself_is_named(other_classes):
+    head = dict(of='teacher', at=dict(type='Module', source='head'))
+    teacher = dict(connector=dict(type=HeadForTest), given=dict(head=head))
+    found, _ = paths(link('neck', teacher=teacher), other_classes)
+    assert found == [f'{PATH}.loss_x.preds_T.given.head.at']
+
+
+def test_one_of_several_teachers_is_named(other_classes):
+    big = dict(model=ToyModel(), ckpt=other_classes)
+    _, text = paths(link(of='big'), None, teachers=dict(big=big))
+    assert '`head.conv_seg` of `big`' in text
 
 
 def test_what_is_left_is_logged_as_a_warning(other_classes):
@@ -140,13 +118,18 @@ def test_what_is_left_is_logged_as_a_warning(other_classes):
     assert report_of(ToyModel()) is None
 
 
+def checked(tap, file):
+    models = [dict(type=toys.TOY) for _ in range(2)]
+    return toys.config(link(tap), *models, teacher_ckpt=file)
+
+
 @pytest.mark.parametrize(
     ('tap', 'problems'),
     [('head.conv_seg', [f'{PATH}.loss_x.preds_T.at']), ('neck', [])],
 )
 def test_the_check_tells_both_the_keys_and_the_problem(other_classes, tap, problems):
     report = check_config(
-        Config(dict(model=config({'loss_x': link(tap)}, other_classes))), data=False
+        Config(dict(model=checked(tap, other_classes))), data=False
     )
     assert [problem.path for problem in report.findings.problems] == problems
     (warning,) = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import distill_toys as toys
 import pytest
 import torch
 from mmengine.config import Config
@@ -55,23 +56,11 @@ def teacher(tmp_path):
 
 
 def distillation(teacher_ckpt):
-    side = dict(at='head.conv_seg')
-    return dict(
-        type='mmkd_ext.TeacherDistill',
-        architecture=dict(type='mmkd_ext.ToyModel', **STUDENT),
-        teacher=dict(type='mmkd_ext.ToyModel', channels=12, **TEACHER),
-        teacher_ckpt=teacher_ckpt,
-        distiller=dict(
-            type='mmkd_ext.LinkDistiller',
-            links=dict(
-                loss_cwd=dict(
-                    loss=dict(type='mmkd_ext.CWDLoss'),
-                    preds_S=dict(of='student', **side),
-                    preds_T=dict(of='teacher', **side),
-                )
-            ),
-        ),
-    )
+    models = [
+        dict(type=toys.TOY, **STUDENT),
+        dict(type=toys.TOY, channels=12, **TEACHER),
+    ]
+    return toys.config(None, *models, teacher_ckpt=teacher_ckpt)
 
 
 def test_the_teacher_scores_as_it_does_alone(tmp_path, teacher):

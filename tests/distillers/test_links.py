@@ -48,40 +48,39 @@ def problems_of(links, **more):
     return parse_links(links, **more)[2]
 
 
-def test_reads_a_link():
-    (read,), connectors, problems = parse_links(link())
+NECK = Source('ModuleOutputs', 'neck')
+
+
+@pytest.mark.parametrize(
+    ('config', 'tap'),
+    [
+        (dict(at='neck'), Tap('student', NECK)),
+        (
+            dict(at='neck.fpn_convs[2].conv'),
+            Tap('student', Source('ModuleOutputs', 'neck.fpn_convs.2.conv')),
+        ),
+        (
+            dict(at='neck', call=[0, 2], item=['0.a', 1]),
+            Tap('student', NECK, call=(0, 2), item=('0.a', 1)),
+        ),
+        # an inline connector is named after link and argument
+        (
+            dict(at='neck', connector=dict(type='X')),
+            Tap('student', NECK, connector='loss_x_preds_S'),
+        ),
+        (
+            dict(of='batch', at='data_samples'),
+            Tap('batch', Source('Batch', 'data_samples')),
+        ),
+    ],
+)
+def test_reads_a_tap(config, tap):
+    config = {'of': 'student', **config}
+    (read,), connectors, problems = parse_links(link(preds_S=config))
     assert not problems
-    assert not connectors
     assert read.name == 'loss_x'
-    assert read.taps['preds_S'] == Tap('student', Source('ModuleOutputs', 'neck'))
-
-
-def test_brackets_and_dots_mean_the_same():
-    links = link(preds_S=dict(of='student', at='neck.fpn_convs[2].conv'))
-    (read,), _, _ = parse_links(links)
-    assert read.taps['preds_S'].source.name == 'neck.fpn_convs.2.conv'
-
-
-def test_lists_of_calls_and_items_become_tuples():
-    tap = dict(of='student', at='neck', call=[0, 2], item=['0.a', 1])
-    (read,), _, problems = parse_links(link(preds_S=tap))
-    assert not problems
-    assert read.taps['preds_S'].call == (0, 2)
-    assert read.taps['preds_S'].item == ('0.a', 1)
-
-
-def test_an_inline_connector_is_named_after_link_and_argument():
-    tap = dict(of='student', at='neck', connector=dict(type='X'))
-    (read,), connectors, _ = parse_links(link(preds_S=tap))
-    assert read.taps['preds_S'].connector == 'loss_x_preds_S'
-    assert connectors == {'loss_x_preds_S': {'type': 'X'}}
-
-
-def test_the_batch_has_samples_and_inputs():
-    links = link(data_samples=dict(of='batch', at='data_samples'))
-    (read,), _, problems = parse_links(links)
-    assert not problems
-    assert read.taps['data_samples'].source == Source('Batch', 'data_samples')
+    assert read.taps['preds_S'] == tap
+    assert connectors == ({tap.connector: {'type': 'X'}} if tap.connector else {})
 
 
 def test_reads_what_a_connector_gets_besides_the_tap():
@@ -90,12 +89,7 @@ def test_reads_what_a_connector_gets_besides_the_tap():
     tap = read.taps['preds_S']
     assert dict(tap.given) == {
         'neck': Tap('teacher', Source('Module', 'neck')),
-        'rois': Tap(
-            'student',
-            Source('ModuleOutputs', 'neck'),
-            item=1,
-            connector='loss_x_preds_S_rois',
-        ),
+        'rois': Tap('student', NECK, item=1, connector='loss_x_preds_S_rois'),
     }
     assert connectors == {
         'loss_x_preds_S': {'type': 'X'},

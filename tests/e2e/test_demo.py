@@ -51,7 +51,7 @@ def test_all_three_are_trained_and_tested(made):
 
 
 def test_the_student_alone_and_the_distilled_one_start_from_the_same_weights(made):
-    from mmkd_ext.evaluation.runs import curve, read_scalars
+    from experiment_kit.logs import curve, read_scalars
 
     _, (_, plain, distilled), _, _ = made
     first = [
@@ -66,7 +66,7 @@ def test_the_distilled_student_learns_from_the_teacher_and_is_as_large_as_the_ot
 ):
     import torch
 
-    from mmkd_ext.evaluation.runs import curve, read_scalars
+    from experiment_kit.logs import curve, read_scalars
 
     _, (_, plain, distilled), _, _ = made
     assert (curve(read_scalars(distilled.folder), 'distill_loss') > 0).all()
@@ -88,7 +88,7 @@ def test_a_second_call_does_nothing(made):
 def test_the_report_has_the_table_and_the_pictures(made, tmp_path):
     import demo
 
-    from mmkd_ext.evaluation.training_report import (
+    from experiment_kit.training_report import (
         change_text,
         result_table,
         write_training_report,

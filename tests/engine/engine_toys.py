@@ -150,34 +150,28 @@ class ToyDump(Hook):
 
 def distillation(width=4, teacher_width=8, schedule=None, adapt=False, **links):
     """Config of a distillation of `ToyNet`."""
-    link = dict(
-        loss=dict(type='mmkd_ext.CWDLoss', tau=2.0, loss_weight=1.0),
-        preds_S=dict(of='student', at='conv_seg'),
-        preds_T=dict(of='teacher', at='conv_seg'),
-    )
-    if schedule is not None:
-        link['schedule'] = schedule
-    chain = dict(loss_cwd=link)
-    if adapt:
-        chain['loss_feature'] = dict(
-            loss=dict(type='mmkd_ext.FitNetsLoss'),
-            preds_S=dict(
-                of='student',
-                at='norm',
-                connector=dict(
-                    type='mmkd_ext.ConvAdapter',
-                    in_channels=width,
-                    out_channels=teacher_width,
-                ),
-            ),
-            preds_T=dict(of='teacher', at='norm'),
+
+    def link(at, loss, **student):
+        return dict(
+            loss=loss,
+            preds_S=dict(of='student', at=at, **student),
+            preds_T=dict(of='teacher', at=at),
         )
-    chain.update(links)
+
+    cwd = link('conv_seg', dict(type='mmkd_ext.CWDLoss', tau=2.0, loss_weight=1.0))
+    if schedule is not None:
+        cwd['schedule'] = schedule
+    chain = dict(loss_cwd=cwd)
+    if adapt:
+        adapter = dict(type='mmkd_ext.ConvAdapter')
+        adapter.update(in_channels=width, out_channels=teacher_width)
+        loss = dict(type='mmkd_ext.FitNetsLoss')
+        chain['loss_feature'] = link('norm', loss, connector=adapter)
     return dict(
         type='mmkd_ext.TeacherDistill',
         architecture=dict(type='ToyNet', width=width),
         teacher=dict(type='ToyNet', width=teacher_width),
-        distiller=dict(type='mmkd_ext.LinkDistiller', links=chain),
+        distiller=dict(type='mmkd_ext.LinkDistiller', links={**chain, **links}),
     )
 
 
@@ -217,6 +211,10 @@ def config(
     sampler = sampler or ('DefaultSampler' if by_epoch else 'InfiniteSampler')
     train_cfg = dict(type=f'{kind}BasedTrainLoop', val_interval=val_interval or 10**6)
     train_cfg[unit] = length
+    optimizer = dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-3)
+    stepping = dict(type='OptimWrapper', optimizer=optimizer)
+    saving = dict(type='mmkd_ext.DistillCheckpointHook', interval=interval)
+    saving.update(by_epoch=by_epoch, save_best=save_best)
     cfg = dict(
         default_scope='mmengine',
         custom_imports=dict(imports=['engine_toys'], allow_failed_imports=False),
@@ -229,27 +227,11 @@ def config(
             **loader,
         ),
         train_cfg=train_cfg,
-        optim_wrapper={
-            **dict(
-                type='OptimWrapper',
-                optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=1e-3),
-            ),
-            **dict(wrapper),
-        },
-        param_scheduler=[
-            dict(type='PolyLR', by_epoch=by_epoch, begin=0, end=2 * length)
-        ],
+        optim_wrapper=dict(stepping, **dict(wrapper)),
+        param_scheduler=[dict(type='PolyLR', by_epoch=by_epoch, end=2 * length)],
         default_hooks=dict(
             logger=dict(type='LoggerHook', interval=1, log_metric_by_epoch=by_epoch),
-            checkpoint={
-                **dict(
-                    type='mmkd_ext.DistillCheckpointHook',
-                    interval=interval,
-                    by_epoch=by_epoch,
-                    save_best=save_best,
-                ),
-                **dict(checkpoint),
-            },
+            checkpoint=dict(saving, **dict(checkpoint)),
         ),
         custom_hooks=[dict(type='mmkd_ext.ReproducibleStepHook'), *hooks],
         log_processor=dict(by_epoch=by_epoch),
@@ -264,17 +246,10 @@ def config(
         **loader,
     )
     plain.update(num_workers=0, persistent_workers=False)
-    cfg.update(
-        test_dataloader=plain,
-        test_cfg=dict(type='TestLoop'),
-        test_evaluator=dict(type='PixelMetric'),
-    )
-    if val_interval:
-        cfg.update(
-            val_dataloader=plain,
-            val_cfg=dict(type='ValLoop'),
-            val_evaluator=dict(type='PixelMetric'),
-        )
+    for part in ('test', 'val') if val_interval else ('test',):
+        cfg[f'{part}_dataloader'] = plain
+        cfg[f'{part}_cfg'] = dict(type=f'{part.title()}Loop')
+        cfg[f'{part}_evaluator'] = dict(type='PixelMetric')
     return Config(cfg)
 
 

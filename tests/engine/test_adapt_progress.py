@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.mmseg
 pytest.importorskip('mmseg')
 import adapt_runs as runs  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 
 from mmkd_ext.engine.hooks import AdaptProgressHook  # noqa: E402
@@ -34,6 +35,11 @@ def run(pictures, folder, hook, **settings):
     runner.register_hook(hook)
     runner.test()
     return runner
+
+
+def streams(runner):
+    handlers = runner.logger.handlers
+    return {h: h.stream for h in handlers if isinstance(h, logging.StreamHandler)}
 
 
 def scalars(folder, name):
@@ -76,33 +82,35 @@ def test_the_bar_lets_log_lines_pass_and_leaves_the_handlers_as_they_were(
     screen = io.StringIO()
     monkeypatch.setattr(sys, 'stdout', screen)
     monkeypatch.setenv('FORCE_COLOR', '1')
-    before = {}
-    hook = AdaptProgressHook(interval=1, bar=True)
-    start = hook._start
+    class Spy(AdaptProgressHook):
+        before = {}
 
-    def spy(runner):
-        before.update({h: h.stream for h in runner.logger.handlers
-                       if isinstance(h, logging.StreamHandler)})
-        start(runner)
+        def before_test(self, runner):
+            self.before.update(streams(runner))
+            super().before_test(runner)
 
-    monkeypatch.setattr(hook, '_start', spy)
-    runner = run(pictures, tmp_path, hook)
-    assert before
-    assert {h: h.stream for h in runner.logger.handlers
-            if isinstance(h, logging.StreamHandler)} == before
-    assert hook._progress is None
+    runner = run(pictures, tmp_path, Spy(interval=1, bar=True))
+    assert Spy.before
+    assert streams(runner) == Spy.before
     assert 'round 2/2 night' in screen.getvalue()
 
 
 def test_the_bar_is_gone_when_a_run_dies(pictures, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, 'stdout', io.StringIO())
+    screen, at_exit = io.StringIO(), []
+    monkeypatch.setattr(sys, 'stdout', screen)
+    monkeypatch.setattr('atexit.register', lambda call, *_: at_exit.append(call))
     hook = AdaptProgressHook(interval=1, bar=True)
     with pytest.raises(runs.Stop):
         run(pictures, tmp_path, hook, hooks=[dict(type='StopAt', images=2)])
-    assert hook._progress is not None
-    hook._stop()  # what `atexit` calls
-    assert hook._progress is None
-    assert hook._handlers == []
+
+    def goes_to_the_screen():
+        handlers = MMLogger.get_current_instance().handlers
+        return screen in [getattr(handler, 'stream', None) for handler in handlers]
+
+    assert not goes_to_the_screen()
+    (stop,) = (call for call in at_exit if getattr(call, '__self__', None) is hook)
+    stop()
+    assert goes_to_the_screen()
 
 
 def test_an_interval_of_nothing_is_refused():

@@ -66,9 +66,7 @@ class Evil:
 def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({'state_dict': {}, 'x': Evil()}, 'evil.pth')
-    with pytest.raises(
-        CheckpointError, match=r'refused.*would run code \(`posix.system`'
-    ):
+    with pytest.raises(CheckpointError, match=r'posix\.system'):
         read_checkpoint('evil.pth')
     assert not (tmp_path / 'pwned').exists()
 
@@ -88,42 +86,38 @@ def test_an_object_of_a_class_is_named(tmp_path):
 
 
 @pytest.mark.parametrize('keep', [0, 10, 1000, -1])
-def test_a_damaged_file_is_told_with_its_size(keep, tmp_path, source):
+def test_a_damaged_file_is_refused_with_its_size(keep, tmp_path, source):
     path = tmp_path / 'x.pth'
     save(path, source.state_dict())
     content = path.read_bytes()[:keep]
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf'\({len(content)} bytes\) is damaged'):
+    with pytest.raises(CheckpointError, match=rf'\({len(content)} bytes\)'):
         read_checkpoint(path)
 
 
-def test_text_is_no_checkpoint(tmp_path):
-    (tmp_path / 'x.pth').write_text('<html>404</html>')
-    with pytest.raises(CheckpointError, match='damaged or not a checkpoint') as raised:
-        read_checkpoint(tmp_path / 'x.pth')
-    assert 'weights_only' not in str(raised.value)  # nobody is told to run its code
+def test_what_is_no_checkpoint_is_refused(tmp_path):
+    path = tmp_path / 'x.pth'
+    path.write_text('<html>404</html>')
+    with pytest.raises(CheckpointError) as raised:
+        read_checkpoint(path)
+    assert 'weights_only' not in str(raised.value)  # advice to run its code
+    torch.save(torch.ones(2), path)
+    with pytest.raises(CheckpointError, match='`Tensor`'):
+        read_checkpoint(path)
+    torch.save(dict(meta={}), path)
+    with pytest.raises(CheckpointError, match='meta'):
+        weights_of(read_checkpoint(path))
 
 
-def test_a_missing_file_is_told_with_what_lies_beside(tmp_path):
+def test_a_missing_file_is_named_with_what_lies_beside(tmp_path):
     (tmp_path / 'iter_10.pth').touch()
-    with pytest.raises(CheckpointError, match=r'does not exist.*iter_10\.pth'):
-        read_checkpoint(tmp_path / 'iter_1.pth')
-    with pytest.raises(CheckpointError, match='is a directory'):
-        read_checkpoint(tmp_path)
-    with pytest.raises(CheckpointError, match=r'folder .* does not exist either'):
-        read_checkpoint(tmp_path / 'a' / 'x.pth')
-
-
-def test_a_tensor_alone_is_no_checkpoint(tmp_path):
-    torch.save(torch.ones(2), tmp_path / 'x.pth')
-    with pytest.raises(CheckpointError, match='holds a `Tensor`'):
-        read_checkpoint(tmp_path / 'x.pth')
-
-
-def test_a_checkpoint_without_weights_is_told(tmp_path):
-    torch.save(dict(meta={}), tmp_path / 'x.pth')
-    with pytest.raises(CheckpointError, match=r'holds no weights.*meta'):
-        weights_of(read_checkpoint(tmp_path / 'x.pth'))
+    for name, words in (
+        ('iter_1.pth', r'iter_10\.pth'),
+        ('', 'is a directory'),
+        ('a/x.pth', 'folder'),
+    ):
+        with pytest.raises(CheckpointError, match=words):
+            read_checkpoint(tmp_path / name)
 
 
 # ---- parts -------------------------------------------------------------------------
@@ -151,9 +145,9 @@ def test_the_versions_of_modules_stay_with_their_names(source):
     assert taken._metadata == source.state_dict()._metadata
 
 
-def test_a_part_that_is_not_there_is_told_with_what_is(source):
+def test_a_part_that_is_not_there_is_named(source):
     state = prefixed('architecture.', source.state_dict())
-    with pytest.raises(CheckpointError, match=r'no teacher in it.*architecture.*never'):
+    with pytest.raises(CheckpointError, match='no teacher'):
         extract_part(state, 'teacher')
 
 
@@ -168,16 +162,12 @@ def test_averaged_and_trained_weights_can_both_be_had():
         state_dict={'w': averaged},
         ema_state_dict={'module.w': trained, 'steps': torch.tensor(3)},
     )
-    assert weights_of(content)['w'] is averaged
-    assert weights_of(content, ema=True)['w'] is averaged
-    assert weights_of(content, ema=False)['w'] is trained
-    assert list(weights_of(content, ema=False)) == ['w']
-
-
-def test_asking_for_an_average_that_is_not_there_is_an_error():
-    with pytest.raises(CheckpointError, match='EMAHook was off'):
-        weights_of(dict(state_dict={'w': torch.ones(1)}), ema=True)
-    assert weights_of(dict(state_dict={'w': torch.ones(1)}), ema=False)
+    assert weights_of(content)['w'] is weights_of(content, ema=True)['w'] is averaged
+    assert dict(weights_of(content, ema=False)) == {'w': trained}
+    del content['ema_state_dict']
+    assert weights_of(content, ema=False)
+    with pytest.raises(CheckpointError, match='EMAHook'):
+        weights_of(content, ema=True)
 
 
 def test_a_student_file_stores_no_more_than_the_student(tmp_path):
@@ -213,7 +203,7 @@ def test_the_teacher_of_an_old_checkpoint_comes_on_request_only(net, source, tmp
     state = prefixed('architecture.', Net(4).state_dict())
     state.update(prefixed('teacher.', source.state_dict()))
     path = save(tmp_path / 'x.pth', state)
-    with pytest.raises(CheckpointError, match=r'teacher inside.*100 %.*--part teacher'):
+    with pytest.raises(CheckpointError, match='--part teacher'):
         load_weights(net, path, role='teacher')
     load_weights(net, path, role='teacher', part='teacher')
     assert equal(net, source)
@@ -247,32 +237,26 @@ def test_other_shapes_are_reported_and_left(net, source, tmp_path):
 def test_too_little_is_an_error_and_leaves_the_model_as_it_was(net, tmp_path):
     before = {k: v.clone() for k, v in net.state_dict().items()}
     state = {'head.weight': torch.ones(2, 2), 'neck.x': torch.ones(1)}
-    with pytest.raises(CheckpointError, match=r'14\.2 %.*\n.*\n.*\n.*At least 50 %'):
+    with pytest.raises(CheckpointError, match=r'14\.2 %'):
         load_weights(net, save(tmp_path / 'x.pth', state), role='teacher')
     assert all(torch.equal(before[k], v) for k, v in net.state_dict().items())
 
 
-def test_nothing_in_common_is_an_error_whatever_the_threshold(net, tmp_path):
-    path = save(tmp_path / 'x.pth', {'x': torch.ones(1)})
-    with pytest.raises(CheckpointError, match=r'backbone, head; the file has x'):
-        load_weights(net, path, role='teacher', min_matched=0)
-
-
-def test_the_file_of_a_backbone_alone_is_told(net, source, tmp_path):
-    path = save(tmp_path / 'x.pth', source.backbone.state_dict())
-    with pytest.raises(CheckpointError, match=r"`backbone` alone.*type='Pretrained'"):
-        load_weights(net, path, role='student')
-
-
-def test_a_model_of_another_width_is_told(net, tmp_path):
-    path = save(tmp_path / 'x.pth', Net(16).state_dict())
-    with pytest.raises(CheckpointError, match='another width or number of classes'):
-        load_weights(net, path, role='student')
-
-
-def test_a_threshold_is_a_share(net, tmp_path):
+@pytest.mark.parametrize(
+    ('state', 'words'),
+    [
+        ({'x': torch.ones(1)}, 'backbone, head; the file has x'),
+        (Net().backbone.state_dict(), '`backbone` alone'),
+        (Net(16).state_dict(), 'another width'),
+    ],
+)
+def test_what_the_file_is_instead_is_named(net, tmp_path, state, words):
+    path = save(tmp_path / 'x.pth', state)
+    least = 0 if len(state) == 1 else 0.5
+    with pytest.raises(CheckpointError, match=words):
+        load_weights(net, path, role='teacher', min_matched=least)
     with pytest.raises(ConfigError, match='min_matched'):
-        load_weights(net, tmp_path / 'x.pth', role='student', min_matched=50)
+        load_weights(net, path, role='student', min_matched=50)
 
 
 def test_modules_may_rename_old_keys_while_they_load(tmp_path):
@@ -292,12 +276,12 @@ def test_modules_may_rename_old_keys_while_they_load(tmp_path):
     assert equal(net, source)
 
 
-def test_an_address_that_cannot_be_reached_is_told(net, monkeypatch):
+def test_an_address_that_cannot_be_reached_is_named(net, monkeypatch):
     from mmengine.runner import checkpoint as upstream
 
     def unreachable(*args, **kwargs):
         raise ConnectionError('no route')
 
     monkeypatch.setattr(upstream.CheckpointLoader, 'load_checkpoint', unreachable)
-    with pytest.raises(CheckpointError, match=r'no route.*give its path'):
+    with pytest.raises(CheckpointError, match='no route'):
         load_weights(net, 'https://example.com/x.pth', role='teacher')

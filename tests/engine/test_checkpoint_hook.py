@@ -18,6 +18,19 @@ def names(folder):
     return sorted(p.name for p in folder.glob('*.pth'))
 
 
+def with_students(*stems):
+    return sorted(f'{stem}{end}.pth' for stem in stems for end in ('', '_student'))
+
+
+BEST = dict(
+    length=3,
+    interval=1,
+    val_interval=1,
+    save_best='acc',
+    checkpoint=dict(max_keep_ckpts=1),
+)
+
+
 def accuracies(monkeypatch, *values):
     """Lets validations find these, one after the other."""
     given = iter(values)
@@ -29,9 +42,7 @@ def accuracies(monkeypatch, *values):
 def test_each_checkpoint_has_its_student(tmp_path):
     toys.train(toys.config(tmp_path, length=5, interval=2))
     steps = ['iter_2', 'iter_4', 'iter_5']
-    assert names(tmp_path) == sorted(
-        [f'{s}.pth' for s in steps] + [f'{s}_student.pth' for s in steps]
-    )
+    assert names(tmp_path) == with_students(*steps)
     for step in steps:
         full = read_checkpoint(tmp_path / f'{step}.pth')['state_dict']
         student = read_checkpoint(tmp_path / f'{step}_student.pth')
@@ -76,29 +87,14 @@ def test_students_go_with_their_checkpoints_and_nothing_else_goes(tmp_path):
     toys.train(
         toys.config(tmp_path, length=5, interval=1, checkpoint=dict(max_keep_ckpts=2))
     )
-    left = ['iter_4.pth', 'iter_4_student.pth', 'iter_5.pth', 'iter_5_student.pth']
-    assert names(tmp_path) == sorted([*kept, *left])
+    assert names(tmp_path) == sorted([*kept, *with_students('iter_4', 'iter_5')])
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_5.pth')
 
 
 def test_the_best_one_and_its_student_replace_the_best_before(tmp_path, monkeypatch):
     accuracies(monkeypatch, 0.1, 0.3, 0.2)
-    toys.train(
-        toys.config(
-            tmp_path,
-            length=3,
-            interval=1,
-            val_interval=1,
-            save_best='acc',
-            checkpoint=dict(max_keep_ckpts=1),
-        )
-    )
-    assert names(tmp_path) == [
-        'best_acc_iter_2.pth',
-        'best_acc_iter_2_student.pth',
-        'iter_3.pth',
-        'iter_3_student.pth',
-    ]
+    toys.train(toys.config(tmp_path, **BEST))
+    assert names(tmp_path) == with_students('best_acc_iter_2', 'iter_3')
 
 
 def test_several_best_ones_each_have_their_student(tmp_path, monkeypatch):
@@ -115,12 +111,7 @@ def test_several_best_ones_each_have_their_student(tmp_path, monkeypatch):
         )
     )
     best = [n for n in names(tmp_path) if n.startswith('best')]
-    assert best == [
-        'best_acc_iter_2.pth',
-        'best_acc_iter_2_student.pth',
-        'best_mIoU_iter_1.pth',
-        'best_mIoU_iter_1_student.pth',
-    ]
+    assert best == with_students('best_acc_iter_2', 'best_mIoU_iter_1')
     first, second = (
         read_checkpoint(tmp_path / n)['meta']['iter'] for n in (best[1], best[3])
     )
@@ -146,16 +137,8 @@ def test_whenever_it_is_killed_there_is_one_to_resume(write, tmp_path, monkeypat
 
     monkeypatch.setattr(os, 'replace', replace)
     monkeypatch.setattr(Path, 'unlink', lambda self: None)
-    cfg = toys.config(
-        tmp_path,
-        length=3,
-        interval=1,
-        val_interval=1,
-        save_best='acc',
-        checkpoint=dict(max_keep_ckpts=1),
-    )
     with pytest.raises(Killed):
-        toys.train(cfg)
+        toys.train(toys.config(tmp_path, **BEST))
     monkeypatch.undo()
     pointer = tmp_path / 'last_checkpoint'
     assert pointer.exists() or write <= 2
@@ -169,20 +152,11 @@ def test_whenever_it_is_killed_there_is_one_to_resume(write, tmp_path, monkeypat
         read_checkpoint(tmp_path / file)
 
     accuracies(monkeypatch, 0.3, 0.5, 0.7, 0.8, 0.9)
-    again = toys.config(
-        tmp_path,
-        length=3,
-        interval=1,
-        val_interval=1,
-        save_best='acc',
-        checkpoint=dict(max_keep_ckpts=1),
-    )
+    again = toys.config(tmp_path, **BEST)
     again.resume = True
     toys.train(again)
-    assert [n for n in names(tmp_path) if n.startswith('iter')] == [
-        'iter_3.pth',
-        'iter_3_student.pth',
-    ]
+    left = [n for n in names(tmp_path) if n.startswith('iter')]
+    assert left == with_students('iter_3')
     assert not list(tmp_path.glob('.*.part'))
 
 
@@ -199,26 +173,21 @@ def test_what_a_killed_run_did_not_remove_is_removed_later(tmp_path, monkeypatch
     again = toys.config(tmp_path, **settings)
     again.resume = True
     toys.train(again)
-    assert names(tmp_path) == ['iter_4.pth', 'iter_4_student.pth']
+    assert names(tmp_path) == with_students('iter_4')
 
 
-def test_a_plain_model_gets_no_second_file(tmp_path):
-    toys.train(toys.config(tmp_path, length=1, model=dict(type='ToyNet')))
-    assert names(tmp_path) == ['iter_1.pth']
-
-
-def test_the_student_files_can_be_turned_off(tmp_path):
-    toys.train(toys.config(tmp_path, length=1, checkpoint=dict(student_file=False)))
+@pytest.mark.parametrize(
+    'more', [dict(model=dict(type='ToyNet')), dict(checkpoint=dict(student_file=False))]
+)
+def test_a_plain_model_or_one_that_asks_gets_no_second_file(tmp_path, more):
+    toys.train(toys.config(tmp_path, length=1, **more))
     assert names(tmp_path) == ['iter_1.pth']
 
 
 def test_another_folder_for_checkpoints(tmp_path):
-    toys.train(
-        toys.config(
-            tmp_path / 'run', length=1, checkpoint=dict(out_dir=str(tmp_path / 'out'))
-        )
-    )
-    assert names(tmp_path / 'out' / 'run') == ['iter_1.pth', 'iter_1_student.pth']
+    out = dict(out_dir=str(tmp_path / 'out'))
+    toys.train(toys.config(tmp_path / 'run', length=1, checkpoint=out))
+    assert names(tmp_path / 'out' / 'run') == with_students('iter_1')
 
 
 def test_the_student_carries_its_own_config(tmp_path):
@@ -230,5 +199,5 @@ def test_the_student_carries_its_own_config(tmp_path):
 
 
 def test_a_misspelt_argument_is_refused_at_once():
-    with pytest.raises(ConfigError, match=r'intervall`: .* mean `interval`'):
+    with pytest.raises(ConfigError, match='`interval`'):
         DistillCheckpointHook(intervall=3)

@@ -279,37 +279,30 @@ def stopped(data, folder, **more):
         runs.run(cfg, data[1])
 
 
-def test_another_config_is_told_with_the_settings_that_differ(data, tmp_path):
+def test_another_config_is_refused_with_the_settings_that_differ(data, tmp_path):
     stopped(data, tmp_path)
     cfg = runs.config(data[0], tmp_path, dict(BUSY, restore=0.3), lr=0.5, resume=True)
     with pytest.raises(CheckpointError) as error:
         runs.run(cfg, data[1])
-    for part in (
-        '`model.distiller.restore` was 0.2, is 0.3',
-        '`test_cfg.optim_wrapper.optimizer.lr` was 0.01, is 0.5',
-        'without --resume',
-    ):
-        assert part in str(error.value)
+    for setting in ('distiller.restore', 'optim_wrapper.optimizer.lr'):
+        assert f'{setting}` was' in str(error.value)
 
 
-def test_another_source_is_told(data, tmp_path):
+def test_another_source_is_refused(data, tmp_path):
     stopped(data, tmp_path)
     other = runs.source(tmp_path / 'other.pth', seed=1)
     cfg = runs.config(data[0], tmp_path, BUSY, resume=True)
-    with pytest.raises(CheckpointError, match='started from the source'):
+    with pytest.raises(CheckpointError, match='source'):
         runs.run(cfg, other)
 
 
 @pytest.mark.parametrize('damage', ['short', 'other', 'empty'])
-def test_a_damaged_state_is_told(damage, data, tmp_path):
+def test_a_damaged_state_is_refused(damage, data, tmp_path):
     stopped(data, tmp_path)
     file = tmp_path / 'stream_state.pth'
     content = file.read_bytes()
-    if damage == 'short':
-        file.write_bytes(content[: len(content) // 2])
-    elif damage == 'empty':
-        file.write_bytes(b'')
-    else:
+    file.write_bytes(content[: len(content) // 2] if damage == 'short' else b'')
+    if damage == 'other':
         torch.save({'state_dict': {}}, file)
     cfg = runs.config(data[0], tmp_path, BUSY, resume=True)
     with pytest.raises(CheckpointError, match=r'stream_state\.pth'):
@@ -401,14 +394,14 @@ def test_a_domain_without_one_readable_image_is_an_error(data, tmp_path):
     shutil.copytree(data[0], root)
     for path in (root / 'night' / 'img').glob('*'):
         path.write_bytes(b'')
-    with pytest.raises(DataError, match='`night`: none of its 3 images'):
+    with pytest.raises(DataError, match='`night`'):
         runs.run(runs.config(root, tmp_path / 'w', SOURCE), data[1])
     # what was found before is not lost
     assert len(results(tmp_path / 'w')['cells']) == 1
 
 
 @pytest.mark.parametrize('kind', ['missing', 'empty'])
-def test_a_missing_or_empty_domain_is_told_before_the_stream_starts(
+def test_a_missing_or_empty_domain_is_named_before_the_stream_starts(
     kind, data, tmp_path
 ):
     root = tmp_path / 'data'
@@ -421,17 +414,19 @@ def test_a_missing_or_empty_domain_is_told_before_the_stream_starts(
     assert not (tmp_path / 'w' / 'results.json').exists()
 
 
-def test_class_counts_that_do_not_fit_are_told(data, tmp_path):
-    cfg = runs.config(data[0], tmp_path, SOURCE, architecture=toys.segmentor(classes=7))
-    checkpoint = runs.source(tmp_path / 's.pth', classes=7)
-    with pytest.raises(ConfigError, match='has 5 classes, but the model predicts 7'):
+@pytest.mark.parametrize(
+    ('model', 'source', 'error', 'words'),
+    [
+        (dict(classes=7), dict(classes=7), ConfigError, '5 classes'),
+        (dict(width=4), {}, CheckpointError, 'another width'),
+    ],
+)
+def test_a_model_that_does_not_fit(model, source, error, words, data, tmp_path):
+    architecture = toys.segmentor(**model)
+    cfg = runs.config(data[0], tmp_path, SOURCE, architecture=architecture)
+    checkpoint = runs.source(tmp_path / 's.pth', **source)
+    with pytest.raises(error, match=words):
         runs.run(cfg, checkpoint)
-
-
-def test_the_checkpoint_of_another_architecture_is_told(data, tmp_path):
-    cfg = runs.config(data[0], tmp_path, SOURCE, architecture=toys.segmentor(width=4))
-    with pytest.raises(CheckpointError, match='another width'):
-        runs.run(cfg, data[1])
 
 
 def test_images_of_other_sizes_in_one_stream(data, tmp_path):
@@ -443,35 +438,33 @@ def test_images_of_other_sizes_in_one_stream(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('loop', 'message'),
+    ('loop', 'words'),
     [
-        (dict(domains=[]), 'must be a list of dict'),
-        (dict(domains=[dict(nme='fog')]), 'must be a dict with `name`'),
-        (dict(order=['fog', 'nihgt']), 'Did you mean `night`'),
-        (dict(reset='rond'), 'Did you mean `round`'),
-        (dict(reset=dict(every=0)), r'dict\(every=<steps>\)'),
-        (dict(reset='guarded'), 'needs a guard'),
-        (dict(rounds=0), '`test_cfg.rounds` must be an integer >= 1'),
-        (dict(optim_wrapper=None), 'needs `test_cfg.optim_wrapper'),
+        (dict(domains=[]), 'domains'),
+        (dict(domains=[dict(nme='fog')]), '`name`'),
+        (dict(order=['fog', 'nihgt']), '`night`'),
+        (dict(reset='rond'), '`round`'),
+        (dict(reset=dict(every=0)), 'every'),
+        (dict(reset='guarded'), 'guard'),
+        (dict(rounds=0), '`test_cfg.rounds`'),
+        (dict(optim_wrapper=None), '`test_cfg.optim_wrapper'),
         (dict(optim_wrapper=dict(optimizer=dict(type='Adm'))), 'cannot be built'),
-        (dict(save=dict(every=3)), r'`test_cfg\.save\.every`: unknown key'),
+        (dict(save=dict(every=3)), r'`test_cfg\.save\.every`'),
         (dict(source_eval=dict(interval='epoch')), 'source_eval'),
-        (dict(streams=[1, 1]), 'would share a folder'),
-        (dict(streams=[dict(sed=1)]), 'Did you mean `seed`'),
+        (dict(streams=[1, 1]), 'share a folder'),
+        (dict(streams=[dict(sed=1)]), '`seed`'),
+        (dict(sampler='InfiniteSampler'), 'InfiniteSampler'),
     ],
 )
-def test_wrong_settings_say_what_is_wrong(loop, message, data, tmp_path):
+def test_wrong_settings_are_named(loop, words, data, tmp_path):
     cfg = runs.config(data[0], tmp_path, BUSY)
+    sampler = loop.get('sampler')
     for key, value in loop.items():
-        cfg.test_cfg[key] = value
-    with pytest.raises(ConfigError, match=message):
-        runs.run(cfg, data[1])
-
-
-def test_a_sampler_that_repeats_images_is_refused(data, tmp_path):
-    cfg = runs.config(data[0], tmp_path, SOURCE)
-    cfg.test_cfg.domains[0].dataloader.sampler = dict(type='InfiniteSampler')
-    with pytest.raises(ConfigError, match='shows each image once'):
+        if key != 'sampler':
+            cfg.test_cfg[key] = value
+    if sampler is not None:
+        cfg.test_cfg.domains[0].dataloader.sampler = dict(type=sampler)
+    with pytest.raises(ConfigError, match=words):
         runs.run(cfg, data[1])
 
 
@@ -487,7 +480,7 @@ def test_two_processes_on_one_stream_are_refused(data, tmp_path, monkeypatch):
     from mmkd_ext.engine import continual_loop
 
     monkeypatch.setattr(continual_loop, 'get_dist_info', lambda: (0, 2))
-    with pytest.raises(ConfigError, match=r'2 processes for 1 stream'):
+    with pytest.raises(ConfigError, match='2 processes'):
         runs.run(runs.config(data[0], tmp_path, SOURCE), data[1])
 
 

@@ -76,50 +76,41 @@ def same(one, other):
     return model and optimizer
 
 
-def test_stop_names_the_term_and_the_iteration_and_shows_all_terms(tmp_path):
+def test_stop_names_the_term_and_the_iteration_and_saves_nothing(tmp_path, states):
     with pytest.raises(NonFiniteError) as raised:
         run(tmp_path, at=[2])
     text = str(raised.value)
-    assert 'Iteration 3' in text
-    assert '`student.loss_ce` is nan' in text
-    assert 'distill.loss_cwd = ' in text
-
-
-def test_only_the_bad_term_is_named(tmp_path, monkeypatch):
-    forward = toys.ToyNet.forward
-
-    def infinite(self, inputs, data_samples=None, mode='tensor'):
-        out = forward(self, inputs, data_samples, mode)
-        if mode == 'loss':
-            out['loss_extra'] = out['loss_ce'] * math.inf
-        return out
-
-    monkeypatch.setattr(toys.ToyNet, 'forward', infinite)
-    with pytest.raises(NonFiniteError) as raised:
-        run(tmp_path, at=[])
-    named = str(raised.value).split('(all terms')[0]
-    assert '`student.loss_extra` is inf' in named
-    assert 'loss_ce' not in named
-    assert 'loss_cwd' not in named
-
-
-def test_stop_leaves_the_weights_and_saves_nothing(tmp_path, states):
-    with pytest.raises(NonFiniteError):
-        run(tmp_path, at=[2])
+    for words in ('Iteration 3', '`student.loss_ce` is nan', 'distill.loss_cwd = '):
+        assert words in text
     assert len(states) == 2
     assert not list(tmp_path.glob('*.pth'))
 
 
-def test_accuracy_may_be_nan(tmp_path, monkeypatch, states):
+def change_losses(monkeypatch, change):
     forward = toys.ToyNet.forward
 
-    def empty(self, inputs, data_samples=None, mode='tensor'):
+    def changed(self, inputs, data_samples=None, mode='tensor'):
         out = forward(self, inputs, data_samples, mode)
         if mode == 'loss':
-            out['acc'] = out['acc'] * math.nan
+            change(out)
         return out
 
-    monkeypatch.setattr(toys.ToyNet, 'forward', empty)
+    monkeypatch.setattr(toys.ToyNet, 'forward', changed)
+
+
+def test_only_the_bad_term_is_named(tmp_path, monkeypatch):
+    change_losses(
+        monkeypatch, lambda out: out.update(loss_extra=out['loss_ce'] * math.inf)
+    )
+    with pytest.raises(NonFiniteError) as raised:
+        run(tmp_path, at=[])
+    named = str(raised.value).split('(all terms')[0]
+    assert '`student.loss_extra` is inf' in named
+    assert not any(name in named for name in ('loss_ce', 'loss_cwd'))
+
+
+def test_accuracy_may_be_nan(tmp_path, monkeypatch, states):
+    change_losses(monkeypatch, lambda out: out.update(acc=out['acc'] * math.nan))
     run(tmp_path, at=[])
     assert len(states) == 6
 
@@ -189,41 +180,46 @@ class Weight(nn.Module):
         return terms['loss'], dict(terms)
 
 
-def by_hand(inputs, counts, zero_kwargs=None, **optimizer):
-    """Weights after each of ``inputs``, stepped through as a runner would."""
-    hub = MessageHub.get_instance('by hand')
-    model = Weight()
+def hooked(model, steps, counts=1, **optimizer):
+    """A wrapper of an optimizer and the hook, with a runner's step as it calls them."""
     wrapper = OptimWrapper(
         torch.optim.SGD(model.parameters(), lr=0.1, **optimizer),
         accumulative_counts=counts,
     )
-    wrapper.initialize_count_status(model, 0, len(inputs))
+    wrapper.initialize_count_status(model, 0, steps)
     runner = SimpleNamespace(
         model=model,
         optim_wrapper=wrapper,
         iter=0,
-        message_hub=hub,
+        message_hub=MessageHub.get_instance('by hand'),
         logger=SimpleNamespace(warning=lambda text: None),
     )
     hook = FiniteLossHook('skip')
     hook.before_train(runner)
+
+    def step(loss, zero_kwargs=None):
+        hook.before_train_iter(runner, 0)
+        total, _ = model.parse_losses({'loss': loss()})
+        wrapper.update_params(total, zero_kwargs=zero_kwargs)
+
+    return step
+
+
+def by_hand(inputs, counts, zero_kwargs=None, **optimizer):
+    """Weights after each of ``inputs``."""
+    model = Weight()
+    step = hooked(model, len(inputs), counts, **optimizer)
     weights = []
     for value in inputs:
-        hook.before_train_iter(runner, 0)
-        total, _ = model.parse_losses({'loss': model.weight * value})
-        wrapper.update_params(total, zero_kwargs=zero_kwargs)
+        step(lambda value=value: model.weight * value, zero_kwargs)
         weights.append(model.weight.item())
     return weights
 
 
-def test_the_gradient_of_the_good_batch_is_what_is_applied():
+@pytest.mark.parametrize('inputs', [[1, math.nan, 1, 1], [math.nan, 1, 1, 1]])
+def test_the_gradient_of_the_good_batch_is_what_is_applied(inputs):
     # d(w * 1) / dw = 1, halved by the accumulation: 2 - 0.1 * 0.5, then - 0.1 * 1
-    assert by_hand([1, math.nan, 1, 1], counts=2) == pytest.approx(
-        [2, 1.95, 1.95, 1.85]
-    )
-    assert by_hand([math.nan, 1, 1, 1], counts=2) == pytest.approx(
-        [2, 1.95, 1.95, 1.85]
-    )
+    assert by_hand(inputs, counts=2) == pytest.approx([2, 1.95, 1.95, 1.85])
 
 
 def test_weight_decay_and_momentum_rest_as_well():
@@ -239,7 +235,7 @@ def test_weight_decay_and_momentum_rest_as_well():
 
 
 def test_skip_stops_when_no_batch_is_good(tmp_path):
-    with pytest.raises(NonFiniteError, match='3 batches before it were skipped'):
+    with pytest.raises(NonFiniteError, match='3 batches'):
         run(tmp_path, at=range(6), action='skip', finite=dict(max_skips=3))
 
 
@@ -249,40 +245,24 @@ def test_the_check_is_gone_after_training_and_is_not_copied_with_the_model(tmp_p
     assert 'update_params' not in vars(runner.optim_wrapper)
 
 
-def test_an_unknown_action_is_refused_with_the_known_ones():
-    with pytest.raises(
-        ConfigError, match=r"'stop', 'skip', 'warn'.*Did you mean `skip`"
-    ):
+def test_an_unknown_action_is_refused():
+    with pytest.raises(ConfigError, match='`skip`'):
         FiniteLossHook('skp')
 
 
 def test_what_counts_draws_goes_on_through_a_skipped_batch():
-    def step():
-        generator, _ = memory.generators()
-        connector(torch.zeros(1, 2, 4, 4))
-        memory.keys.fill_(1)
-        return torch.rand(3, generator=generator)
-
     memory, connector = KeyMemory(2, 3, 2), MGDConnector(2, seed=0)
     model = nn.ModuleDict({'memory': memory, 'connector': connector})
     model.add_module('weight', Weight())
     model.parse_losses = model.weight.parse_losses
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
-    wrapper.initialize_count_status(model, 0, 2)
-    runner = SimpleNamespace(
-        model=model,
-        optim_wrapper=wrapper,
-        iter=0,
-        message_hub=MessageHub.get_instance('draws'),
-        logger=SimpleNamespace(warning=lambda text: None),
-    )
-    hook = FiniteLossHook('skip')
-    hook.before_train(runner)
-    hook.before_train_iter(runner, 0)
-    step()
-    total, _ = model.parse_losses({'loss': model.weight.weight * float('nan')})
-    wrapper.update_params(total)
-    hook.after_train(runner)
+
+    def spoilt():
+        memory.generators()
+        connector(torch.zeros(1, 2, 4, 4))
+        memory.keys.fill_(1)
+        return model.weight.weight * math.nan
+
+    hooked(model, 2)(spoilt)
     assert not memory.keys.any()  # what was remembered is set back
     assert memory.steps == 1
     assert connector.calls == 1

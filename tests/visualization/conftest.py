@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import distill_toys
 import pytest
 import torch
 from mmengine.config import Config
@@ -10,16 +11,7 @@ from mmengine.runner import Runner
 import mmkd_ext.testing.toy as toy_models
 
 LINKS = dict(
-    loss_neck=dict(
-        loss=dict(type='mmkd_ext.FitNetsLoss'),
-        preds_S=dict(of='student', at='neck'),
-        preds_T=dict(of='teacher', at='neck'),
-    ),
-    loss_cwd=dict(
-        loss=dict(type='mmkd_ext.CWDLoss', tau=2.0),
-        preds_S=dict(of='student', at='head.conv_seg'),
-        preds_T=dict(of='teacher', at='head.conv_seg'),
-    ),
+    loss_neck=distill_toys.link('neck', 'FitNetsLoss'), loss_cwd=distill_toys.link()
 )
 
 
@@ -37,12 +29,11 @@ def toy_config(folder, *, length=4, hooks=(), links=None, **more):
         custom_imports=dict(imports=['mmkd_ext.testing.toy']),
         experiment_name=str(folder),
         work_dir=str(folder / 'run'),
-        model=dict(
-            type='mmkd_ext.TeacherDistill',
-            architecture=dict(type='mmkd_ext.ToyModel', channels=4, dropout=0.3),
-            teacher=dict(type='mmkd_ext.ToyModel', channels=8),
+        model=distill_toys.config(
+            links or LINKS,
+            dict(type='mmkd_ext.ToyModel', channels=4, dropout=0.3),
+            dict(type='mmkd_ext.ToyModel', channels=8),
             teacher_ckpt=str(folder / 'teacher.pth'),
-            distiller=dict(type='mmkd_ext.LinkDistiller', links=links or LINKS),
         ),
         train_dataloader=dict(loader, sampler=dict(type='InfiniteSampler')),
         val_dataloader=dict(

@@ -86,20 +86,15 @@ def test_class_logits_are_shown_as_probabilities_and_classes():
     found = [panel.values[0, 0, 0] for panel in classes.panels]
     assert found == [1, 2, 1]  # the teacher's class where they differ
     assert classes.below.values[0].tolist() == [[3, 0, 0], [0, 0, 0]]
-
-
-def test_equal_classes_leave_the_difference_black():
-    logits = torch.tensor([1.0, 0.0, 0.0]).reshape(1, 3, 1, 1)
-    rows = columns.rows_of(
-        compared([logits], [logits], 'head.conv_seg'), model(), palette=[(9, 9, 9)] * 3
-    )
-    assert not rows[1].panels[2].values.any()
+    comparison = compared([student], [student], 'head.conv_seg')
+    _, same = columns.rows_of(comparison, model(), palette=palette)
+    assert not same.panels[2].values.any()
 
 
 def test_scores_of_a_sigmoid_head_are_its_highest_score():
     logits = torch.zeros(1, 6, 1, 1)
-    one = model(cls_out_channels=3, use_sigmoid_cls=True)
-    shown = panels(compared([logits - 100], [logits], 'head.retina_cls'), one)
+    head = model(cls_out_channels=3, use_sigmoid_cls=True)
+    shown = panels(compared([logits - 100], [logits], 'head.retina_cls'), head)
     assert shown['teacher'].values.item() == pytest.approx(0.5)
     assert shown['difference'].values.item() == pytest.approx(0.5)
 
@@ -122,12 +117,10 @@ def test_distributions_of_edges_are_shown_by_their_entropy():
     ('head.gfl_reg', 8, dict(reg_max=1), 'entropy of an edge, mean of four, in nats'),
 ])
 def test_tells_logits_from_features(at, channels, facts, name):
-    assert columns.kind_of(model(**facts), tap(at), channels).name == name
-
-
-def test_what_a_connector_makes_is_a_feature():
-    kind = columns.kind_of(model(), tap('head.conv_seg', connector='x'), 3)
-    assert kind is columns.FEATURES
+    head = model(**facts)
+    assert columns.kind_of(head, tap(at), channels).name == name
+    # what a connector makes is a feature
+    assert columns.kind_of(head, tap(at, connector='x'), channels) is columns.FEATURES
 
 
 def test_sides_of_other_sizes_are_compared_by_their_strength():
@@ -181,10 +174,7 @@ def test_fgd_shows_its_masks_and_attentions():
     assert np.allclose(background[3:], 1 / 49)
     assert all(np.allclose(one, 1) for one in attention)
     assert np.allclose(coarse[0].values[:2, :3], 1 / 6)
-
-
-def test_an_image_without_boxes_is_all_background():
-    loss = FGDLoss(channels=4, levels=2)
+    # an image without boxes is all background
     fine, _ = own(loss, data_samples=[sample()])
     assert not fine[0].values.any()
     assert np.allclose(fine[1].values, 1 / 64)
@@ -230,22 +220,17 @@ def picture(image=(100, 150), padded=(128, 160), boxes=()):
     )
 
 
-@pytest.mark.parametrize(('shape', 'extent'), [
-    ((16, 20), (0, 160, 128, 0)),  # stride 8, padding included
-    ((8, 10), (0, 160, 128, 0)),
-    ((2, 3), (0, 192, 128, 0)),  # stride 64: 160 / 64 is rounded up
-    ((100, 150), (0, 150, 100, 0)),  # the image itself
-    ((64, 40), (0, 160, 128, 0)),  # other strides up and across
+@pytest.mark.parametrize(('shape', 'extent', 'sizes'), [
+    ((16, 20), (0, 160, 128, 0), ()),  # stride 8, padding included
+    ((8, 10), (0, 160, 128, 0), ()),
+    ((2, 3), (0, 192, 128, 0), ()),  # stride 64: 160 / 64 is rounded up
+    ((100, 150), (0, 150, 100, 0), ()),  # the image itself
+    ((64, 40), (0, 160, 128, 0), ()),  # other strides up and across
+    ((4, 6), (0, 84, 56, 0), ((50, 80), (56, 84))),  # patches of 14 pixels
 ])
-def test_a_map_covers_the_padded_image(shape, extent):
+def test_a_map_covers_the_padded_image(shape, extent, sizes):
     panel = columns.Panel('x', np.zeros(shape), 's')
-    assert figure._extent(panel, picture()) == pytest.approx(extent)
-
-
-def test_a_patch_of_14_pixels_is_a_stride_too():
-    panel = columns.Panel('x', np.zeros((4, 6)), 's')
-    found = figure._extent(panel, picture((50, 80), (56, 84)))
-    assert found == pytest.approx((0, 84, 56, 0))
+    assert figure._extent(panel, picture(*sizes)) == pytest.approx(extent)
 
 
 @pytest.mark.parametrize(('values', 'limits', 'scale'), [

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
+from distill_toys import build, link
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -84,19 +84,9 @@ def detector(width):
 
 
 def test_draws_fgd_over_the_boxes(cfg):
-    torch.manual_seed(0)
-    link = dict(
-        loss=dict(type='mmkd_ext.FGDLoss', channels=8, levels=3),
-        preds_S=dict(of='student', at='neck'),
-        preds_T=dict(of='teacher', at='neck'),
-        data_samples=dict(of='batch', at='data_samples'),
-    )
-    model = MODELS.build(dict(
-        type='mmkd_ext.TeacherDistill',
-        architecture=detector(2),
-        teacher=detector(4),
-        distiller=dict(type='mmkd_ext.LinkDistiller', links=dict(loss_fgd=link)),
-    ))
+    fgd = link('neck', data_samples=dict(of='batch', at='data_samples'))
+    fgd['loss'] = dict(type='mmkd_ext.FGDLoss', channels=8, levels=3)
+    model = build(dict(loss_fgd=fgd), detector(2), detector(4))
     (figure,) = draw_pictures(model, Pictures(cfg), [0])
     one_level, = draw_pictures(model, Pictures(cfg), [0], levels=[1])
     assert figure.link == 'loss_fgd'

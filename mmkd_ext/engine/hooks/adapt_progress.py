@@ -82,7 +82,7 @@ class AdaptProgressHook(Hook):
         from mmkd_ext.evaluation.adaptation.record import iou_metrics
 
         loop = runner.test_loop
-        names = [str(number) for number in range(cell.classes)]
+        names = [*map(str, range(cell.classes))]
         miou = iou_metrics(cell.total, names)['mIoU']
         if miou is not None:
             self._known[cell.domain] = miou
@@ -125,14 +125,10 @@ class AdaptProgressHook(Hook):
         self._progress.add_task('', total=None, miou='')
         # log lines go through the bar, which moves out of their way
         written = (sys.stdout, sys.stderr)
-        handlers = [
-            handler
-            for handler in runner.logger.handlers
-            if isinstance(handler, logging.StreamHandler) and handler.stream in written
-        ]
         self._progress.start()
-        for handler in handlers:
-            self._handlers.append((handler, handler.setStream(sys.stdout)))
+        for handler in runner.logger.handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream in written:
+                self._handlers.append((handler, handler.setStream(sys.stdout)))
         # a run that dies never calls `after_test`; the cursor must come back
         atexit.register(self._stop)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -55,7 +56,7 @@ class FiniteLossHook(Hook):
         self._skipping = False
         self._in_a_row = 0
         self._buffers: list[tuple[Tensor, Tensor]] = []
-        self._undo: list[Callable[[], object]] = []
+        self._undo = ExitStack()
 
     def before_train(self, runner: Runner) -> None:
         """Installs the check between forward and backward."""
@@ -92,25 +93,21 @@ class FiniteLossHook(Hook):
     def _wrap(self, owner: Any, name: str, around: Callable[..., Any]) -> None:
         """Replaces a method of one object; `_remove` puts it back."""
         inner = getattr(owner, name)
-        mine = vars(owner).get(name)
+        own = vars(owner).get(name)
 
         # a plain function: copying the model must not copy hook and runner with it
         def outer(*args: Any, **kwargs: Any) -> Any:
             return around(inner, *args, **kwargs)
 
-        def undo() -> None:
-            if mine is None:
-                delattr(owner, name)
-            else:
-                setattr(owner, name, mine)
-
         setattr(owner, name, outer)
-        self._undo.append(undo)
+        if own is None:
+            self._undo.callback(delattr, owner, name)
+        else:
+            self._undo.callback(setattr, owner, name, own)
 
     def _remove(self) -> None:
         """Removes everything that was installed."""
-        while self._undo:
-            self._undo.pop()()
+        self._undo.close()
         self._buffers = []
 
     def _parse(
@@ -210,18 +207,13 @@ def _describe(iteration: int, terms: dict[str, Tensor]) -> str:
         everyone = all_gather_object(mine)
     lines = []
     for rank, values in enumerate(everyone):
-        bad = [name for name, value in values.items() if not math.isfinite(value)]
-        if not bad:
-            continue
-        where = f'on process {rank} ' if len(everyone) > 1 else ''
-        named = ', '.join(f'`{name}` is {values[name]}' for name in bad)
-        shown = ', '.join(f'{name} = {value:.6g}' for name, value in values.items())
-        lines.append(f'{where}{named} (all terms: {shown})')
-    return (
-        f'Iteration {iteration + 1}: '
-        + ('; '.join(lines) or f'the sum of the terms {mine} is not finite')
-        + '.'
-    )
+        bad = [f'`{k}` is {v}' for k, v in values.items() if not math.isfinite(v)]
+        if bad:
+            where = f'on process {rank} ' if len(everyone) > 1 else ''
+            shown = ', '.join(f'{name} = {value:.6g}' for name, value in values.items())
+            lines.append(f'{where}{", ".join(bad)} (all terms: {shown})')
+    what = '; '.join(lines) or f'the sum of the terms {mine} is not finite'
+    return f'Iteration {iteration + 1}: {what}.'
 
 
 def _average_gradients(wrapper: OptimWrapper) -> None:

@@ -237,24 +237,19 @@ class StreamRecord:
         for event in result.events:
             self.add_event(step, index, **event)
         if step % self.stride == 0:
-            self.timeline.append(
-                {
-                    'step': step,
-                    'round': cell.round,
-                    'domain': cell.domain,
-                    'mIoU': self.running_miou(),
-                    'entropy': _number(result.signals.get('entropy')),
-                    'disagreement': _number(result.signals.get('disagreement')),
-                    'classes': _number(predicted / max(images, 1)),
-                    **{k: _number(result.signals.get(k)) for k in LOST.values()},
-                }
-            )
+            signals = ('entropy', 'disagreement', *LOST.values())
+            self.timeline.append({
+                'step': step,
+                'round': cell.round,
+                'domain': cell.domain,
+                'mIoU': self.running_miou(),
+                'classes': _number(predicted / max(images, 1)),
+                **{name: _number(result.signals.get(name)) for name in signals},
+            })
 
     def running_miou(self) -> float | None:
         """Returns the mIoU over the last images."""
-        if not self.window:
-            return None
-        total = torch.stack(self.window).sum(0)
+        total = torch.stack([torch.zeros_like(self.cell.total), *self.window]).sum(0)
         miou: float | None = iou_metrics(total, self.names)['mIoU']
         return miou
 
@@ -283,26 +278,20 @@ class StreamRecord:
         cell = self.cell
         if count is not None:
             cell.count(**{count: 1})
-        event = {
-            'round': cell.round,
-            'domain': cell.domain,
-            'action': action,
-            'reason': reason,
-        }
+        place = {'round': cell.round, 'domain': cell.domain}
+        event = {**place, 'action': action, 'reason': reason}
         last = self.events[-1] if self.events else {}
         goes_on = last.get('step', step) + last.get('times', 0) == step
         if goes_on and event == {key: last.get(key) for key in event}:
             last['times'] += 1
             return
-        self.events.append(
-            {
-                **event,
-                'step': step,
-                'index': index,
-                'times': 1,
-                'signals': {k: _number(v) for k, v in (signals or {}).items()},
-            }
-        )
+        self.events.append({
+            **event,
+            'step': step,
+            'index': index,
+            'times': 1,
+            'signals': {k: _number(v) for k, v in (signals or {}).items()},
+        })
 
     def end(self, metrics: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Ends the cell and returns its row.

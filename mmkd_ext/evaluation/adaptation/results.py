@@ -25,7 +25,7 @@ __all__ = ['SCHEMA', 'AdaptResults', 'Place', 'finite', 'read_results']
 
 Place = tuple[int, str]
 
-_LISTS = ('source_eval', 'events', 'timeline', 'pictures')
+_LISTS = ('source_eval', 'events', 'timeline', 'pictures', 'buffer')
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,8 @@ class AdaptResults:
     def figures(self) -> dict[str, float | None]:
         """Every figure of the whole run, ``None`` for what cannot be told."""
         counts = ('updates', 'skipped', 'rolled_back', 'resets')
-        means = ('predicted_classes', 'source_predicted_classes', 'forwards',
-                 'backwards')
+        classes = ('predicted_classes', 'source_predicted_classes')
+        means = (*classes, 'forwards', 'backwards')
         return {
             'mIoU': self.mean,
             'worst': finite(self.cells['mIoU'].min()),
@@ -222,96 +222,62 @@ def read_results(path: str | Path) -> AdaptResults:
         file = file / 'results.json'
     try:
         content = json.loads(file.read_text(encoding='utf-8'))
-    except FileNotFoundError as error:
-        raise DataError(
-            f'No result file {str(file)!r}. An adaptation run writes it into its work '
-            'directory after the first domain.'
-        ) from error
     except OSError as error:
-        raise DataError(f'{str(file)!r} cannot be read: {error.strerror}.') from error
+        raise DataError(
+            f'{str(file)!r} cannot be read: {error.strerror}. An adaptation run writes '
+            'it into its work directory after the first domain.'
+        ) from error
     except ValueError as error:  # of JSON, or of the encoding
         raise DataError(
             f'{str(file)!r} is not JSON: {error}. It was cut off or is another file; '
             'a run that goes on (`--resume`) writes it anew.'
         ) from error
-    if not isinstance(content, dict) or 'schema' not in content:
+    schema = content.get('schema') if isinstance(content, dict) else None
+    if schema != SCHEMA:
         raise DataError(
-            f'{str(file)!r} is no result file of an adaptation: it has no `schema`. '
-            'Give the `results.json` of its work directory.'
-        )
-    if content['schema'] != SCHEMA:
-        raise DataError(
-            f'{str(file)!r} has schema {content["schema"]!r}, this version reads '
-            f'{SCHEMA}. Report it with the version of MMKD-Ext that wrote it.'
+            f'{str(file)!r} has schema {schema!r}, this version reads {SCHEMA}: it is '
+            'no `results.json` of an adaptation, or of another version of MMKD-Ext.'
         )
     return _parse(content, str(file))
 
 
 def _parse(content: Mapping[str, Any], name: str) -> AdaptResults:
-    def need(fits: bool, key: str, what: str) -> None:
-        if not fits:
-            raise DataError(f'`{key}` of {name!r} {what}: the file is damaged.')
-
-    settings = content.get('settings')
-    need(isinstance(settings, dict), 'settings', 'must be a dict')
-    rounds = settings.get('rounds')  # type: ignore[union-attr]
-    fits = rounds is None or (isinstance(rounds, int) and rounds >= 1)
-    need(fits, 'settings.rounds', f'must be a number from 1 on, but is {rounds!r}')
-    lists = {key: content.get(key) or [] for key in (*_LISTS, 'cells')}
-    for key, value in {**lists, 'buffer': content.get('buffer') or []}.items():
-        need(isinstance(value, list), key, f'must be a list, not {value!r}')
-        for index, one in enumerate(value):
-            fits = isinstance(one, dict)
-            need(fits, f'{key}[{index}]', f'must be a dict, but is {one!r}')
-    prototypes = content.get('prototypes')
-    if prototypes is not None:
-        _check_prototypes(prototypes, need)
-    classes = content.get('classes') or []
-    need(isinstance(classes, list), 'classes', f'must be a list, not {classes!r}')
-    return AdaptResults(
-        settings=settings or {},
-        classes=[str(label) for label in classes],
-        cells=_cells(lists.pop('cells'), name, need),
-        prototypes=prototypes if prototypes and prototypes['names'] else None,
-        buffer=content.get('buffer'),
-        path=name,
-        **lists,
-    )
-
-
-def _check_prototypes(value: Any, need: Any) -> None:
     try:
-        names, distances = value['names'], DataFrame(value['distances'], dtype=float)
-        square = distances.shape == (len(names), len(names))
-        square = square and bool(distances.notna().all(axis=None))
-    except (TypeError, KeyError, ValueError):
-        square = False
-    what = 'must have `names` and as many rows and columns of `distances`'
-    need(square, 'prototypes', what)
+        cells = _cells(content['cells'])
+        prototypes = content.get('prototypes')
+        if prototypes is not None:
+            names = prototypes['names']
+            DataFrame(prototypes['distances'], names, names, dtype=float)
+        lists = {key: [dict(one) for one in content.get(key) or ()] for key in _LISTS}
+        results = AdaptResults(
+            settings=dict(content['settings']),
+            classes=[str(label) for label in content.get('classes') or ()],
+            cells=cells,
+            prototypes=prototypes if prototypes and prototypes['names'] else None,
+            path=name,
+            **{**lists, 'buffer': lists['buffer'] or None},
+        )
+        int(results.settings.get('rounds') or 0)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f'{name!r} is damaged: {type(error).__name__}: {error}. Run the adaptation '
+            'again.'
+        ) from error
+    if not cells.index.is_unique:
+        round_, domain = cells.index[cells.index.duplicated()][0]
+        raise DataError(
+            f'{name!r} has round {round_}, `{domain}` twice. Two runs wrote one file: '
+            'give each its own `--work-dir`.'
+        )
+    return results
 
 
-def _cells(raw: Sequence[Mapping[str, Any]], name: str, need: Any) -> DataFrame:
+def _cells(raw: Sequence[Mapping[str, Any]]) -> DataFrame:
     """Returns the cells as a frame, all of it numbers."""
-    places = []
-    for index, cell in enumerate(raw):
-        key, place = f'cells[{index}]', (cell.get('round'), cell.get('domain'))
-        fits = isinstance(place[0], int) and place[0] >= 1 and isinstance(place[1], str)
-        need(fits, key, f'must name `round`, from 1 on, and `domain`, not {place}')
-        miou = finite(cell.get('mIoU'))
-        fits = miou is None or 0 <= miou <= 100
-        need(fits, key, f'must have its `mIoU` in percent, 0 to 100, not {miou}')
-        for inner in ('IoU', 'loss'):
-            fits = isinstance(cell.get(inner) or {}, dict)
-            need(fits, f'{key}.{inner}', 'must be a dict')
-        if place in places:
-            raise DataError(
-                f'`{key}` of {name!r} repeats round {place[0]}, `{place[1]}`. Two runs '
-                'wrote one file: give each its own `--work-dir`.'
-            )
-        places.append(place)
-    index = pd.MultiIndex.from_tuples(places, names=['round', 'domain'])
-    if not places:
-        index = pd.MultiIndex.from_arrays([[], []], names=['round', 'domain'])
+    places = [(int(cell['round']), str(cell['domain'])) for cell in raw]
+    index = pd.MultiIndex.from_arrays(
+        [[r for r, _ in places], [d for _, d in places]], names=['round', 'domain']
+    )
     flat = pd.json_normalize([dict(cell) for cell in raw])
     flat = flat.drop(columns=['round', 'domain', 'IoU', 'loss'], errors='ignore')
     numbers = flat.apply(pd.to_numeric, errors='coerce').astype(float)
@@ -319,4 +285,8 @@ def _cells(raw: Sequence[Mapping[str, Any]], name: str, need: Any) -> DataFrame:
     for column in ('mIoU', 'images'):
         if column not in numbers:
             numbers[column] = math.nan
+    if not numbers['mIoU'].dropna().between(0, 100).all():
+        raise ValueError('a mIoU is no percentage')
+    if any(round_ < 1 for round_, _ in places):
+        raise ValueError('a round is below 1')
     return numbers

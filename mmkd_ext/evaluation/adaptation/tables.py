@@ -109,36 +109,27 @@ def summary_table(results: AdaptResults) -> DataFrame:
     worst, last = of['worst'], of['last_round']
     count = f'mean of {of["cells"]} of {len(results.places)} cells'
     place = f' ({worst["domain"]}, round {worst["round"]})' if worst else ''
-    source = number(of['source_predicted_classes'])
-    return text_table(
-        ['figure', 'value'],
-        [
-            [f'mIoU, {count if of["missing"] else "mean"}', number(of['mean'])],
-            ['worst cell', number(worst['mIoU'] if worst else None) + place],
-            [
-                f'round {last} minus round 1' if last else 'last minus first round',
-                number(of['last_minus_first'], sign=True),
-            ],
-            [
-                'forgetting: source mIoU, after minus before',
-                number(of['forgetting'], sign=True),
-            ],
-            [
-                'predicted classes an image (source model)',
-                f'{number(of["predicted_classes"])} ({source})',
-            ],
-            [
-                'updates / skipped / rolled back / resets',
-                ' / '.join(number(of[key], 0) for key in _COUNTS),
-            ],
-            [
-                'forwards / backwards an image',
-                f'{number(of["forwards"], 2)} / {number(of["backwards"], 2)}',
-            ],
-            ['images/s', number(of['images_per_second'], 2)],
-            ['peak memory, MB', number(of['peak_memory_mb'], 0)],
-        ],
-    )
+    change = f'round {last} minus round 1' if last else 'last minus first round'
+    predicted, source, forwards, backwards = (of[key] for key in _WORK)
+    rows = {
+        f'mIoU, {count if of["missing"] else "mean"}': number(of['mean']),
+        'worst cell': number(worst['mIoU'] if worst else None) + place,
+        change: number(of['last_minus_first'], sign=True),
+        'forgetting: source mIoU, after minus before': number(
+            of['forgetting'], sign=True
+        ),
+        'predicted classes an image (source model)': (
+            f'{number(predicted)} ({number(source)})'
+        ),
+        'updates / skipped / rolled back / resets': ' / '.join(
+            number(of[key], 0) for key in _COUNTS
+        ),
+        'forwards / backwards an image': f'{number(forwards, 2)} / '
+        f'{number(backwards, 2)}',
+        'images/s': number(of['images_per_second'], 2),
+        'peak memory, MB': number(of['peak_memory_mb'], 0),
+    }
+    return text_table(['figure', 'value'], list(rows.items()))
 
 
 def shown_rounds(rounds: int, most: int = MOST_ROUNDS) -> list[int]:

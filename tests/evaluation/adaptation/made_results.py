@@ -40,17 +40,7 @@ def make_results(
 ):
     """Returns a result file's content.
 
-    Args:
-        method: One of `METHODS`.
-        seed: Of the noise.
-        rounds: So many.
-        order: Of the domains.
-        lr: Learning rate.
-        images: In each domain.
-        stop: The run was interrupted after so many cells.
-        reset: Policy.
-        bare: Without what only pictures need, for tests that look at something else.
-        settings: More of them.
+    The run ends after ``stop`` cells; a ``bare`` one lacks what only pictures need.
     """
     rng = np.random.default_rng([seed, *map(ord, method)])
     first, trend, forwards, backwards, speed = METHODS[method]

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from pandas import DataFrame
 
+from experiment_kit.logs import Figures, curve, figures, read_scalars
 from mmkd_ext.errors import DataError, ShapeError
 from mmkd_ext.evaluation import figures as drawing
-from mmkd_ext.evaluation.report import TEMPLATES, write_report
-from mmkd_ext.evaluation.runs import Figures, curve, figures, read_scalars
+from mmkd_ext.evaluation.report import write_report
 from mmkd_ext.evaluation.tables import number, text_table
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def write_training_report(
         drawn['pictures'] = _pictures(plain, distilled, teacher, dataset, images)
     return write_report(
         folder,
-        TEMPLATES / 'training.md.j2',
+        Path(__file__).parent / 'templates' / 'training.md.j2',
         title=title,
         figures=drawn,
         change=change_text(plain, distilled, teacher),

@@ -5,8 +5,8 @@ import json
 import pytest
 from pandas import DataFrame
 
+from experiment_kit.logs import curve, figures, read_metrics, read_scalars
 from mmkd_ext.errors import DataError
-from mmkd_ext.evaluation.runs import curve, figures, read_metrics, read_scalars
 
 
 def write_log(work_dir, stamp, records, tail=''):

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmkd_ext.errors import DataError, ShapeError
-from mmkd_ext.evaluation.training_report import (
+from experiment_kit.training_report import (
     TrainedModel,
     change_text,
     fixed_pixels,
     result_table,
     write_training_report,
 )
+from mmkd_ext.errors import DataError, ShapeError
 
 TRUTH = np.array([[0, 0, 1, 255]], np.uint8)
 BEFORE = np.array([[0, 1, 0, 0]], np.uint8)
