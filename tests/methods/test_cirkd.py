@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.runner.checkpoint import load_state_dict
+from slow_parts import CALM, dot, doubles, noise, softened
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import (
@@ -33,8 +34,6 @@ from mmkd_ext.methods.cirkd import (
     pixel_relation_divergence,
 )
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
-
-CALM = settings(derandomize=True, deadline=None, max_examples=25, database=None)
 
 
 def sample(labels):
@@ -120,10 +119,6 @@ CASES = [
         values=[KnownValue(EVEN, EYE, FROM_EVEN, 'two keys, by hand')]),
 ]
 CLASSES = pytest.mark.parametrize('cls', [CIRKDPixelMemoryLoss, CIRKDRegionMemoryLoss])
-
-
-def noise(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def units(feature):
@@ -412,11 +407,6 @@ ROWS = pytest.mark.parametrize(('rows', 'weights'), [
     (4, None), (4, each_its_own), (10**6, each_its_own)])
 
 
-def doubles(*shape, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
-
-
 def memory_for(rows, keys, itemsize=8):
     """Memory in MB that holds so many rows of so many keys."""
     return (rows + 0.5) * 3 * keys * itemsize / 2**20
@@ -556,25 +546,15 @@ def channels(image):
     return [[value for row in channel for value in row] for channel in image]
 
 
-def dot(a, b):
-    return sum(x * y for x, y in zip(a, b))
-
-
 def unit(a):
     length = sqrt(dot(a, a))
     return [x / length if length else 0.0 for x in a]
 
 
-def softmax(scores):
-    top = max(scores)
-    powers = [exp(score - top) for score in scores]
-    return [power / sum(powers) for power in powers]
-
-
 def row_divergence(own_s, others_s, own_t, others_t, tau):
     """KL(T||S) of one feature's relations to others, which are taken as they are."""
-    q = softmax([dot(unit(own_s), other) / tau for other in others_s])
-    p = softmax([dot(unit(own_t), other) / tau for other in others_t])
+    q = softened([dot(unit(own_s), other) / tau for other in others_s])
+    p = softened([dot(unit(own_t), other) / tau for other in others_t])
     return sum(a * log(a / b) for a, b in zip(p, q))
 
 

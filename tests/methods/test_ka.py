@@ -7,6 +7,7 @@ from math import inf, sqrt
 
 import pytest
 import torch
+from slow_parts import as_map, columns, doubles
 from torch import nn
 
 from mmkd_ext.errors import CheckpointError, ConfigError, ShapeError
@@ -329,28 +330,21 @@ def test_the_fingerprint_is_that_of_the_tapped_module_or_what_is_around_it(
     assert torch.equal(fingerprint(teacher, tapped), before) is not counts
 
 
-# ---- settings -----------------------------------------------------------------------
-
-
-def noise(*shape, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
-
 
 # ---- directions ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('q', [1.0, 2.0, inf])
 def test_opposite_directions_differ_by_two_in_their_own_norm(q):
-    student = noise(2, 3, 2, 3)
+    student = doubles(2, 3, 2, 3)
     torch.testing.assert_close(unit_distance(student, -3 * student, p=q, q=q),
                                torch.full((2, 2, 3), 2.0, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(('p', 'q'), [(1.0, 2.0), (2.0, 1.0), (3.0, 3.0)])
 def test_gradient_of_directions_is_right(p, q):
-    student = noise(2, 3, 1, 2).requires_grad_()
-    teacher = noise(2, 3, 1, 2, seed=1).requires_grad_()
+    student = doubles(2, 3, 1, 2).requires_grad_()
+    teacher = doubles(2, 3, 1, 2, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(lambda s, t: unit_distance(s, t, p=p, q=q),
                                     (student, teacher))
 
@@ -364,19 +358,6 @@ def test_a_feature_without_direction_gets_no_gradient_but_a_number():
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def columns(image):
-    """Returns the feature of each position of an image, row by row."""
-    height, width = len(image[0]), len(image[0][0])
-    return [[channel[y][x] for channel in image]
-            for y in range(height) for x in range(width)]
-
-
-def as_map(values, image):
-    """Arranges one value for each position as the image is."""
-    width = len(image[0][0])
-    return [values[i:i + width] for i in range(0, len(values), width)]
 
 
 def norm(values, order):
@@ -399,7 +380,7 @@ def slow_unit_distance(student, teacher, p, q):
 @pytest.mark.parametrize(('p', 'q'), [(1.0, 3.0), (2.0, 2.0), (inf, 1.0), (2.0, inf)])
 @pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 4, 5)])
 def test_equals_its_twin(shape, p, q):
-    student, teacher = noise(*shape), noise(*shape, seed=1)
+    student, teacher = doubles(*shape), doubles(*shape, seed=1)
     slow = slow_unit_distance(student.tolist(), teacher.tolist(), p, q)
     torch.testing.assert_close(unit_distance(student, teacher, p=p, q=q),
                                torch.tensor(slow, dtype=torch.float64))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from slow_parts import area, assert_equals_twin, doubles, iou, kl, softened
 
 from mmkd_ext.errors import ConfigError, DataError, ShapeError
 from mmkd_ext.methods import (
@@ -477,16 +478,6 @@ def test_refuses_settings_out_of_range(call, name):
 # ---- the slow twin, in plain loops from the equation --------------------------------
 
 
-def area(box):
-    return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
-
-
-def iou(a, b):
-    shared = area([max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])])
-    union = area(a) + area(b) - shared
-    return shared / union if union > 0 else 0.0
-
-
 def center(box):
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
@@ -556,11 +547,6 @@ def slow_inside_region(anchors, boxes):
     return region
 
 
-def softened(values, tau=1.0):
-    powers = [exp(value / tau) for value in values]
-    return [power / sum(powers) for power in powers]
-
-
 def slow_distribution_boxes(logits, centers, stride):
     """Centre less and plus the mean of each side's distribution: ``[n][a][4]``."""
     images = []
@@ -611,11 +597,6 @@ def slow_general_instances(student, teacher, overlap, count):
     return slow_first_kept(boxes, scores, overlap, count)
 
 
-def kl(teacher, student, tau):
-    return sum(
-        p * log(p / q) for p, q in zip(softened(teacher, tau), softened(student, tau)))
-
-
 def positions(region):
     """Yields image, row, column and weight inside a region."""
     for n, rows in enumerate(region):
@@ -634,7 +615,8 @@ def slow_localization_loss(student, teacher, region, tau, avg_factor):
             s, t = (
                 [maps[n][side * bins + i][y][x] for i in range(bins)]
                 for maps in (student, teacher))
-            total += weight * tau**2 / bins * kl(t, s, tau)
+            divergence = kl(softened(t, tau), softened(s, tau))
+            total += weight * tau**2 / bins * divergence
     return total / avg_factor
 
 
@@ -644,7 +626,7 @@ def slow_class_loss(student, teacher, region, tau):
         s, t = (
             [maps[n][k][y][x] for k in range(len(student[n]))]
             for maps in (student, teacher))
-        values.append(tau**2 / len(s) * kl(t, s, tau))
+        values.append(tau**2 / len(s) * kl(softened(t, tau), softened(s, tau)))
     return sum(values) / len(values) if values else 0.0
 
 
@@ -688,16 +670,6 @@ def drawn_boxes(seed, count, *, odd=False):
     ) * torch.tensor([48.0, 32.0], dtype=torch.float64)
     boxes = torch.cat([corner, corner + 4 + size], 1)
     return torch.cat([boxes, ODD]) if odd else boxes
-
-
-def doubles(*shape, seed=0, spread=2.0):
-    generator = torch.Generator().manual_seed(seed)
-    return spread * torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
-def assert_equals_twin(fast, slow):
-    slow = torch.tensor(slow, dtype=torch.float64).reshape(fast.shape)
-    torch.testing.assert_close(fast.double(), slow, rtol=1e-12, atol=1e-12)
 
 
 BOXES = pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from math import ceil, exp, floor, sqrt
 import pytest
 import torch
 import torch.nn.functional as F
+from slow_parts import doubles, noise
 from torch import nn
 
 from mmkd_ext.distillers.alignment import plan_alignment
@@ -112,10 +113,6 @@ CASES = [
                 [[[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]], -9.25,
                 'by hand: -(0.5 (1 + 2 + 3 + 12 x 1) + 0.25)',
                 extras={'inputs': torch.ones(1, 3, 4, 4)})])]
-
-
-def noise(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def sides(size=(8, 8), seed=0):
@@ -357,11 +354,6 @@ def test_wrong_settings_are_refused(wrong, said):
 
 
 CASES += PAIRWISE_CASES
-
-
-def doubles(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 # ---- the penalty --------------------------------------------------------------------
