@@ -348,16 +348,6 @@ def test_names_the_setting_that_is_wrong(build, message):
         build()
 
 
-# ---- pooling, projection ------------------------------------------------------------
-
-
-def test_pools_before_it_compares():
-    student, teacher = noise(2, 3, 4, 6), noise(2, 4, 4, 6, seed=1)
-    pooled = [F.avg_pool2d(x, 2) for x in (student, teacher)]
-    torch.testing.assert_close(CIRKDMiniBatchLoss(pool=2)(student, teacher),
-                               CIRKDMiniBatchLoss(pool=1)(*pooled))
-
-
 # ---- the second version -------------------------------------------------------------
 
 
