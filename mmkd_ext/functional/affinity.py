@@ -57,19 +57,13 @@ def affinity_row_distance(student: Tensor, teacher: Tensor) -> Tensor:
         ShapeError: Batch or size differ between ``student`` and ``teacher``.
 
     Examples:
-        >>> import torch
         >>> x = torch.eye(2).reshape(1, 2, 1, 2)
         >>> affinity_row_distance(x, torch.ones(1, 3, 1, 2))
         tensor([[[1., 1.]]])
     """
     check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n d h w'))
-    rows = cast(
-        'Tensor',
-        _RowDistance.apply(  # type: ignore[no-untyped-call]
-            student.flatten(2), teacher.flatten(2)
-        ),
-    )
-    return rows.reshape(student.shape[0], *student.shape[2:])
+    rows = _RowDistance.apply(student.flatten(2), teacher.flatten(2))  # type: ignore[no-untyped-call]
+    return cast('Tensor', rows).reshape(student.shape[0], *student.shape[2:])
 
 
 def affinity_squared_distance(
@@ -100,7 +94,6 @@ def affinity_squared_distance(
         ShapeError: Batch or size differ between ``student`` and ``teacher``.
 
     Examples:
-        >>> import torch
         >>> x = torch.eye(2).reshape(1, 2, 1, 2)
         >>> affinity_squared_distance(x, torch.ones(1, 1, 1, 2))
         tensor([2.])
@@ -108,10 +101,8 @@ def affinity_squared_distance(
     check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n d h w'))
     s, t = student.flatten(2), teacher.flatten(2)
     if s.shape[2] > s.shape[1] + t.shape[1]:
-        return cast(
-            'Tensor',
-            _SquaredDistance.apply(s, t, norm_gradient),  # type: ignore[no-untyped-call]
-        )
+        found = _SquaredDistance.apply(s, t, norm_gradient)  # type: ignore[no-untyped-call]
+        return cast('Tensor', found)
     affinities = []
     for x in (s.double(), t.double()):
         length = x.norm(dim=1, keepdim=True)

@@ -48,7 +48,6 @@ def box_mask(
             number.
 
     Examples:
-        >>> import torch
         >>> boxes = [torch.tensor([[0.0, 0.0, 9.0, 8.0]])]
         >>> box_mask(boxes, [(16, 32)], (2, 4))
         tensor([[[1., 1., 0., 0.],
@@ -94,7 +93,6 @@ def box_levels(boxes: Tensor, levels: int, *, finest_scale: float = 56.0) -> Ten
         ConfigError: ``levels`` is below 1 or ``finest_scale`` is not positive.
 
     Examples:
-        >>> import torch
         >>> box_levels(torch.tensor([[0.0, 0.0, 56.0, 56.0], [0.0, 0.0, 224.0, 224.0]]),
         ...            levels=4)
         tensor([0, 2])
@@ -122,7 +120,6 @@ def box_iou(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
         ShapeError: Boxes are not ``(... 4)`` with two axes.
 
     Examples:
-        >>> import torch
         >>> box_iou(torch.tensor([[0.0, 0.0, 2.0, 2.0]]),
         ...         torch.tensor([[0.0, 0.0, 2.0, 1.0], [5.0, 5.0, 6.0, 6.0]]))
         tensor([[0.5000, 0.0000]])
@@ -161,17 +158,10 @@ def boxes_on_map(
     *,
     divide_first: bool = False,
 ) -> MapCells:
-    """Scales boxes to a map: first cells, and ends rounded up.
+    """Scales boxes to a map: first cells, and ends rounded up; see `box_mask`.
 
-    Args:
-        boxes: As for `box_mask`.
-        sizes: As for `box_mask`.
-        map_size: As for `box_mask`.
-        divide_first: Divide by the image's side before multiplying by the map's. In
-            float32 the result may be on the other side of a whole cell.
-
-    Raises:
-        ShapeError: Boxes are not ``(b 4)``, or boxes and sizes differ in number.
+    `divide_first` divides by the image's side before it multiplies by the map's, whose
+    result in float32 may be on the other side of a whole cell.
     """
 
     def scaled(place: Tensor, cells: int, side: Tensor) -> Tensor:

@@ -40,7 +40,6 @@ def class_divergence(student: Tensor, teacher: Tensor, *, tau: float = 1.0) -> T
         ConfigError: ``tau`` is not positive.
 
     Examples:
-        >>> import torch
         >>> class_divergence(torch.zeros(2, 19, 8, 8), torch.ones(2, 19, 8, 8)).shape
         torch.Size([2, 8, 8])
     """
@@ -76,12 +75,8 @@ def softmax_divergence(
     dtype = torch.promote_types(student.dtype, teacher.dtype)
     student, teacher = student.to(dtype), teacher.to(dtype)
     if not teacher.requires_grad:
-        return cast(
-            'Tensor',
-            _FrozenTeacherDivergence.apply(  # type: ignore[no-untyped-call]
-                student, teacher, tau, dim
-            ),
-        )
+        value = _FrozenTeacherDivergence.apply(student, teacher, tau, dim)  # type: ignore[no-untyped-call]
+        return cast('Tensor', value)
     log_q = torch.log_softmax(student / tau, dim)
     log_p = torch.log_softmax(teacher / tau, dim)
     return tau**2 * (log_p.exp() * (log_p - log_q)).sum(dim)

@@ -64,10 +64,7 @@ class AdversarialLoss(PairLoss):
     ) -> Tensor:
         """Returns the discriminator's objective: its mean, summed over the levels.
 
-        Args:
-            preds_S: As for `forward`.
-            preds_T: As for `forward`.
-            extras: As for `forward`.
+        Arguments are those of `forward`.
         """
         levels = pair_levels(preds_S, preds_T)
         with torch.autocast(levels[0][0].device.type, enabled=False):

@@ -58,12 +58,9 @@ class KeyMemory(nn.Module):
         saved: bool = True,
     ) -> None:
         super().__init__()
-        for name, number in (
-            ('classes', classes),
-            ('size', size),
-            ('channels', channels),
-        ):
-            check_integer(name, number, ge=1)
+        check_integer('classes', classes, ge=1)
+        check_integer('size', size, ge=1)
+        check_integer('channels', channels, ge=1)
         check_choice('storage', storage, tuple(_STORAGES))
         self.seed = seed
         self.saved = saved

@@ -21,8 +21,8 @@ compare of the student, `CIRKDPool` what channels are compared with.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple, cast
+from collections.abc import Sequence
+from typing import Any, Callable, ClassVar, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -112,18 +112,8 @@ def channel_relation_divergence(
     As `pixel_relation_divergence`, with channels in the place of pixels: each one is a
     vector over the positions.
 
-    Args:
-        student: Features ``(n c h w)``.
-        teacher: Features ``(n c i j)``; its size may differ.
-        tau: Temperature, > 0.
-        max_memory: As for `pixel_relation_divergence`.
-
-    Returns:
-        Divergence of each channel in nats, ``(n c)``.
-
-    Raises:
-        ShapeError: Batch or channels differ between ``student`` and ``teacher``.
-        ConfigError: ``tau`` or ``max_memory`` is not above 0.
+    The student is ``(n c h w)``, the teacher ``(n c i j)``, of which the size may
+    differ; ``(n c)``. The second version of the authors' code.
     """
     check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c i j'))
     rows = _relations(student.flatten(2), teacher.flatten(2), tau, max_memory)
@@ -155,10 +145,6 @@ def contrast_divergence(
     Returns:
         Divergence of each feature in nats, ``(m)``; 0 if there are no keys.
 
-    Raises:
-        ShapeError: An axis differs.
-        ConfigError: ``tau`` or ``max_memory`` is not above 0.
-
     Examples:
         >>> x = torch.tensor([[1.0, 0.0]])
         >>> contrast_divergence(x, torch.ones(1, 2), torch.eye(2), tau=1.0)
@@ -167,43 +153,35 @@ def contrast_divergence(
     sizes = check_shapes(
         student=(student, 'm c'), teacher=(teacher, 'm c'), keys=(keys, 'k c')
     )
-    _check(tau, max_memory)
-    student, teacher = _alike(student, teacher)
+    student, teacher = _units_alike(student, teacher, tau, max_memory)
     if sizes['k'] == 0:
         # nothing to compare with, but still a part of the graph
         return 0 * (student + teacher).sum(1)
     groups = keys.detach().to(student.dtype)[None]
-    return _divergence(_unit(student), groups, _unit(teacher), groups, tau, max_memory)
+    return _divergence(student, groups, teacher, groups, tau, max_memory)
 
 
 def _relations(
     student: Tensor, teacher: Tensor, tau: float, max_memory: float
 ) -> Tensor:
     """Compares features ``(n m c)`` and ``(n m d)``, each with those of all images."""
-    _check(tau, max_memory)
-    s, t = (_unit(x).contiguous() for x in _alike(student, teacher))
+    s, t = (x.contiguous() for x in _units_alike(student, teacher, tau, max_memory))
     return _divergence(s.flatten(0, 1), s, t.flatten(0, 1), t, tau, max_memory)
 
 
-def _check(tau: float, max_memory: float) -> None:
+def _units_alike(
+    student: Tensor, teacher: Tensor, tau: float, max_memory: float
+) -> list[Tensor]:
+    """Returns both sides with features of length 1 and of one type."""
     check_range('tau', tau, gt=0)
     check_range('max_memory', max_memory, gt=0)
-
-
-def _alike(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     dtype = torch.promote_types(student.dtype, teacher.dtype)
-    return student.to(dtype), teacher.to(dtype)
-
-
-def _unit(x: Tensor) -> Tensor:
-    return unit_vectors(x, x.norm(dim=-1, keepdim=True))
+    sides = (student.to(dtype), teacher.to(dtype))
+    return [unit_vectors(x, x.norm(dim=-1, keepdim=True)) for x in sides]
 
 
 class _Sides(NamedTuple):
-    """Rows ``(m c)`` and groups of keys ``(g k c)`` of the student and the teacher.
-
-    Also what belongs to each of them: gradients, and whether they are wanted.
-    """
+    """Rows ``(m c)`` and groups of keys ``(g k c)``, or what belongs to each."""
 
     rows_s: Any
     keys_s: Any
@@ -211,27 +189,9 @@ class _Sides(NamedTuple):
     keys_t: Any
 
 
-def _divergence(
-    rows_s: Tensor,
-    keys_s: Tensor,
-    rows_t: Tensor,
-    keys_t: Tensor,
-    tau: float,
-    max_memory: float,
-) -> Tensor:
+def _divergence(*arguments: Any) -> Tensor:
     """Returns the divergence of each row ``(m)``, a mean over the groups of keys."""
-    return cast(
-        'Tensor',
-        _Divergence.apply(  # type: ignore[no-untyped-call]
-            rows_s, keys_s, rows_t, keys_t, tau, max_memory
-        ),
-    )
-
-
-def _chunks(rows: int, keys: int, itemsize: int, max_memory: float) -> Iterator[slice]:
-    size = max(1, int(max_memory * 2**20 / (_HELD * max(keys, 1) * itemsize)))
-    for start in range(0, rows, size):
-        yield slice(start, start + size)
+    return cast('Tensor', _Divergence.apply(*arguments))  # type: ignore[no-untyped-call]
 
 
 def _walk(
@@ -241,18 +201,19 @@ def _walk(
     max_memory: float,
     weight: Tensor | None = None,
 ) -> tuple[Tensor, _Sides]:
-    """Computes all rows, a chunk at a time.
+    """Returns divergences ``(m)`` and gradients, None where not wanted.
 
-    Returns:
-        Divergences ``(m)``; gradients of each row by its own divergence, and of the
-        keys by the weighted sum of all divergences, None where not wanted.
+    Those of a row are of its own divergence, those of the keys of the weighted sum.
     """
     values = sides.rows_s.new_zeros(sides.rows_s.shape[0])
     slopes = _Sides(
         *(torch.zeros_like(x) if w else None for x, w in zip(sides, wanted))
     )
     count, keys = sides.keys_s.shape[:2]
-    for at in _chunks(len(values), keys, values.element_size(), max_memory):
+    row = _HELD * max(keys, 1) * values.element_size()
+    size = max(1, int(max_memory * 2**20 / row))
+    for start in range(0, len(values), size):
+        at = slice(start, start + size)
         own = None if weight is None else weight[at, None]
         # the matrices of a step are let go of before the next one's are made
         for group in range(count):
@@ -339,22 +300,18 @@ class _Divergence(torch.autograd.Function):
         of_keys: Sequence[Tensor | None] = (slopes.keys_s, slopes.keys_t)
         if any(slope is not None for slope in of_keys):
             if len(grad) > 1 and grad.stride(0) != 0:
-                wanted = _Sides(
-                    False, of_keys[0] is not None, False, of_keys[1] is not None
-                )
-                tau, max_memory = ctx.settings
-                _, again = _walk(sides, wanted, tau, max_memory, grad)
+                wanted = (slopes.keys_s is not None, slopes.keys_t is not None)
+                sides_wanted = _Sides(False, wanted[0], False, wanted[1])
+                _, again = _walk(sides, sides_wanted, *ctx.settings, grad)
                 of_keys = (again.keys_s, again.keys_t)
             else:
-                # one number for all rows, as a sum spreads it; read without waiting
-                # for it
+                # one number for all rows, as a sum spreads it; not waited for
                 of_keys = [x if x is None else x * grad[:1].sum() for x in of_keys]
-        weight = grad[:, None]
-        of_rows = (
-            x if x is None else x * weight for x in (slopes.rows_s, slopes.rows_t)
+        of_s, of_t = (
+            x if x is None else x * grad[:, None]
+            for x in (slopes.rows_s, slopes.rows_t)
         )
-        slope_s, slope_t = of_rows
-        return slope_s, of_keys[0], slope_t, of_keys[1], None, None
+        return of_s, of_keys[0], of_t, of_keys[1], None, None
 
 
 @MODELS.register_module()
@@ -382,11 +339,7 @@ class CIRKDProjection(nn.Module):
         )
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Maps ``(n c h w)`` to ``(n out_channels h w)``.
-
-        Raises:
-            ShapeError: The feature is no map, or has other channels.
-        """
+        """Maps ``(n c h w)`` to ``(n out_channels h w)``."""
         self.check(feature)
         projected: Tensor = self.layers(feature)
         return projected
@@ -435,10 +388,7 @@ class PositionContext(nn.Module):
     positions. `q`, `k` and `v` are 1x1 convolutions to half the channels, `g` one back
     and `r` one that joins both; none has a bias, and batch normalisation and ReLU
     follow `g` and `r`. No matrix of all pairs of positions is kept where PyTorch's
-    attention can do without.
-
-    Args:
-        channels: Channels of the feature, >= 2; the result has as many.
+    attention can do without. A feature has 2 channels or more.
     """
 
     def __init__(self, channels: int) -> None:
@@ -497,11 +447,7 @@ class CIRKDHeads(nn.Module):
         self.pool = CIRKDPool(window)
 
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Returns four maps of ``(n c h w)``, see the class.
-
-        Raises:
-            ShapeError: The feature is no map, or has other channels.
-        """
+        """Returns four maps of ``(n c h w)``, see the class."""
         self.pixels.check(feature)
         refined = self.context(feature)
         return (
@@ -522,9 +468,13 @@ class _RelationLoss(PairLoss):
         check_range('tau', tau, gt=0)
         check_integer('pool', pool, ge=1)
         check_range('max_memory', max_memory, gt=0)
-        self.tau = tau
-        self.pool = pool
-        self.max_memory = max_memory
+        self.tau, self.pool, self.max_memory = tau, pool, max_memory
+
+    def _related(
+        self, divergence: Callable[..., Tensor], student: Tensor, teacher: Tensor
+    ) -> Tensor:
+        student, teacher = (_pooled(x, self.pool) for x in (student, teacher))
+        return divergence(student, teacher, tau=self.tau, max_memory=self.max_memory)
 
 
 @MODELS.register_module()
@@ -544,7 +494,6 @@ class CIRKDMiniBatchLoss(_RelationLoss):
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
-        >>> import torch
         >>> x = torch.eye(2).reshape(1, 2, 1, 2)
         >>> CIRKDMiniBatchLoss(tau=1.0)(x, torch.ones(1, 3, 1, 2))
         tensor(0.1201)
@@ -555,12 +504,7 @@ class CIRKDMiniBatchLoss(_RelationLoss):
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the divergence at each pooled pixel ``(n h w)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n d h w'))
-        return pixel_relation_divergence(
-            _pooled(student, self.pool),
-            _pooled(teacher, self.pool),
-            tau=self.tau,
-            max_memory=self.max_memory,
-        )
+        return self._related(pixel_relation_divergence, student, teacher)
 
 
 @MODELS.register_module()
@@ -574,12 +518,9 @@ class CIRKDChannelLoss(_RelationLoss):
 
     Args:
         tau: Temperature, > 0.
-        pool: Side of the windows that are averaged before; 1 is none.
-        max_memory: Memory in MB for the matrices of relations.
-        policy: See :class:`~mmkd_ext.methods.PairLoss`.
+        settings: As of `CIRKDMiniBatchLoss`.
 
     Examples:
-        >>> import torch
         >>> x = torch.eye(2).reshape(1, 2, 1, 2)
         >>> CIRKDChannelLoss(tau=1.0)(x, torch.ones(1, 2, 1, 2))
         tensor(0.1201)
@@ -592,12 +533,7 @@ class CIRKDChannelLoss(_RelationLoss):
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the divergence of each channel ``(n c)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-        return channel_relation_divergence(
-            _pooled(student, self.pool),
-            _pooled(teacher, self.pool),
-            tau=self.tau,
-            max_memory=self.max_memory,
-        )
+        return self._related(channel_relation_divergence, student, teacher)
 
 
 @MODELS.register_module()
@@ -615,7 +551,6 @@ class CIRKDChannelErrorLoss(PairLoss):
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
-        >>> import torch
         >>> x = torch.eye(2).reshape(1, 2, 1, 2)
         >>> CIRKDChannelErrorLoss(loss_weight=100.0)(x, x.flip(1))
         tensor(100.)
@@ -658,17 +593,12 @@ class _MemoryLoss(PairLoss):
         check_integer('samples', samples, ge=1)
         check_range('tau', tau, gt=0)
         check_range('max_memory', max_memory, gt=0)
-        self.samples = samples
-        self.tau = tau
-        self.enqueue_first = enqueue_first
-        self.max_memory = max_memory
         check_integer('seed', seed)
-        self.seed = seed
-        self.storage = storage
-        self.saved = saved
+        self.samples, self.tau, self.max_memory = samples, tau, max_memory
+        self.enqueue_first = enqueue_first
+        self.seed, self.storage, self.saved = seed, storage, saved
 
     def _make_memory(self, rings: int, size: int, channels: int) -> None:
-        """Makes an empty memory."""
         self.memory = KeyMemory(
             rings, size, channels, self.seed, storage=self.storage, saved=self.saved
         )
@@ -693,7 +623,6 @@ class _MemoryLoss(PairLoss):
         return keys
 
     def _contrast(self, student: Tensor, teacher: Tensor, keys: Tensor) -> Tensor:
-        """Compares rows ``(m c)`` with keys ``(k c)``."""
         return contrast_divergence(
             student, teacher, keys, tau=self.tau, max_memory=self.max_memory
         )
@@ -704,7 +633,6 @@ class _ClassMemoryLoss(_MemoryLoss):
 
     published_size: ClassVar[int]
     """Keys that the authors remember for each class."""
-
     published_samples: ClassVar[int]
     """Keys that the authors draw in a step, of all classes together."""
 
@@ -741,12 +669,7 @@ class _ClassMemoryLoss(_MemoryLoss):
     def compute_levels(  # type: ignore[override]
         self, levels: list[tuple[Tensor, Tensor]], data_samples: Sequence[Any]
     ) -> list[Tensor]:
-        """Returns the items of the one level.
-
-        Args:
-            levels: Features ``(n c h w)`` of both sides.
-            data_samples: For each image an object with ``gt_sem_seg.data``.
-        """
+        """Returns the items of the one level; samples have ``gt_sem_seg.data``."""
         return [self.compute(*self._one_level(levels), data_samples=data_samples)]
 
     def compute(  # type: ignore[override]
@@ -835,7 +758,6 @@ class CIRKDPixelMemoryLoss(_ClassMemoryLoss):
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
-        >>> import torch
         >>> from types import SimpleNamespace
         >>> truth = torch.tensor([[[0, 1]]])
         >>> samples = [SimpleNamespace(gt_sem_seg=SimpleNamespace(data=truth))]
@@ -896,16 +818,6 @@ class CIRKDRegionMemoryLoss(_ClassMemoryLoss):
         settings: `tau`, `ignore_index`, `enqueue_first`, `max_memory`, `seed`,
             `storage` and `saved` as of `CIRKDPixelMemoryLoss`, and the policy of
             :class:`~mmkd_ext.methods.PairLoss`.
-
-    Examples:
-        >>> import torch
-        >>> from types import SimpleNamespace
-        >>> truth = torch.tensor([[[0, 1]]])
-        >>> samples = [SimpleNamespace(gt_sem_seg=SimpleNamespace(data=truth))]
-        >>> loss = CIRKDRegionMemoryLoss(2, channels=2, size=8, tau=1.0)
-        >>> teacher = torch.eye(2).reshape(1, 2, 1, 2)
-        >>> loss(torch.ones(1, 2, 1, 2), teacher, data_samples=samples)
-        tensor(0.1109)
     """
 
     published_size: ClassVar[int] = 2000
@@ -943,7 +855,6 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
             :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
-        >>> import torch
         >>> loss = CIRKDChannelMemoryLoss((1, 2), size=8, tau=1.0)
         >>> teacher = torch.eye(2).reshape(1, 2, 1, 2)
         >>> loss(torch.ones(1, 2, 1, 2), teacher)
@@ -977,11 +888,7 @@ class CIRKDChannelMemoryLoss(_MemoryLoss):
     def compute_levels(  # type: ignore[override]
         self, levels: list[tuple[Tensor, Tensor]]
     ) -> list[Tensor]:
-        """Returns the items of the one level.
-
-        Args:
-            levels: Features ``(n c h w)`` of both sides.
-        """
+        """Returns the items of the one level."""
         return [self.compute(*self._one_level(levels))]
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]

@@ -53,7 +53,6 @@ class DeFeatLoss(PairLoss):
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
-        >>> import torch
         >>> from types import SimpleNamespace
         >>> sample = SimpleNamespace(
         ...     gt_instances=SimpleNamespace(bboxes=torch.tensor([[8., 8., 32., 32.]])),
@@ -85,11 +84,7 @@ class DeFeatLoss(PairLoss):
     def compute_levels(  # type: ignore[override]
         self, levels: list[tuple[Tensor, Tensor]], data_samples: Sequence[Any]
     ) -> list[Tensor]:
-        """Returns each image's part ``(n)`` of the loss of every level.
-
-        Raises:
-            DataError: A sample has no boxes or does not say its size.
-        """
+        """Returns each image's part ``(n)`` of the loss of every level."""
         boxes = boxes_of(data_samples)
         sizes = image_sizes(data_samples)
         of_level = [
@@ -142,7 +137,6 @@ class DeFeatHeadLoss(PairLoss):
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
-        >>> import torch
         >>> DeFeatHeadLoss()(torch.zeros(3, 5), torch.ones(3, 5),
         ...                  labels=torch.tensor([0, 4, 4]))
         tensor(0.)
@@ -203,11 +197,7 @@ class DeFeatAdapter(nn.Module):
                 self.conv.bias.zero_()
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Maps ``(n c h w)`` to ``(n out_channels h w)``.
-
-        Raises:
-            ShapeError: The feature is no map, or has other channels.
-        """
+        """Maps ``(n c h w)`` to ``(n out_channels h w)``."""
         check_shapes(feature=(feature, f'n {self.conv.in_channels} h w'))
         result: Tensor = self.conv(feature)
         return result

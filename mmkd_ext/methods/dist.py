@@ -97,7 +97,6 @@ class DISTLoss(PairLoss):
             one's own term plus the batch's term over classes.
 
     Examples:
-        >>> import torch
         >>> logits = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 1.0]])
         >>> bool(DISTLoss()(logits, logits) < 1e-5)
         True

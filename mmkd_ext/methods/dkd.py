@@ -142,7 +142,8 @@ class DKDLoss(_DecoupledLoss):
             + \beta D_n^{\text{other}}
 
     with :func:`decoupled_divergence`. `R` are the rows whose label is one of the
-    columns and, where `label_weights` are given, whose weight is above 0. Softmax
+    columns and, where `label_weights` are given, whose weight is above 0. Both are
+    ``(n)``, a tensor for all levels or a tuple with one for each. Softmax
     heads, as that of Faster R-CNN, have the background as last column, so background
     rows count as in the paper. Sigmoid heads, as those of dense detectors, have no such
     column, so only positive rows count, and the softmax is over their classes. The
@@ -162,7 +163,6 @@ class DKDLoss(_DecoupledLoss):
             without any the loss is 0.
 
     Examples:
-        >>> import torch
         >>> labels = torch.tensor([0, 2])
         >>> DKDLoss(beta=0.25)(torch.zeros(2, 3), torch.zeros(2, 3), labels=labels)
         tensor(0.)
@@ -176,14 +176,7 @@ class DKDLoss(_DecoupledLoss):
         labels: RowExtra,
         label_weights: RowExtra = None,
     ) -> list[Tensor]:
-        """Returns the items of each level.
-
-        Args:
-            levels: Logits ``(n c)`` of both sides.
-            labels: Index of the class of each row, ``(n)``; a tuple has one for each
-                level, a tensor is for all.
-            label_weights: Weight of each row, ``(n)``, in the same form.
-        """
+        """Returns the items of each level, with its own labels and weights."""
         return compute_rows(
             self.compute, levels, labels=labels, label_weights=label_weights
         )
@@ -219,7 +212,6 @@ class DKDPixelLoss(_DecoupledLoss):
             labelled ones; without any the loss is 0.
 
     Examples:
-        >>> import torch
         >>> from types import SimpleNamespace
         >>> truth = torch.tensor([[[0, 255]]])
         >>> samples = [SimpleNamespace(gt_sem_seg=SimpleNamespace(data=truth))]

@@ -127,17 +127,10 @@ def scale_mask(
 
 
 def background_mask(foreground: Tensor) -> Tensor:
-    """Returns one over the number of cells without a box, at each of them.
+    """Returns one over the number of cells without a box, at each of them ``(n h w)``.
 
-    Args:
-        foreground: A mask that is 0 where no box is ``(n h w)``.
-
-    Returns:
-        The mask ``(n h w)``; an image's values sum to 1, or to 0 where boxes leave no
-        cell.
-
-    Raises:
-        ShapeError: The mask is not ``(n h w)``.
+    `foreground` is 0 where no box is, ``(n h w)``. An image's values sum to 1, or to 0
+    where boxes leave no cell.
 
     Examples:
         >>> background_mask(torch.tensor([[[0.0, 0.5], [0.0, 0.5]]]))
@@ -173,14 +166,9 @@ def focal_maps(
     tau: float = 0.5,
     divide_first: bool = False,
 ) -> FocalMaps:
-    """Returns the masks and attentions by which FGD weighs one level.
+    """Returns the masks and attentions by which FGD weighs a teacher ``(n c h w)``.
 
-    Args:
-        teacher: Feature of the teacher ``(n c h w)``.
-        boxes: Boxes of each image ``(b 4)`` in pixels.
-        sizes: Height and width in pixels of the frame that the map covers.
-        tau: Temperature of the attentions, > 0.
-        divide_first: See :func:`scale_mask`.
+    Other arguments are those of :func:`scale_mask` and :func:`channel_attention`.
 
     Raises:
         ShapeError: The feature, the boxes and the sizes do not belong together.
@@ -266,26 +254,18 @@ class FGDLoss(PairLoss):
         super().__init__(**policy)
         check_integer('channels', channels, ge=1)
         check_integer('levels', levels, ge=1)
-        weights = {
-            'weight_fg': weight_fg,
-            'weight_bg': weight_bg,
-            'weight_attention': weight_attention,
-            'weight_global': weight_global,
-        }
-        for name, weight in weights.items():
-            check_range(name, weight, ge=0)
+        check_range('weight_fg', weight_fg, ge=0)
+        check_range('weight_bg', weight_bg, ge=0)
+        check_range('weight_attention', weight_attention, ge=0)
+        check_range('weight_global', weight_global, ge=0)
         check_range('tau', tau, gt=0)
         check_choice('box_frame', box_frame, ('padded', 'img_shape'))
         self.weight_fg, self.weight_bg = weight_fg, weight_bg
         self.weight_attention, self.weight_global = weight_attention, weight_global
-        self.channels = channels
-        self.tau = tau
-        self.box_frame = box_frame
-        self.student_context = nn.ModuleList(
-            _ContextBlock(channels) for _ in range(levels)
-        )
-        self.teacher_context = nn.ModuleList(
-            _ContextBlock(channels) for _ in range(levels)
+        self.channels, self.tau, self.box_frame = channels, tau, box_frame
+        self.student_context, self.teacher_context = (
+            nn.ModuleList(_ContextBlock(channels) for _ in range(levels))
+            for _ in range(2)
         )
 
     @property
@@ -296,12 +276,7 @@ class FGDLoss(PairLoss):
     def compute_levels(  # type: ignore[override]
         self, levels: list[tuple[Tensor, Tensor]], data_samples: Sequence[Any]
     ) -> list[Tensor]:
-        """Returns the loss of each image ``(n)`` on every level.
-
-        Raises:
-            ShapeError: There are more or fewer levels than `levels`.
-            DataError: A sample has no boxes or does not say its size.
-        """
+        """Returns the loss of each image ``(n)`` on every level."""
         if len(levels) != len(self.student_context):
             raise ShapeError(
                 f'`FGDLoss` has levels={len(self.student_context)}, but got '
@@ -351,11 +326,8 @@ class FGDLoss(PairLoss):
         squares = torch.einsum('nci,nki->knc', difference.square(), weights)
         added: Tensor = self.student_context[level](student)
         added = added - self.teacher_context[level](teacher)
-        relation = (
-            squares[1]
-            + 2 * added * difference.sum(2)
-            + difference.shape[2] * added.square()
-        )
+        relation = squares[1] + 2 * added * difference.sum(2)
+        relation = relation + difference.shape[2] * added.square()
         return (squares[0] * maps.channel).sum(1), relation.sum(1)
 
 
@@ -364,9 +336,6 @@ class _ContextBlock(nn.Module):
 
     Starts at zero, as its last layer does, so that the global term first is a plain
     squared difference.
-
-    Args:
-        channels: Channels of the map.
     """
 
     def __init__(self, channels: int) -> None:

@@ -62,7 +62,6 @@ def imitation_masks(
         ShapeError: Anchors do not fit the levels.
 
     Examples:
-        >>> import torch
         >>> anchors = torch.tensor([[0., 0., 4., 4.], [4., 0., 8., 4.]])
         >>> imitation_masks([anchors], [torch.tensor([[0., 0., 4., 3.]])], [(1, 2)])
         [tensor([[[1., 0.]]])]
@@ -139,10 +138,6 @@ class FGFILoss(PairLoss):
             data_samples: Samples with ground truth boxes.
             head: The head with the anchors of these levels: mmdet's, or any module
                 with ``prior_generator.grid_priors(sizes, device=...)``.
-
-        Raises:
-            ConfigError: The head has no anchors.
-            ShapeError: It has anchors for more or fewer levels.
         """
         for student, teacher in levels:
             check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))

@@ -76,7 +76,6 @@ class KAAutoEncoder(nn.Module, KnowsTeacher):
         ConfigError: `widths` and `strides` do not belong together.
 
     Examples:
-        >>> import torch
         >>> autoencoder = KAAutoEncoder(8, widths=(6, 4), strides=(2, 1))
         >>> autoencoder.encode(torch.ones(2, 8, 5, 7)).shape
         torch.Size([2, 4, 3, 4])
@@ -126,22 +125,13 @@ class KAAutoEncoder(nn.Module, KnowsTeacher):
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def encode(self, feature: Tensor) -> Tensor:
-        """Returns the code ``(n k h' w')`` of a feature ``(n channels h w)``.
-
-        Raises:
-            ShapeError: The feature is no map, or has other channels.
-        """
+        """Returns the code ``(n k h' w')`` of a feature ``(n channels h w)``."""
         _check_channels(self, feature, self.channels)
         code: Tensor = self.encoder(feature)
         return code
 
     def decode(self, code: Tensor, size: Sequence[int]) -> Tensor:
-        """Returns the feature ``(n channels h w)`` that a code stands for.
-
-        Args:
-            code: What `encode` gave.
-            size: Height and width of what was encoded.
-        """
+        """Returns the feature that a code stands for, of height and width `size`."""
         sizes = [tuple(size)]
         for stride in self.strides[:-1]:
             # what a 3x3 convolution with padding 1 leaves
@@ -181,7 +171,6 @@ class KAReconstructionLoss(PairLoss):
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
-        >>> import torch
         >>> loss = KAReconstructionLoss(8, widths=(4,), strides=(2,))
         >>> feature = torch.rand(2, 8, 6, 6)
         >>> loss(feature, feature) > 0
@@ -204,8 +193,7 @@ class KAReconstructionLoss(PairLoss):
         super().__init__(**policy)
         check_range('alpha', alpha, ge=0)
         check_choice('error', error, ('mean', 'sum'))
-        self.alpha = alpha
-        self.error = error
+        self.alpha, self.error = alpha, error
         self.autoencoder = KAAutoEncoder(channels, widths, strides, teacher=teacher)
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
@@ -268,11 +256,7 @@ class KAEncoder(nn.Module, KnowsTeacher):
         self.requires_grad_(False).eval()
 
     def bind_teacher(self, fingerprint: Tensor) -> None:
-        """Compares the teacher with the one whose features stage one has encoded.
-
-        Raises:
-            CheckpointError: Its weights are others.
-        """
+        """Compares the teacher with the one whose features stage one has encoded."""
         if _differ(self._made_for, fingerprint):
             raise CheckpointError(
                 f'{self._file!r} encodes the features of a teacher of the same name '
@@ -288,11 +272,7 @@ class KAEncoder(nn.Module, KnowsTeacher):
         return self
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Returns the code ``(n k h' w')`` of a feature ``(n channels h w)``.
-
-        Raises:
-            ShapeError: The feature is no map, or has other channels.
-        """
+        """Returns the code ``(n k h' w')`` of a feature ``(n channels h w)``."""
         _check_channels(self, feature, self.channels)
         with torch.no_grad():
             code: Tensor = self.encoder(feature)
@@ -364,15 +344,19 @@ def unit_distance(
         tensor([[[2.8000]]])
     """
     check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-    for name, order in (('p', p), ('q', q)):
-        if order != torch.inf:
-            check_range(name, order, ge=1)
+    _check_norms(p, q)
     s, t = (
         unit_vectors(x, torch.linalg.vector_norm(x, q, dim=1, keepdim=True))
         for x in (student, teacher)
     )
     distance: Tensor = torch.linalg.vector_norm(s - t, p, dim=1)
     return distance
+
+
+def _check_norms(p: float, q: float) -> None:
+    for name, order in (('p', p), ('q', q)):
+        if order != torch.inf:
+            check_range(name, order, ge=1)
 
 
 @MODELS.register_module()
@@ -388,22 +372,14 @@ class KAAdaptLoss(PairLoss):
             map and takes a mean over elements.
         q: Norm that becomes 1, >= 1 or ``inf``; 2 is torchdistill's, likewise.
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
-
-    Examples:
-        >>> import torch
-        >>> KAAdaptLoss()(torch.ones(2, 4, 3, 3), 5 * torch.ones(2, 4, 3, 3))
-        tensor(0.)
     """
 
     alignable: ClassVar[frozenset[str]] = frozenset({'channels', 'size'})
 
     def __init__(self, p: float = 1.0, q: float = 2.0, **policy: Any) -> None:
         super().__init__(**policy)
-        for name, order in (('p', p), ('q', q)):
-            if order != float('inf'):
-                check_range(name, order, ge=1)
-        self.p = p
-        self.q = q
+        _check_norms(p, q)
+        self.p, self.q = p, q
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the distance at each position ``(n h w)``."""
@@ -422,7 +398,6 @@ class KAAffinityLoss(PairLoss):
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
 
     Examples:
-        >>> import torch
         >>> x = torch.eye(2).reshape(1, 2, 1, 2)
         >>> KAAffinityLoss()(x, torch.ones(1, 3, 1, 2))
         tensor(1.)
@@ -443,23 +418,15 @@ def _encoder(
             f'`widths` {tuple(widths)} and `strides` {tuple(strides)} must be as many, '
             'one for each convolution of the encoder.'
         )
-    for name, numbers in (
-        ('channels', [channels]),
-        ('widths', widths),
-        ('strides', strides),
-    ):
+    named = {'channels': [channels], 'widths': widths, 'strides': strides}
+    for name, numbers in named.items():
         for number in numbers:
             check_integer(name, number, ge=1)
-    return nn.Sequential(
-        *(
-            nn.Sequential(
-                nn.Conv2d(ins, outs, 3, stride, padding=1, bias=False),
-                nn.BatchNorm2d(outs),
-                nn.ReLU(),
-            )
-            for ins, outs, stride in zip([channels, *widths], widths, strides)
-        )
-    )
+    stages = []
+    for ins, outs, stride in zip([channels, *widths], widths, strides):
+        conv = nn.Conv2d(ins, outs, 3, stride, padding=1, bias=False)
+        stages.append(nn.Sequential(conv, nn.BatchNorm2d(outs), nn.ReLU()))
+    return nn.Sequential(*stages)
 
 
 def _stage_one_file(checkpoint: str | None, stage_one: str | None) -> str:
@@ -481,11 +448,7 @@ def _stage_one_file(checkpoint: str | None, stage_one: str | None) -> str:
 
 
 def _folders_of(stage_one: str) -> list[str]:
-    """Returns where a training of a config may have written.
-
-    That is its `work_dir`, else ``work_dirs/<its name>`` in the working folder, or in
-    the folder in which ``configs`` lies, from where it may have been started.
-    """
+    """Returns where a training of a config may have written, see `KAEncoder`."""
     config = Path(stage_one)
     usual = Path('work_dirs', config.stem)
     folders = [usual]
@@ -506,7 +469,6 @@ def _differ(one: Tensor | None, other: Tensor) -> bool:
 
 
 def _as_bytes(text: str) -> Tensor:
-    """Turns text into a tensor, for the state dict."""
     return torch.tensor(list(text.encode()), dtype=torch.uint8)
 
 

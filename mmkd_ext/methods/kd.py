@@ -34,11 +34,12 @@ class KDLoss(PairLoss):
     (``'mean'``, ``C`` times less); multiply `loss_weight` accordingly when you port
     such a config.
 
-    Rows ``(n c)`` may come with `labels` and `label_weights` from a detector; then only
-    rows count whose label is one of the columns and whose weight is above 0. In a
-    sigmoid head, which has no column for the background, these are the positive ones,
-    as in the classification term of LD, whose mean is over the `C` classes too: its
-    weight 10 is ``10 / C`` here.
+    Rows ``(n c)`` may come with `labels` and `label_weights` ``(n)`` from a detector, a
+    tensor for all levels or a tuple with one for each; then only rows count whose label
+    is one of the columns and whose weight is above 0. In a sigmoid head, which has no
+    column for the background, these are the positive ones, as in the classification
+    term of LD, whose mean is over the `C` classes too: its weight 10 is ``10 / C``
+    here.
 
     Args:
         tau: Temperature, > 0.
@@ -61,14 +62,7 @@ class KDLoss(PairLoss):
         labels: RowExtra = None,
         label_weights: RowExtra = None,
     ) -> list[Tensor]:
-        """Returns the items of each level.
-
-        Args:
-            levels: Logits ``(n c)`` or ``(n c h w)`` of both sides.
-            labels: Index of the class of each row, ``(n)``; a tuple has one for each
-                level, a tensor is for all.
-            label_weights: Weight of each row, ``(n)``, in the same form.
-        """
+        """Returns the items of each level, with its own labels and weights."""
         return compute_rows(
             self.compute, levels, labels=labels, label_weights=label_weights
         )

@@ -35,7 +35,7 @@ of `LDImitationLoss`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Callable, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -74,14 +74,15 @@ __all__ = [
     'valuable_region',
 ]
 
-Region = Callable[['list[Tensor]', Tensor], Tensor]
-
-
 # ---- losses -------------------------------------------------------------------------
 
 
 class _RegionLoss(PairLoss):
-    """Compares both sides at the positions of a region, a map of each level."""
+    """Compares both sides at the positions of a region.
+
+    `region` is for each level a map ``(n h w)``, above 0 inside of it; one tensor is
+    for every level.
+    """
 
     default_reduction: ClassVar[str] = 'sum'
     alignable: ClassVar[frozenset[str]] = frozenset()
@@ -89,16 +90,7 @@ class _RegionLoss(PairLoss):
     def compute_levels(  # type: ignore[override]
         self, levels: list[tuple[Tensor, Tensor]], region: Levels
     ) -> list[Tensor]:
-        """Returns the items of every level.
-
-        Args:
-            levels: Student's and teacher's side of each level ``(n c h w)``.
-            region: For each level a map ``(n h w)``, above 0 inside the region; one
-                tensor is for every level.
-
-        Raises:
-            ShapeError: Levels, sides and regions do not fit.
-        """
+        """Returns the items of every level, each with its map of the region."""
         regions = _of_levels('region', region, len(levels))
         return [self.compute(s, t, region=r) for (s, t), r in zip(levels, regions)]
 
@@ -158,7 +150,6 @@ class LDLoss(_RegionLoss):
 
     @staticmethod
     def _bins(student: Tensor, teacher: Tensor) -> int:
-        """Returns the number of bins of a side."""
         bins = []
         for name, side in (('student', student), ('teacher', teacher)):
             channels = side.shape[1] if side.dim() == 4 else 0
@@ -266,18 +257,7 @@ class LDImitationLoss(_RegionLoss):
         region: Levels,
         positives: Levels | None = None,
     ) -> list[Tensor]:
-        """Returns the items of every level.
-
-        Args:
-            levels: Student's and teacher's side of each level ``(n c h w)``.
-            region: For each level a map ``(n h w)``, above 0 inside the region; one
-                tensor is for every level.
-            positives: In the same form, above 0 at positive anchors; a level without
-                any counts 0. All levels count where it is None.
-
-        Raises:
-            ShapeError: Levels, sides, regions and positives do not fit.
-        """
+        """Returns the items of every level; `positives` is in the form of `region`."""
         regions = _of_levels('region', region, len(levels))
         if positives is not None:
             some = _of_levels('positives', positives, len(levels))
@@ -297,7 +277,6 @@ class LDImitationLoss(_RegionLoss):
 
 
 def _of_levels(name: str, maps: Levels, levels: int) -> list[Tensor]:
-    """Returns the map of each level; one tensor is for every level."""
     some = [maps] * levels if isinstance(maps, torch.Tensor) else list(maps)
     if len(some) != levels:
         raise ShapeError(
@@ -349,19 +328,12 @@ class LDMainRegion(nn.Module):
             targets: Second input of its ``loss_cls``, one call a level: labels
                 ``(n*h*w)``, of which `k` and more and negative ones are no objects, or
                 a tuple that begins with them.
-
-        Raises:
-            ConfigError: The head has no distributions.
-            ShapeError: Labels and logits do not belong together.
         """
         _check_head(head)
         maps = _maps(logits)
-        if not isinstance(targets, (list, tuple)) or len(targets) != len(maps):
-            given = (
-                len(targets)
-                if isinstance(targets, (list, tuple))
-                else type(targets).__name__
-            )
+        several = isinstance(targets, (list, tuple))
+        if not several or len(targets) != len(maps):
+            given = len(targets) if several else type(targets).__name__
             raise ShapeError(
                 f'`targets` must be the labels of {len(maps)} levels, but is {given}; '
                 "tap the inputs of `bbox_head.loss_cls` with call='all', item=1."
@@ -383,12 +355,52 @@ def _positives(logits: Tensor, target: Any) -> Tensor:
     return torch.where((labels >= 0) & (labels < k), scores, torch.zeros_like(scores))
 
 
+class _BoxRegion(nn.Module):
+    """A region that follows from the anchors and the boxes of each image."""
+
+    def of_image(self, anchors: list[Tensor], boxes: Tensor) -> Tensor:
+        """Returns a value for each anchor of all levels ``(a)``, 0 outside."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def forward(
+        self, head: nn.Module, *, logits: Levels, data_samples: Sequence[Any]
+    ) -> tuple[Tensor, ...]:
+        """Returns the region of each level; anchors in the padding are outside.
+
+        Args:
+            head: The student's box head.
+            logits: Its class logits, ``(n k h w)`` a level; their sizes are used.
+            data_samples: Samples of the batch.
+        """
+        _check_head(head)
+        maps = _maps(logits)
+        anchors = _anchors(head, maps)
+        boxes = boxes_of(data_samples)
+        if len(boxes) != len(maps[0]):
+            raise ShapeError(
+                f'there are {len(boxes)} samples, but `logits` are of {len(maps[0])} '
+                'images; both must be of the same batch.'
+            )
+        images = []
+        for sample, some in zip(data_samples, boxes):
+            flags = _valid_flags(head, maps, sample)
+            levels = [level[flag] for level, flag in zip(anchors, flags)]
+            values = self.of_image(levels, some.to(levels[0]))
+            valid = torch.cat(list(flags))
+            image = values.new_zeros(valid.shape, dtype=torch.float32)
+            image[valid] = values.float()
+            images.append(image)
+        sizes = [level.shape[2:] for level in maps]
+        parts = torch.split(torch.stack(images), [h * w for h, w in sizes], dim=1)
+        return tuple(part.reshape(-1, *size) for part, size in zip(parts, sizes))
+
+
 @MODELS.register_module()
-class LDValuableRegion(nn.Module):
+class LDValuableRegion(_BoxRegion):
     """The valuable localization region (VLR): anchors near a box but not quite on it.
 
-    See :func:`valuable_region`. Anchors in the padding of an image are left out, as in
-    its assigner.
+    See :func:`valuable_region`; each anchor is weighted by its IoU.
 
     Args:
         nearest: Candidates of each level for the threshold of a box (`topk` of ATSS).
@@ -403,56 +415,24 @@ class LDValuableRegion(nn.Module):
         super().__init__()
         check_integer('nearest', nearest, ge=1)
         check_range('low', low, ge=0, le=1)
-        self.nearest = nearest
-        self.low = low
-        self.published_diou = published_diou
+        self.settings = dict(nearest=nearest, low=low, published_diou=published_diou)
 
-    def forward(
-        self, head: nn.Module, *, logits: Levels, data_samples: Sequence[Any]
-    ) -> tuple[Tensor, ...]:
-        """Returns the region of each level, weighted by IoU.
-
-        Args:
-            head: The student's box head.
-            logits: Its class logits, ``(n k h w)`` a level; their sizes are used.
-            data_samples: Samples of the batch.
-
-        Raises:
-            ConfigError: The head has no distributions.
-            ShapeError: Samples, levels and anchors do not belong together.
-        """
-        return _over_images(
-            head,
-            logits,
-            data_samples,
-            lambda anchors, boxes: valuable_region(
-                anchors,
-                boxes,
-                nearest=self.nearest,
-                low=self.low,
-                published_diou=self.published_diou,
-            ),
-        )
+    def of_image(self, anchors: list[Tensor], boxes: Tensor) -> Tensor:
+        """Returns the weight of each anchor."""
+        return valuable_region(anchors, boxes, **self.settings)  # type: ignore[arg-type]
 
 
 @MODELS.register_module()
-class LDInsideRegion(nn.Module):
+class LDInsideRegion(_BoxRegion):
     """The anchors whose centre lies inside a box, on every level."""
 
-    def forward(
-        self, head: nn.Module, *, logits: Levels, data_samples: Sequence[Any]
-    ) -> tuple[Tensor, ...]:
-        """Returns the region of each level; see `LDValuableRegion.forward`."""
-        return _over_images(
-            head,
-            logits,
-            data_samples,
-            lambda anchors, boxes: inside_region(torch.cat(anchors), boxes),
-        )
+    def of_image(self, anchors: list[Tensor], boxes: Tensor) -> Tensor:
+        """Returns whether each anchor is in the region."""
+        return inside_region(torch.cat(anchors), boxes)
 
 
 @MODELS.register_module()
-class LDFineGrainedRegion(nn.Module):
+class LDFineGrainedRegion(_BoxRegion):
     """The anchors that overlap a box at least half as much as its best one.
 
     Args:
@@ -464,18 +444,9 @@ class LDFineGrainedRegion(nn.Module):
         check_range('share', share, ge=0, le=1)
         self.share = share
 
-    def forward(
-        self, head: nn.Module, *, logits: Levels, data_samples: Sequence[Any]
-    ) -> tuple[Tensor, ...]:
-        """Returns the region of each level; see `LDValuableRegion.forward`."""
-        return _over_images(
-            head,
-            logits,
-            data_samples,
-            lambda anchors, boxes: fine_grained_region(
-                torch.cat(anchors), boxes, share=self.share
-            ),
-        )
+    def of_image(self, anchors: list[Tensor], boxes: Tensor) -> Tensor:
+        """Returns whether each anchor is in the region."""
+        return fine_grained_region(torch.cat(anchors), boxes, share=self.share)
 
 
 @MODELS.register_module()
@@ -515,10 +486,6 @@ class LDGIRegion(nn.Module):
             logits_T: Those of the teacher.
             bins_S: Box distributions of the student, ``(n b h w)`` a level.
             bins_T: Those of the teacher.
-
-        Raises:
-            ConfigError: The head has no distributions.
-            ShapeError: The four do not belong together, as with other classes.
         """
         _check_head(head)
         logits, bins = pair_levels(logits_S, logits_T), pair_levels(bins_S, bins_T)
@@ -543,34 +510,6 @@ class LDGIRegion(nn.Module):
             kept = general_instances(*sides, overlap=self.overlap, count=self.count)
             regions.append(kept.reshape(-1, *scores[0].shape[2:]).float())
         return tuple(regions)
-
-
-@torch.no_grad()
-def _over_images(
-    head: nn.Module, logits: Levels, data_samples: Sequence[Any], region: Region
-) -> tuple[Tensor, ...]:
-    """Computes a region of anchors and boxes for each image; splits it into levels."""
-    _check_head(head)
-    maps = _maps(logits)
-    anchors = _anchors(head, maps)
-    boxes = boxes_of(data_samples)
-    if len(boxes) != len(maps[0]):
-        raise ShapeError(
-            f'there are {len(boxes)} samples, but `logits` are of {len(maps[0])} '
-            'images; both must be of the same batch.'
-        )
-    images = []
-    for sample, some in zip(data_samples, boxes):
-        flags = _valid_flags(head, maps, sample)
-        levels = [level[flag] for level, flag in zip(anchors, flags)]
-        values = region(levels, some.to(levels[0]))
-        valid = torch.cat(list(flags))
-        image = values.new_zeros(valid.shape, dtype=torch.float32)
-        image[valid] = values.float()
-        images.append(image)
-    sizes = [level.shape[2:] for level in maps]
-    parts = torch.split(torch.stack(images), [h * w for h, w in sizes], dim=1)
-    return tuple(part.reshape(-1, *size) for part, size in zip(parts, sizes))
 
 
 def _check_head(head: nn.Module) -> None:
@@ -628,10 +567,8 @@ def _valid_flags(
 
 # ---- regions of one image -----------------------------------------------------------
 #
-# Anchors and boxes are (x0, y0, x1, y1) in pixels. The anchors of an image are a list
-# with one tensor a level where levels matter, else one tensor. Each result has one
-# value for each anchor, 0 or False outside of the region; no gradient flows. An image
-# without boxes has empty regions.
+# Anchors and boxes are (x0, y0, x1, y1) in pixels; the anchors are a list with one
+# tensor a level where levels matter. No gradient flows; no boxes have empty regions.
 
 
 @torch.no_grad()
@@ -709,10 +646,6 @@ def adaptive_thresholds(
 
     Returns:
         Threshold of each box ``(b)``; 0 where there are no anchors.
-
-    Raises:
-        ShapeError: Anchors or boxes are not ``(... 4)``, or there are no levels.
-        ConfigError: ``nearest`` is below 1.
     """
     together = _joined(anchors)
     return _thresholds(box_iou(together, boxes), anchors, boxes, nearest)
@@ -751,19 +684,8 @@ def fine_grained_region(
         m_a = \bigvee_b \big[ \mathrm{IoU}_{ab} > \psi \max_{a'} \mathrm{IoU}_{a'b}
         \big]
 
-    As in `FGFI, CVPR 2019 <https://arxiv.org/abs/1906.03609>`_.
-
-    Args:
-        anchors: Anchors of all levels ``(a 4)``.
-        boxes: Boxes of the image ``(b 4)``.
-        share: Share of the best overlap, :math:`\psi`, from 0 to 1.
-
-    Returns:
-        Whether each anchor is in the region ``(a)``.
-
-    Raises:
-        ShapeError: Anchors or boxes are not ``(... 4)``.
-        ConfigError: ``share`` is out of its range.
+    for anchors ``(a 4)`` and boxes ``(b 4)``, with the share :math:`\psi` from 0 to 1;
+    ``(a)``. As in `FGFI, CVPR 2019 <https://arxiv.org/abs/1906.03609>`_.
     """
     check_range('share', share, ge=0, le=1)
     iou = box_iou(anchors, boxes)
@@ -774,18 +696,7 @@ def fine_grained_region(
 
 @torch.no_grad()
 def inside_region(anchors: Tensor, boxes: Tensor) -> Tensor:
-    """Returns the anchors whose centre lies inside a box, without its border.
-
-    Args:
-        anchors: Anchors ``(a 4)``.
-        boxes: Boxes of the image ``(b 4)``.
-
-    Returns:
-        Whether each anchor is in the region ``(a)``.
-
-    Raises:
-        ShapeError: Anchors or boxes are not ``(... 4)``.
-    """
+    """Returns which anchors ``(a 4)`` have their centre inside a box ``(b 4)``."""
     check_shapes(anchors=(anchors, 'a 4'), boxes=(boxes, 'b 4'))
     center = _centers(anchors).unsqueeze(1)
     inside = (center > boxes[:, :2]) & (center < boxes[:, 2:])
@@ -813,14 +724,10 @@ def general_instances(
         student: Class logits ``(n k a)`` and boxes ``(n a 4)``.
         teacher: The same of the teacher.
         overlap: See `first_kept`.
-        count: How many are kept in each image at most.
+        count: See `first_kept`.
 
     Returns:
         Whether each anchor is kept ``(n a)``.
-
-    Raises:
-        ShapeError: The shapes do not fit.
-        ConfigError: An argument is out of its range.
     """
     (logits_s, boxes_s), (logits_t, boxes_t) = student, teacher
     check_shapes(
@@ -854,10 +761,6 @@ def first_kept(
     Returns:
         Whether each box is kept ``(n a)``.
 
-    Raises:
-        ShapeError: The shapes do not fit.
-        ConfigError: An argument is out of its range.
-
     Examples:
         >>> boxes = torch.tensor([[[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 3.0],
         ...                        [8.0, 8.0, 9.0, 9.0]]])
@@ -868,26 +771,19 @@ def first_kept(
     check_range('overlap', overlap, ge=0, le=1)
     check_integer('count', count, ge=1)
     kept = torch.zeros_like(scores, dtype=torch.bool)
-    nothing = float('-inf')
-    areas = _extent(boxes).prod(-1)
+    areas = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
     for _ in range(min(count, sizes['a'])):
         value, best = scores.max(1, keepdim=True)
         # an image may have run out of boxes before the others
-        kept.scatter_(1, best, (value > nothing) | kept.gather(1, best))
+        kept.scatter_(1, best, (value > -torch.inf) | kept.gather(1, best))
         corners = boxes.gather(1, best.unsqueeze(-1).expand(-1, -1, 4))
-        shared = _extent(
-            torch.cat(
-                [
-                    torch.maximum(boxes[..., :2], corners[..., :2]),
-                    torch.minimum(boxes[..., 2:], corners[..., 2:]),
-                ],
-                dim=-1,
-            )
-        ).prod(-1)
+        first = torch.maximum(boxes[..., :2], corners[..., :2])
+        last = torch.minimum(boxes[..., 2:], corners[..., 2:])
+        shared = (last - first).clamp(min=0).prod(-1)
         union = areas + areas.gather(1, best) - shared
         # as a product, so that boxes without area need no division by 0
-        scores = scores.masked_fill(shared > overlap * union, nothing)
-        scores = scores.scatter(1, best, nothing)
+        scores = scores.masked_fill(shared > overlap * union, -torch.inf)
+        scores = scores.scatter(1, best, -torch.inf)
     return kept
 
 
@@ -979,7 +875,3 @@ def _relative_distance(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
 def _squared_distance(boxes_a: Tensor, boxes_b: Tensor) -> Tensor:
     offset = _centers(boxes_a).unsqueeze(1) - _centers(boxes_b).unsqueeze(0)
     return offset.square().sum(-1)
-
-
-def _extent(boxes: Tensor) -> Tensor:
-    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)

@@ -109,7 +109,6 @@ class MGDConnector(nn.Module):
         in_channels: Channels of the student's feature, when they differ.
 
     Examples:
-        >>> import torch
         >>> connector = MGDConnector(channels=8, in_channels=4)
         >>> connector(torch.randn(2, 4, 5, 6)).shape
         torch.Size([2, 8, 5, 6])
@@ -151,11 +150,7 @@ class MGDConnector(nn.Module):
             self.register_buffer('calls', torch.zeros((), dtype=torch.long))
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Maps ``(n in_channels h w)`` to ``(n channels h w)``.
-
-        Raises:
-            ShapeError: The feature is no map, or has other channels.
-        """
+        """Maps ``(n in_channels h w)`` to ``(n channels h w)``."""
         if feature.dim() != 4 or feature.shape[1] != self.in_channels:
             raise ShapeError(
                 f'`MGDConnector` takes (n {self.in_channels} h w), but got '
@@ -188,7 +183,7 @@ class MGDConnector(nn.Module):
             self._calls = int(self.calls)
 
     def extra_repr(self) -> str:
-        """Returns the settings of the mask, for printing."""
+        """Returns the settings of the mask."""
         return f'mask_ratio={self.mask_ratio}, mask={self.mask!r}, seed={self.seed}'
 
 
@@ -207,7 +202,6 @@ class MGDLoss(PairLoss):
             given.
 
     Examples:
-        >>> import torch
         >>> student, teacher = torch.ones(2, 8, 4, 4), torch.zeros(2, 8, 4, 4)
         >>> MGDLoss(loss_weight=1.0)(student, teacher)
         tensor(128.)

@@ -75,21 +75,16 @@ def pooled_error(
     dtype = torch.promote_types(student.dtype, teacher.dtype)
     student, teacher = student.to(dtype), teacher.to(dtype)
     used = [cells for cells in grids if cells < min(size['h'], size['w'])]
-    # of all grids below each other; at first one of the map itself
+    # of all grids below each other, after one without cells: there may be no others
     rows, columns = (
-        torch.cat(
-            [student.new_zeros(0, size[axis])]
-            + [_averages(size[axis], cells, student) for cells in used]
-        )
+        torch.cat([_averages(size[axis], cells, student) for cells in [0, *used]])
         for axis in 'hw'
     )
-    weights = torch.block_diag(  # type: ignore[no-untyped-call]
-        student.new_zeros(0, 0),
-        *(
-            student.new_full((cells, cells), 0.5**j / cells**2)
-            for j, cells in enumerate(used, 1)
-        ),
-    )
+    shares = [
+        student.new_full((cells, cells), 0.5**j / max(1, cells) ** 2)
+        for j, cells in enumerate([0, *used])
+    ]
+    weights = torch.block_diag(*shares)  # type: ignore[no-untyped-call]
     total = _GridErrors.apply(  # type: ignore[no-untyped-call]
         student, teacher, rows, columns, weights
     )
@@ -97,7 +92,6 @@ def pooled_error(
 
 
 def _check_grids(grids: Sequence[int]) -> None:
-    """Raises `ConfigError` unless ``grids`` are falling numbers >= 1."""
     fits = (
         isinstance(grids, (list, tuple))
         and all(is_integer(cells) and cells >= 1 for cells in grids)
@@ -185,7 +179,6 @@ class ReviewKDFusion(nn.Module):
         ConfigError: The numbers are not positive or not as many as the levels.
 
     Examples:
-        >>> import torch
         >>> fusion = ReviewKDFusion(levels=2, channels=8, mid_channels=4)
         >>> [tuple(x.shape) for x in fusion((torch.randn(2, 8, 6, 10),
         ...                                  torch.randn(2, 8, 3, 5)))]
@@ -203,30 +196,19 @@ class ReviewKDFusion(nn.Module):
         super().__init__()
         check_integer('ReviewKDFusion.levels', levels, ge=1)
         check_integer('ReviewKDFusion.mid_channels', mid_channels, ge=1)
-        after = _each_level('channels', channels, levels)
-        before = (
-            after
-            if in_channels is None
-            else _each_level('in_channels', in_channels, levels)
-        )
+        after = before = _each_level('channels', channels, levels)
+        if in_channels is not None:
+            before = _each_level('in_channels', in_channels, levels)
         self.blocks = nn.ModuleList(
             _FusionBlock(before[i], mid_channels, after[i], deepest=i == levels - 1)
             for i in range(levels)
         )
 
     def forward(self, pyramid: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Maps the levels, from large to small, to as many of the same sizes.
-
-        Raises:
-            ShapeError: The pyramid has another number of levels, or a level other
-                channels.
-        """
-        if not isinstance(pyramid, (list, tuple)) or len(pyramid) != len(self.blocks):
-            given = (
-                f'{len(pyramid)}'
-                if isinstance(pyramid, (list, tuple))
-                else type(pyramid).__name__
-            )
+        """Maps the levels, from large to small, to as many of the same sizes."""
+        several = isinstance(pyramid, (list, tuple))
+        if not several or len(pyramid) != len(self.blocks):
+            given = len(pyramid) if several else type(pyramid).__name__
             raise ShapeError(
                 f'`ReviewKDFusion` has levels={len(self.blocks)}, but got {given}; set '
                 '`levels`, or choose levels with `item`.'
@@ -293,14 +275,8 @@ class _BatchNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.numel() == x.shape[1]:
-            return F.batch_norm(
-                x,
-                self.running_mean,
-                self.running_var,
-                self.weight,
-                self.bias,
-                eps=self.eps,
-            )
+            running = self.running_mean, self.running_var
+            return F.batch_norm(x, *running, self.weight, self.bias, eps=self.eps)
         return super().forward(x)
 
 
@@ -326,11 +302,6 @@ class ReviewKDLoss(PairLoss):
     Args:
         grids: Cells along each side of a grid, falling.
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
-
-    Examples:
-        >>> student, teacher = torch.ones(2, 8, 6, 4), torch.zeros(2, 8, 6, 4)
-        >>> ReviewKDLoss()(student, teacher)
-        tensor(1.)
     """
 
     def __init__(self, grids: Sequence[int] = (4, 2, 1), **policy: Any) -> None:

@@ -202,9 +202,6 @@ class SelfAttention(nn.Module):
 
     `gamma` begins with 0, so it begins as the identity. Queries and keys have an
     eighth of the channels.
-
-    Args:
-        channels: Channels of the map.
     """
 
     def __init__(self, channels: int) -> None:
@@ -280,11 +277,8 @@ class SKDSDiscriminator(Discriminator):
         normed = parametrizations.spectral_norm if spectral_norm else _identity
         ins = [channels + image_channels * conditional, *widths]
         # by the statistics of the batch, as the authors' is never in eval mode
-        self.norm = (
-            nn.Identity()
-            if conditional
-            else nn.BatchNorm2d(channels, track_running_stats=False)
-        )
+        norm = nn.BatchNorm2d(channels, track_running_stats=False)
+        self.norm = nn.Identity() if conditional else norm
         self.convs = nn.ModuleList(
             normed(nn.Conv2d(before, width, 4, stride=2))
             for before, width in zip(ins, widths)
@@ -303,12 +297,7 @@ class SKDSDiscriminator(Discriminator):
     def forward(self, logits: Tensor, image: Tensor | None = None) -> Tensor:
         """Returns the scores of each prediction ``(n p)``; high is the teacher's.
 
-        Args:
-            logits: Predictions ``(n channels h w)``.
-            image: Their pictures ``(n image_channels y x)``, of any size.
-
-        Raises:
-            ShapeError: The channels or the numbers of images do not fit.
+        Logits are ``(n channels h w)``, pictures ``(n image_channels y x)``.
         """
         return self.judge(self.prepare(logits, image))
 
@@ -325,8 +314,8 @@ class SKDSDiscriminator(Discriminator):
         if self.conditional:
             scores: Tensor = self.score(x)
             return scores.mean((2, 3))
-        missing = [max(0, _WINDOW - side) for side in x.shape[2:]]
-        scores = self.score(F.pad(x, (0, missing[1], 0, missing[0])))
+        below, right = (max(0, _WINDOW - side) for side in x.shape[2:])
+        scores = self.score(F.pad(x, (0, right, 0, below)))
         return scores.flatten(1)
 
     def check_logits(self, logits: Tensor) -> None:
@@ -350,7 +339,6 @@ class SKDSDiscriminator(Discriminator):
         return F.pad(x, (1, right, 1, below))
 
     def _stack(self, logits: Tensor, image: Tensor | None) -> Tensor:
-        """Puts the picture, averaged down, below the logits."""
         if image is None:
             raise ShapeError(
                 'the discriminator looks at the picture too: add inputs=dict('
@@ -433,8 +421,7 @@ class SKDSHolisticLoss(AdversarialLoss):
         check_choice('mode', mode, _CRITICS)
         check_range('penalty', penalty, ge=0)
         check_range('discriminator_weight', discriminator_weight, ge=0)
-        self.mode = mode
-        self.penalty = penalty
+        self.mode, self.penalty = mode, penalty
         self.discriminator_weight = discriminator_weight
         self.discriminator = SKDSDiscriminator(
             channels,
@@ -455,14 +442,10 @@ class SKDSHolisticLoss(AdversarialLoss):
     ) -> Tensor:
         """Returns minus the score of each of the student's predictions ``(n)``."""
         check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-        constants = {
-            name: parameter.detach()
-            for name, parameter in self.discriminator.named_parameters()
-        }
-        with _evaluating(self.discriminator):
-            scores: Tensor = functional_call(
-                self.discriminator, constants, (student, inputs)
-            )
+        net = self.discriminator
+        constants = {name: p.detach() for name, p in net.named_parameters()}
+        with _evaluating(net):
+            scores: Tensor = functional_call(net, constants, (student, inputs))
         return -scores.mean(1)
 
     def compute_discriminator(  # type: ignore[override]
@@ -481,7 +464,7 @@ class SKDSHolisticLoss(AdversarialLoss):
         return self.discriminator_weight * items
 
     def extra_repr(self) -> str:
-        """Returns the settings, for printing."""
+        """Returns the settings."""
         return f'mode={self.mode!r}, {super().extra_repr()}'
 
 

@@ -7,20 +7,13 @@ from math import sqrt
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
+from slow_parts import CALM, SEEDS, as_map, columns, cosine, doubles
 
 from mmkd_ext.functional import affinity_row_distance, affinity_squared_distance
 
-CALM = settings(derandomize=True, deadline=None, max_examples=30, database=None)
-SEEDS = st.integers(0, 2**31)
 BOTH = pytest.mark.parametrize(
     'distance', [affinity_row_distance, affinity_squared_distance])
-
-
-def noise(*shape, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
 def dense(student, teacher, distance):
@@ -50,7 +43,7 @@ def with_gradients(distance, student, teacher, learns=True):
 @pytest.mark.parametrize(('size', 'learns'), [
     ((2, 3), True), ((5, 7), False), ((33, 40), True)])
 def test_equals_the_dense_form_with_its_gradients(distance, size, learns):
-    student, teacher = noise(2, 3, *size), noise(2, 4, *size, seed=1)
+    student, teacher = doubles(2, 3, *size), doubles(2, 4, *size, seed=1)
     found = with_gradients(distance, student, teacher, learns)
     wanted = with_gradients(
         lambda s, t: dense(s, t, distance), student, teacher, learns)
@@ -62,8 +55,8 @@ def test_equals_the_dense_form_with_its_gradients(distance, size, learns):
 def test_float32_equals_the_dense_form_in_float64_to_a_hundred_thousandth(
         distance, apart):
     # also where student and teacher nearly agree, and the three terms nearly cancel
-    student = noise(2, 16, 12, 20)
-    teacher = student + apart * noise(2, 16, 12, 20, seed=1)
+    student = doubles(2, 16, 12, 20)
+    teacher = student + apart * doubles(2, 16, 12, 20, seed=1)
     student, teacher = student.float(), teacher.float()
     found = with_gradients(distance, student, teacher)
     wanted = with_gradients(lambda s, t: dense(s, t, distance), student.double(),
@@ -76,7 +69,7 @@ def test_float32_equals_the_dense_form_in_float64_to_a_hundred_thousandth(
 @BOTH
 def test_makes_no_matrix_of_positions(distance):
     # 4 channels, 128 x 128 positions: the matrix would be 2 GiB, the map is 512 KiB
-    student, teacher = (noise(1, 4, 128, 128, seed=s, dtype=torch.float32)
+    student, teacher = (doubles(1, 4, 128, 128, seed=s, dtype=torch.float32)
                         for s in (0, 1))
     made = []
 
@@ -109,7 +102,8 @@ def test_a_flat_student_and_orthogonal_teachers_differ_by_the_root_of_the_others
 @CALM
 @given(SEEDS)
 def test_is_symmetric_positive_and_zero_at_equality(distance, seed):
-    student, teacher = noise(2, 3, 3, 4, seed=seed), noise(2, 5, 3, 4, seed=seed + 1)
+    student, teacher = doubles(2, 3, 3, 4, seed=seed), doubles(
+        2, 5, 3, 4, seed=seed + 1)
     there, back = distance(student, teacher), distance(teacher, student)
     torch.testing.assert_close(there, back, rtol=1e-9, atol=1e-9)
     assert (there > 0).all()
@@ -122,14 +116,14 @@ def test_is_symmetric_positive_and_zero_at_equality(distance, seed):
 @BOTH
 @pytest.mark.parametrize('size', [(1, 3), (3, 4)])
 def test_gradient_is_right(distance, size):
-    student, teacher = noise(2, 2, *size), noise(2, 3, *size, seed=1)
+    student, teacher = doubles(2, 2, *size), doubles(2, 3, *size, seed=1)
     assert torch.autograd.gradcheck(
         distance, (student.requires_grad_(), teacher.requires_grad_()))
 
 
 @pytest.mark.parametrize('size', [(1, 3), (3, 4)])
 def test_lengths_may_be_constants_in_the_backward_pass(size):
-    student, teacher = noise(2, 2, *size), noise(2, 3, *size, seed=1)
+    student, teacher = doubles(2, 2, *size), doubles(2, 3, *size, seed=1)
     student.requires_grad_()
     value = affinity_squared_distance(student, teacher, norm_gradient=False)
     torch.testing.assert_close(value, affinity_squared_distance(student, teacher))
@@ -144,7 +138,7 @@ def test_lengths_may_be_constants_in_the_backward_pass(size):
 
 @BOTH
 def test_features_of_length_zero_get_no_gradient_but_a_number(distance):
-    student, teacher = noise(2, 3, 3, 4), noise(2, 3, 3, 4, seed=1)
+    student, teacher = doubles(2, 3, 3, 4), doubles(2, 3, 3, 4, seed=1)
     student[0, :, 1, 1] = 0
     teacher[1] = 0
     value, *slopes = with_gradients(distance, student, teacher)
@@ -157,34 +151,13 @@ def test_features_of_length_zero_get_no_gradient_but_a_number(distance):
 @pytest.mark.parametrize(
     ('scale', 'size'), [(1e-8, (3, 4)), (1e30, (1, 3)), (1e30, (3, 4))])
 def test_no_feature_is_too_small_or_large(distance, scale, size):
-    student, teacher = (noise(1, 3, *size, seed=s, dtype=torch.float32) for s in (0, 1))
+    student, teacher = (
+        doubles(1, 3, *size, seed=s, dtype=torch.float32) for s in (0, 1))
     torch.testing.assert_close(distance(scale * student, teacher),
                                distance(student, teacher))
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def columns(image):
-    """Returns the feature of each position of an image, row by row."""
-    height, width = len(image[0]), len(image[0][0])
-    return [[channel[y][x] for channel in image]
-            for y in range(height) for x in range(width)]
-
-
-def as_map(values, image):
-    """Arranges one value for each position as the image is."""
-    width = len(image[0][0])
-    return [values[i:i + width] for i in range(0, len(values), width)]
-
-
-def dot(a, b):
-    return sum(x * y for x, y in zip(a, b))
-
-
-def cosine(a, b):
-    lengths = sqrt(dot(a, a)) * sqrt(dot(b, b))
-    return dot(a, b) / lengths if lengths else 0.0
 
 
 def affinity(image):
@@ -213,7 +186,7 @@ def slow_affinity_squared_distance(student, teacher):
     (affinity_squared_distance, slow_affinity_squared_distance)])
 def test_affinity_equals_its_twin(distance, slow, shape):
     n, c, h, w = shape
-    student, teacher = noise(*shape), noise(n, c + 2, h, w, seed=1)
+    student, teacher = doubles(*shape), doubles(n, c + 2, h, w, seed=1)
     student[:, :, 0, 0] = 0
     torch.testing.assert_close(
         distance(student, teacher), torch.tensor(

@@ -6,25 +6,24 @@ from math import exp
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from slow_attention import slow_channel_attention, slow_spatial_attention
+from slow_parts import (
+    CALM,
+    SEEDS,
+    doubles,
+    slow_channel_attention,
+    slow_spatial_attention,
+)
 
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.functional import spatial_attention
 from mmkd_ext.methods.fgd import channel_attention
 
 BOTH = pytest.mark.parametrize('attention', [spatial_attention, channel_attention])
-CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 TAUS = st.sampled_from([0.25, 0.5, 1.0, 4.0])
-SEEDS = st.integers(0, 2**31)
 SHAPES = st.tuples(
     st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4))
-
-
-def noise(shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def test_two_positions_have_the_closed_form():
@@ -47,7 +46,7 @@ def test_two_channels_have_the_closed_form():
 @CALM
 @given(SHAPES, SEEDS, TAUS)
 def test_is_positive_and_one_on_average(attention, shape, seed, tau):
-    found = attention(noise(shape, seed), tau=tau)
+    found = attention(doubles(*shape, seed=seed), tau=tau)
     assert (found > 0).all()
     torch.testing.assert_close(
         found.flatten(1).mean(1), torch.ones(shape[0], dtype=torch.float64))
@@ -55,13 +54,13 @@ def test_is_positive_and_one_on_average(attention, shape, seed, tau):
 
 @BOTH
 def test_gradient_is_right(attention):
-    feature = noise((2, 3, 2, 3)).requires_grad_()
+    feature = doubles(2, 3, 2, 3).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: attention(x, tau=0.5), (feature,))
 
 
 @BOTH
 def test_extreme_features_stay_finite(attention):
-    feature = 1e4 * noise((2, 3, 2, 2)).sign()
+    feature = 1e4 * doubles(2, 3, 2, 2).sign()
     feature[0, 0, 0, 0] = 0
     assert attention(feature.float(), tau=0.5).isfinite().all()
 
@@ -81,6 +80,6 @@ def test_refuses_a_temperature_that_is_not_positive(attention, tau):
     (spatial_attention, slow_spatial_attention),
     (channel_attention, slow_channel_attention)])
 def test_attention_equals_its_twin(attention, slow, shape, tau):
-    feature = noise(shape)
+    feature = doubles(*shape)
     torch.testing.assert_close(attention(feature, tau=tau), torch.tensor(
         slow(feature.tolist(), tau), dtype=torch.float64))

@@ -6,25 +6,18 @@ from math import exp, log
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from slow_parts import CALM, SEEDS, kl, softened, two_sides
 
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.functional import class_divergence
 from mmkd_ext.methods.cwd import channel_divergence
 
 BOTH = pytest.mark.parametrize('divergence', [channel_divergence, class_divergence])
-CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 TAUS = st.sampled_from([0.25, 1.0, 2.0, 4.0, 20.0])
-SEEDS = st.integers(0, 2**31)
 SHAPES = st.tuples(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4),
                    st.integers(1, 4))
-
-
-def noise(shape, seed=0, spread=2.0):
-    generator = torch.Generator().manual_seed(seed)
-    return [spread * torch.randn(shape, generator=generator, dtype=torch.float64)
-            for _ in range(2)]
 
 
 def two_way(student_margin, teacher_margin, tau):
@@ -72,7 +65,7 @@ def test_one_channel_is_the_score_of_yes_against_no(shape, frozen):
 
 
 def test_agrees_with_the_kl_of_torch_distributions():
-    student, teacher = noise((2, 5, 3, 4))
+    student, teacher = two_sides(2, 5, 3, 4)
 
     def distribution(x):
         return torch.distributions.Categorical(logits=x)
@@ -94,7 +87,7 @@ def test_agrees_with_the_kl_of_torch_distributions():
 @CALM
 @given(SHAPES, SEEDS, TAUS)
 def test_is_zero_at_equality_and_never_negative(divergence, shape, seed, tau):
-    student, teacher = noise(shape, seed)
+    student, teacher = two_sides(*shape, seed=seed)
     assert divergence(student, student.clone(), tau=tau).abs().max() == 0
     assert divergence(student, teacher, tau=tau).min() >= -1e-13 * tau**2
 
@@ -105,7 +98,7 @@ def test_is_zero_at_equality_and_never_negative(divergence, shape, seed, tau):
 @BOTH
 @pytest.mark.parametrize(('tau', 'frozen'), [(0.5, True), (4.0, False)])
 def test_gradient_is_right(divergence, tau, frozen):
-    student, teacher = noise((2, 3, 2, 3))
+    student, teacher = two_sides(2, 3, 2, 3)
     student.requires_grad_()
     teacher.requires_grad_(not frozen)
     assert torch.autograd.gradcheck(
@@ -116,7 +109,7 @@ def test_gradient_is_right(divergence, tau, frozen):
 @pytest.mark.parametrize(('tau', 'dtype'), [(1.0, torch.float64), (4.0, torch.float32)])
 def test_a_frozen_teacher_gives_the_value_and_gradient_of_a_learning_one(
         divergence, tau, dtype):
-    sides = [x.to(dtype) for x in noise((2, 5, 3, 4))]
+    sides = [x.to(dtype) for x in two_sides(2, 5, 3, 4)]
     weights = torch.rand(divergence(*sides).shape, dtype=dtype)
     results = []
     for frozen in (True, False):
@@ -137,7 +130,7 @@ def test_a_frozen_teacher_gives_the_value_and_gradient_of_a_learning_one(
     ('dtype', 'frozen'), [(torch.float32, False), (torch.float16, True)])
 def test_extreme_logits_stay_finite_with_their_gradient(divergence, dtype, frozen):
     # softmax().log() would meet log 0 here
-    student, teacher = noise((1, 2, 2, 2))
+    student, teacher = two_sides(1, 2, 2, 2)
     student = (1e4 * student.sign()).to(dtype).requires_grad_()
     teacher = (1e4 * teacher.sign()).to(dtype).requires_grad_(not frozen)
     value = divergence(student, teacher, tau=1.0)
@@ -150,7 +143,7 @@ def test_extreme_logits_stay_finite_with_their_gradient(divergence, dtype, froze
 @pytest.mark.parametrize(('dtype', 'tolerance'), [
     (torch.float16, 5e-3), (torch.bfloat16, 5e-2)])  # some roundings of 2**-11, 2**-8
 def test_halves_are_computed_as_halves(divergence, dtype, tolerance):
-    student, teacher = (x.to(dtype) for x in noise((2, 3, 2, 2), spread=1.0))
+    student, teacher = (x.to(dtype) for x in two_sides(2, 3, 2, 2, spread=1.0))
     found = divergence(student, teacher, tau=2.0)
     assert found.dtype == dtype
     torch.testing.assert_close(
@@ -166,17 +159,6 @@ def test_refuses_a_temperature_that_is_not_positive(divergence, tau):
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def softened(values, tau):
-    """Returns ``softmax(values / tau)`` of a flat list."""
-    powers = [exp(value / tau) for value in values]
-    return [power / sum(powers) for power in powers]
-
-
-def kl(p, q):
-    """Returns ``KL(p || q)`` of two flat lists."""
-    return sum(pi * log(pi / qi) for pi, qi in zip(p, q))
 
 
 def classes(values, tau):
@@ -207,7 +189,7 @@ def slow_class_divergence_of_samples(student, teacher, tau):
 @pytest.mark.parametrize(('shape', 'tau'), [
     ((2, 3, 4, 5), 4.0), ((3, 1, 2, 6), 0.5), ((4, 3), 1), ((1, 1), 4.0)])
 def test_class_divergence_equals_its_twin(shape, tau, frozen):
-    student, teacher = noise(shape, spread=3.0)
+    student, teacher = two_sides(*shape, spread=3.0)
     slow = (slow_class_divergence if len(shape) == 4
             else slow_class_divergence_of_samples)
     wanted = slow(student.tolist(), teacher.tolist(), tau)

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from slow_parts import CALM, two_sides
 
 from mmkd_ext.errors import ShapeError
 from mmkd_ext.functional import squared_error
 
-CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=5)
-
-
-def noise(shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(shape, generator=generator, dtype=torch.float64)
-            for _ in range(2)]
 
 
 def test_has_the_values_of_pencil_and_paper():
@@ -29,7 +23,7 @@ def test_has_the_values_of_pencil_and_paper():
 @CALM
 @given(SHAPES, st.integers(0, 2**31))
 def test_is_symmetric_positive_and_zero_at_equality(shape, seed):
-    student, teacher = noise(shape, seed)
+    student, teacher = two_sides(*shape, seed=seed)
     found = squared_error(student, teacher)
     assert torch.equal(found, squared_error(teacher, student))
     assert (found > 0).all()
@@ -52,6 +46,6 @@ def slow_squared_error(student, teacher):
 
 @pytest.mark.parametrize('shape', [(3,), (2, 5), (2, 3, 4, 5)])
 def test_squared_error_equals_its_twin(shape):
-    student, teacher = noise(shape)
+    student, teacher = two_sides(*shape)
     slow = slow_squared_error(student.tolist(), teacher.tolist())
     assert squared_error(student, teacher).tolist() == slow

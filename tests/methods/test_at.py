@@ -6,6 +6,7 @@ from math import sqrt
 
 import pytest
 import torch
+from slow_parts import doubles
 
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.methods.at import ATLoss, attention_distance
@@ -30,11 +31,6 @@ CASES = [
         values=[KnownValue(STUDENT, STUDENT, 0.0, 'equal')])]
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 def test_attention_at_different_places_has_no_overlap():
     # by hand: unit vectors (1, 0) and (0, 1)
     student = torch.tensor([2.0, 0.0]).reshape(1, 1, 1, 2)
@@ -44,8 +40,8 @@ def test_attention_at_different_places_has_no_overlap():
 
 @pytest.mark.parametrize(('p', 'scale'), [(1.0, 0.0), (2.0, 1e-30), (4.0, 1e30)])
 def test_extreme_features_stay_finite_with_their_gradient(p, scale):
-    student = (scale * noise(1, 3, 2, 3).float()).requires_grad_()
-    value = attention_distance(student, noise(1, 3, 2, 3, seed=1).float(), p=p)
+    student = (scale * doubles(1, 3, 2, 3).float()).requires_grad_()
+    value = attention_distance(student, doubles(1, 3, 2, 3, seed=1).float(), p=p)
     value.sum().backward()
     assert value.isfinite().all()
     assert student.grad.isfinite().all()
@@ -76,7 +72,7 @@ def slow_attention_distance(student, teacher, p):
     (1.0, (2, 3, 4, 5)), (2.0, (1, 1, 1, 1)), (3.0, (1, 7, 3, 1))])
 def test_equals_its_twin(p, shape):
     n, c, h, w = shape
-    student, teacher = noise(*shape), noise(n, c + 2, h, w, seed=1)
+    student, teacher = doubles(*shape), doubles(n, c + 2, h, w, seed=1)
     student[0, :, 0, 0] = 0
     slow = slow_attention_distance(student.tolist(), teacher.tolist(), p)
     torch.testing.assert_close(attention_distance(student, teacher, p=p),

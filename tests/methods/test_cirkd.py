@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.runner.checkpoint import load_state_dict
+from slow_parts import CALM, dot, doubles, noise, softened
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import (
@@ -33,8 +34,6 @@ from mmkd_ext.methods.cirkd import (
     pixel_relation_divergence,
 )
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
-
-CALM = settings(derandomize=True, deadline=None, max_examples=25, database=None)
 
 
 def sample(labels):
@@ -120,10 +119,6 @@ CASES = [
         values=[KnownValue(EVEN, EYE, FROM_EVEN, 'two keys, by hand')]),
 ]
 CLASSES = pytest.mark.parametrize('cls', [CIRKDPixelMemoryLoss, CIRKDRegionMemoryLoss])
-
-
-def noise(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def units(feature):
@@ -353,16 +348,6 @@ def test_names_the_setting_that_is_wrong(build, message):
         build()
 
 
-# ---- pooling, projection ------------------------------------------------------------
-
-
-def test_pools_before_it_compares():
-    student, teacher = noise(2, 3, 4, 6), noise(2, 4, 4, 6, seed=1)
-    pooled = [F.avg_pool2d(x, 2) for x in (student, teacher)]
-    torch.testing.assert_close(CIRKDMiniBatchLoss(pool=2)(student, teacher),
-                               CIRKDMiniBatchLoss(pool=1)(*pooled))
-
-
 # ---- the second version -------------------------------------------------------------
 
 
@@ -410,11 +395,6 @@ def each_its_own(value):
 # rows of a chunk, some that do not divide the rows or all, and weights of the items
 ROWS = pytest.mark.parametrize(('rows', 'weights'), [
     (4, None), (4, each_its_own), (10**6, each_its_own)])
-
-
-def doubles(*shape, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
 
 
 def memory_for(rows, keys, itemsize=8):
@@ -556,25 +536,15 @@ def channels(image):
     return [[value for row in channel for value in row] for channel in image]
 
 
-def dot(a, b):
-    return sum(x * y for x, y in zip(a, b))
-
-
 def unit(a):
     length = sqrt(dot(a, a))
     return [x / length if length else 0.0 for x in a]
 
 
-def softmax(scores):
-    top = max(scores)
-    powers = [exp(score - top) for score in scores]
-    return [power / sum(powers) for power in powers]
-
-
 def row_divergence(own_s, others_s, own_t, others_t, tau):
     """KL(T||S) of one feature's relations to others, which are taken as they are."""
-    q = softmax([dot(unit(own_s), other) / tau for other in others_s])
-    p = softmax([dot(unit(own_t), other) / tau for other in others_t])
+    q = softened([dot(unit(own_s), other) / tau for other in others_s])
+    p = softened([dot(unit(own_t), other) / tau for other in others_t])
     return sum(a * log(a / b) for a, b in zip(p, q))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from math import exp, log
+from math import log
 
 import pytest
 import torch
+from slow_parts import kl, softened
 
 from mmkd_ext.methods import CWDLoss
 from mmkd_ext.methods.cwd import channel_divergence
@@ -45,17 +46,6 @@ def test_one_pixel_carries_no_information():
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def softened(values, tau):
-    """Returns ``softmax(values / tau)`` of a flat list."""
-    powers = [exp(value / tau) for value in values]
-    return [power / sum(powers) for power in powers]
-
-
-def kl(p, q):
-    """Returns ``KL(p || q)`` of two flat lists."""
-    return sum(pi * log(pi / qi) for pi, qi in zip(p, q))
 
 
 def slow_channel_divergence(student, teacher, tau):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from slow_parts import noise
 
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.methods import DeFeatAdapter, DeFeatHeadLoss, DeFeatLoss
@@ -74,10 +75,6 @@ CASES = [
                 [FLAT, FLAT], [[3 * log(3), 0.0]] * 2, 9 * KL * 1.5,
                 'each weight once, tau**2 keeps the gradient',
                 {'labels': torch.tensor([0, 1])})])]
-
-
-def noise(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 # ---- neck ---------------------------------------------------------------------------

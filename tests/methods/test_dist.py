@@ -6,8 +6,9 @@ from math import exp, log, sqrt
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from slow_parts import CALM, SEEDS, rows_of, softened, two_sides
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import DISTLoss
@@ -65,7 +66,7 @@ CASES = [
 def test_one_channel_has_no_correlation_over_classes(settings):
     loss = DISTLoss(**settings)
     wanted = r"1 channel.*activation='sigmoid', beta=0"
-    student, teacher = noise(2, 1, 3, 4)
+    student, teacher = two_sides(2, 1, 3, 4)
     with pytest.raises(ShapeError, match=wanted):
         loss(student, teacher)
     with pytest.raises(ShapeError, match=wanted):
@@ -73,7 +74,7 @@ def test_one_channel_has_no_correlation_over_classes(settings):
 
 
 def test_of_one_channel_the_correlation_over_positions_can_be_learned():
-    student, teacher = noise(2, 1, 3, 4)
+    student, teacher = two_sides(2, 1, 3, 4)
     loss = DISTLoss(activation='sigmoid', beta=0, gamma=2.0)
     found = loss(student.requires_grad_(), teacher)
     both = torch.stack([student.detach().sigmoid().flatten(),
@@ -84,19 +85,9 @@ def test_of_one_channel_the_correlation_over_positions_can_be_learned():
     assert student.grad.abs().max() > 0
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(shape, generator=generator, dtype=torch.float64)
-            for _ in range(2)]
-
-
-def rows_of(x):
-    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-
-
 @pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
 def test_each_position_of_a_map_is_a_sample(activation):
-    student, teacher = noise(2, 5, 3, 4)
+    student, teacher = two_sides(2, 5, 3, 4)
     loss = DISTLoss(tau=2.0, activation=activation)
     torch.testing.assert_close(loss(student, teacher),
                                loss(rows_of(student), rows_of(teacher)))
@@ -107,15 +98,13 @@ def test_suggests_an_activation():
         DISTLoss(activation='sigmod')
 
 
-CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
-SEEDS = st.integers(0, 2**31)
 DIMS = pytest.mark.parametrize('dim', [0, 1])
 
 
 @CALM
 @given(SEEDS, st.floats(0.1, 50), st.floats(-20, 20))
 def test_scale_and_offset_of_each_row_do_not_matter(seed, scale, offset):
-    student, teacher = noise(4, 6, seed=seed)
+    student, teacher = two_sides(4, 6, seed=seed)
     change = scale * torch.arange(1, 5, dtype=torch.float64)[:, None]
     torch.testing.assert_close(
         pearson(change * student + offset, teacher, dim=1),
@@ -124,7 +113,7 @@ def test_scale_and_offset_of_each_row_do_not_matter(seed, scale, offset):
 
 @DIMS
 def test_agrees_with_torch(dim):
-    student, teacher = noise(5, 5)
+    student, teacher = two_sides(5, 5)
     other = 1 - dim
     wanted = [torch.corrcoef(torch.stack([s, t]))[0, 1]
               for s, t in zip(student.unbind(other), teacher.unbind(other))]
@@ -135,7 +124,7 @@ def test_agrees_with_torch(dim):
 @DIMS
 def test_what_does_not_vary_has_no_correlation_and_no_gradient(dim):
     student = torch.full((3, 4), 0.7, requires_grad=True)
-    teacher = noise(3, 4)[0].float()
+    teacher = two_sides(3, 4)[0].float()
     found = pearson(student, teacher, dim=dim)
     torch.testing.assert_close(found, torch.zeros_like(found), rtol=0, atol=1e-6)
     pearson(teacher.requires_grad_(), student.detach(), dim=dim).sum().backward()
@@ -145,12 +134,6 @@ def test_what_does_not_vary_has_no_correlation_and_no_gradient(dim):
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def softened(values, tau):
-    """Returns ``softmax(values / tau)`` of a flat list."""
-    powers = [exp(value / tau) for value in values]
-    return [power / sum(powers) for power in powers]
 
 
 def correlation(a, b):
@@ -186,7 +169,7 @@ def slow_dist(student, teacher, beta, gamma, tau, activation):
 @pytest.mark.parametrize(('shape', 'tau'), [((1, 2), 0.5), ((5, 81), 4.0)])
 @pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
 def test_equals_its_twin(shape, tau, activation):
-    student, teacher = noise(*shape)
+    student, teacher = two_sides(*shape)
     fast = DISTLoss(beta=0.5, gamma=3.0, tau=tau, activation=activation)
     slow = slow_dist(student.tolist(), teacher.tolist(), 0.5, 3.0, tau, activation)
     assert fast(student, teacher).item() == pytest.approx(slow, rel=1e-10)

@@ -9,7 +9,15 @@ from types import SimpleNamespace
 import numpy
 import pytest
 import torch
-from slow_attention import slow_channel_attention, slow_spatial_attention, softmax
+from slow_parts import (
+    assert_equals_twin,
+    counts,
+    noise,
+    slow_channel_attention,
+    slow_spatial_attention,
+    softened,
+    zeros,
+)
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import FGDLoss
@@ -35,7 +43,7 @@ CONSTANT = torch.full((1, 8, 10, 12), 0.5), torch.full((1, 8, 10, 12), 2.0)
 CONSTANT_SAMPLES = [sample((17.0, 17.0, 40.0, 33.0), frame=(80, 96))]
 EMPTY = [sample(frame=(80, 96))]
 # two positions, one channel: the teacher is at (1, 0), the student at (0, 0)
-# 2 |softmax(1 / 0.5, 0) - 1/2| at each of both positions
+# 2 |softened(1 / 0.5, 0) - 1/2| at each of both positions
 UNEVEN = 2 * 2 * (1 / (1 + exp(-2)) - 0.5)
 
 
@@ -79,10 +87,6 @@ CASES = [
 def test_each_term_of_constant_maps_has_its_value_by_hand(weight, samples, value):
     loss = FGDLoss(8, 1, **{**ONLY, weight: 1.0})
     assert loss(*CONSTANT, data_samples=samples).item() == pytest.approx(value)
-
-
-def noise(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_levels_are_summed():
@@ -217,16 +221,6 @@ def test_a_box_that_ends_at_the_border_counts_with_its_full_size():
 # ---- the slow twin, in plain loops from the equation --------------------------------
 
 
-def counts(box, size):
-    """Whether a box has area and reaches into its image."""
-    x0, y0, x1, y1 = box
-    return x1 > x0 and y1 > y0 and x1 > 0 and y1 > 0 and x0 < size[1] and y0 < size[0]
-
-
-def zeros(map_size):
-    return [[0.0] * map_size[1] for _ in range(map_size[0])]
-
-
 def slow_scale_mask(boxes, sizes, map_size):
     """FGD, scale mask: box after box, cell after cell."""
     result = []
@@ -267,7 +261,7 @@ def context(image, where_w, where_b, w1, b1, norm_w, norm_b, w2, b2):
     scores = [
         sum(where_w[c] * image[c][i] for c in range(channels)) + where_b
         for i in range(places)]
-    weights = softmax(scores)
+    weights = softened(scores)
     summary = [sum(w * v for w, v in zip(weights, image[c])) for c in range(channels)]
     hidden = [sum(w * v for w, v in zip(row, summary)) + b for row, b in zip(w1, b1)]
     mean = sum(hidden) / len(hidden)
@@ -303,12 +297,6 @@ def slow_fgd(student, teacher, boxes, sizes, weights, tau, blocks):
             for i in range(len(s[0])))
         result.append(sum(w * term for w, term in zip(weights, terms)))
     return result
-
-
-def assert_equals_twin(fast, slow, tolerance=1e-11):
-    torch.testing.assert_close(
-        fast.detach().double(), torch.tensor(slow, dtype=torch.float64),
-        rtol=tolerance, atol=tolerance)
 
 
 def block_weights(block):

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from slow_parts import iou, noise, zeros
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import FGFILoss
@@ -79,10 +80,6 @@ CASES = [
                 ZEROS, SPIKE, 3 * 4 / (2 * 2), 'whatever overlaps', extras(QUARTER))],
         exempt={'pyramids_sum_over_levels': 'a mean over the places of all levels'}),
 ]
-
-
-def noise(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def mask_of(*samples, strides=(16,), sizes=((4, 6),), threshold=0.5):
@@ -166,20 +163,6 @@ def test_refuses_a_threshold_that_means_nothing(threshold):
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def zeros(map_size):
-    return [[0.0] * map_size[1] for _ in range(map_size[0])]
-
-
-def area(box):
-    return max(0, box[2] - box[0]) * max(0, box[3] - box[1])
-
-
-def iou(a, b):
-    both = area([max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])])
-    union = area(a) + area(b) - both
-    return both / union if union else 0.0
 
 
 def slow_imitation_masks(anchors, boxes, map_sizes, threshold):

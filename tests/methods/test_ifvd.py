@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from math import sqrt
 from types import SimpleNamespace
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from slow_parts import CALM, SEEDS, as_map, columns, cosine, doubles
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import IFVDLoss
@@ -92,15 +92,6 @@ def test_says_that_label_maps_differ_in_size():
         IFVDLoss(2)(x, x, data_samples=truth)
 
 
-CALM = settings(derandomize=True, deadline=None, max_examples=30, database=None)
-SEEDS = st.integers(0, 2**31)
-
-
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 def labels_of(*shape, high=4, seed=0):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, high + 1, shape, generator=generator)
@@ -121,8 +112,8 @@ def looped(feature, labels, num_classes):
 @CALM
 @given(SEEDS, st.integers(1, 6))
 def test_equals_the_loop_over_classes_with_its_gradient(seed, num_classes):
-    feature, labels = noise(2, 3, 4, 5, seed=seed), labels_of(2, 4, 5, seed=seed)
-    weight = noise(2, 4, 5, seed=seed + 1)
+    feature, labels = doubles(2, 3, 4, 5, seed=seed), labels_of(2, 4, 5, seed=seed)
+    weight = doubles(2, 4, 5, seed=seed + 1)
     found = []
     for form in (looped, lambda f, y, k: class_similarity(f, y, num_classes=k)):
         leaf = feature.clone().requires_grad_()
@@ -142,28 +133,6 @@ def test_features_of_length_zero_stay_numbers():
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def columns(image):
-    """Returns the feature of each position of an image, row by row."""
-    height, width = len(image[0]), len(image[0][0])
-    return [[channel[y][x] for channel in image]
-            for y in range(height) for x in range(width)]
-
-
-def as_map(values, image):
-    """Arranges one value for each position as the image is."""
-    width = len(image[0][0])
-    return [values[i:i + width] for i in range(0, len(values), width)]
-
-
-def dot(a, b):
-    return sum(x * y for x, y in zip(a, b))
-
-
-def cosine(a, b):
-    lengths = sqrt(dot(a, a)) * sqrt(dot(b, b))
-    return dot(a, b) / lengths if lengths else 0.0
 
 
 def slow_class_similarity(feature, labels, num_classes):
@@ -188,7 +157,7 @@ def slow_class_similarity(feature, labels, num_classes):
 @pytest.mark.parametrize(('shape', 'num_classes'), [
     ((1, 1, 1, 1), 1), ((2, 3, 4, 5), 3), ((1, 7, 3, 1), 19)])
 def test_equals_its_twin(shape, num_classes):
-    feature, labels = noise(*shape), labels_of(shape[0], *shape[2:])
+    feature, labels = doubles(*shape), labels_of(shape[0], *shape[2:])
     fast = class_similarity(feature, labels, num_classes=num_classes)
     slow = slow_class_similarity(feature.tolist(), labels.tolist(), num_classes)
     torch.testing.assert_close(fast, torch.tensor(slow, dtype=torch.float64))

@@ -7,6 +7,7 @@ from math import inf, sqrt
 
 import pytest
 import torch
+from slow_parts import as_map, columns, doubles
 from torch import nn
 
 from mmkd_ext.errors import CheckpointError, ConfigError, ShapeError
@@ -150,7 +151,8 @@ def refusal(path, **changes):
 
 def test_refuses_the_code_of_another_teacher(stage_one):
     found = refusal(stage_one[1], teacher='teacher-b.pth')
-    assert "the teacher 'teacher-a.pth', but this one is 'teacher-b.pth'" in found
+    assert 'teacher-a.pth' in found
+    assert 'teacher-b.pth' in found
 
 
 @pytest.mark.parametrize('changes', [
@@ -159,11 +161,13 @@ def test_refuses_an_encoder_of_other_sizes(stage_one, changes):
     assert 'encoder of other sizes: `' in refusal(stage_one[1], **changes)
 
 
-def test_says_that_stage_one_is_missing(tmp_path):
-    found = refusal(tmp_path / 'nothing.pth')
-    assert 'nothing.pth' in found
-    assert 'Train the auto-encoder first.' in found
-    assert 'set `checkpoint` to the file or to the folder of the run' in found
+def test_says_that_stage_one_is_missing_and_how_to_train_it(tmp_path, monkeypatch):
+    assert 'nothing.pth' in refusal(tmp_path / 'nothing.pth')
+    monkeypatch.chdir(tmp_path)
+    config = 'configs/ka/ka-autoencoder_x.py'
+    found = refusal(None, checkpoint=None, stage_one=config)
+    assert str(tmp_path / 'work_dirs' / 'ka-autoencoder_x') in found
+    assert f'tools/train.py {config}' in found
 
 
 def test_finds_the_last_checkpoint_of_stage_one_by_its_config(
@@ -180,14 +184,6 @@ def test_finds_the_last_checkpoint_of_stage_one_by_its_config(
         torch.testing.assert_close(ours.state_dict(), wanted.state_dict())
     # the folder of a run is as good as its file
     KAEncoder(**SMALL, teacher='teacher-a.pth', checkpoint=str(run))
-
-
-def test_says_which_command_stage_one_is(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    found = refusal(None, checkpoint=None, stage_one='configs/ka/ka-autoencoder_x.py')
-    usual = str(tmp_path / 'work_dirs' / 'ka-autoencoder_x')
-    assert f'no checkpoint of stage one in {usual!r}' in found
-    assert '`python tools/train.py configs/ka/ka-autoencoder_x.py`' in found
 
 
 # ---- both stages, as links ----------------------------------------------------------
@@ -255,11 +251,6 @@ def test_stage_two_trains_student_and_adapters_on_the_code_of_stage_one(tmp_path
 # ---- which teacher it is ------------------------------------------------------------
 
 
-def saved_stage_one(path, model):
-    torch.save({'state_dict': model.state_dict()}, path)
-    return str(path)
-
-
 def second_stage(path):
     both = dict(of='student', at='backbone', item=0, connector=dict(
         type='mmkd_ext.ConvAdapter', in_channels=8, out_channels=4))
@@ -269,25 +260,30 @@ def second_stage(path):
             type='mmkd_ext.KAEncoder', **CODE, checkpoint=path)))})
 
 
-def test_stage_two_takes_the_teacher_of_stage_one(tmp_path):
+def both_stages(tmp_path):
+    """Stage one, and stage two of the same teacher, not yet initialised."""
     first = first_stage()
     first.init_weights()
-    assert first.distiller.distill_losses['loss_ka'].autoencoder.teacher_mark.any()
-    second = second_stage(saved_stage_one(tmp_path / 'x.pth', first))
+    torch.save({'state_dict': first.state_dict()}, tmp_path / 'x.pth')
+    second = second_stage(str(tmp_path / 'x.pth'))
     second.teacher.load_state_dict(first.teacher.state_dict())
+    return first, second
+
+
+def test_stage_two_takes_the_teacher_of_stage_one(tmp_path):
+    first, second = both_stages(tmp_path)
+    assert first.distiller.distill_losses['loss_ka'].autoencoder.teacher_mark.any()
+    with torch.no_grad():
+        second.teacher.aux_head.weight.add_(1)  # what no link asks for may differ
     second.init_weights()
 
 
 def test_stage_two_refuses_a_teacher_of_other_weights_under_the_same_name(tmp_path):
-    first = first_stage()
-    first.init_weights()
-    second = second_stage(saved_stage_one(tmp_path / 'x.pth', first))
-    second.teacher.load_state_dict(first.teacher.state_dict())
+    _, second = both_stages(tmp_path)
     with torch.no_grad():
         second.teacher.backbone.stages[2].conv.weight.add_(1)
-    with pytest.raises(CheckpointError, match='but of other weights') as error:
+    with pytest.raises(CheckpointError, match=r'loss_adapt.preds_T`.*other weights'):
         second.init_weights()
-    assert str(error.value).startswith('`model.distiller.links.loss_adapt.preds_T`: ')
 
 
 def test_stage_one_is_not_resumed_with_another_teacher():
@@ -296,7 +292,7 @@ def test_stage_one_is_not_resumed_with_another_teacher():
     with torch.no_grad():
         again.teacher.backbone.stages[0].conv.weight.add_(1)
     again.init_weights()
-    with pytest.raises(CheckpointError, match='of other weights than this one'):
+    with pytest.raises(CheckpointError, match='other weights'):
         again.load_state_dict(first.state_dict())
 
 
@@ -329,28 +325,21 @@ def test_the_fingerprint_is_that_of_the_tapped_module_or_what_is_around_it(
     assert torch.equal(fingerprint(teacher, tapped), before) is not counts
 
 
-# ---- settings -----------------------------------------------------------------------
-
-
-def noise(*shape, seed=0, dtype=torch.float64):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
-
 
 # ---- directions ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('q', [1.0, 2.0, inf])
 def test_opposite_directions_differ_by_two_in_their_own_norm(q):
-    student = noise(2, 3, 2, 3)
+    student = doubles(2, 3, 2, 3)
     torch.testing.assert_close(unit_distance(student, -3 * student, p=q, q=q),
                                torch.full((2, 2, 3), 2.0, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(('p', 'q'), [(1.0, 2.0), (2.0, 1.0), (3.0, 3.0)])
 def test_gradient_of_directions_is_right(p, q):
-    student = noise(2, 3, 1, 2).requires_grad_()
-    teacher = noise(2, 3, 1, 2, seed=1).requires_grad_()
+    student = doubles(2, 3, 1, 2).requires_grad_()
+    teacher = doubles(2, 3, 1, 2, seed=1).requires_grad_()
     assert torch.autograd.gradcheck(lambda s, t: unit_distance(s, t, p=p, q=q),
                                     (student, teacher))
 
@@ -364,19 +353,6 @@ def test_a_feature_without_direction_gets_no_gradient_but_a_number():
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def columns(image):
-    """Returns the feature of each position of an image, row by row."""
-    height, width = len(image[0]), len(image[0][0])
-    return [[channel[y][x] for channel in image]
-            for y in range(height) for x in range(width)]
-
-
-def as_map(values, image):
-    """Arranges one value for each position as the image is."""
-    width = len(image[0][0])
-    return [values[i:i + width] for i in range(0, len(values), width)]
 
 
 def norm(values, order):
@@ -399,7 +375,7 @@ def slow_unit_distance(student, teacher, p, q):
 @pytest.mark.parametrize(('p', 'q'), [(1.0, 3.0), (2.0, 2.0), (inf, 1.0), (2.0, inf)])
 @pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 4, 5)])
 def test_equals_its_twin(shape, p, q):
-    student, teacher = noise(*shape), noise(*shape, seed=1)
+    student, teacher = doubles(*shape), doubles(*shape, seed=1)
     slow = slow_unit_distance(student.tolist(), teacher.tolist(), p, q)
     torch.testing.assert_close(unit_distance(student, teacher, p=p, q=q),
                                torch.tensor(slow, dtype=torch.float64))

@@ -7,6 +7,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from slow_parts import (
+    area,
+    assert_equals_twin,
+    boxed,
+    doubles,
+    iou,
+    kl,
+    softened,
+)
 
 from mmkd_ext.errors import ConfigError, DataError, ShapeError
 from mmkd_ext.methods import (
@@ -142,22 +151,12 @@ def test_each_level_of_the_imitation_asks_for_its_own_positives():
     assert not student[1].grad.any()
 
 
-@pytest.mark.parametrize('channels', [4, 18])
-def test_refuses_what_is_no_distribution_of_four_sides(channels):
-    boxes = torch.randn(1, channels, 2, 2)
-    with pytest.raises(
-            ShapeError, match=r'no box distributions: LD needs .* GFL-type '
-            r'head .*4 \* \(reg_max \+ 1\)'):
-        LDLoss()(boxes, boxes, region=torch.ones(1, 2, 2))
-
-
-def test_names_the_bins_where_reg_max_differs():
-    with pytest.raises(
-            ShapeError, match=r'17 bins a side, `teacher` .* has 9; both '
-            r'heads need the same `reg_max`'):
-        LDLoss()(
-            torch.randn(1, 68, 2, 2), torch.randn(1, 36, 2, 2),
-            region=torch.ones(1, 2, 2))
+@pytest.mark.parametrize(('student', 'teacher', 'message'), [
+    (4, 4, 'no box distributions'), (18, 18, 'no box distributions'),
+    (68, 36, r'17 bins .* 9')])
+def test_refuses_what_are_no_distributions_of_as_many_bins(student, teacher, message):
+    with pytest.raises(ShapeError, match=message):
+        LDLoss().check_pair(*(torch.zeros(1, n, 2, 2) for n in (student, teacher)))
 
 
 SIZES = [(4, 8), (2, 4)]
@@ -193,11 +192,10 @@ def head_of(**changes):
 
 
 def samples_of(*boxes, **info):
-    return [
-        SimpleNamespace(
-            gt_instances=SimpleNamespace(bboxes=torch.tensor(b).float().reshape(-1, 4)),
-            metainfo=info)
-        for b in boxes]
+    samples = [boxed(*torch.tensor(some).reshape(-1, 4).tolist()) for some in boxes]
+    for sample in samples:
+        sample.metainfo = info
+    return samples
 
 
 def logits_of(images, classes=3, spread=1.0):
@@ -229,14 +227,10 @@ def test_main_region_is_the_best_score_at_positives():
 
 
 @pytest.mark.parametrize(
-    ('targets', 'message'),
-    [
-        ([torch.zeros(32)], "labels of 2 levels, but is 1; .*call='all'"),
-        (torch.zeros(40), 'labels of 2 levels, but is Tensor'),
-        ([torch.zeros(32), torch.zeros(9)], 'a label for each of the 1x2x4 positions'),
-        ([torch.zeros(32), None], 'a label for each of the 1x2x4 positions')])
-def test_main_region_refuses_other_labels(targets, message):
-    with pytest.raises(ShapeError, match=message):
+    'targets', [[torch.zeros(32)], torch.zeros(40), [torch.zeros(32), torch.zeros(9)],
+                [torch.zeros(32), None]])
+def test_main_region_refuses_other_labels(targets):
+    with pytest.raises(ShapeError, match='`targets`'):
         LDMainRegion()(head_of(), logits=logits_of(1), targets=targets)
 
 
@@ -302,14 +296,11 @@ def test_the_greatest_disagreement_is_a_general_instance():
 
 def test_general_instances_refuse_other_classes_and_bins():
     inputs = gi_inputs()
-    with pytest.raises(ShapeError, match='Axis `k` differs'):
-        LDGIRegion()(head_of(), **{**inputs, 'logits_T': logits_of(2, classes=4)})
-    with pytest.raises(ShapeError, match='`bins_S` has 1 levels, `logits_S` 2'):
-        LDGIRegion()(
-            head_of(),
-            **{
-                **inputs, 'bins_S': inputs['bins_S'][:1],
-                'bins_T': inputs['bins_T'][:1]})
+    fewer = {key: inputs[key][:1] for key in ('bins_S', 'bins_T')}
+    for wrong, message in ((fewer, '`bins_S` has 1 levels, `logits_S` 2'),
+                           ({'logits_T': logits_of(2, classes=4)}, 'Axis `k` differs')):
+        with pytest.raises(ShapeError, match=message):
+            LDGIRegion()(head_of(), **{**inputs, **wrong})
 
 
 def all_regions(head, logits):
@@ -321,36 +312,35 @@ def all_regions(head, logits):
     yield lambda: LDGIRegion()(head, **{**gi_inputs(1), **classes})
 
 
-def test_every_region_refuses_a_head_without_distributions():
-    class RetinaHead(torch.nn.Module):
-        prior_generator = Anchors()
+NINE = Anchors()
+NINE.per_position = 9
 
-    for run in all_regions(RetinaHead(), logits_of(1)):
-        with pytest.raises(
-                ConfigError, match=r'`RetinaHead` has no `reg_max`, .* LD '
-                'needs a GFL-type head'):
+
+@pytest.mark.parametrize(('head', 'levels', 'error', 'message'), [
+    (SimpleNamespace(prior_generator=Anchors()), 2, ConfigError, 'no `reg_max`'),
+    (head_of(), 1, ShapeError, 'for 2 levels'),
+    (head_of(prior_generator=NINE), 2, ShapeError, '9 anchors a position')])
+def test_regions_refuse_heads_that_do_not_fit(head, levels, error, message):
+    runs = list(all_regions(head, logits_of(1)[:levels]))
+    # the main region does not look at anchors
+    for run in runs if error is ConfigError else runs[1:]:
+        with pytest.raises(error, match=message):
             run()
 
 
-def test_regions_of_anchors_refuse_fewer_levels_than_the_head_has():
-    for run in list(all_regions(head_of(), logits_of(1)[:1]))[1:]:
-        with pytest.raises(ShapeError, match='for 2 levels, but `logits` has 1'):
-            run()
+ODD = torch.tensor(
+    [
+        [20.0, 20.0, 20.0, 44.0], [900.0, 900.0, 950.0, 930.0], [40.0, 30.0, 10.0, 5.0],
+        [-30.0, -20.0, 25.0, 31.0]]).double()
 
 
-def test_regions_of_anchors_refuse_several_anchors_a_position():
-    anchors = Anchors()
-    anchors.per_position = 9
-    head = head_of(prior_generator=anchors)
-    for run in list(all_regions(head, logits_of(1)))[1:]:
-        with pytest.raises(ShapeError, match='9 anchors a position, but LD needs one'):
-            run()
-
-
-def random_boxes(seed, count, spread=64.0):
+def drawn_boxes(seed, count, *, odd=False):
     generator = torch.Generator().manual_seed(seed)
-    corner, size = spread * torch.rand(2, count, 2, generator=generator).double()
-    return torch.cat([corner, corner + 2 + size], 1)
+    corner, size = torch.rand(
+        2, count, 2, generator=generator, dtype=torch.float64
+    ) * torch.tensor([48.0, 32.0], dtype=torch.float64)
+    boxes = torch.cat([corner, corner + 4 + size], 1)
+    return torch.cat([boxes, ODD]) if odd else boxes
 
 
 def square(x, y, size):
@@ -442,7 +432,7 @@ def test_the_surer_model_lends_its_box():
 NONE = torch.zeros(0, 4).double()
 
 
-@pytest.mark.parametrize('anchors', [random_boxes(0, 5), NONE])
+@pytest.mark.parametrize('anchors', [drawn_boxes(0, 5), NONE])
 def test_no_boxes_have_empty_regions_and_no_thresholds(anchors):
     assert box_diou(anchors, NONE).shape == (len(anchors), 0)
     assert adaptive_thresholds([anchors], NONE).shape == (0,)
@@ -454,7 +444,7 @@ def test_no_boxes_have_empty_regions_and_no_thresholds(anchors):
 
 
 def test_no_anchors_have_no_region():
-    boxes = random_boxes(0, 3)
+    boxes = drawn_boxes(0, 3)
     assert adaptive_thresholds([NONE, NONE], boxes).tolist() == [0, 0, 0]
     assert valuable_region([NONE], boxes).shape == (0,)
     assert fine_grained_region(NONE, boxes).shape == (0,)
@@ -464,8 +454,8 @@ def test_no_anchors_have_no_region():
 @pytest.mark.parametrize(
     ('call', 'name'),
     [
-        (lambda: adaptive_thresholds([random_boxes(0, 2)], NONE, nearest=0), 'nearest'),
-        (lambda: valuable_region([random_boxes(0, 2)], NONE, low=-0.1), 'low'),
+        (lambda: adaptive_thresholds([drawn_boxes(0, 2)], NONE, nearest=0), 'nearest'),
+        (lambda: valuable_region([drawn_boxes(0, 2)], NONE, low=-0.1), 'low'),
         (lambda: fine_grained_region(NONE, NONE, share=1.1), 'share'),
         (lambda: first_kept(NONE[None], torch.zeros(1, 0), overlap=2), 'overlap'),
         (lambda: first_kept(NONE[None], torch.zeros(1, 0), count=0), 'count')])
@@ -475,16 +465,6 @@ def test_refuses_settings_out_of_range(call, name):
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def area(box):
-    return max(box[2] - box[0], 0) * max(box[3] - box[1], 0)
-
-
-def iou(a, b):
-    shared = area([max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])])
-    union = area(a) + area(b) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def center(box):
@@ -556,11 +536,6 @@ def slow_inside_region(anchors, boxes):
     return region
 
 
-def softened(values, tau=1.0):
-    powers = [exp(value / tau) for value in values]
-    return [power / sum(powers) for power in powers]
-
-
 def slow_distribution_boxes(logits, centers, stride):
     """Centre less and plus the mean of each side's distribution: ``[n][a][4]``."""
     images = []
@@ -611,11 +586,6 @@ def slow_general_instances(student, teacher, overlap, count):
     return slow_first_kept(boxes, scores, overlap, count)
 
 
-def kl(teacher, student, tau):
-    return sum(
-        p * log(p / q) for p, q in zip(softened(teacher, tau), softened(student, tau)))
-
-
 def positions(region):
     """Yields image, row, column and weight inside a region."""
     for n, rows in enumerate(region):
@@ -634,7 +604,8 @@ def slow_localization_loss(student, teacher, region, tau, avg_factor):
             s, t = (
                 [maps[n][side * bins + i][y][x] for i in range(bins)]
                 for maps in (student, teacher))
-            total += weight * tau**2 / bins * kl(t, s, tau)
+            divergence = kl(softened(t, tau), softened(s, tau))
+            total += weight * tau**2 / bins * divergence
     return total / avg_factor
 
 
@@ -644,7 +615,7 @@ def slow_class_loss(student, teacher, region, tau):
         s, t = (
             [maps[n][k][y][x] for k in range(len(student[n]))]
             for maps in (student, teacher))
-        values.append(tau**2 / len(s) * kl(t, s, tau))
+        values.append(tau**2 / len(s) * kl(softened(t, tau), softened(s, tau)))
     return sum(values) / len(values) if values else 0.0
 
 
@@ -662,10 +633,6 @@ def published_diou(a, b):
     return covered + diou(a, b) - iou(a, b)
 
 
-ODD = torch.tensor(
-    [
-        [20.0, 20.0, 20.0, 44.0], [900.0, 900.0, 950.0, 930.0], [40.0, 30.0, 10.0, 5.0],
-        [-30.0, -20.0, 25.0, 31.0]]).double()
 LEVELS = [(8, (4, 6)), (16, (2, 3)), (32, (1, 2))]
 
 
@@ -679,25 +646,6 @@ def shaken_anchors():
         center += torch.rand(center.shape, generator=generator, dtype=torch.float64)
         levels.append(torch.cat([center - 1.5 * stride, center + 1.5 * stride], 1))
     return levels
-
-
-def drawn_boxes(seed, count, *, odd=False):
-    generator = torch.Generator().manual_seed(seed)
-    corner, size = torch.rand(
-        2, count, 2, generator=generator, dtype=torch.float64
-    ) * torch.tensor([48.0, 32.0], dtype=torch.float64)
-    boxes = torch.cat([corner, corner + 4 + size], 1)
-    return torch.cat([boxes, ODD]) if odd else boxes
-
-
-def doubles(*shape, seed=0, spread=2.0):
-    generator = torch.Generator().manual_seed(seed)
-    return spread * torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
-def assert_equals_twin(fast, slow):
-    slow = torch.tensor(slow, dtype=torch.float64).reshape(fast.shape)
-    torch.testing.assert_close(fast.double(), slow, rtol=1e-12, atol=1e-12)
 
 
 BOXES = pytest.mark.parametrize(

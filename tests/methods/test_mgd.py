@@ -6,8 +6,9 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from slow_parts import CALM
 
 from mmkd_ext.connectors import PerLevel
 from mmkd_ext.errors import ConfigError, ShapeError
@@ -143,9 +144,6 @@ def test_draws_its_mask_on_the_gpu(seed):
     connector = identity(2, 0.5, seed=seed).cuda()
     out = connector(torch.ones(1, 2, 32, 32, device='cuda'))
     assert 0.2 < out.mean().item() < 0.8
-
-
-CALM = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 
 
 def seeded(seed=0):

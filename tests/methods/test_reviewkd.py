@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from slow_parts import mean_square, two_sides
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import ReviewKDFusion, ReviewKDLoss
@@ -87,16 +88,6 @@ def test_gives_the_channels_of_the_teacher_level_by_level():
         (2, 4, 6, 10), (2, 6, 3, 5), (2, 10, 2, 3)]
 
 
-def test_convolutions_start_as_published():
-    # kaiming_uniform with a = 1: bounds sqrt(3 / fan_in)
-    block = ReviewKDFusion(2, 64, mid_channels=32).blocks[0]
-    for conv, fan_in in ((block.enter, 64), (block.leave, 9 * 32)):
-        bound = (3 / fan_in) ** 0.5
-        assert conv.bias is None
-        assert 0.95 * bound < conv.weight.abs().max() <= bound
-    assert block.attention.bias is not None
-
-
 @pytest.mark.parametrize('training', [True, False])
 def test_one_image_whose_deepest_level_is_one_position(training):
     # a batch norm alone raises here: one value has no variance
@@ -132,12 +123,6 @@ def test_refuses_numbers_that_make_no_fusion(levels, channels, message):
         ReviewKDFusion(levels, channels)
 
 
-def two_sides(shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randn(shape, generator=generator, dtype=torch.float64)
-            for _ in range(2)]
-
-
 def test_a_checkerboard_is_seen_by_the_map_and_by_no_grid():
     board = torch.tensor([1.0, -1.0]).repeat(4).reshape(1, 8) * torch.tensor(
         [1.0, -1.0]).repeat(4).reshape(8, 1)
@@ -147,7 +132,7 @@ def test_a_checkerboard_is_seen_by_the_map_and_by_no_grid():
 
 
 def test_gradient_is_that_of_adaptive_pooling_for_maps_in_any_layout():
-    student, teacher = two_sides((2, 3, 7, 10))
+    student, teacher = two_sides(2, 3, 7, 10)
     student = student.contiguous(memory_format=torch.channels_last).requires_grad_()
     pooled_error(student, teacher).sum().backward()
     plain = student.detach().clone().requires_grad_()
@@ -160,12 +145,6 @@ def test_gradient_is_that_of_adaptive_pooling_for_maps_in_any_layout():
 
 
 # ---- the slow twin, in plain loops from the equation --------------------------------
-
-
-def mean_square(one, other):
-    """Mean squared difference of two maps ``[h][w]``."""
-    found = [(a - b) ** 2 for x, y in zip(one, other) for a, b in zip(x, y)]
-    return sum(found) / len(found)
 
 
 def pooled(plane, cells):
@@ -205,7 +184,7 @@ def slow_pooled_error(student, teacher, grids, limit=min):
 @pytest.mark.parametrize(('shape', 'grids'), [
     ((2, 3, 4, 5), (4, 2, 1)), ((1, 2, 8, 2), (3,)), ((1, 5, 3, 1), ())])
 def test_equals_its_twin(shape, grids):
-    student, teacher = two_sides(shape)
+    student, teacher = two_sides(*shape)
     slow = slow_pooled_error(student.tolist(), teacher.tolist(), grids)
     torch.testing.assert_close(pooled_error(student, teacher, grids=grids),
                                torch.tensor(slow, dtype=torch.float64))

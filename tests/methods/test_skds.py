@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import math
-from math import ceil, exp, floor, sqrt
+from math import ceil, floor, sqrt
 
 import pytest
 import torch
 import torch.nn.functional as F
+from slow_parts import doubles, noise
 from torch import nn
 
 from mmkd_ext.distillers.alignment import plan_alignment
@@ -112,10 +113,6 @@ CASES = [
                 [[[[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]], -9.25,
                 'by hand: -(0.5 (1 + 2 + 3 + 12 x 1) + 0.25)',
                 extras={'inputs': torch.ones(1, 3, 4, 4)})])]
-
-
-def noise(*shape, seed=0):
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def sides(size=(8, 8), seed=0):
@@ -359,11 +356,6 @@ def test_wrong_settings_are_refused(wrong, said):
 CASES += PAIRWISE_CASES
 
 
-def doubles(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 # ---- the penalty --------------------------------------------------------------------
 
 
@@ -411,110 +403,68 @@ def slow_gradient_penalty(critic, real, fake, places, step=1e-5):
     return found
 
 
+def at_each(size, value):
+    """A map ``(h w)`` or ``(c h w)`` of what a function gives at each position."""
+    return torch.stack([torch.stack([value(y, x) for x in range(size[1])], -1)
+                        for y in range(size[0])], -2)
+
+
 def slow_averaged(image, height, width):
     """Each new pixel is the mean of the pixels that it covers, also in part."""
-    rows, cols = len(image[0]), len(image[0][0])
+    def mean(y, x):
+        (top, bottom), (left, right) = (
+            (floor(i * old / new), ceil((i + 1) * old / new)) for i, old, new in (
+                (y, image.shape[1], height), (x, image.shape[2], width)))
+        return image[:, top:bottom, left:right].flatten(1).mean(1)
 
-    def mean(channel, y, x):
-        ys = range(floor(y * rows / height), ceil((y + 1) * rows / height))
-        xs = range(floor(x * cols / width), ceil((x + 1) * cols / width))
-        values = [channel[i][j] for i in ys for j in xs]
-        return sum(values) / len(values)
-
-    return [
-        [[mean(channel, y, x) for x in range(width)] for y in range(height)]
-        for channel in image]
+    return at_each((height, width), mean)
 
 
 def slow_normalised(batch, eps=1e-5):
     """Each channel of a batch has mean 0 and variance 1."""
-    found = [[] for _ in batch]
-    for c in range(len(batch[0])):
-        values = [v for image in batch for row in image[c] for v in row]
-        mean = sum(values) / len(values)
-        spread = sqrt(sum((v - mean) ** 2 for v in values) / len(values) + eps)
-        for image, out in zip(batch, found):
-            out.append([[(v - mean) / spread for v in row] for row in image[c]])
-    return found
+    out = torch.empty_like(batch)
+    for c in range(batch.shape[1]):
+        apart = batch[:, c] - batch[:, c].mean()
+        out[:, c] = apart / (apart.square().mean() + eps).sqrt()
+    return out
 
 
-def slow_halved(image, weight, bias, *, up):
-    """A 4x4 convolution at every second pixel, beginning one before the first.
+def windows(image, conv, size, step, before):
+    """A 4x4 convolution, window after window, with zeros around the image."""
+    padded = F.pad(image, (before, 4, before, 4))
+    bias = 0 if conv.bias is None else conv.bias
 
-    The last of an odd number of pixels counts if `up`, or if it is the only one.
-    """
-    rows, cols = len(image[0]), len(image[0][0])
-    half = ceil if up else floor
+    def value(y, x):
+        window = padded[:, step * y:step * y + 4, step * x:step * x + 4]
+        return (conv.weight * window).sum((1, 2, 3)) + bias
 
-    def at(channel, y, x):
-        return channel[y][x] if 0 <= y < rows and 0 <= x < cols else 0.0
-
-    def value(kernel, offset, y, x):
-        return offset + sum(
-            kernel[c][i][j] * at(channel, 2 * y + i - 1, 2 * x + j - 1)
-            for c, channel in enumerate(image) for i in range(4) for j in range(4))
-
-    return [
-        [
-            [value(kernel, offset, y, x) for x in range(max(1, half(cols / 2)))]
-            for y in range(max(1, half(rows / 2)))]
-        for kernel, offset in zip(weight, bias)]
+    return at_each(size, value)
 
 
-def slow_leaky(image, slope=0.1):
-    return [
-        [[v if v > 0 else slope * v for v in row] for row in channel]
-        for channel in image]
+def slow_attended(image, attention):
+    """Self-attention, position after position; each of the three is a 1x1 layer."""
+    def layer(conv):
+        found = conv.weight[:, :, 0, 0] @ image.flatten(1)
+        return found if conv.bias is None else found + conv.bias[:, None]
+
+    asks, answers, values = map(layer, (attention.query, attention.key,
+                                        attention.value))
+    seen = []
+    for ask in asks.t():
+        strength = torch.stack([(ask @ answer).exp() for answer in answers.t()])
+        seen.append((strength * values).sum(1) / strength.sum())
+    return image + attention.gamma * torch.stack(seen, 1).reshape(image.shape)
 
 
-def mixed(positions, weight, bias):
-    """A 1x1 convolution, over a list of positions."""
-    return [
-        [
-            offset + sum(w * v for w, v in zip(row, x))
-            for row, offset in zip(weight, bias)]
-        for x in positions]
-
-
-def slow_attended(image, query, key, value, gamma):
-    """Self-attention; each of the three is a pair of weight and bias."""
-    rows, cols = len(image[0]), len(image[0][0])
-    positions = [
-        [channel[y][x] for channel in image] for y in range(rows) for x in range(cols)]
-    asks, answers, values = (mixed(positions, *w) for w in (query, key, value))
-    out = []
-    for ask, x in zip(asks, positions):
-        strength = [exp(sum(a * b for a, b in zip(ask, answer))) for answer in answers]
-        total = sum(strength)
-        seen = [
-            sum(s * v[c] for s, v in zip(strength, values)) / total
-            for c in range(len(x))]
-        out.append([a + gamma * b for a, b in zip(x, seen)])
-    return [
-        [[out[y * cols + x][c] for x in range(cols)] for y in range(rows)]
-        for c in range(len(image))]
-
-
-def slow_mean_score(image, weight, bias):
-    """The mean over positions of a 1x1 convolution to one channel."""
-    scores = [
-        bias + sum(w * channel[y][x] for w, channel in zip(weight, image))
-        for y in range(len(image[0])) for x in range(len(image[0][0]))]
-    return sum(scores) / len(scores)
-
-
-def slow_window_scores(image, weight, bias):
-    """A 4x4 convolution to one channel; what is smaller is filled up with zeros."""
-    rows, cols = len(image[0]), len(image[0][0])
-
-    def at(channel, y, x):
-        return channel[y][x] if y < rows and x < cols else 0.0
-
-    return [
-        bias + sum(
-            weight[c][i][j] * at(channel, y + i, x + j)
-            for c, channel in enumerate(image) for i in range(4) for j in range(4))
-        for y in range(max(1, rows - 3)) for x in range(max(1, cols - 3))]
+def judged(net, x):
+    """What comes before the score; half of an odd size is rounded up if conditional."""
+    net.attentions[1].gamma.data.fill_(0.7)
+    half = ceil if net.conditional else floor
+    for conv in net.convs:
+        size = [max(1, half(side / 2)) for side in x.shape[1:]]
+        x = windows(x, conv, size, 2, 1)
+        x = torch.where(x > 0, x, 0.1 * x)
+    return slow_attended(x, net.attentions[1])
 
 
 def test_the_penalty_equals_central_differences():
@@ -537,23 +487,6 @@ def test_the_penalty_equals_central_differences():
         found, torch.tensor(wanted, dtype=torch.float64), rtol=1e-7, atol=1e-7)
 
 
-def bare(conv):
-    """Weight and bias of a convolution, a 1x1 one as a matrix."""
-    weight = conv.weight.flatten(1) if conv.kernel_size == (1, 1) else conv.weight
-    bias = torch.zeros(len(weight)) if conv.bias is None else conv.bias
-    return weight.tolist(), bias.tolist()
-
-
-def judged(net, x):
-    """What comes before the score."""
-    attention = net.attentions[1]
-    attention.gamma.data.fill_(0.7)
-    for conv in net.convs:
-        x = slow_leaky(slow_halved(x, *bare(conv), up=net.conditional))
-    parts = (attention.query, attention.key, attention.value)
-    return slow_attended(x, *map(bare, parts), 0.7)
-
-
 def double_net(**settings):
     torch.manual_seed(0)
     settings = {'widths': (3, 8), 'attention': 1, 'spectral_norm': False, **settings}
@@ -562,26 +495,29 @@ def double_net(**settings):
 
 @pytest.mark.parametrize(
     ('size', 'picture'), [((4, 6), (4, 6)), ((5, 3), (10, 7)), ((1, 2), (3, 5))])
+@torch.no_grad()
 def test_the_conditional_discriminator_equals_its_twin(size, picture):
     net = double_net(conditional=True)
     logits, image = doubles(2, 2, *size), doubles(2, 3, *picture, seed=1)
     wanted = []
-    for one, seen in zip(logits.tolist(), image.tolist()):
-        x = judged(net, one + slow_averaged(seen, *size))
-        (weight,), (bias,) = bare(net.score)
-        wanted.append([slow_mean_score(x, weight, bias)])
+    for one, seen in zip(logits, image):
+        x = judged(net, torch.cat([one, slow_averaged(seen, *size)]))
+        scores = (net.score.weight[0] * x).sum(0) + net.score.bias
+        wanted.append(scores.mean()[None])
     torch.testing.assert_close(
-        net(logits, image).tolist(), wanted, rtol=1e-12, atol=1e-12)
+        net(logits, image), torch.stack(wanted), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize('size', [(19, 23), (4, 6), (1, 3)])
+@torch.no_grad()
 def test_the_published_discriminator_equals_its_twin(size):
     net, logits = double_net(), 3 * doubles(2, 2, *size) + 1
     wanted = []
-    for one in slow_normalised(logits.tolist()):
-        (weight,), (bias,) = bare(net.score)
-        wanted.append(slow_window_scores(judged(net, one), weight, bias))
-    torch.testing.assert_close(net(logits).tolist(), wanted, rtol=1e-9, atol=1e-9)
+    for one in slow_normalised(logits):
+        x = judged(net, one)
+        places = [max(1, side - 3) for side in x.shape[1:]]
+        wanted.append(windows(x, net.score, places, 1, 0).flatten())
+    torch.testing.assert_close(net(logits), torch.stack(wanted), rtol=1e-9, atol=1e-9)
 
 
 def test_the_objectives_equal_their_twins():

@@ -85,12 +85,6 @@ def test_extras_that_stand_for_the_whole_batch_stay():
     law('batch_order_does_not_matter').check(case)
 
 
-def test_extras_may_be_a_tensor_with_a_row_for_each_image():
-    case = LossCase(Scaled, inputs=pair(3, 4), extras=lambda generator: {
-        'weights': torch.rand(3, generator=generator)})
-    law('batch_order_does_not_matter').check(case)
-
-
 def test_known_values_may_have_extras():
     class One(Scaled):
         def __init__(self, **policy):

@@ -242,13 +242,6 @@ def test_a_head_without_distributions_is_named_before_training(kind, name):
         build({'loss': LINKS[name]}, model, copy.deepcopy(model))
 
 
-def test_another_reg_max_is_refused_before_training():
-    with pytest.raises(ConfigError, match=r'`model.distiller.links.loss_ld`.*68.*36'):
-        build(
-            {'loss_ld': LINKS['loss_ld']},
-            teacher=detector(head=head_of('GFLHead', reg_max=8)))
-
-
 def test_other_classes_are_refused_before_training():
     teacher = detector(head=head_of('GFLHead', num_classes=7))
     with pytest.raises(ConfigError, match=r'`model.distiller.links.loss_cls`'):
@@ -268,7 +261,7 @@ def test_boxes_of_distributions_are_those_that_the_head_decodes():
         torch.testing.assert_close(boxes, head.bbox_coder.decode(centers, distance))
 
 
-@pytest.mark.parametrize('seed', range(5))
+@pytest.mark.parametrize('seed', range(2))
 def test_thresholds_are_those_of_the_assigner(seed):
     # its positives are the candidates from the threshold on with their centre inside
     head = MMDET.build(dict(head_of('GFLHead'), train_cfg=detector()['train_cfg']))

@@ -84,15 +84,6 @@ def test_mgd_masks_in_training_alone_where_mmrazor_always_does():
         assert torch.equal(connector(feature), connector(feature)) is same
 
 
-def test_mgd_detaches_the_teacher_where_mmrazor_does_not():
-    student, teacher = noise(N, C, H, W)
-    losses.MGDLoss()(student, teacher.requires_grad_()).backward()
-    assert teacher.grad.any()
-    teacher.grad = None
-    MGDLoss()(student.requires_grad_(), teacher).backward()
-    assert teacher.grad is None
-
-
 # ---- PKD ----------------------------------------------------------------------------
 
 
@@ -131,14 +122,6 @@ def test_pkd_resizes_where_only_the_width_differs_which_mmrazor_does_not():
         losses.PKDLoss()(student, teacher)
     with pytest.raises(ShapeError, match='Axis `w` differs'):
         PKDLoss()(student, teacher)
-    aligner = plan_alignment(PKDLoss(), student, teacher, classes=False)
-    assert PKDLoss()(aligner(student, teacher), teacher).isfinite()
-
-
-def test_pkd_aligns_channels_where_mmrazor_asserts():
-    student, teacher = torch.randn(N, 3, H, W), torch.randn(N, C, H, W)
-    with pytest.raises(AssertionError):
-        losses.PKDLoss()(student, teacher)
     aligner = plan_alignment(PKDLoss(), student, teacher, classes=False)
     assert PKDLoss()(aligner(student, teacher), teacher).isfinite()
 

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 import torch
+from slow_parts import two_sides
 
 pytest.importorskip('mmrazor', reason='compares with MMRazor')
 
@@ -21,12 +22,6 @@ LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
 TAUS = pytest.mark.parametrize('tau', [1.0, 4.0])
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return [2 * torch.randn(shape, generator=generator, dtype=torch.float64)
-            for _ in range(2)]
-
-
 def theirs(student, teacher, labels=LABELS, **arguments):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # of `size_average`
@@ -39,7 +34,7 @@ def test_dkd_equals_mmrazors_batchmean_with_its_gradient(tau):
     settings = dict(alpha=1.0, beta=0.25, tau=tau, loss_weight=2.0)
     for compute in (lambda s, t: DKDLoss(**settings)(s, t, labels=LABELS),
                     lambda s, t: theirs(s, t, **settings)):
-        student, teacher = noise(N, C)
+        student, teacher = two_sides(N, C)
         value = compute(student.requires_grad_(), teacher)
         value.backward()
         results.append((value.detach(), student.grad))
@@ -47,7 +42,7 @@ def test_dkd_equals_mmrazors_batchmean_with_its_gradient(tau):
 
 
 def test_dkd_takes_a_mean_where_mmrazor_takes_the_sum():
-    sides = noise(N, C)
+    sides = two_sides(N, C)
     ours = DKDLoss(reduction='mean')(*sides, labels=LABELS)
     torch.testing.assert_close(theirs(*sides, reduction='mean'), N * ours)
     torch.testing.assert_close(
@@ -71,7 +66,7 @@ def test_dist_of_rows_equals_mmrazors_with_its_gradient(tau):
     results = []
     other = losses.DISTLoss(inter_loss_weight=0.5, intra_loss_weight=2.0, tau=tau)
     for loss in (DISTLoss(beta=0.5, gamma=2.0, tau=tau), other):
-        student, teacher = noise(N, C)
+        student, teacher = two_sides(N, C)
         value = loss(student.requires_grad_(), teacher)
         value.backward()
         results.append((value.detach(), student.grad))
@@ -79,7 +74,7 @@ def test_dist_of_rows_equals_mmrazors_with_its_gradient(tau):
 
 
 def test_dist_of_maps_equals_mmrazors_in_the_term_within_samples_only():
-    student, teacher = noise(N, C, H, W)
+    student, teacher = two_sides(N, C, H, W)
     inter, intra = dict(beta=1.0, gamma=0.0), dict(beta=0.0, gamma=1.0)
     torch.testing.assert_close(
         DISTLoss(**inter)(student, teacher),
@@ -92,7 +87,7 @@ def test_dist_of_maps_equals_mmrazors_in_the_term_within_samples_only():
 
 
 def test_dist_of_one_map_varies_over_positions_where_mmrazors_is_constant():
-    student, teacher = noise(1, C, H, W)
+    student, teacher = two_sides(1, C, H, W)
     other = losses.DISTLoss(inter_loss_weight=0.0, intra_loss_weight=1.0)
     assert other(student, teacher) == 1
     assert (DISTLoss(beta=0.0)(student, teacher) - 1).abs() > 1e-3
