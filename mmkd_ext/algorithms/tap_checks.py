@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -46,7 +47,8 @@ def gradient_problems(
                 _reaches(_entering(distiller, tap, batch), trained)
                 for tap in link.taps.values()
             ):
-                problems.append(_why_none(distiller, student, link, keys[0], trained))
+                why = _why_none(distiller, student, link, keys[0], trained)
+                problems.append(replace(why, link=link.name))
     return problems
 
 
@@ -190,7 +192,8 @@ def row_problems(
                 "Use connector=dict(type='mmkd_ext.RoIClassify'), which classifies the "
                 "student's boxes with the teacher."
             )
-            problems.append(Problem(f'{link.path}.preds_T.at', found, hint))
+            where = f'{link.path}.preds_T.at'
+            problems.append(Problem(where, found, hint, link.name))
     return problems
 
 
@@ -248,7 +251,8 @@ def unfilled_problems(
                 keys = [k for k, p in unfilled.items() if recomputed or id(p) in found]
                 if keys:
                     where = f'{link.path}.{place}.at'
-                    problems.append(_unfilled(where, tap, keys, report.filename))
+                    wrong = _unfilled(where, tap, keys, report.filename)
+                    problems.append(replace(wrong, link=link.name))
     finally:
         recorder.clear()
         for parameter in unfilled.values():

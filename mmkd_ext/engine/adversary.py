@@ -129,7 +129,7 @@ def _with_discriminator(cls: type[OptimWrapper]) -> type[_WithDiscriminator]:
             'optim_wrapper.type',
             f'`{cls.__name__}` has its own `backward` or `step`, '
             'in which a discriminator cannot take part. Use `OptimWrapper`, '
-            '`AmpOptimWrapper` or `mmkd_ext.Bf16OptimWrapper`.'
+            '`AmpOptimWrapper` or `mmkd_ext.Bf16OptimWrapper`.',
         )
     return type(f'{cls.__name__}WithDiscriminator', (_WithDiscriminator, cls), {})
 
@@ -184,7 +184,7 @@ class AdversarialOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 'optim_wrapper.constructor',
                 'no link has a discriminator to be '
                 'trained. Take the constructor out, or add a link with one, such as '
-                '`mmkd_ext.SKDSHolisticLoss`.'
+                '`mmkd_ext.SKDSHolisticLoss`.',
             )
         theirs = [p for one in found for p in one.parameters()]
         if self.paramwise_cfg:
@@ -240,7 +240,7 @@ def DiscriminatorScheduler(
         raise ConfigError.at(
             'param_scheduler',
             '`mmkd_ext.DiscriminatorScheduler` needs optim_wrapper='
-            "dict(constructor='mmkd_ext.AdversarialOptimWrapperConstructor')."
+            "dict(constructor='mmkd_ext.AdversarialOptimWrapperConstructor').",
         )
     return ANY_PARAM_SCHEDULERS.build(
         {**arguments, 'type': scheduler, 'optimizer': theirs}

@@ -133,6 +133,6 @@ def test_the_check_of_a_transformer_with_a_table_of_positions(backbone):
         )
     )
     report = check_config(cfg, data=False)
-    assert not report.findings.problems
+    assert not report.problems
     assert report.batch == '2 x 3 x 160 x 160 noise'
     assert all(term.gradient > 0 for term in report.terms if 'loss' in term.name)

@@ -151,8 +151,12 @@ class AdaptResults:
     def figures(self) -> dict[str, float | None]:
         """Every figure of the whole run, ``None`` for what cannot be told."""
         counts = ('updates', 'skipped', 'rolled_back', 'resets')
-        means = ('predicted_classes', 'source_predicted_classes', 'forwards',
-                 'backwards')
+        means = (
+            'predicted_classes',
+            'source_predicted_classes',
+            'forwards',
+            'backwards',
+        )
         return {
             'mIoU': self.mean,
             'worst': finite(self.cells['mIoU'].min()),
