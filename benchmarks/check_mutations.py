@@ -41,7 +41,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmkd_ext import compat
-from mmkd_ext.config.check import _isolated, check_config
+from mmkd_ext.config.check import check_config, isolated
 
 compat.apply()
 
@@ -228,13 +228,13 @@ def judged(cfg: Config) -> list[str]:
             report = check_config(cfg, gradients=False)
     except Exception as error:
         return [f'{CHECK_RAISES} {type(error).__name__}: {error}']
-    return [str(problem) for problem in report.findings.problems]
+    return [str(problem) for problem in report.problems]
 
 
 def trained(cfg: Config) -> str:
     """Trains; returns what went wrong, '' if nothing did."""
     try:
-        with patience(), _isolated(Config()), contextlib.redirect_stderr(io.StringIO()):
+        with patience(), isolated(Config()), contextlib.redirect_stderr(io.StringIO()):
             Runner.from_cfg(cfg).train()
     except Exception as error:
         return f'{type(error).__name__}: {error}'

@@ -183,8 +183,8 @@ def check(case: Case) -> dict[str, Any]:
     step = ''
     try:
         report = check_config(case.config, gradients=False, data=False)
-        problems = [str(problem) for problem in report.findings.problems]
-        notes = [one.found for one in report.findings.warnings]
+        problems = [str(problem) for problem in report.problems]
+        notes = [one.found for one in report.warnings]
         step = next((found for found in notes if STEP_FAILED in found), '')
         if case.backward and not step and not problems:
             step = stepped(Kept.last)

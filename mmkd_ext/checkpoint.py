@@ -54,9 +54,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 _SHOWN = 5
 _STUDENT = '_student'
-_REPORTS: weakref.WeakKeyDictionary[nn.Module, LoadReport] = (
-    weakref.WeakKeyDictionary()
-)
+_REPORTS: weakref.WeakKeyDictionary[nn.Module, LoadReport] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ import difflib
 import math
 import numbers
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from torch import Tensor
     from typing_extensions import Self
@@ -35,6 +36,7 @@ __all__ = [
     'check_keys',
     'check_range',
     'check_shapes',
+    'collecting',
     'did_you_mean',
     'is_integer',
     'problems_of',
@@ -47,9 +49,11 @@ class MMKDError(Exception):
 
     Attributes:
         problems: What is wrong at which config paths, where these are known.
+        partial: What a constructor could build in spite of the problems, if anything.
     """
 
     problems: tuple[Problem, ...] = ()
+    partial: Any = None
 
     @classmethod
     def at(cls, path: str, found: str, hint: str = '') -> Self:
@@ -57,13 +61,13 @@ class MMKDError(Exception):
         return cls.of([Problem(path, found, hint)])
 
     @classmethod
-    def of(cls, problems: Sequence[Problem]) -> Self:
+    def of(cls, problems: Sequence[Problem], partial: Any = None) -> Self:
         """Returns one error that lists ``problems``, at least one, each once."""
         problems = list(dict.fromkeys(problems))
         lines = [f'{len(problems)} problem(s) in the config:']
         lines += [f'  {number}. {p}' for number, p in enumerate(problems, 1)]
         error = cls('\n'.join(lines) if len(problems) > 1 else str(problems[0]))
-        error.problems = tuple(problems)
+        error.problems, error.partial = tuple(problems), partial
         return error
 
 
@@ -104,11 +108,13 @@ class Problem:
             ``model.distiller.links.loss_cwd.preds_S.at``.
         found: What was found there.
         hint: What to do about it.
+        link: Name of the link that cannot work because of it.
     """
 
     path: str
     found: str
     hint: str = ''
+    link: str = field(default='', compare=False)
 
     def __str__(self) -> str:
         text = f'`{self.path}`: {self.found}' if self.path else self.found
@@ -129,6 +135,22 @@ def problems_of(error: Exception, path: str) -> list[Problem]:
     if isinstance(error, MMKDError):
         return list(error.problems) or [Problem(path, str(error))]
     return [Problem(path, f'{type(error).__name__}: {error}')]
+
+
+@contextmanager
+def collecting(problems: list[Problem], path: str, link: str = '') -> Iterator[None]:
+    """Adds the problems of an error in the block to a list, and goes on after it.
+
+    Args:
+        problems: The list.
+        path: Config path of an error that carries none.
+        link: Name of the link that cannot work without the block.
+    """
+    try:
+        yield
+    except MMKDError as error:
+        found = problems_of(error, path)
+        problems += [replace(p, link=p.link or link) for p in found]
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str:

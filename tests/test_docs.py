@@ -245,7 +245,7 @@ def test_the_adaptation_of_the_readme_loads_and_has_no_problem():
         backbone=dict(depth=18, stem_channels=8, base_channels=8),
         decode_head=dict(in_channels=64, channels=8),
         auxiliary_head=dict(in_channels=32, channels=8), pretrained=None)
-    assert check_config(config, data=False).findings.problems == []
+    assert check_config(config, data=False).problems == []
 
 
 @pytest.mark.slow

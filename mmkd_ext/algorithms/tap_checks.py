@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -14,7 +15,7 @@ from mmkd_ext.distillers.taps import tensors_of
 from mmkd_ext.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from mmkd_ext.algorithms.teacher import Teacher
     from mmkd_ext.distillers.link_distiller import LinkDistiller
@@ -43,7 +44,8 @@ def gradient_problems(
                 _reaches(_entering(distiller, tap, batch), trained)
                 for tap in link.taps.values()
             ):
-                problems.append(_why_none(distiller, student, link, keys[0], trained))
+                why = _why_none(distiller, student, link, keys[0], trained)
+                problems.append(replace(why, link=link.name))
     return problems
 
 
@@ -171,7 +173,8 @@ def row_problems(
                 "Use connector=dict(type='mmkd_ext.RoIClassify'), which classifies the "
                 "student's boxes with the teacher."
             )
-            problems.append(Problem(f'{link.path}.preds_T.at', what, hint))
+            where = f'{link.path}.preds_T.at'
+            problems.append(Problem(where, what, hint, link.name))
     return problems
 
 
@@ -215,28 +218,25 @@ def unfilled_problems(
     try:
         teacher.record_blank(recorder, size)
         silent = recorder.silent()
-        for place, tap in (t for link in distiller.links for t in _placed(link)):
-            if tap.of != teacher.name or tap in silent:
-                continue
-            found, recomputed = _leaves(recorder.value(tap))
-            keys = [k for k, p in unfilled.items() if recomputed or id(p) in found]
-            if keys:
-                what = (
-                    f'`{tap.source}` of `{tap.of}` depends on {some(keys)}, which '
-                    f'{report.filename!r} did not fill: it would teach noise.'
-                )
-                hint = (
-                    'Take a checkpoint of this very model, or tap what the file fills.'
-                )
-                problems.append(Problem(place, what, hint))
+        for link in distiller.links:
+            for place, tap in link.all_taps():
+                if tap.of != teacher.name or tap in silent:
+                    continue
+                found, recomputed = _leaves(recorder.value(tap))
+                keys = [k for k, p in unfilled.items() if recomputed or id(p) in found]
+                if keys:
+                    where = f'{link.path}.{place}.at'
+                    what = (
+                        f'`{tap.source}` of `{tap.of}` depends on {some(keys)}, which '
+                        f'{report.filename!r} did not fill: it would teach noise.'
+                    )
+                    hint = (
+                        'Take a checkpoint of this very model, or tap what the file '
+                        'fills.'
+                    )
+                    problems.append(Problem(where, what, hint, link.name))
     finally:
         recorder.clear()
         for parameter in unfilled.values():
             parameter.requires_grad_(False)
     return problems
-
-
-def _placed(link: Link) -> Iterator[tuple[str, Tap]]:
-    """Yields each tap of a link with the config path of its `at`."""
-    for key, tap in link.all_taps():
-        yield f'{link.path}.{key}.at', tap

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
@@ -46,8 +47,8 @@ from mmkd_ext.errors import (
     Problem,
     TapError,
     check_range,
+    collecting,
     did_you_mean,
-    problems_of,
 )
 from mmkd_ext.methods._adversary import discriminators_of
 from mmkd_ext.random_state import preserve_random_state
@@ -59,7 +60,13 @@ if TYPE_CHECKING:
 
     from mmkd_ext.distillers.taps import Recorder
 
-__all__ = ['NO_DISCRIMINATOR_OPTIMIZER', 'TeacherDistill', 'build_distiller']
+__all__ = [
+    'NO_DISCRIMINATOR_OPTIMIZER',
+    'TeacherDistill',
+    'TeacherSource',
+    'build_distiller',
+    'read_teachers',
+]
 
 _TEACHER_KEYS = ('model', 'ckpt', 'weight', 'preprocess', 'min_matched')
 NO_DISCRIMINATOR_OPTIMIZER = Problem(
@@ -117,7 +124,9 @@ class TeacherDistill(BaseAlgorithm):
 
     Raises:
         ConfigError: Lists every problem found while building: unknown modules, types
-            and arguments, shapes that do not fit, missing files.
+            and arguments, shapes that do not fit, missing files. Its ``partial`` is
+            the distillation without the links and options that are wrong, where all
+            models could be built and run.
     """
 
     def __init__(
@@ -140,13 +149,14 @@ class TeacherDistill(BaseAlgorithm):
         data_preprocessor: Any = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
+        sources, problems = read_teachers(teacher, teacher_ckpt, teachers)
         if teacher_trainable or not teacher_norm_eval:
             key = 'teacher_trainable' if teacher_trainable else 'teacher_norm_eval'
-            raise ConfigError.at(
-                f'model.{key}',
+            found = (
                 'a teacher here is frozen and in eval mode. To train '
-                'teacher and student together use `mmrazor.SingleTeacherDistill`.',
+                'teacher and student together use `mmrazor.SingleTeacherDistill`.'
             )
+            problems.append(Problem(f'model.{key}', found))
         if isinstance(data_preprocessor, Mapping) and 'type' not in data_preprocessor:
             # mmpretrain's models know the type
             architecture = model_config(architecture, 'model.architecture')
@@ -171,13 +181,21 @@ class TeacherDistill(BaseAlgorithm):
         self.student_mode = 'tensor'
         # the student's first weights must not depend on what is built around it
         with preserve_random_state():
-            self.distiller = build_distiller(distiller)
-            self.teachers = self._build_teachers(teacher, teacher_ckpt, teachers)
+            try:
+                self.distiller = build_distiller(distiller)
+            except ConfigError as error:
+                problems += error.problems
+                self.distiller = error.partial
+            self.teachers = self._build_teachers(sources, problems)
+        unread = not sources and bool(problems)
+        if self.distiller is None or unread or len(self.teachers) < len(sources):
+            raise ConfigError.of(problems)
         self.distiller.deliver_from(list(self.teachers))
         self.init_report: InitReport | None = None
         if inherit is not None:
             first = next(iter(self.teachers.values())).module
-            self.init_report = plan_init(self.architecture, first, inherit)
+            with collecting(problems, 'model.inherit'):
+                self.init_report = plan_init(self.architecture, first, inherit)
         self.distiller.teacher_weights = {
             name: one.weight for name, one in self.teachers.items()
         }
@@ -187,7 +205,15 @@ class TeacherDistill(BaseAlgorithm):
                 set_inplace(model, False)
         # alignment brings convolutions with random first weights
         with preserve_random_state():
-            self._dry_run({owner: value is None for owner, value in inplace.items()})
+            self._dry_run(
+                {
+                    STUDENT: module_inplace is None,
+                    TEACHER: teacher_module_inplace is None,
+                },
+                problems,
+            )
+        if problems:
+            raise ConfigError.of(problems, self)
 
     # ---- construction -------------------------------------------------------------
 
@@ -212,127 +238,133 @@ class TeacherDistill(BaseAlgorithm):
         }
 
     def _build_teachers(
-        self, teacher: Any, ckpt: str | None, teachers: Mapping[str, Any] | None
+        self, sources: Mapping[str, TeacherSource], problems: list[Problem]
     ) -> dict[str, Teacher]:
-        if (teacher is None) == (teachers is None):
-            found = 'give either `teacher` or `teachers`.'
-            raise ConfigError.at('model.teacher', found)
-        if teachers is None:
-            config = {'model': teacher, 'ckpt': ckpt}
-            paths = 'model.teacher', 'model.teacher_ckpt'
-            return {TEACHER: self._build_teacher(TEACHER, config, *paths)}
-        if ckpt is not None:
-            found = 'goes with `teacher`; in `teachers` each one has its `ckpt`.'
-            raise ConfigError.at('model.teacher_ckpt', found)
+        """Builds the teachers; of one that cannot be built there is a problem."""
         built = {}
-        for name, given in teachers.items():
-            path = f'model.teachers.{name}'
-            known = dict.fromkeys(_TEACHER_KEYS, False)
-            problems = compare_arguments(name, known, given, path)
-            if problems:
-                raise ConfigError.of(problems)
-            paths = f'{path}.model', f'{path}.ckpt'
-            built[name] = self._build_teacher(name, dict(given), *paths)
+        for name, source in sources.items():
+            config, module, renormalize = source.config, None, None
+            with collecting(problems, source.path):
+                module = build_model(config.get('model'), source.path)
+            if module is None:
+                continue
+            if module is config.get('model'):
+                # it came built; init_weights() must not undo that
+                vars(module)['_is_init'] = True
+            weight = config.get('weight', 1.0)
+            with collecting(problems, f'model.teachers.{name}.weight'):
+                check_range('weight', weight, ge=0)
+            preprocess, path = config.get('preprocess'), f'model.teachers.{name}'
+            with collecting(problems, f'{path}.preprocess'):
+                renormalize = Teacher.renormalization(
+                    module, self, preprocess, f'{path}.preprocess'
+                )
+            with collecting(problems, source.ckpt_path):
+                built[name] = Teacher(
+                    name,
+                    module,
+                    checkpoint=config.get('ckpt'),
+                    weight=weight,
+                    min_matched=config.get('min_matched', self.min_matched),
+                    renormalize=renormalize,
+                    own_input=preprocess is not False,
+                )
         return built
 
-    def _build_teacher(
-        self, name: str, config: dict[str, Any], path: str, ckpt_path: str
-    ) -> Teacher:
-        if name in (STUDENT, BATCH):
-            raise ConfigError.at(path, f'a teacher cannot be called {name!r}.')
-        weight, where = config.get('weight', 1.0), f'model.teachers.{name}'
-        check_range(f'{where}.weight', weight, ge=0)
-        module = build_model(config.get('model'), path)
-        if module is config.get('model'):
-            # it came built; init_weights() must not undo that
-            vars(module)['_is_init'] = True
-        preprocess = config.get('preprocess')
-        try:
-            return Teacher(
-                name,
-                module,
-                checkpoint=config.get('ckpt'),
-                weight=weight,
-                min_matched=config.get('min_matched', self.min_matched),
-                renormalize=Teacher.renormalization(
-                    module, self, preprocess, f'{where}.preprocess'
-                ),
-                own_input=preprocess is not False,
-            )
-        except ConfigError as error:
-            raise ConfigError.of(problems_of(error, ckpt_path)) from error
+    def _dry_run(self, may_fix: dict[str, bool], problems: list[Problem]) -> None:
+        """Finds modes, plans alignment, keeps in-place operations off the taps.
 
-    def _dry_run(self, may_fix: dict[str, bool]) -> None:
-        """Finds modes, plans alignment, keeps in-place operations off the taps."""
-        problems = self.distiller.tap_problems(self.models)
-        if problems:
-            raise ConfigError.of(problems)
+        Links that cannot work are taken out, and the others are looked at.
+
+        Args:
+            may_fix: Whether in-place activations of student and teachers may be
+                turned off.
+            problems: What is wrong is added to it.
+
+        Raises:
+            ConfigError: A model cannot be run.
+        """
+        distiller = self.distiller
+        problems += distiller.tap_problems(self.models)
+        distiller.drop({*distiller.broken, *(problem.link for problem in problems)})
         # all see the same pictures in training
         self.input_size = input_size(*self.models.values())
         batch = blank_batch(self.architecture, self.input_size)
         try:
-            for owner, recorder in self.distiller.recorders.items():
-                model, teacher = self.models[owner], self.teachers.get(owner)
-                # each project packs its samples in a class of its own
-                own = batch if teacher is None else blank_batch(model, self.input_size)
-                mode, found = self._run_once(owner, model, recorder, own)
-                if recorder.changed() and may_fix[TEACHER if teacher else STUDENT]:
-                    count = set_inplace(model, False)
-                    print_log(
-                        f'In-place activations would overwrite taps of `{owner}`; '
-                        f'turned {count} off.',
-                        logger='current',
-                    )
-                    mode, found = self._run_once(owner, model, recorder, own)
-                problems += found
-                if teacher is None:
-                    self.student_mode = mode
-                else:
-                    teacher.mode = mode
-            if problems:
-                raise ConfigError.of(problems)
-            problems += row_problems(self.distiller, self.models, len(batch['inputs']))
+            silent = self._record(batch, may_fix)
+            while silent:
+                problems += silent
+                if not all(problem.link for problem in silent):
+                    raise ConfigError.of(problems)
+                distiller.drop({problem.link for problem in silent})
+                silent = self._record(batch, may_fix)
+            found = row_problems(distiller, self.models, len(batch['inputs']))
             # statistics and counters of connectors must not change with a blank image
             with ExitStack() as stack:
-                stack.enter_context(undisturbed(self.distiller))
-                for recorder in self.distiller.recorders.values():
+                stack.enter_context(undisturbed(distiller))
+                for recorder in distiller.recorders.values():
                     stack.enter_context(recorder.detached())
-                problems += self.distiller.plan(batch, self.models)
-            if not problems and self.student_trainable:
-                problems += gradient_problems(self.distiller, self.architecture, batch)
+                found += distiller.plan(batch, self.models)
+            distiller.drop({problem.link for problem in found})
+            if self.student_trainable:
+                found += gradient_problems(distiller, self.architecture, batch)
             # the student's pictures may have sides that the teacher cannot take
             pads = known_divisor(self.architecture) % STRIDE != 0
             for name, teacher in self.teachers.items():
-                problems += unfilled_problems(self.distiller, teacher, self.input_size)
-                if pads and name in self.distiller.recorders:
-                    teacher.find_divisor(
-                        self.distiller.recorders[name], self.input_size
-                    )
-            if problems:
-                raise ConfigError.of(problems)
+                found += unfilled_problems(distiller, teacher, self.input_size)
+                if pads and name in distiller.recorders:
+                    teacher.find_divisor(distiller.recorders[name], self.input_size)
+            distiller.drop({problem.link for problem in found})
+            problems += found
         finally:
-            self.distiller.clear()
+            distiller.clear()
+
+    def _record(self, batch: dict[str, Any], may_fix: dict[str, bool]) -> list[Problem]:
+        """Records a pass of each model; returns a problem for each that fails."""
+        problems = []
+        self.distiller.reset_recorders()
+        for owner, recorder in self.distiller.recorders.items():
+            model, teacher = self.models[owner], self.teachers.get(owner)
+            # each project packs its samples in a class of its own
+            own = batch if teacher is None else blank_batch(model, self.input_size)
+            mode, problem = self._run_once(owner, model, recorder, own)
+            if recorder.changed() and may_fix[TEACHER if teacher else STUDENT]:
+                count = set_inplace(model, False)
+                print_log(
+                    f'In-place activations would overwrite taps of `{owner}`; '
+                    f'turned {count} off.',
+                    logger='current',
+                )
+                mode, problem = self._run_once(owner, model, recorder, own)
+            if problem is not None:
+                problems.append(problem)
+            if teacher is None:
+                self.student_mode = mode
+            else:
+                teacher.mode = mode
+        return problems
 
     def _run_once(
         self, owner: str, model: nn.Module, recorder: Any, batch: dict[str, Any]
-    ) -> tuple[str, list[Problem]]:
+    ) -> tuple[str, Problem | None]:
+        """Returns the mode in which the taps of a model fire, or why they do not."""
         try:
-            return run_once(model, recorder, batch, stop=owner != STUDENT), []
+            return run_once(model, recorder, batch, stop=owner != STUDENT), None
         except TapError as error:
-            cause, what = error.__cause__, str(error)
+            cause = error.__cause__
             if cause is not None:
-                what = f'fails on a blank image: {type(cause).__name__}: {cause}'
                 several = f'model.teachers.{owner}.model'
                 paths = {STUDENT: 'model.architecture', TEACHER: 'model.teacher'}
-                return 'tensor', [Problem(paths.get(owner, several), what)]
+                what = f'fails on a blank image: {type(cause).__name__}: {cause}'
+                return 'tensor', Problem(paths.get(owner, several), what)
             silent = {tap.source for tap in recorder.silent()}
-            places = (
-                link.where(f'{key}.at')
-                for link in self.distiller.links
-                for key, tap in link.all_taps()
-                if tap.of == owner and tap.source in silent
-            )
-            return 'tensor', [Problem(next(places, 'model.distiller'), what)]
+            for link in self.distiller.links:
+                for key, tap in link.all_taps():
+                    if tap.of == owner and tap.source in silent:
+                        path = link.where(f'{key}.at')
+                        return 'tensor', Problem(path, str(error), '', link.name)
+            # what is delivered is of no link
+            return 'tensor', Problem('model.distiller', str(error))
 
     # ---- life ---------------------------------------------------------------------
 
@@ -583,27 +615,99 @@ class TeacherDistill(BaseAlgorithm):
         raise DataError.at('model.calculate_student_loss', what) from error
 
 
+@dataclass(frozen=True)
+class TeacherSource:
+    """One teacher as a config gives it.
+
+    Args:
+        config: Its `model`, `ckpt` and other options.
+        path: Config path of its model.
+        ckpt_path: Config path of its checkpoint.
+    """
+
+    config: dict[str, Any]
+    path: str
+    ckpt_path: str
+
+
+def read_teachers(
+    teacher: Any, ckpt: Any, teachers: Any
+) -> tuple[dict[str, TeacherSource], list[Problem]]:
+    """Reads the teachers from the keys of a `TeacherDistill`, without building them.
+
+    Args:
+        teacher: Its `teacher`.
+        ckpt: Its `teacher_ckpt`.
+        teachers: Its `teachers`.
+
+    Returns:
+        The teachers by name, none where it is not known which they are; the problems.
+    """
+    path = 'model.teachers'
+    if (teacher is None) == (teachers is None):
+        return {}, [Problem('model.teacher', 'give either `teacher` or `teachers`.')]
+    if teachers is None:
+        config = {'model': teacher, 'ckpt': ckpt}
+        one = TeacherSource(config, 'model.teacher', 'model.teacher_ckpt')
+        return {TEACHER: one}, []
+    if not isinstance(teachers, Mapping) or not all(
+        isinstance(config, Mapping) for config in teachers.values()
+    ):
+        found = f'must be a dict with a dict for each teacher, but is {teachers!r}.'
+        return {}, [Problem(path, found)]
+    taken = sorted({STUDENT, BATCH}.intersection(teachers))
+    if taken:
+        hint = 'Links use these names for others.'
+        return {}, [Problem(path, f'a teacher cannot be called {taken}.', hint)]
+    problems = []
+    if ckpt is not None:
+        hint = 'In `teachers` each one has its `ckpt`.'
+        problems.append(Problem('model.teacher_ckpt', 'goes with `teacher`.', hint))
+    sources = {}
+    for name, config in teachers.items():
+        known, own = dict.fromkeys(_TEACHER_KEYS, False), f'{path}.{name}'
+        problems += compare_arguments(name, known, config, own)
+        kept = {key: value for key, value in config.items() if key in known}
+        sources[name] = TeacherSource(kept, f'{own}.model', f'{own}.ckpt')
+    return sources, problems
+
+
 def build_distiller(config: Any) -> LinkDistiller:
     """Builds a `LinkDistiller`, also from the keys of MMRazor's.
 
     Raises:
-        ConfigError: Its type or an argument is wrong, or a link is.
+        ConfigError: Its type or an argument is wrong, or a link is; its ``partial`` is
+            the distiller without these.
     """
     if isinstance(config, LinkDistiller):
         return config
-    if not isinstance(config, Mapping) or 'type' not in config:
-        what = "must be dict(type='mmkd_ext.LinkDistiller', links=...), but is"
-        raise ConfigError.at('model.distiller', f'{what} {config!r}.')
-    arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-    kind = config['type']
-    cls = LinkDistiller if kind in _PLAIN_NAMES else find_class(kind)
+    path, example = 'model.distiller', "dict(type='mmkd_ext.LinkDistiller', links=...)"
+    if not isinstance(config, Mapping):
+        raise ConfigError.at(path, f'must be {example}, but is {config!r}.')
+    problems = []
+    kind = config.get('type', LinkDistiller)
+    if 'type' not in config:
+        problems.append(Problem(path, f'must be {example}, but is {config!r}.'))
+    short = kind in ('LinkDistiller', 'ConfigurableDistiller')
+    cls: Any = LinkDistiller if short else find_class(kind)
     if cls is ConfigurableDistiller:
         cls = LinkDistiller
     if not (isinstance(cls, type) and issubclass(cls, LinkDistiller)):
-        near = did_you_mean(str(kind), _DISTILLERS)
-        what = "must be a `LinkDistiller` or MMRazor's `ConfigurableDistiller`, but is"
-        raise ConfigError.at('model.distiller.type', f'{what} {kind!r}.{near}')
-    problems = argument_problems(cls, arguments, 'model.distiller')
+        found = (
+            "must be a `LinkDistiller` or MMRazor's `ConfigurableDistiller`, but is "
+            f'{kind!r}.'
+        )
+        hint = did_you_mean(str(kind), _DISTILLERS).strip()
+        problems.append(Problem(f'{path}.type', found, hint))
+        cls = LinkDistiller
+    arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+    problems += argument_problems(cls, arguments, path)
+    wrong = {problem.path.rsplit('.', 1)[-1] for problem in problems}
+    try:
+        distiller = cls(**{k: v for k, v in arguments.items() if k not in wrong})
+    except ConfigError as error:
+        problems += error.problems
+        distiller = error.partial
     if problems:
-        raise ConfigError.of(problems)
-    return cls(**arguments)
+        raise ConfigError.of(problems, distiller)
+    return distiller

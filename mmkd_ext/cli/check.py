@@ -79,7 +79,7 @@ def report_on(args: argparse.Namespace, name: str) -> Report:
         if args.debug:
             traceback.print_exc()
         report = Report(name)
-        report.findings.add([Problem('', str(error))])
+        report.add([Problem('', str(error))])
         return report
     return check_config(
         cfg, gradients=not args.no_gradients, data=not args.no_data, gpus=args.gpus

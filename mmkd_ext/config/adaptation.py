@@ -21,7 +21,7 @@ from mmkd_ext.adaptation.domains import (
 from mmkd_ext.adaptation.samples import without_truth
 from mmkd_ext.algorithms.dry_run import blank_batch
 from mmkd_ext.config import models
-from mmkd_ext.config.context import Context, TermFacts, checks
+from mmkd_ext.config.context import Context, TermSummary, checks
 from mmkd_ext.config.parts import find_type
 from mmkd_ext.connectors.build import argument_problems
 
@@ -36,102 +36,91 @@ _LOOP = 'ContinualAdaptLoop'
 @checks('ContinualAdaptation')
 def check_adaptation(context: Context) -> None:
     """Builds student, method and guard, checks the stream, and adapts to one image."""
+    report, loop = context.report, context.cfg.get('test_cfg')
     model = _build(context)
-    loop = context.cfg.get('test_cfg')
     if not isinstance(loop, Mapping) or not str(loop.get('type')).endswith(_LOOP):
-        context.findings.problem(
-            'test_cfg',
-            f'must be dict(type=`mmkd_ext.{_LOOP}`, domains=[...]), but is {loop!r}.',
-        )
+        wanted = f'dict(type=`mmkd_ext.{_LOOP}`, domains=[...])'
+        report.problem('test_cfg', f'must be {wanted}, but is {loop!r}.')
         return
     _check_loop(context, loop)
     if model is None:
         return
-    trains = model.distiller.trains
-    if trains and not isinstance(loop.get('optim_wrapper'), Mapping):
-        context.findings.problem(
+    if model.distiller.trains and not isinstance(loop.get('optim_wrapper'), Mapping):
+        report.problem(
             'test_cfg.optim_wrapper',
             f'is missing, but `{type(model.distiller).__name__}` trains.',
             "Give dict(optimizer=dict(type='Adam', lr=...)).",
         )
     if loop.get('reset') == 'guarded' and model.guard is None:
-        context.findings.problem(
-            'test_cfg.reset', "is 'guarded', but there is no guard.", 'Set model.guard.'
-        )
+        found = "is 'guarded', but there is no guard."
+        report.problem('test_cfg.reset', found, 'Set model.guard.')
     _adapt_once(context, model)
 
 
 def _build(context: Context) -> ContinualAdaptation | None:
-    """Builds the model; what is wrong with the segmentor is told on its own."""
-    config = context.cfg.model.to_dict()
-    checkpoint = config.pop('source_ckpt', None)
-    findings = context.findings
-    student = models.build(
-        config.get('architecture'), 'model.architecture', findings, trained=True
-    )
+    """Builds the model; problems of the segmentor have places of their own."""
+    config, report = context.cfg.model.to_dict(), context.report
+    checkpoint, path = config.pop('source_ckpt', None), 'model.architecture'
+    student = models.build(config.get('architecture'), path, report, trained=True)
     if student is None:
         return None
-    models.initialize(student, 'model.architecture', findings)
-    facts = models.facts_of('student', student)
-    models.load_checkpoint(student, checkpoint, 'model.source_ckpt', facts, findings)
-    context.report.models.append(facts)
-    before = len(findings.problems)
-    with findings.collecting('model'):
+    models.initialize(student, path, report)
+    summary = models.summarize('student', student)
+    models.load_checkpoint(student, checkpoint, 'model.source_ckpt', summary, report)
+    report.models.append(summary)
+    before = len(report.problems)
+    with report.collecting('model'):
         from mmkd_ext.adaptation import ContinualAdaptation
 
         arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-        cls = ContinualAdaptation
-        unknown = argument_problems(cls, arguments, 'model', complete=False)
-        findings.add(unknown)
+        unknown = argument_problems(
+            ContinualAdaptation, arguments, 'model', complete=False
+        )
+        report.add(unknown)
         for problem in unknown:
             arguments.pop(problem.path.rsplit('.', 1)[-1], None)
-        model = cls(**{**arguments, 'architecture': student})
-    return model if len(findings.problems) == before else None
+        model = ContinualAdaptation(**{**arguments, 'architecture': student})
+    return model if len(report.problems) == before else None
 
 
 def _check_loop(context: Context, loop: Mapping[str, Any]) -> None:
     """Checks domains, order, resets and optimizer."""
-    findings = context.findings
+    report, cfg = context.report, context.cfg
     cls = find_type(loop['type'], LOOPS)
     if cls is not None:
         arguments = {k: v for k, v in loop.items() if k not in ('type', '_scope_')}
-        findings.add(argument_problems(cls, arguments, 'test_cfg', complete=False))
-    template = context.cfg.get('test_dataloader')
-    evaluator = context.cfg.get('test_evaluator')
-    with findings.collecting('test_cfg'):
+        report.add(argument_problems(cls, arguments, 'test_cfg', complete=False))
+    with report.collecting('test_cfg'):
         Reset.of(loop.get('reset', 'never'))
-    with findings.collecting('test_cfg.domains'):
-        domains = parse_domains(loop.get('domains'), template, evaluator)
+    with report.collecting('test_cfg.domains'):
+        template = cfg.get('test_dataloader'), cfg.get('test_evaluator')
+        domains = parse_domains(loop.get('domains'), *template)
         names = [domain.name for domain in domains]
         parse_streams(loop.get('streams'), names, 0, loop.get('order'))
         for i, domain in enumerate(domains):
             _check_domain(context, domain, f'test_cfg.domains[{i}]')
-    wrapper = loop.get('optim_wrapper')
+    wrapper, path = loop.get('optim_wrapper'), 'test_cfg.optim_wrapper'
     if isinstance(wrapper, Mapping):
-        context.rehearsal.attempt(
-            'test_cfg.optim_wrapper',
-            wrapper,
-            build_optim_wrapper,
-            nn.Conv2d(1, 1, 1),
-            wrapper,
-        )
+        args = nn.Conv2d(1, 1, 1), wrapper
+        context.rehearsal.attempt(path, wrapper, build_optim_wrapper, *args)
 
 
 def _check_domain(context: Context, domain: DomainConfig, path: str) -> None:
     """Builds a domain's data and evaluator, and looks for its pictures."""
-    rehearsal, findings = context.rehearsal, context.findings
-    before = len(findings.problems)
+    rehearsal, report = context.rehearsal, context.report
+    before = len(report.problems)
     rehearsal.build_loader(domain.dataloader, f'{path}.dataloader', 'test', read=False)
     if domain.evaluator is not None:
         rehearsal.check_evaluator(domain.evaluator, f'{path}.evaluator', read=False)
-    if context.data and len(findings.problems) == before:
-        with findings.collecting(path):
+    if context.data and len(report.problems) == before:
+        with report.collecting(path):
             build_dataset(domain)
 
 
 def _adapt_once(context: Context, model: ContinualAdaptation) -> None:
     """Adapts to one image of noise, which finds what only shows when it runs."""
-    with context.findings.collecting('model.distiller'):
+    report = context.report
+    with report.collecting('model.distiller'):
         model.start()
         batch = blank_batch(model.architecture)
         size = batch['inputs'].shape[2:]
@@ -143,16 +132,16 @@ def _adapt_once(context: Context, model: ContinualAdaptation) -> None:
         result = model.adapt_step(data, wrapper, domain='noise')
         values = {k: v for k, v in result.losses.items() if math.isfinite(v)}
         total = sum(map(abs, values.values())) or 1.0
-        context.report.terms = [
-            TermFacts(name, value, abs(value) / total) for name, value in values.items()
+        report.terms = [
+            TermSummary(name, value, abs(value) / total)
+            for name, value in values.items()
         ]
-        context.report.batch = (
+        report.batch = (
             f'one image of noise, {size[0]} x {size[1]}; '
             f'{result.counts["forwards"]:.1f} forward and '
             f'{result.counts["backwards"]:.1f} backward passes'
         )
-        numbers = sum(parameter.numel() for parameter in trained)
+        count = sum(parameter.numel() for parameter in trained)
         whole = models.count_parameters(model.architecture)
-        context.findings.note(
-            'model.distiller', f'{numbers:,} of {whole:,} parameters are adapted.'
-        )
+        found = f'{count:,} of {whole:,} parameters are adapted.'
+        report.note('model.distiller', found)

@@ -6,7 +6,6 @@ import copy
 import io
 import logging
 import os
-import random
 import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -15,26 +14,26 @@ from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from mmengine.logging import MessageHub, MMLogger, print_log
 from mmengine.registry import MODELS
 from mmengine.utils import ManagerMixin
 
 from mmkd_ext.algorithms.dry_run import blank_batch
+from mmkd_ext.algorithms.teacher_distill import read_teachers
 from mmkd_ext.config import adaptation, distillation, models
+from mmkd_ext.config.classes import check_segmentor
 from mmkd_ext.config.context import CHECKERS, Context, Report
-from mmkd_ext.config.dead_keys import check_keys
+from mmkd_ext.config.deprecated_keys import check_keys
 from mmkd_ext.config.files import check_load_from, name_variables
-from mmkd_ext.config.findings import Findings
 from mmkd_ext.config.names import name_problems
 from mmkd_ext.config.parts import find_type, scoped, unknown_type
 from mmkd_ext.config.rehearsal import Rehearsal
-from mmkd_ext.config.segmentation import check_segmentor
 from mmkd_ext.config.training import check_training
-from mmkd_ext.distillers.links import STUDENT, TEACHER
+from mmkd_ext.distillers.links import STUDENT
 from mmkd_ext.distillers.taps import listed_taps
 from mmkd_ext.errors import ConfigError, did_you_mean
+from mmkd_ext.random_state import preserve_random_state, seed_all
 from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
@@ -43,25 +42,25 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
 
-__all__ = ['Module', 'check_before_training', 'check_config', 'list_taps']
+__all__ = ['Module', 'check_before_training', 'check_config', 'isolated', 'list_taps']
 
-#: Keys of the runner that hold dicts, or lists of dicts.
-_TOP = {
-    'auto_scale_lr',
+#: Keys of the runner that hold lists of dicts, and those that hold dicts.
+_LISTS = {
     'custom_hooks',
+    'param_scheduler',
+    *(f'{split}_evaluator' for split in ('train', 'val', 'test')),
+}
+_DICTS = {
+    'auto_scale_lr',
     'default_hooks',
     'env_cfg',
     'log_processor',
     'optim_wrapper',
-    'param_scheduler',
     'randomness',
     'visualizer',
-    *(
-        f'{split}_{part}'
-        for split in ('train', 'val', 'test')
-        for part in ('dataloader', 'cfg', 'evaluator')
-    ),
-}
+    *(f'{split}_{part}' for split in ('train', 'val', 'test')
+      for part in ('dataloader', 'cfg')),
+}  # fmt: skip
 # importing them registers their checks
 _ = adaptation, distillation
 
@@ -81,18 +80,16 @@ def check_config(
         gpus: Number of GPUs to judge the learning rate for; see `check_training`.
     """
     report = Report(str(cfg.filename or ''))
-    findings = report.findings
-    with _isolated(cfg), TemporaryDirectory() as folder:
-        cfg = _shaped(cfg, findings)
-        check_keys(cfg, findings)
-        check_load_from(cfg, findings)
-        rehearsal = Rehearsal(cfg, findings, folder, data=data)
-        report.training = check_training(cfg, findings, gpus)
-        for problem in name_problems(report.config, cfg):
-            findings.warn(problem.path, problem.found, problem.hint)
+    with isolated(cfg), TemporaryDirectory() as folder:
+        cfg = _without_wrong_kinds(cfg, report)
+        check_keys(cfg, report)
+        check_load_from(cfg, report)
+        rehearsal = Rehearsal(cfg, report, folder, data=data)
+        report.training = check_training(cfg, report, gpus)
+        report.add(name_problems(report.config, cfg), report.warnings)
         _check_model(Context(cfg, report, rehearsal, gradients, data))
         rehearsal.finish()
-    name_variables(cfg, findings)
+    name_variables(cfg, report)
     return report
 
 
@@ -107,75 +104,70 @@ def check_before_training(cfg: Config) -> Report:
     """
     gpus = int(os.environ.get('WORLD_SIZE', 1))
     report = check_config(cfg, gradients=False, gpus=gpus)
-    for warning in report.findings.warnings:
+    for warning in report.warnings:
         print_log(f'config check: {warning}', level=logging.WARNING)
     if not report.ok:
-        raise ConfigError.of(report.findings.problems)
+        raise ConfigError.of(report.problems)
     return report
 
 
-def _shaped(cfg: Config, findings: Findings) -> Config:
+def _without_wrong_kinds(cfg: Config, report: Report) -> Config:
     """Returns a config without the top keys that hold something of another kind."""
-    shaped = copy.copy(cfg)
-    for key, value in cfg.items():
-        listed = key in ('param_scheduler', 'custom_hooks') or 'evaluator' in key
-        wrong = (str, int, float) if listed else (str, int, float, list, tuple)
-        if key in _TOP and isinstance(value, wrong):
-            kind = 'a list of dicts' if listed else 'a dict'
-            findings.problem(key, f'must be {kind}, but is {value!r}.')
-            shaped._cfg_dict.pop(key)
-    return shaped
+    kept = copy.copy(cfg)
+    for keys, kind, wrong in (
+        (_LISTS, 'a list of dicts', (str, int, float)),
+        (_DICTS, 'a dict', (str, int, float, list, tuple)),
+    ):
+        for key in [key for key in cfg if key in keys and isinstance(cfg[key], wrong)]:
+            report.problem(key, f'must be {kind}, but is {cfg[key]!r}.')
+            kept._cfg_dict.pop(key)
+    return kept
 
 
 def _check_model(context: Context) -> None:
-    """Lets the check of the model's class do its part."""
-    config = context.cfg.get('model')
+    """Calls the check of the model's class."""
+    config, report = context.cfg.get('model'), context.report
     if not isinstance(config, Mapping) or 'type' not in config:
-        context.findings.problem(
-            'model', f'must be a dict with `type`, but is {config!r}.'
-        )
+        report.problem('model', f'must be a dict with `type`, but is {config!r}.')
         return
-    context.report.kind = type_name(config['type'])
+    report.kind = type_name(config['type'])
     with scoped(config.get('_scope_')):
         cls = find_type(config['type'], MODELS)
     if cls is None:
-        context.findings.problem('model.type', *unknown_type(config['type'], MODELS))
+        report.problem('model.type', *unknown_type(config['type'], MODELS))
         return
     names = [base.__name__ for base in getattr(cls, '__mro__', ())]
-    checker = next((CHECKERS[name] for name in names if name in CHECKERS), _check_plain)
     if 'SingleTeacherDistill' in names:
-        context.findings.note(
+        report.note(
             'model.type',
             "is MMRazor's: its teacher keeps dropout on, and is in every checkpoint.",
             "type='mmkd_ext.TeacherDistill' reads the same keys.",
         )
-    checker(context)
+    next((CHECKERS[name] for name in names if name in CHECKERS), _check_plain)(context)
 
 
 def _check_plain(context: Context) -> None:
     """Builds a model that distils nothing, and trains it one step."""
-    config = context.cfg.model.to_dict()
-    if context.cfg.get('data_preprocessor') is not None:
-        config.setdefault('data_preprocessor', context.cfg.data_preprocessor.to_dict())
-    config = models.offline(config, 'model', context.findings)
-    model = models.build(config, 'model', context.findings)
+    report, cfg = context.report, context.cfg
+    config = cfg.model.to_dict()
+    if cfg.get('data_preprocessor') is not None:
+        config.setdefault('data_preprocessor', cfg.data_preprocessor.to_dict())
+    config = models.offline(config, 'model', report)
+    model = models.build(config, 'model', report)
     if model is not None:
-        context.report.models.append(models.facts_of('model', model))
-        training = context.report.training
-        check_segmentor(model, 'model', context.cfg, training, context.findings)
+        report.models.append(models.summarize('model', model))
+        check_segmentor(model, 'model', cfg, report.training, report)
         context.rehearsal.own_model(model, config, 'model')
-        with context.findings.collecting('model'):
+        with report.collecting('model'):
             context.rehearsal.run(model, gradients=False, known=models.is_known(model))
 
 
 @contextmanager
-def _isolated(cfg: Config) -> Iterator[None]:
+def isolated(cfg: Config) -> Iterator[None]:
     """Keeps random numbers, scope, logs and messages of the caller as they were."""
-    states = random.getstate(), np.random.get_state()
     kept = {cls: dict(cls._instance_dict) for cls in _managers()}
     # a GPU that nobody has used yet has no random numbers to keep
-    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    gpus = torch.cuda.device_count() if used else 0
+    devices = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
     try:
         for cls in kept:
             cls._instance_dict.clear()
@@ -184,16 +176,13 @@ def _isolated(cfg: Config) -> Iterator[None]:
         with (
             warnings.catch_warnings(),
             redirect_stdout(io.StringIO()),
-            torch.random.fork_rng(devices=range(gpus)),
+            preserve_random_state(devices=devices),
             scoped(cfg.get('default_scope')),
         ):
             warnings.simplefilter('ignore')
-            # not `torch.manual_seed`, which would seed the GPUs too
-            torch.default_generator.manual_seed(0)
+            seed_all(0, devices=False)
             yield
     finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
         # also of classes that the check was the first to import, as a project's
         # visualizer: a training would get that one, which writes nowhere
         for cls in _managers():
@@ -248,12 +237,12 @@ def list_taps(cfg: Config, owner: str) -> list[Module]:
             f'The config has no model {owner!r}; it has {list(sources)}.'
             f'{did_you_mean(owner, sources)}'
         )
-    findings = Findings()
-    with _isolated(cfg):
+    report = Report()
+    with isolated(cfg):
         path, source = sources[owner]
-        model = models.build(source, path, findings)
+        model = models.build(source, path, report)
         if model is None:
-            raise ConfigError.of(findings.problems)
+            raise ConfigError.of(report.problems)
         modes = ('loss', 'tensor') if owner == STUDENT else ('tensor', 'loss')
         called, errors = _called(model.eval(), modes)
     if not called:
@@ -268,37 +257,37 @@ def _sources(cfg: Config) -> dict[str, tuple[str, Any]]:
         return {}
     if 'architecture' not in config:
         return {STUDENT: ('model', config)}
-    sources = {STUDENT: ('model.architecture', config['architecture'])}
-    if config.get('teacher') is not None:
-        sources[TEACHER] = ('model.teacher', config['teacher'])
-    for name, teacher in (config.get('teachers') or {}).items():
-        sources[name] = (f'model.teachers.{name}.model', teacher.get('model'))
-    return sources
+    keys = ('teacher', 'teacher_ckpt', 'teachers')
+    teachers, _ = read_teachers(*map(config.get, keys))
+    return {
+        STUDENT: ('model.architecture', config['architecture']),
+        **{name: (one.path, one.config.get('model')) for name, one in teachers.items()},
+    }
 
 
 def _called(
     model: nn.Module, modes: tuple[str, str]
 ) -> tuple[dict[str, Module], list[str]]:
     """Runs a model in two modes; returns what was called, and what went wrong."""
-    found: dict[str, dict[str, list[Any]]] = {}
+    rows: dict[str, dict[str, tuple[str, str, int]]] = {}
     errors = []
     batch = blank_batch(model)
     for mode in modes:
         try:
             with torch.no_grad():
-                rows = listed_taps(model, partial(_run, batch=batch, mode=mode))
+                listed = listed_taps(model, partial(_forward, batch, mode))
         except Exception as error:
             # a blank image may be too strange for a head
             errors.append(f'{type(error).__name__}: {error}')
         else:
-            found[mode] = {name: row for name, *row in rows}
+            rows[mode] = {name: (*row,) for name, *row in listed}
     called: dict[str, Module] = {}
-    for mode in found:
-        for name, (kind, output, calls) in found[mode].items():
-            only = '' if all(name in names for names in found.values()) else mode
-            called.setdefault(name, Module(name, kind, output, calls, only))
+    for mode, modules in rows.items():
+        for name, row in modules.items():
+            only = '' if all(name in others for others in rows.values()) else mode
+            called.setdefault(name, Module(name, *row, only))
     return called, errors
 
 
-def _run(model: nn.Module, batch: dict[str, Any], mode: str) -> Any:
+def _forward(batch: dict[str, Any], mode: str, model: nn.Module) -> Any:
     return model(**batch, mode=mode)

@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Callable
 
-from mmkd_ext.config.findings import Findings
+from mmkd_ext.errors import Problem, problems_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from mmengine.config import Config
 
     from mmkd_ext.config.rehearsal import Rehearsal
 
-__all__ = [
-    'CHECKERS',
-    'Context',
-    'LinkFacts',
-    'ModelFacts',
-    'Report',
-    'TapFacts',
-    'TermFacts',
-    'TrainingFacts',
-    'checks',
-]
+__all__ = ['CHECKERS', 'Context', 'LinkSummary', 'ModelSummary', 'Report', 'TapSummary',
+           'TermSummary', 'TrainingSummary', 'checks']  # fmt: skip
 
 
 @dataclass
-class ModelFacts:
-    """One model.
+class ModelSummary:
+    """One model: its role in links, its class, and its number of parameters.
 
     Args:
-        role: ``'student'``, ``'model'`` or a teacher's name.
-        kind: Its class.
-        parameters: Number of its parameters.
         checkpoint: Where its weights come from.
         matched: Share of the parameters that the checkpoint fills, if it was read.
         input: How the batch is normalised for it.
@@ -49,16 +40,13 @@ class ModelFacts:
 
 
 @dataclass(frozen=True)
-class TapFacts:
-    """One argument of a link.
+class TapSummary:
+    """One argument of a link: where it is tapped, and its shapes on the way.
 
     Args:
-        argument: Name of the loss's argument.
-        of: Whose.
-        at: Where.
-        shape: What was recorded.
-        connector: What it passes through, if anything.
-        entering: What enters the loss, if that was seen.
+        shape: Shape of what was recorded.
+        connector: Class of its connector, if it has one.
+        entering: Shape of what enters the loss, if that was seen.
     """
 
     argument: str
@@ -70,31 +58,21 @@ class TapFacts:
 
 
 @dataclass(frozen=True)
-class LinkFacts:
-    """One link.
-
-    Args:
-        name: Name of the term.
-        loss: Class of its loss, and its weight.
-        taps: Its arguments.
-        alignment: What aligns the two sides.
-        schedule: How its weight changes.
-    """
+class LinkSummary:
+    """One link: name of its term, its loss, its arguments, and what is done to them."""
 
     name: str
     loss: str
-    taps: tuple[TapFacts, ...]
+    taps: tuple[TapSummary, ...]
     alignment: str
     schedule: str
 
 
 @dataclass(frozen=True)
-class TermFacts:
+class TermSummary:
     """One term of the loss in the dry run.
 
     Args:
-        name: Its name as in the log.
-        value: Its value.
         share: Its part of the sum of all terms' absolute values.
         gradient: Norm of its gradient on the student's parameters, if computed.
         gradient_share: That norm's part of the sum of all terms' norms.
@@ -108,19 +86,16 @@ class TermFacts:
 
 
 @dataclass(frozen=True)
-class TrainingFacts:
+class TrainingSummary:
     """How long, with what batch and learning rate.
 
     Args:
-        optimizer: Its type.
-        lr: Its learning rate.
         samples: Samples on each GPU.
         gpus: Number of GPUs that is assumed.
         base_batch: Batch that the learning rate was made for.
-        base_source: Who says so.
-        auto_scale: Whether the learning rate will be scaled by itself.
+        base_source: Where `base_batch` was read.
+        auto_scale: Whether training will scale the learning rate.
         scaled_lr: What linear scaling gives for `gpus`.
-        length: Length of the training.
     """
 
     optimizer: str = ''
@@ -136,38 +111,75 @@ class TrainingFacts:
 
 @dataclass
 class Report:
-    """Everything that a check found out.
+    """What a check found; the same thing found twice counts once.
 
     Attributes:
         config: Name of the config file.
         kind: Type of its model.
-        findings: Problems, warnings and notes.
-        models: The models.
-        links: The links.
-        terms: The terms of the loss.
         batch: What the dry run was made with.
-        training: Length, batch, learning rate.
+        problems: What cannot work or cannot be meant.
+        warnings: What works, and is likely not wanted.
+        notes: What is good to know.
     """
 
     config: str = ''
     kind: str = ''
-    findings: Findings = field(default_factory=Findings)
-    models: list[ModelFacts] = field(default_factory=list)
-    links: list[LinkFacts] = field(default_factory=list)
-    terms: list[TermFacts] = field(default_factory=list)
+    models: list[ModelSummary] = field(default_factory=list)
+    links: list[LinkSummary] = field(default_factory=list)
+    terms: list[TermSummary] = field(default_factory=list)
     batch: str = ''
-    training: TrainingFacts | None = None
+    training: TrainingSummary | None = None
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
         """Whether there is no problem."""
-        return not self.findings.problems
+        return not self.problems
+
+    def problem(self, path: str, found: str, hint: str = '') -> None:
+        """Adds a problem at a config path."""
+        self.add([Problem(path, found, hint)])
+
+    def warn(self, path: str, found: str, hint: str = '') -> None:
+        """Adds a warning."""
+        self.add([Problem(path, found, hint)], self.warnings)
+
+    def note(self, path: str, found: str, hint: str = '') -> None:
+        """Adds a note."""
+        self.add([Problem(path, found, hint)], self.notes)
+
+    def add(
+        self, problems: Iterable[Problem], into: list[Problem] | None = None
+    ) -> None:
+        """Adds to the problems, or to the warnings or notes."""
+        known = self.problems if into is None else into
+        for problem in problems:
+            tidy = replace(problem, hint=problem.hint.strip())
+            if tidy not in known:
+                known.append(tidy)
+
+    @contextmanager
+    def collecting(self, path: str) -> Iterator[None]:
+        """Adds any error raised in the block as a problem, and goes on after it.
+
+        Args:
+            path: Config path for errors that name none.
+        """
+        try:
+            yield
+        except Exception as error:
+            # classes that a config names may raise anything
+            self.add(problems_of(error, path))
 
     def to_dict(self) -> dict[str, Any]:
         """Returns plain dicts, lists, strings and numbers."""
-        found = asdict(self)
-        found.update(found.pop('findings'))
-        return {'ok': self.ok, **found}
+        plain = asdict(self)
+        for kind in ('problems', 'warnings', 'notes'):
+            for problem in plain[kind]:
+                del problem['link']
+        return {'ok': self.ok, **plain}
 
 
 @dataclass
@@ -175,7 +187,7 @@ class Context:
     """A check in progress.
 
     Args:
-        cfg: The config; nobody changes it.
+        cfg: The config; checks leave it as it is.
         report: To be filled.
         rehearsal: Builds what a training builds, and runs a step.
         gradients: Whether gradients are asked for.
@@ -187,11 +199,6 @@ class Context:
     rehearsal: Rehearsal
     gradients: bool = True
     data: bool = True
-
-    @property
-    def findings(self) -> Findings:
-        """Problems, warnings and notes."""
-        return self.report.findings
 
 
 Checker = Callable[[Context], None]

@@ -1,351 +1,266 @@
-"""The check of distillations: every stage of building one, and a dry run."""
+"""The check of distillations: builds one as training does, and runs one step."""
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any
 
 from mmengine.registry import MODELS
 from torch import nn
 
 from mmkd_ext.algorithms.sources import model_config
-from mmkd_ext.algorithms.teacher_distill import TeacherDistill, build_distiller
+from mmkd_ext.algorithms.teacher_distill import (
+    TeacherDistill,
+    build_distiller,
+    read_teachers,
+)
 from mmkd_ext.config import measure, models
-from mmkd_ext.config.classes import class_count
+from mmkd_ext.config.classes import check_segmentor, class_count
 from mmkd_ext.config.context import (
     Context,
-    LinkFacts,
-    ModelFacts,
-    TapFacts,
-    TermFacts,
+    LinkSummary,
+    ModelSummary,
+    TapSummary,
+    TermSummary,
     checks,
 )
-from mmkd_ext.config.draft import Draft
 from mmkd_ext.config.parts import find_type, scoped
-from mmkd_ext.config.segmentation import check_segmentor
 from mmkd_ext.config.training import check_link_schedules
-from mmkd_ext.connectors.build import argument_problems, build_module
+from mmkd_ext.connectors.build import argument_problems
 from mmkd_ext.distillers.alignment import ours_instead
-from mmkd_ext.distillers.link_distiller import LinkDistiller
-from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
-from mmkd_ext.errors import Problem, problems_of
+from mmkd_ext.distillers.links import STUDENT, TEACHER
+from mmkd_ext.errors import ConfigError, problems_of
 from mmkd_ext.methods._base import PairLoss
 
 if TYPE_CHECKING:
-    from mmkd_ext.distillers.link_distiller import LinkPlan
+    from mmkd_ext.distillers.link_distiller import LinkDistiller, LinkPlan
 
 __all__ = ['check_distillation']
 
+#: Shares of the gradient below and above which distillation is noted.
 _LITTLE, _MOST = 0.001, 0.99
-_TAKEN = {STUDENT, BATCH}
 
 
 @checks('TeacherDistill')
 def check_distillation(context: Context) -> None:
-    """Builds student, teachers and links, and runs one step on noise."""
-    _Distillation(context).check()
+    """Builds student, teachers and links, and runs one step."""
+    check = _Distillation(context)
+    # the registry switches scopes so while it builds the model
+    with scoped(check.config.get('_scope_')):
+        check.build_models()
+        distiller = check.build_distiller()
+        if distiller is None:
+            return
+        missing = [name for name, model in check.models.items() if model is None]
+        if not missing:
+            check.run(distiller)
+            return
+        context.report.add(distiller.tap_problems(check.models))
+        context.report.note(
+            'model.distiller',
+            f'shapes were not checked, since {missing} could not be built.',
+        )
 
 
 class _Distillation:
-    """One check: each method is a stage and adds to the report."""
+    """One check; its methods are the stages, and fill the report.
+
+    Attributes:
+        config: Config of the model; what is wrong is taken out, models are put in.
+        models: Student and teachers by name, None where one cannot be built.
+        reduced: Whether something of the distillation was wrong and left out.
+    """
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.findings = context.findings
+        self.report = context.report
         self.config: dict[str, Any] = context.cfg.model.to_dict()
         if context.cfg.get('data_preprocessor') is not None:
             self.config.setdefault('data_preprocessor', context.cfg.data_preprocessor)
         self.models: dict[str, nn.Module | None] = {STUDENT: None}
         self.sources: dict[str, tuple[str, Any]] = {}
-        self.facts: dict[str, ModelFacts] = {}
-        self.mended = False
-
-    def check(self) -> None:
-        # the registry switches scopes so while it builds the model
-        with scoped(self.config.get('_scope_')):
-            draft = self._parts()
-        if draft is None:
-            return
-        missing = [name for name, model in self.models.items() if model is None]
-        if missing:
-            self.findings.note(
-                'model.distiller',
-                f'shapes were not checked, since {missing} could not be built.',
-            )
-        else:
-            self._build(draft)
-
-    def _parts(self) -> Draft | None:
-        """Builds models and links one by one, and looks the taps up."""
-        cls = find_type(self.config['type'], MODELS)
-        self._arguments(cls, self.config, 'model')
-        self._build_student()
-        self._build_teachers()
-        self.context.report.models = list(self.facts.values())
-        self._compare_models()
-        student = self.models[STUDENT]
-        if student is not None:
-            check_segmentor(
-                student,
-                'model.architecture',
-                self.context.cfg,
-                self.context.report.training,
-                self.findings,
-            )
-        draft = self._draft()
-        if draft is not None:
-            self._check_taps(draft)
-        return draft
-
-    def _arguments(self, cls: Any, config: dict[str, Any], path: str) -> None:
-        """Names unknown arguments, and takes them out."""
-        arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-        found = argument_problems(cls, arguments, path)
-        self.findings.add(found)
-        for problem in found:
-            config.pop(problem.path.rsplit('.', 1)[-1], None)
+        self.summaries: dict[str, ModelSummary] = {}
+        self.reduced = False
 
     # ---- models --------------------------------------------------------------------
 
-    def _build_student(self) -> None:
-        if 'architecture' in self.config:
-            self._build_model(
-                STUDENT,
-                self.config['architecture'],
-                'model.architecture',
-                self.config.pop('student_ckpt', None),
-                'model.student_ckpt',
-                self.config.get('min_matched', 0.5),
-            )
-            self.config['architecture'] = self.models[STUDENT]
-
-    def _build_teachers(self) -> None:
-        one, several = self.config.get('teacher'), self.config.get('teachers')
-        ckpt = self.config.pop('teacher_ckpt', None)
-        minimum = self.config.get('min_matched', 0.5)
-        if (one is None) == (several is None):
-            self.findings.problem(
-                'model.teacher', 'give either `teacher` or `teachers`.'
-            )
+    def build_models(self) -> None:
+        """Builds student and teachers one by one."""
+        config, report = self.config, self.report
+        arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
+        cls = find_type(config['type'], MODELS)
+        unknown = argument_problems(cls, arguments, 'model')
+        report.add(unknown)
+        for problem in unknown:
+            config.pop(problem.path.rsplit('.', 1)[-1], None)
+        minimum = config.get('min_matched', 0.5)
+        student = config.pop('architecture', None)
+        ckpt = config.pop('student_ckpt', None)
+        if student is not None:
+            where = 'model.architecture', 'model.student_ckpt'
+            self._build(STUDENT, student, ckpt, minimum, *where)
+        teacher, ckpt = config.pop('teacher', None), config.pop('teacher_ckpt', None)
+        sources, problems = read_teachers(teacher, ckpt, config.pop('teachers', None))
+        report.add(problems)
+        teachers = {}
+        for name, source in sources.items():
+            own = source.config
+            least = own.get('min_matched', minimum)
+            where = source.path, source.ckpt_path
+            self._build(name, own.get('model'), own.get('ckpt'), least, *where)
+            teachers[name] = {**own, 'model': self.models[name], 'ckpt': None}
+        if not sources and problems:
             self.models[TEACHER] = None
-        elif one is not None:
-            self._build_model(
-                TEACHER, one, 'model.teacher', ckpt, 'model.teacher_ckpt', minimum
-            )
-            self.config['teacher'] = self.models[TEACHER]
-        elif not isinstance(several, Mapping) or not all(
-            isinstance(config, Mapping) for config in several.values()
-        ):
-            self.findings.problem(
-                'model.teachers',
-                f'must be a dict with a dict for each teacher, but is {several!r}.',
-            )
-        elif not _TAKEN.isdisjoint(several):
-            self.findings.problem(
-                'model.teachers',
-                f'a teacher cannot be called {sorted(_TAKEN.intersection(several))}.',
-                'Links use these names for others.',
-            )
+        config['architecture'] = self.models[STUDENT]
+        if teacher is None:
+            config['teachers'] = teachers
         else:
-            if ckpt is not None:
-                self.findings.problem(
-                    'model.teacher_ckpt',
-                    'goes with `teacher`.',
-                    'In `teachers` each one has its `ckpt`.',
-                )
-            self.config['teachers'] = {}
-            for name, config in several.items():
-                path = f'model.teachers.{name}'
-                self._build_model(
-                    name,
-                    config.get('model'),
-                    f'{path}.model',
-                    config.get('ckpt'),
-                    f'{path}.ckpt',
-                    config.get('min_matched', minimum),
-                )
-                self.config['teachers'][name] = {
-                    **config,
-                    'model': self.models[name],
-                    'ckpt': None,
-                }
+            config['teacher'] = self.models[TEACHER]
+        report.models = list(self.summaries.values())
+        if self.models[STUDENT] is not None:
+            self._compare_models(self.models[STUDENT], sources)
 
-    def _build_model(
+    def _build(
         self,
         role: str,
         source: Any,
-        path: str,
         ckpt: Any,
-        ckpt_path: str,
         min_matched: Any,
+        path: str,
+        ckpt_path: str,
     ) -> None:
-        model = models.build(
-            source, path, self.findings, trained=role != STUDENT and ckpt is not None
-        )
-        self.models[role] = model
-        self.sources[role] = path, source
+        trained = role != STUDENT and ckpt is not None
+        model = models.build(source, path, self.report, trained=trained)
+        self.models[role], self.sources[role] = model, (path, source)
         if model is None:
             return
-        self.facts[role] = models.facts_of(role, model)
-        built = isinstance(source, nn.Module)
-        if role == STUDENT and self.context.gradients and not built:
-            models.initialize(model, path, self.findings)
+        summary = self.summaries[role] = models.summarize(role, model)
+        if (
+            role == STUDENT
+            and self.context.gradients
+            and not isinstance(source, nn.Module)
+        ):
+            models.initialize(model, path, self.report)
         models.load_checkpoint(
-            model,
-            ckpt,
-            ckpt_path,
-            self.facts[role],
-            self.findings,
-            min_matched=min_matched,
+            model, ckpt, ckpt_path, summary, self.report, min_matched=min_matched
         )
         if role != STUDENT and ckpt is None:
-            self.findings.warn(
+            self.report.warn(
                 ckpt_path,
                 f'`{role}` has no checkpoint, so it teaches '
                 'what its `init_cfg` loads, or noise.',
                 f'Give {ckpt_path.split(".")[-1]}=... .',
             )
 
-    def _compare_models(self) -> None:
-        student = self.models.get(STUDENT)
-        for role, teacher in self.models.items():
-            if role == STUDENT or student is None or teacher is None:
+    def _compare_models(self, student: Any, sources: Mapping[str, Any]) -> None:
+        """Compares the student with its teachers and with the data."""
+        report, size = self.report, self.summaries[STUDENT].parameters
+        classes = class_count(student)
+        for name, source in sources.items():
+            teacher, path = self.models[name], source.path.removesuffix('.model')
+            if teacher is None:
                 continue
-            path = 'model.teacher' if role == TEACHER else f'model.teachers.{role}'
-            ours, theirs = map(class_count, (student, teacher))
-            if ours is not None and theirs is not None and ours != theirs:
-                self.findings.warn(
+            count = class_count(teacher)
+            if None not in (classes, count) and classes != count:
+                report.warn(
                     path,
-                    f'tells {theirs} classes apart, the student {ours}.',
+                    f'tells {count} classes apart, the student {classes}.',
                     'Features can be compared, predictions cannot.',
                 )
-            sizes = [self.facts[one].parameters for one in (STUDENT, role)]
-            if sizes[0] >= sizes[1]:
-                same = 'is as large as' if sizes[0] == sizes[1] else 'is smaller than'
-                self.findings.note(
-                    path,
-                    f'{same} the student ({sizes[1]:,} and {sizes[0]:,} parameters).',
-                )
+            other = self.summaries[name].parameters
+            if size >= other:
+                relation = 'as large as' if size == other else 'smaller than'
+                found = f'is {relation} the student ({other:,} and {size:,} parameters)'
+                report.note(path, f'{found}.')
+        cfg, path = self.context.cfg, 'model.architecture'
+        check_segmentor(student, path, cfg, report.training, report)
 
     # ---- links ---------------------------------------------------------------------
 
-    def _draft(self) -> Draft | None:
-        """Builds losses, connectors and schedules; returns what of it can be built."""
-        config = self.config.get('distiller')
-        if config is None:
+    def build_distiller(self) -> LinkDistiller | None:
+        """Builds losses, connectors and schedules; returns what can be built."""
+        if 'distiller' not in self.config:
             return None
-        if not isinstance(config, dict):
-            with self.findings.collecting('model.distiller'):
-                build_distiller(config)
-            return None
-        draft = Draft(self.config)
-        self.findings.add(draft.problems)
-        self.mended = bool(draft.problems)
-        distiller = None
-        if not (draft.problems and draft.is_empty):
-            distiller = self._mending(draft, lambda: build_distiller(draft.distiller))
-        for path, loss in draft.losses.items():
-            with self.findings.collecting(path):
-                build_module(loss, path)
+        distiller = self._built(lambda: build_distiller(self.config['distiller']))
         if distiller is not None:
-            self._check_schedules(draft, distiller)
-        return draft
+            schedules = {
+                link.where('schedule'): link.schedule
+                for link in distiller.links
+                if link.name in distiller.schedules
+            }
+            check_link_schedules(self.context.cfg, schedules, self.report)
+        return distiller
 
-    def _mending(self, draft: Draft, build: Callable[[], Any]) -> Any:
-        """Builds; notes what is wrong, takes it out, and builds again what is left."""
-        seen: list[list[Problem]] = []
-        while not draft.is_empty or not seen:
-            try:
-                return build()
-            except Exception as error:
-                # a registered class may raise anything
-                found = problems_of(error, 'model.distiller')
-            self.findings.add(map(draft.original, found))
-            self.mended = True
-            draft.rename()
-            mended = [draft.mend(one.path) for one in found]
-            if not any(mended) or found in seen:
-                break
-            seen.append(found)
-        return None
-
-    def _check_schedules(self, draft: Draft, distiller: LinkDistiller) -> None:
-        schedules = {
-            draft.original(Problem(f'{link.path}.schedule', '')).path: link.schedule
-            for link in distiller.links
-            if link.schedule
-        }
-        check_link_schedules(self.context.cfg, schedules, self.findings)
-
-    def _check_taps(self, draft: Draft) -> None:
-        """Looks every tap up, also of links that are wrong otherwise."""
-        absent = [name for name, model in self.models.items() if model is None]
-        known = {
-            name: nn.Identity() if model is None else model
-            for name, model in self.models.items()
-        }
-        links = draft.taps_of(absent)
-        if not links:
-            return
-        found = LinkDistiller(links=links).tap_problems(known)
-        self.findings.add(map(draft.original, found))
+    def _built(self, build: Any) -> Any:
+        """Builds; where that fails, adds the problems and returns what was built."""
+        try:
+            return build()
+        except Exception as error:
+            # a registered class may raise anything
+            self.report.add(problems_of(error, 'model.distiller'))
+            self.reduced = True
+            return getattr(error, 'partial', None)
 
     # ---- the dry run ---------------------------------------------------------------
 
-    def _build(self, draft: Draft) -> None:
+    def run(self, distiller: LinkDistiller) -> None:
         """Builds all of it, runs one step, and reports what came."""
-        if draft.is_empty:
+        report = self.report
+        inplace = {role: _inplace(model) for role, model in self.models.items()}
+        config = {**self.config, 'distiller': distiller}
+        algorithm = self._built(lambda: MODELS.build(config))
+        measured = self._train(algorithm) if algorithm is not None else None
+        if measured is None:
             return
-        before = {role: _inplace(model) for role, model in self.models.items()}
-        done = self._mending(draft, lambda: self._run(draft))
-        if done is None:
-            return
-        algorithm, measured = done
+        distiller = algorithm.distiller
         for role, model in self.models.items():
             key = 'module_inplace' if role == STUDENT else 'teacher_module_inplace'
-            if _inplace(model) < before[role] and self.config.get(key) is None:
-                self.findings.note(
+            if _inplace(model) < inplace[role] and self.config.get(key) is None:
+                report.note(
                     f'model.{key}',
                     f'in-place activations of `{role}` are '
                     'turned off: they would overwrite what a link taps.',
                 )
-        if not algorithm.distiller.links:
-            self.findings.note(
+        if not distiller.links:
+            report.note(
                 'model.distiller',
                 'has deliveries and no losses: the student takes over what the teacher '
                 'computed, and learns its task alone.',
             )
-        self._check_loss_classes(draft, algorithm)
-        self._report_models(algorithm)
-        report = self.context.report
+        self._check_loss_classes(algorithm)
+        self._summarize_models(algorithm)
         report.batch = measured.batch
         report.links = [
-            self._link_facts(algorithm.distiller, plan, measured.shapes)
-            for plan in algorithm.distiller.plans
+            self._summarize_link(distiller, plan, measured) for plan in distiller.plans
         ]
-        if not self.mended:
-            # with a link taken out the shares would mislead
+        # without a link that was taken out the shares would mislead
+        if not self.reduced:
             report.terms = measured.terms
-            self._judge(measured.terms)
+            self._judge_terms(measured.terms)
 
-    def _run(self, draft: Draft) -> tuple[TeacherDistill, measure.Measured]:
-        algorithm = MODELS.build(copy.copy(draft.model))
-        rehearsal = self.context.rehearsal
+    def _train(self, algorithm: TeacherDistill) -> measure.Measured | None:
+        """Trains one step, without the links that fail in it."""
+        rehearsal, distiller = self.context.rehearsal, algorithm.distiller
         for role, (path, source) in self.sources.items():
             if not isinstance(source, nn.Module):
                 config = model_config(source, path)
                 rehearsal.own_model(algorithm.models[role], config, path)
-        measured = rehearsal.run(
-            algorithm,
-            gradients=self.context.gradients,
-            known=models.is_known(algorithm),
-            whole=not self.mended,
-        )
-        return algorithm, measured
+        while distiller.links or distiller.deliveries:
+            try:
+                return rehearsal.run(
+                    algorithm,
+                    gradients=self.context.gradients,
+                    known=models.is_known(algorithm),
+                    whole=not self.reduced,
+                )
+            except ConfigError as error:
+                self.report.add(error.problems)
+                distiller.drop({problem.link for problem in error.problems})
+                self.reduced = True
+        return None
 
-    def _check_loss_classes(self, draft: Draft, algorithm: TeacherDistill) -> None:
+    def _check_loss_classes(self, algorithm: TeacherDistill) -> None:
         """Compares the classes that losses read from labels with the student's."""
         student = class_count(algorithm.student)
         for link in algorithm.distiller.links:
@@ -353,91 +268,82 @@ class _Distillation:
             count = getattr(loss, 'num_classes', None)
             if student is None or not isinstance(count, int) or count == student:
                 continue
-            where = draft.original(Problem(f'{link.path}.loss.num_classes', '')).path
-            say = self.findings.problem if count < student else self.findings.warn
-            say(
-                where,
+            add = self.report.problem if count < student else self.report.warn
+            add(
+                link.where('loss.num_classes'),
                 f'is {count}, but the student tells {student} classes apart.',
                 f'Set num_classes={student}: labels are those of the data set.',
             )
 
-    def _report_models(self, algorithm: TeacherDistill) -> None:
-        self.facts[STUDENT].mode = 'loss'
-        copied = algorithm.init_report
-        if copied is not None:
-            self.findings.note('model.inherit', copied.summary())
+    def _summarize_models(self, algorithm: TeacherDistill) -> None:
+        self.summaries[STUDENT].mode = 'loss'
+        if algorithm.init_report is not None:
+            self.report.note('model.inherit', algorithm.init_report.summary())
         for name, teacher in algorithm.teachers.items():
-            facts = self.facts[name]
-            facts.mode = teacher.mode
-            facts.input = 'as the student'
+            summary = self.summaries[name]
+            summary.mode = teacher.mode
+            summary.input = 'as the student'
             if teacher.renormalize is not None:
-                facts.input = 're-normalised'
-                self.findings.note(
-                    'model',
-                    f'`{name}` gets its own normalisation: '
-                    f'{teacher.renormalize.describe()}.',
+                summary.input = 're-normalised'
+                plan = teacher.renormalize.describe()
+                self.report.note(
+                    'model', f'`{name}` gets its own normalisation: {plan}.'
                 )
 
-    def _link_facts(
-        self, distiller: LinkDistiller, plan: LinkPlan, shapes: measure.Shapes
-    ) -> LinkFacts:
-        link = next(one for one in distiller.links if one.name == plan.name)
+    def _summarize_link(
+        self, distiller: LinkDistiller, plan: LinkPlan, seen: measure.Measured
+    ) -> LinkSummary:
+        link = next(link for link in distiller.links if link.name == plan.name)
         taps = tuple(
-            TapFacts(
+            TapSummary(
                 key,
                 tap.of,
                 str(tap.source),
-                shapes.recorded.get((link.name, key), str(plan.shapes.get(key, ''))),
-                _kind_of(distiller, tap.connector),
-                shapes.entering.get((link.name, key), ''),
+                seen.recorded.get((link.name, key), str(plan.shapes.get(key, ''))),
+                type(distiller.connectors[tap.connector]).__name__
+                if tap.connector
+                else '',
+                seen.entering.get((link.name, key), ''),
             )
             for key, tap in link.all_taps()
         )
         loss = distiller.distill_losses[link.name]
-        sides = [plan.shapes.get(key) for key in ('preds_S', 'preds_T')]
-        if (
-            None not in sides
-            and sides[0] != sides[1]
-            and not isinstance(loss, PairLoss)
-        ):
-            self.findings.warn(
+        student, teacher = (plan.shapes.get(key) for key in ('preds_S', 'preds_T'))
+        ours = isinstance(loss, PairLoss)
+        if None not in (student, teacher) and student != teacher and not ours:
+            self.report.warn(
                 link.path,
-                f'student {sides[0]} and teacher {sides[1]} '
+                f'student {student} and teacher {teacher} '
                 f'differ, and `{type(loss).__name__}` is not one of ours: '
                 'it may compare them wrongly without a word.',
                 f'Align them with a connector. {ours_instead(loss)}',
             )
-        return LinkFacts(
-            link.name,
-            _describe(link.loss),
-            taps,
-            plan.alignment,
-            _describe(link.schedule) if link.schedule else 'constant',
+        schedule = _describe(link.schedule) if link.schedule else 'constant'
+        return LinkSummary(
+            link.name, _describe(link.loss), taps, plan.alignment, schedule
         )
 
-    def _judge(self, terms: list[TermFacts]) -> None:
-        """Says what stands out among the terms."""
+    def _judge_terms(self, terms: list[TermSummary]) -> None:
+        """Reports what stands out among the terms."""
+        report = self.report
         for term in terms:
             if not math.isfinite(term.value):
-                self.findings.warn(
-                    term.name,
-                    f'is {term.value} in the dry run.',
-                    'Look at its tap and its weight.',
-                )
+                found = f'is {term.value} in the dry run.'
+                report.warn(term.name, found, 'Look at its tap and its weight.')
         # not what a discriminator minimises, which is none of the student's
-        links = {f'distill.{link.name}' for link in self.context.report.links}
-        ours = [term for term in terms if term.name in links]
-        for term in ours:
+        names = {f'distill.{link.name}' for link in report.links}
+        distilled = [term for term in terms if term.name in names]
+        for term in distilled:
             if term.gradient == 0:
-                self.findings.warn(
+                report.warn(
                     term.name,
                     'gives the student no gradient.',
                     'Its weight is 0, or nothing that learns is tapped.',
                 )
-        share = sum(term.gradient_share or 0 for term in ours)
+        share = sum(term.gradient_share or 0 for term in distilled)
         if 0 < share < _LITTLE or share > _MOST:
             amount = 'little' if share < _LITTLE else 'most'
-            self.findings.note(
+            report.note(
                 'model.distiller',
                 f'distillation is {share:.2%} of the gradient on the '
                 f'student in the dry run, {amount} of it.',
@@ -448,10 +354,6 @@ class _Distillation:
 def _inplace(model: nn.Module | None) -> int:
     modules = model.modules() if model is not None else ()
     return sum(getattr(module, 'inplace', None) is True for module in modules)
-
-
-def _kind_of(distiller: LinkDistiller, connector: str | None) -> str:
-    return type(distiller.connectors[connector]).__name__ if connector else ''
 
 
 def _describe(config: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mmkd_ext.config.parts import walk
 from mmkd_ext.errors import Problem
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from mmengine.config import Config
 
-    from mmkd_ext.config.findings import Findings
+    from mmkd_ext.config.context import Report
 
 __all__ = [
     'check_load_from',
@@ -31,46 +32,28 @@ def is_remote(name: str) -> bool:
     return '://' in name
 
 
-def check_load_from(cfg: Config, findings: Findings) -> None:
+def check_load_from(cfg: Config, report: Report) -> None:
     """Looks for the checkpoint to start from."""
     name = cfg.get('load_from')
     if name and not is_remote(str(name)) and not os.path.isfile(name):
-        findings.problem(
-            'load_from',
-            f'there is no file {name!r}.',
-            'Correct the path, or set load_from=None.',
-        )
+        hint = 'Correct the path, or set load_from=None.'
+        report.problem('load_from', f'there is no file {name!r}.', hint)
 
 
-def check_pretrained(config: Any, path: str, findings: Findings) -> None:
+def check_pretrained(config: Any, path: str, report: Report) -> None:
     """Looks for the weights that a model's ``init_cfg`` and ``pretrained`` name."""
-    for where, name in _pretrained(config, path):
-        if is_remote(name):
-            findings.note(
-                where,
-                f'first weights come from {name}, which the check does not fetch.',
-            )
-        elif not os.path.isfile(name):
-            findings.problem(
-                where,
-                f'there is no file {name!r}.',
-                'Correct the path, or give None to start at random.',
-            )
-
-
-def _pretrained(config: Any, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(config, Mapping):
-        if config.get('type') == 'Pretrained' and isinstance(
-            config.get('checkpoint'), str
-        ):
-            yield f'{path}.checkpoint', config['checkpoint']
-        for key, value in config.items():
-            if key == 'pretrained' and isinstance(value, str):
-                yield f'{path}.{key}', value
-            yield from _pretrained(value, f'{path}.{key}')
-    elif isinstance(config, (list, tuple)):
-        for i, value in enumerate(config):
-            yield from _pretrained(value, f'{path}[{i}]')
+    for where, node in walk(config, path):
+        keys = ['pretrained']
+        if node.get('type') == 'Pretrained':
+            keys.append('checkpoint')
+        for key in [key for key in keys if isinstance(node.get(key), str)]:
+            name = node[key]
+            if is_remote(name):
+                found = f'first weights come from {name}, which the check does not'
+                report.note(f'{where}.{key}', f'{found} fetch.')
+            elif not os.path.isfile(name):
+                hint = 'Correct the path, or give None to start at random.'
+                report.problem(f'{where}.{key}', f'there is no file {name!r}.', hint)
 
 
 def missing_data(dataset: Any, path: str) -> Iterator[Problem]:
@@ -81,8 +64,8 @@ def missing_data(dataset: Any, path: str) -> Iterator[Problem]:
         path: Its config path.
     """
     if isinstance(dataset, (list, tuple)):
-        for i, one in enumerate(dataset):
-            yield from missing_data(one, f'{path}[{i}]')
+        for i, part in enumerate(dataset):
+            yield from missing_data(part, f'{path}[{i}]')
     if not isinstance(dataset, Mapping):
         return
     for key in ('dataset', 'datasets'):
@@ -113,27 +96,27 @@ def _how_to_get(root: str, path: str) -> str:
     return f'Put the data there, or say where it is: --cfg-options {path}.data_root=...'
 
 
-#: mmengine's ``{{$NAME:default}}``, and what Python code says instead.
+#: mmengine's ``{{$NAME:default}}``, and what Python code has instead.
 _VARIABLES = (
     re.compile(r'\{\{\s*\$(\w+)\s*:\s*([^}\s]+)\s*\}\}'),
     re.compile(r"(?:environ\.get|getenv)\(\s*['\"](\w+)['\"]\s*,\s*['\"]([^'\"]+)"),
 )
 
 
-def name_variables(cfg: Config, findings: Findings) -> None:
+def name_variables(cfg: Config, report: Report) -> None:
     """Names the environment variable from which a config reads a place that is missing.
 
     Args:
         cfg: The config, as it was read from a file.
-        findings: What was found; hints are added to.
+        report: Its problems get hints.
     """
     roots = {
         os.environ.get(name, default): name
         for pattern in _VARIABLES
         for name, default in pattern.findall(cfg.text or '')
     }
-    for i, problem in enumerate(findings.problems):
+    for i, problem in enumerate(report.problems):
         for root, name in roots.items():
             if root and f"'{root}" in problem.found:
                 hint = f'{problem.hint} The config reads it from ${name}: set that.'
-                findings.problems[i] = replace(problem, hint=hint.strip())
+                report.problems[i] = replace(problem, hint=hint.strip())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +13,10 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from mmkd_ext.algorithms.dry_run import blank_batch
-from mmkd_ext.config.context import TermFacts
+from mmkd_ext.config.context import TermSummary
 from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.link_distiller import LinkDistiller
-from mmkd_ext.errors import MMKDError, Problem, problems_of
+from mmkd_ext.errors import Problem, problems_of
 from mmkd_ext.methods._adversary import discriminators_of
 
 if TYPE_CHECKING:
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     'Measured',
-    'Shapes',
-    'failed_link',
+    'link_problem',
     'measuring',
     'random_batch',
     'shape_of',
@@ -48,7 +47,7 @@ def random_batch(
     }
 
 
-class _Ready(nn.Module):
+class _NoPreprocessor(nn.Module):
     """Stands for a preprocessor where the batch needs none."""
 
     def forward(self, data: Any, training: bool = False) -> Any:
@@ -68,9 +67,9 @@ def step_on_noise(model: Any, wrapper: OptimWrapper | None, *, predict: bool) ->
     batch = random_batch(student, getattr(model, 'input_size', None))
     if wrapper is None:
         wrapper = OptimWrapper(torch.optim.SGD(list(model.parameters()), lr=0.0))
-        for one in discriminators_of(model):
-            one.has_optimizer = True
-    before, model.data_preprocessor = model.data_preprocessor, _Ready()
+        for discriminator in discriminators_of(model):
+            discriminator.has_optimizer = True
+    before, model.data_preprocessor = model.data_preprocessor, _NoPreprocessor()
     try:
         model.train()
         model.train_step(dict(batch), wrapper)
@@ -84,38 +83,27 @@ def step_on_noise(model: Any, wrapper: OptimWrapper | None, *, predict: bool) ->
 
 
 @dataclass
-class Shapes:
-    """Shapes seen on the way of each link's arguments.
-
-    Attributes:
-        recorded: By link and argument, what the tap gave.
-        entering: By link and argument, what entered the loss.
-    """
-
-    recorded: dict[tuple[str, str], str] = field(default_factory=dict)
-    entering: dict[tuple[str, str], str] = field(default_factory=dict)
-
-
-@dataclass
 class Measured:
     """What was seen in a training step.
 
     Attributes:
         terms: The terms of the loss.
-        shapes: Shapes on the way of each link's arguments.
+        recorded: By link and argument, the shape of what the tap gave.
+        entering: By link and argument, the shape of what entered the loss.
         batch: What the step was made with.
     """
 
-    terms: list[TermFacts] = field(default_factory=list)
-    shapes: Shapes = field(default_factory=Shapes)
+    terms: list[TermSummary] = field(default_factory=list)
+    recorded: dict[tuple[str, str], str] = field(default_factory=dict)
+    entering: dict[tuple[str, str], str] = field(default_factory=dict)
     batch: str = ''
 
 
 @contextmanager
 def measuring(model: nn.Module, *, gradients: bool) -> Iterator[Measured]:
-    """Notes the terms and shapes of the training steps in the block.
+    """Measures the terms and shapes of the training steps in the block.
 
-    Every link counts in full, whatever its schedule says of the first iteration.
+    Every link counts in full, whatever its schedule gives in the first iteration.
 
     Args:
         model: The model that trains; schedules of a distillation are taken out.
@@ -126,24 +114,24 @@ def measuring(model: nn.Module, *, gradients: bool) -> Iterator[Measured]:
     distiller = getattr(model, 'distiller', None)
     if isinstance(distiller, LinkDistiller):
         distiller.schedules = {}
-        handles = _watch(distiller, measured.shapes)
+        handles = _watch(distiller, measured)
     student = getattr(model, 'architecture', model)
     parse: Any = model.parse_losses
 
-    def noting(losses: dict[str, Any]) -> Any:
-        terms = {name: _term(one) for name, one in losses.items() if 'loss' in name}
-        learns = [p for p in student.parameters() if p.requires_grad]
-        norms = _norms(model, terms, learns) if gradients else {}
-        measured.terms = _facts(terms, norms)
+    def parse_and_measure(losses: dict[str, Any]) -> Any:
+        terms = {name: _term(loss) for name, loss in losses.items() if 'loss' in name}
+        trained = [p for p in student.parameters() if p.requires_grad]
+        norms = _norms(model, terms, trained) if gradients else {}
+        measured.terms = _summarize(terms, norms)
         return parse(losses)
 
-    def noting_batch(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
+    def note_batch(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
         inputs = kwargs.get('inputs', args[0] if args else None)
         if isinstance(inputs, Tensor) and not measured.batch:
             measured.batch = ' x '.join(map(str, inputs.shape))
 
-    handles.append(model.register_forward_pre_hook(noting_batch, with_kwargs=True))
-    vars(model)['parse_losses'] = noting
+    handles.append(model.register_forward_pre_hook(note_batch, with_kwargs=True))
+    vars(model)['parse_losses'] = parse_and_measure
     try:
         yield measured
     finally:
@@ -152,16 +140,17 @@ def measuring(model: nn.Module, *, gradients: bool) -> Iterator[Measured]:
             handle.remove()
 
 
-def _facts(terms: dict[str, Tensor], norms: dict[str, float]) -> list[TermFacts]:
+def _summarize(terms: dict[str, Tensor], norms: dict[str, float]) -> list[TermSummary]:
     values = {name: float(term.detach()) for name, term in terms.items()}
-    total, total_norm = sum(map(abs, values.values())), sum(norms.values())
+    total = sum(map(abs, values.values()))
+    total_norm = sum(norms.values()) or 1.0
     return [
-        TermFacts(
+        TermSummary(
             name,
             value,
             abs(value) / total if total else 0.0,
             norms.get(name),
-            norms[name] / (total_norm or 1.0) if name in norms else None,
+            norms[name] / total_norm if name in norms else None,
         )
         for name, value in values.items()
     ]
@@ -175,7 +164,7 @@ def _term(value: Any) -> Tensor:
 
 
 def _norms(
-    model: nn.Module, terms: dict[str, Tensor], learns: list[nn.Parameter]
+    model: nn.Module, terms: dict[str, Tensor], trained: list[nn.Parameter]
 ) -> dict[str, float]:
     """Returns the norm of each term's gradient on the student's parameters."""
     norms = {}
@@ -183,63 +172,47 @@ def _norms(
         if term.requires_grad:
             # not `autograd.grad`, which checkpointed parts refuse
             term.backward(retain_graph=True)  # type: ignore[no-untyped-call]
-        each = [p.grad.norm() for p in learns if p.grad is not None]
+        each = [p.grad.norm() for p in trained if p.grad is not None]
         norms[name] = float(torch.stack(each).norm()) if each else 0.0
         for parameter in model.parameters():
             parameter.grad = None
     return norms
 
 
-def _watch(distiller: LinkDistiller, shapes: Shapes) -> list[Any]:
-    """Notes what passes the connectors, alignments and losses."""
+def _watch(distiller: LinkDistiller, seen: Measured) -> list[Any]:
+    """Hooks the connectors, alignments and losses, to see what they are given."""
     handles = []
     for link in distiller.links:
-        for key, tap in link.all_taps():
-            if tap.connector is not None:
-                handles.append(
-                    distiller.connectors[tap.connector].register_forward_pre_hook(
-                        _noting_connector(shapes, link.name, key), with_kwargs=True
-                    )
-                )
+        # from the first module that a value passes to the last
+        modules = [
+            (distiller.connectors[tap.connector], key)
+            for key, tap in link.all_taps()
+            if tap.connector is not None
+        ]
         if link.name in distiller.aligners:
-            handles.append(
-                distiller.aligners[link.name].register_forward_pre_hook(
-                    _noting_first(shapes.recorded, (link.name, 'preds_S'))
-                )
-            )
-        handles.append(
-            distiller.distill_losses[link.name].register_forward_pre_hook(
-                _noting_named(shapes, link.name), with_kwargs=True
-            )
-        )
+            modules.append((distiller.aligners[link.name], 'preds_S'))
+        modules.append((distiller.distill_losses[link.name], ''))
+        for module, key in modules:
+            note = partial(_note, seen, link.name, key)
+            handles.append(module.register_forward_pre_hook(note, with_kwargs=True))
     return handles
 
 
-def _noting_first(into: dict[tuple[str, str], str], key: tuple[str, str]) -> Any:
-    def note(module: nn.Module, args: tuple[Any, ...]) -> None:
-        into.setdefault(key, shape_of(args[0]))
-
-    return note
-
-
-def _noting_connector(shapes: Shapes, link: str, key: str) -> Any:
-    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        shapes.recorded.setdefault((link, key), shape_of(args[0]))
-        for name, value in kwargs.items():
-            inside = (link, f'{key}.given.{name}')
-            shapes.entering[inside] = shape_of(value)
-            shapes.recorded.setdefault(inside, shape_of(value))
-
-    return note
-
-
-def _noting_named(shapes: Shapes, link: str) -> Any:
-    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        for key, value in kwargs.items():
-            shapes.entering[link, key] = shape_of(value)
-            shapes.recorded.setdefault((link, key), shape_of(value))
-
-    return note
+def _note(
+    seen: Measured,
+    link: str,
+    key: str,
+    module: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> None:
+    """Notes the shape of a tap's own value, and of what comes with it."""
+    if key and args:
+        seen.recorded.setdefault((link, key), shape_of(args[0]))
+    for name, value in kwargs.items():
+        argument = link, f'{key}.given.{name}' if key else name
+        seen.entering[argument] = shape_of(value)
+        seen.recorded.setdefault(argument, shape_of(value))
 
 
 def shape_of(value: Any) -> str:
@@ -256,23 +229,26 @@ def shape_of(value: Any) -> str:
     return type(value).__name__
 
 
-def failed_link(error: Exception, distiller: Any) -> Problem | None:
-    """Returns a problem at the link whose loss raised, None if none was at work.
+def link_problem(error: Exception, distiller: Any) -> Problem | None:
+    """Returns a problem at the link that was at work, None if none was.
 
-    A loss of another package may raise anything; which link was at work is read off
-    the traceback.
+    Args:
+        error: What a training step raised.
+        distiller: The distiller of the step.
     """
-    if isinstance(error, MMKDError) and problems_of(error, '')[0].path:
-        return problems_of(error, '')[0]
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code is LinkDistiller.compute_distill_losses.__code__:
-            link = frame.f_locals['link']
-            plan = next(p for p in distiller.plans if p.name == link.name)
-            instead = ours_instead(distiller.distill_losses[link.name])
-            seen = ', '.join(f'`{key}` {shape}' for key, shape in plan.shapes.items())
-            return Problem(
-                f'{link.path}.loss',
-                f'fails in a dry run: {type(error).__name__}: {error}',
-                f'It was given {seen}. {instead}',
-            )
-    return None
+    name = getattr(error, 'link', None)
+    if name is None:
+        return None
+    problem = replace(problems_of(error, '')[0], link=name)
+    if problem.path:
+        return problem
+    link = next(link for link in distiller.links if link.name == name)
+    plan = next(plan for plan in distiller.plans if plan.name == name)
+    seen = ', '.join(f'`{key}` {shape}' for key, shape in plan.shapes.items())
+    instead = ours_instead(distiller.distill_losses[name])
+    return Problem(
+        link.where('loss'),
+        f'fails in a dry run: {type(error).__name__}: {error}',
+        f'It was given {seen}. {instead}',
+        name,
+    )

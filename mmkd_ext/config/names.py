@@ -98,24 +98,17 @@ def parse_name(path: str | PathLike[str]) -> ConfigName:
                 'digits, `.` and `+`, words joined by `-`.'
             )
     method, teacher, student, setting, dataset = parts
-    found = _SETTING.fullmatch(setting)
-    if found is None:
+    match = _SETTING.fullmatch(setting)
+    if match is None:
         raise ConfigError(
             f'name {stem!r}: part {setting!r} must be '
             '`<gpus>xb<samples>-<length>`, as `4xb2-80k`, `1xb8-600i`, '
             '`8xb2-12e` or `8xb2-1x`.'
         )
-    limit, factor = _UNITS[found[4]]
-    return ConfigName(
-        method,
-        teacher,
-        student,
-        int(found[1]),
-        int(found[2]),
-        limit,
-        int(found[3]) * factor,
-        dataset,
-    )
+    gpus, samples, count = (int(match[i]) for i in (1, 2, 3))
+    limit, factor = _UNITS[match[4]]
+    length = count * factor
+    return ConfigName(method, teacher, student, gpus, samples, limit, length, dataset)
 
 
 def batch_of_name(path: str | PathLike[str] | None) -> tuple[int, int] | None:
@@ -125,8 +118,8 @@ def batch_of_name(path: str | PathLike[str] | None) -> tuple[int, int] | None:
         >>> batch_of_name('pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py')
         (4, 2)
     """
-    found = _BATCH.search(PurePath(path).stem) if path else None
-    return (int(found[1]), int(found[2])) if found else None
+    match = _BATCH.search(PurePath(path).stem) if path else None
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def name_problems(
@@ -146,29 +139,16 @@ def name_problems(
         name = parse_name(path)
     except ConfigError as error:
         return [Problem('name', str(error))]
-    found = []
+    problems = []
     if folders[-1] != name.folder:
-        found.append(
-            Problem(
-                'name',
-                f'lies in the folder {folders[-1]!r}.',
-                f'Put it into {name.folder!r}, named after its method.',
-            )
-        )
-    samples = (config.get('train_dataloader') or {}).get('batch_size')
-    if samples is not None and samples != name.samples:
-        found.append(
-            Problem(
-                'train_dataloader.batch_size',
-                f'is {samples}, but the name says {name.samples}.',
-            )
-        )
-    length = (config.get('train_cfg') or {}).get(name.limit)
-    if length is not None and length != name.length:
-        found.append(
-            Problem(
-                f'train_cfg.{name.limit}',
-                f'is {length}, but the name says {name.length}.',
-            )
-        )
-    return found
+        hint = f'Put it into {name.folder!r}, named after its method.'
+        problems.append(Problem('name', f'lies in the folder {folders[-1]!r}.', hint))
+    for part, key, named in (
+        ('train_dataloader', 'batch_size', name.samples),
+        ('train_cfg', name.limit, name.length),
+    ):
+        value = (config.get(part) or {}).get(key)
+        if value is not None and value != named:
+            found = f'is {value}, but the name says {named}.'
+            problems.append(Problem(f'{part}.{key}', found))
+    return problems

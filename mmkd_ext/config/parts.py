@@ -28,17 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-    from mmkd_ext.config.findings import Findings
-
-__all__ = [
-    'explain',
-    'explain_model',
-    'find_type',
-    'scoped',
-    'unknown_type',
-    'unknown_types',
-    'walk',
-]
+__all__ = ['explain', 'explain_model', 'find_type', 'scoped', 'unknown_type',
+           'unknown_types', 'walk']  # fmt: skip
 
 _MODEL_ROOTS = (roots.MODELS, roots.TASK_UTILS, roots.WEIGHT_INITIALIZERS)
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
@@ -81,7 +72,7 @@ def unknown_type(kind: Any, *registries: Registry) -> tuple[str, str]:
             except ImportError as error:
                 return (
                     f'{kind!r} cannot be looked up: {error}.',
-                    'Install or mend that module, or choose another scope.',
+                    'Install or fix that module, or choose another scope.',
                 )
             node: Registry | None = current
             while node is not None:
@@ -89,14 +80,12 @@ def unknown_type(kind: Any, *registries: Registry) -> tuple[str, str]:
                 node = node.parent
         for scope, child in registry.children.items():
             names.update(f'{scope}.{name}' for name in child.module_dict)
-    hint = did_you_mean(str(kind), names).strip()
-    where = DefaultScope.get_current_instance()
-    scope = where.scope_name if where is not None else 'mmengine'
+    current_scope = DefaultScope.get_current_instance()
+    scope = current_scope.scope_name if current_scope is not None else 'mmengine'
+    how = 'Write it with its scope, as `mmseg.ResNet`, or import its module with'
     return (
         f'nothing is registered as {kind!r} (default scope {scope!r}).',
-        hint
-        or 'Write it with its scope, as `mmseg.ResNet`, or import its module '
-        'with `custom_imports`.',
+        did_you_mean(str(kind), names).strip() or f'{how} `custom_imports`.',
     )
 
 
@@ -136,29 +125,29 @@ def explain(
     told = problems_of(error, '')
     nodes = list(walk(config, path))
     if isinstance(error, MMKDError) and told[0].path:
-        return [_placed(one, nodes) for one in told]
+        return [_placed(problem, nodes) for problem in told]
     raised: BaseException | None = error
     chain: list[BaseException] = []
     while raised is not None:
         chain.append(raised)
         # a Runner's `call_hook` raises anew `from None`
         raised = raised.__cause__ or raised.__context__
-    for one in reversed(chain):
-        frames = [frame for frame, _ in traceback.walk_tb(one.__traceback__)]
+    for cause in reversed(chain):
+        frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
         for frame in reversed(frames):
-            problem = _problem_at(frame, one, told[0].found, nodes, owners or {})
+            problem = _problem_at(frame, cause, told[0].found, nodes, owners or {})
             if problem is not None:
                 return [problem]
     return [_about_arguments(error, told[0].found, config, path, called)]
 
 
 def _placed(problem: Problem, nodes: list[tuple[str, Mapping[str, Any]]]) -> Problem:
-    """Puts what a class says of its own argument where the config names the class."""
+    """Moves a problem with a class's own argument to where the config has the class."""
     first, _, key = problem.path.partition('.')
     places = [
         where
-        for where, one in nodes
-        if type_name(one.get('type', '')).rsplit('.', 1)[-1] == first
+        for where, node in nodes
+        if type_name(node.get('type', '')).rsplit('.', 1)[-1] == first
     ]
     if len(places) != 1 or not key:
         return problem
@@ -167,7 +156,7 @@ def _placed(problem: Problem, nodes: list[tuple[str, Mapping[str, Any]]]) -> Pro
 
 def unknown_types(config: Any, path: str) -> list[Problem]:
     """Returns a problem for each type in a config that no registry knows."""
-    every = [one for one in vars(roots).values() if isinstance(one, Registry)]
+    every = [root for root in vars(roots).values() if isinstance(root, Registry)]
     return [
         Problem(f'{where}.type', *unknown_type(node['type'], *every))
         for where, node in walk(config, path)
@@ -189,7 +178,7 @@ def _problem_at(
         # a part may name another's type under any key, or be no dict at all
         built = isinstance(values['cfg'], Mapping)
         kind = values.get('obj_type') if built else values['cfg']
-        keys = [(at, key) for at, one in nodes for key in one if one[key] is kind]
+        keys = [(at, key) for at, node in nodes for key in node if node[key] is kind]
         if not where and values.get('obj_cls') is None and keys:
             told = unknown_type(kind, values['registry']) if built else (text, '')
             return Problem('.'.join(keys[0]), *told)
@@ -208,18 +197,14 @@ def _path_of(node: Any, nodes: list[tuple[str, Mapping[str, Any]]]) -> str:
     """Returns where a dict, maybe one that was treated since, stands in a config."""
     if not isinstance(node, Mapping):
         return ''
-    same = [where for where, one in nodes if _bare(one) == _bare(node)]
-    alike = [
-        where
-        for where, one in nodes
-        if 'type' in one and one['type'] == node.get('type')
-    ]
+
+    def bare(config: Mapping[str, Any]) -> dict[str, str]:
+        # without the scope that a `pkg::` base adds
+        return {key: repr(value) for key, value in config.items() if key != '_scope_'}
+
+    same = [where for where, other in nodes if bare(other) == bare(node)]
+    alike = [w for w, other in nodes if other.get('type', node) == node.get('type')]
     return same[0] if same else alike[0] if len(alike) == 1 else ''
-
-
-def _bare(config: Mapping[str, Any]) -> dict[str, str]:
-    """Returns a config to compare, without the scope that a `pkg::` base adds."""
-    return {key: repr(value) for key, value in config.items() if key != '_scope_'}
 
 
 def _not_built(
@@ -260,56 +245,40 @@ def _about_arguments(
 # ---- models --------------------------------------------------------------------------
 
 
-def explain_model(config: Any, path: str, findings: Findings, error: str = '') -> int:
-    """Looks for every unknown type and argument in a model's config.
+def explain_model(config: Any, path: str, error: str = '') -> list[Problem]:
+    """Returns a problem for every unknown type and argument in a model's config.
 
     Args:
-        config: The config of a model that could not be built, or a part of it.
+        config: The config of a model that could not be built.
         path: Its config path.
-        findings: Gets the problems.
-        error: What building it said.
-
-    Returns:
-        How many problems were added.
+        error: The message of the error.
     """
-    before = len(findings.problems)
     scope = config.get('_scope_') if isinstance(config, Mapping) else None
     with scoped(scope):
-        _explain(config, path, findings, error, judged=True)
-    return len(findings.problems) - before
+        return list(_explained(config, path, error, judged=True))
 
 
-def _explain(
-    config: Any, path: str, findings: Findings, error: str, *, judged: bool
-) -> None:
+def _explained(
+    config: Any, path: str, error: str, *, judged: bool
+) -> Iterator[Problem]:
     if isinstance(config, (list, tuple)):
-        for i, one in enumerate(config):
-            _explain(one, f'{path}[{i}]', findings, error, judged=judged)
+        for i, part in enumerate(config):
+            yield from _explained(part, f'{path}[{i}]', error, judged=judged)
     if not isinstance(config, Mapping):
         return
-    if 'type' in config:
-        _explain_one(config, path, findings, error, judged=judged)
-    for key, value in config.items():
-        # these are treated before a class gets them; MMRazor's distiller names
-        # recorders in short
-        treated = key in ('cfg', 'distiller') or key.endswith('_cfg')
-        _explain(value, f'{path}.{key}', findings, error, judged=judged and not treated)
-
-
-def _explain_one(
-    config: Mapping[str, Any],
-    path: str,
-    findings: Findings,
-    error: str,
-    *,
-    judged: bool,
-) -> None:
-    kind = config['type']
+    kind = config.get('type')
     cls = find_type(kind, *_MODEL_ROOTS)
-    if cls is None and (judged or re.search(rf'\b{re.escape(str(kind))}\b', error)):
-        findings.problem(f'{path}.type', *unknown_type(kind, *_MODEL_ROOTS))
+    named = re.search(rf'\b{re.escape(str(kind))}\b', error)
+    if 'type' in config and cls is None and (judged or named):
+        yield Problem(f'{path}.type', *unknown_type(kind, *_MODEL_ROOTS))
     elif inspect.isclass(cls) and judged:
         # what is missing may be given by the parent, unless Python has missed it
         missing = f'{cls.__name__}.__init__() missing' in error
         arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-        findings.add(argument_problems(cls, arguments, path, complete=missing))
+        yield from argument_problems(cls, arguments, path, complete=missing)
+    for key, value in config.items():
+        # these are treated before a class gets them; MMRazor's distiller names
+        # recorders in short
+        treated = key in ('cfg', 'distiller') or key.endswith('_cfg')
+        inside = judged and not treated
+        yield from _explained(value, f'{path}.{key}', error, judged=inside)

@@ -37,7 +37,7 @@ from torch import multiprocessing, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from mmkd_ext.config.files import missing_data
-from mmkd_ext.config.measure import Measured, failed_link, measuring, step_on_noise
+from mmkd_ext.config.measure import Measured, link_problem, measuring, step_on_noise
 from mmkd_ext.config.parts import explain, find_type, unknown_types, walk
 from mmkd_ext.connectors.build import argument_problems, init_parameters
 from mmkd_ext.errors import ConfigError, Problem, did_you_mean
@@ -48,8 +48,7 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from mmengine.hooks import Hook
 
-    from mmkd_ext.config.context import TermFacts
-    from mmkd_ext.config.findings import Findings
+    from mmkd_ext.config.context import Report
 
 __all__ = ['Batches', 'Rehearsal']
 
@@ -96,8 +95,9 @@ class Batches:
     @property
     def numbers(self) -> int:
         """How many numbers the pictures of the batch have, 0 where that is unknown."""
-        inputs = [one.get('inputs') for one in self._picked if isinstance(one, dict)]
-        return sum(one.numel() for one in inputs if isinstance(one, torch.Tensor))
+        samples = [sample for sample in self._picked if isinstance(sample, dict)]
+        inputs = [sample.get('inputs') for sample in samples]
+        return sum(x.numel() for x in inputs if isinstance(x, torch.Tensor))
 
     def __iter__(self) -> Iterator[Any]:
         dataset, sampler = self.loader.dataset, self.loader.batch_sampler
@@ -108,7 +108,7 @@ class Batches:
             # once: an infinite sampler cannot be begun a second time
             indices = list(next(iter(sampler), ()))[: self.samples]
             self._picked = [dataset[i] for i in indices]
-            # a batch of one is judged by `segmentation`, which knows the GPUs
+            # a batch of one is judged by `check_segmentor`, which knows the GPUs
             while 0 < len(self._picked) < self.samples:
                 self._picked.append(self._picked[-1])
         if self._picked:
@@ -130,7 +130,7 @@ class Rehearsal(Runner):
 
     Args:
         cfg: The config, which stays as it is.
-        findings: Gets the problems.
+        report: Gets the problems.
         folder: An empty folder; whoever made it removes it.
         data: Whether to read the data.
 
@@ -140,19 +140,17 @@ class Rehearsal(Runner):
         loaders: Loaders of the splits whose data were read.
     """
 
-    def __init__(
-        self, cfg: Config, findings: Findings, folder: str, *, data: bool
-    ) -> None:
+    def __init__(self, cfg: Config, report: Report, folder: str, *, data: bool) -> None:
         scope = cfg.get('default_scope', 'mmengine')
         super().__init__(nn.Identity(), folder, default_scope=scope)
         self.cfg = copy.deepcopy(cfg)
         _redirect(self.cfg._cfg_dict, folder)
-        self.findings, self.data = findings, data
+        self.report, self.data = report, data
         self.owners: dict[int, str] = {}
         self.trees: dict[str, Any] = {}
         self.loaders: dict[str, Batches | None] = dict.fromkeys(_GROUPS)
         self._check_environment()
-        _check_weights(self.cfg.get('model'), findings)
+        _check_weights(self.cfg.get('model'), report)
         for split, group in _GROUPS.items():
             self._check_group(split, group)
         self._build_hooks()
@@ -227,25 +225,24 @@ class Rehearsal(Runner):
             return None
         except Exception as error:
             # a registered class may raise anything
-            found = explain(error, config, path, self.owners, called)
-            found = [_with_prefixes(one, self.cfg) for one in found]
-            vague = found[0].path == path
-            self.findings.add((vague and unknown_types(config, path)) or found)
+            problems = explain(error, config, path, self.owners, called)
+            problems = [_with_prefixes(problem, self.cfg) for problem in problems]
+            vague = problems[0].path == path
+            self.report.add((vague and unknown_types(config, path)) or problems)
         return None
 
-    def _ok(self, build: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
-        """Whether a part adds no problem."""
-        before = len(self.findings.problems)
-        build(*args, **kwargs)
-        return len(self.findings.problems) == before
+    def _passes(self, check: Callable[..., Any], *args: Any, **kwargs: Any) -> bool:
+        """Whether a check adds no problem."""
+        before = len(self.report.problems)
+        check(*args, **kwargs)
+        return len(self.report.problems) == before
 
     def _check_environment(self) -> None:
         cfg, attempt = self.cfg, self.attempt
+        env, seeds = cfg.get('env_cfg', {}), cfg.get('randomness', {'seed': None})
+        seed = Runner.set_randomness
         with _process_kept():
-            env = cfg.get('env_cfg', {})
             attempt('env_cfg', env, Runner.setup_env, self, env)
-            seeds = cfg.get('randomness', {'seed': None})
-            seed = Runner.set_randomness
             attempt(
                 'randomness',
                 seeds,
@@ -256,27 +253,25 @@ class Rehearsal(Runner):
         seed(self, 0)
         level = cfg.get('log_level', 'INFO')
         attempt('log_level', level, MMLogger, 'check', log_level=level)
-        log = cfg.get('log_processor') or {}
-        built = attempt(
-            'log_processor', log, self.build_log_processor, log, called=LogProcessor
-        )
+        log, build = cfg.get('log_processor') or {}, self.build_log_processor
+        built = attempt('log_processor', log, build, log, called=LogProcessor)
         self.log_processor = built or LogProcessor()
-        shown = copy.deepcopy(cfg.get('visualizer'))
-        attempt('visualizer', cfg.get('visualizer'), self.build_visualizer, shown)
+        visualizer = copy.deepcopy(cfg.get('visualizer'))
+        attempt('visualizer', visualizer, self.build_visualizer, visualizer)
         # the one that hooks will find
         self.visualizer = self.build_visualizer({'type': 'Visualizer', 'name': 'none'})
 
     def _check_group(self, split: str, group: Sequence[str]) -> None:
         """Builds data, evaluator and loop of a split, which go together."""
         cfg = self.cfg
-        missing = [key for key in group if cfg.get(key) is None]
-        given = [key for key in group if key not in missing]
-        told = [problem.path for problem in self.findings.problems]
-        for key in [key for key in missing if given and key not in told]:
-            self.findings.problem(
-                key, f'is missing, but `{given[0]}` is there.', f'Give all of {group}.'
-            )
-        if 'domains' in (cfg.get(group[1]) or {}):
+        loader, loop, evaluator = map(cfg.get, group)
+        given = [key for key in group if cfg.get(key) is not None]
+        told = [problem.path for problem in self.report.problems]
+        for key in group:
+            if given and key not in given and key not in told:
+                found = f'is missing, but `{given[0]}` is there.'
+                self.report.problem(key, found, f'Give all of {group}.')
+        if 'domains' in (loop or {}):
             return  # the data of a stream are a template; its own check builds them
         same = split == 'test' and [cfg.get(key) for key in group] == [
             cfg.get(key) for key in _GROUPS['val']
@@ -284,36 +279,31 @@ class Rehearsal(Runner):
         if not same:
             # a test set may be on a server, and is not needed to train
             read = self.data and split != 'test'
-            loader = cfg.get(group[0])
             self.loaders[split] = self.build_loader(loader, group[0], split, read=read)
-        evaluator = cfg.get(group[2])
         if split == 'train':
-            _check_length(cfg.get(group[1]), self.findings)
+            _check_length(loop, self.report)
         elif evaluator is not None and not same:
             read = self.loaders[split] is not None
-            if not self._ok(self.check_evaluator, evaluator, group[2], read=read):
+            if not self._passes(self.check_evaluator, evaluator, group[2], read=read):
                 self.loaders[split] = None
 
     def build_loader(
         self, config: Any, path: str, split: str, *, read: bool
     ) -> Batches | None:
-        """Builds a dataloader and takes its first batch.
+        """Builds a dataloader; returns it if its data were read and are right.
 
         Args:
             config: Its config.
             path: Its config path.
             split: ``'train'``, ``'val'`` or ``'test'``.
-            read: Whether to read the data.
-
-        Returns:
-            The loader, if its data were read and are right.
+            read: Whether to read the data and take the first batch.
         """
         if not isinstance(config, Mapping):
             return Batches(config, 1) if isinstance(config, DataLoader) else None
         inner = f'{path}.dataset'
         absent = list(missing_data(config.get('dataset'), inner)) if read else []
-        self.findings.add(absent)
-        right = self._ok(self.check_dataset, config.get('dataset'), inner)
+        self.report.add(absent)
+        right = self._passes(self.check_dataset, config.get('dataset'), inner)
         build = partial(self.build_dataloader, seed=0)
         if not read or absent or not right:
             # a sampler may want what only the data set has
@@ -325,12 +315,12 @@ class Rehearsal(Runner):
         if loader is None:
             return None
         self.own_data(loader.dataset, inner)
-        if not self._ok(self._check_pictures, loader.dataset, inner):
+        if not self._passes(self._check_pictures, loader.dataset, inner):
             return None
         batches = Batches(loader, SAMPLES if split == 'train' else 1)
         first = self.attempt(path, config, lambda: next(iter(batches), batches))
         if first is batches:
-            self.findings.problem(
+            self.report.problem(
                 path,
                 f'gives no batch: {len(loader.dataset)} pictures are less than one.',
                 'Take a smaller batch_size, or drop_last=False.',
@@ -349,23 +339,22 @@ class Rehearsal(Runner):
                 self.check_dataset(one, f'{path}[{i}]')
         if not isinstance(config, Mapping):
             return
+        build = roots.TRANSFORMS.build
         for i, step in enumerate(config.get('pipeline') or ()):
             if isinstance(step, Mapping):
-                where, build = f'{path}.pipeline[{i}]', roots.TRANSFORMS.build
-                self.attempt(where, step, build, copy.deepcopy(step))
+                self.attempt(f'{path}.pipeline[{i}]', step, build, copy.deepcopy(step))
         inside = [key for key in ('dataset', 'datasets') if key in config]
-        check = partial(self._ok, self.check_dataset)
+        check = partial(self._passes, self.check_dataset)
         right = [check(config[key], f'{path}.{key}') for key in inside]
         if not all(right):
             return
         cls = find_type(config.get('type'), roots.DATASETS)
         if _is_lazy(cls) or not inspect.isclass(cls):
-            build, ignore = roots.DATASETS.build, (OSError,)
-            unread = _unread(config)
-            self.attempt(path, unread, build, unread, ignore=ignore)
+            unread, build = _unread(config), roots.DATASETS.build
+            self.attempt(path, unread, build, unread, ignore=(OSError,))
         else:
             given = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-            self.findings.add(argument_problems(cls, given, path, complete=False))
+            self.report.add(argument_problems(cls, given, path, complete=False))
 
     def own_data(self, dataset: Any, path: str) -> None:
         """Notes where data sets and the steps of their pipelines come from."""
@@ -377,8 +366,8 @@ class Rehearsal(Runner):
         for key in ('dataset', 'datasets'):
             inside = getattr(dataset, key, None)
             if isinstance(inside, (list, tuple)):
-                for i, one in enumerate(inside):
-                    self.own_data(one, f'{path}.{key}[{i}]')
+                for i, part in enumerate(inside):
+                    self.own_data(part, f'{path}.{key}[{i}]')
             elif inside is not None:
                 self.own_data(inside, f'{path}.{key}')
 
@@ -386,13 +375,14 @@ class Rehearsal(Runner):
         """Looks for what would end in an endless loop, or shift the labels."""
         for dataset in _innermost(data):
             where = self.owners.get(id(dataset), path)
-            found = getattr(dataset, 'cat_ids', None)
+            read = getattr(dataset, 'cat_ids', None)
             classes = getattr(dataset, 'metainfo', {}).get('classes')
-            if found is not None and classes and len(found) != len(classes):
+            if read is not None and classes and len(read) != len(classes):
                 # mmdet's data sets drop their `coco` once they are read
-                known = [one['name'] for one in load(dataset.ann_file)['categories']]
+                categories = load(dataset.ann_file)['categories']
+                known = [category['name'] for category in categories]
                 absent = [name for name in classes if name not in known]
-                self.findings.problem(
+                self.report.problem(
                     f'{where}.metainfo.classes',
                     f'{absent} are not in the annotation file, which would shift the '
                     'labels of the others.',
@@ -400,7 +390,7 @@ class Rehearsal(Runner):
                 )
                 return
         if not isinstance(data, IterableDataset) and not len(data):
-            self.findings.problem(
+            self.report.problem(
                 path,
                 'has no picture.',
                 'Look at data_prefix, the suffixes, metainfo.classes and filter_cfg.',
@@ -408,15 +398,10 @@ class Rehearsal(Runner):
 
     def check_evaluator(self, config: Any, path: str, *, read: bool) -> None:
         """Builds the metrics of an evaluator one by one."""
-        several = isinstance(config, (list, tuple))
-        for i, one in enumerate(config if several else [config]):
-            self.attempt(
-                f'{path}[{i}]' if several else path,
-                one,
-                self.build_evaluator,
-                copy.deepcopy(one),
-                ignore=() if read else (OSError,),
-            )
+        several, ignore = isinstance(config, (list, tuple)), () if read else (OSError,)
+        for i, metric in enumerate(config if several else [config]):
+            where, copied = f'{path}[{i}]' if several else path, copy.deepcopy(metric)
+            self.attempt(where, metric, self.build_evaluator, copied, ignore=ignore)
 
     def _build_hooks(self) -> None:
         given = self.cfg.get('default_hooks') or {}
@@ -425,7 +410,7 @@ class Rehearsal(Runner):
             if hook is None and name not in _STANDARD_HOOKS:
                 known = list(_STANDARD_HOOKS)
                 hint = f'Take out one of {known}.{did_you_mean(name, known)}'
-                self.findings.problem(path, 'is None, but there is no such hook.', hint)
+                self.report.problem(path, 'is None, but there is no such hook.', hint)
             elif hook is not None:
                 self._build_hook(hook, path)
                 self._check_hook_name(name, path)
@@ -436,9 +421,8 @@ class Rehearsal(Runner):
     def _build_hook(self, hook: Any, path: str) -> None:
         known = set(map(id, self._hooks))
         self.attempt(path, hook, self.register_hook, copy.deepcopy(hook))
-        for one in self._hooks:
-            if id(one) not in known:
-                self.owners[id(one)] = path
+        new = [built for built in self._hooks if id(built) not in known]
+        self.owners.update({id(built): path for built in new})
 
     def _check_hook_name(self, name: str, path: str) -> None:
         """Looks for a hook beside the standard one that it was meant to replace."""
@@ -446,7 +430,7 @@ class Rehearsal(Runner):
             beside = name not in _STANDARD_HOOKS and meant not in self.cfg.default_hooks
             for hook in self._hooks if beside else ():
                 if self.owners.get(id(hook)) == path and isinstance(hook, cls):
-                    self.findings.problem(
+                    self.report.problem(
                         path,
                         f'is a second `{cls.__name__}` beside the standard one.',
                         f'Call it `{meant}` to replace that one.',
@@ -491,48 +475,43 @@ class Rehearsal(Runner):
             whole: Whether no link was left out, which may have had a discriminator.
 
         Raises:
-            ConfigError: A link fails; the caller may go on without it.
+            ConfigError: A link fails; its problem names the link, and the caller may go
+                on without it.
         """
         self.model = model
         start = self.cfg.get('load_from')
         if whole and start and os.path.isfile(start):
             self.attempt('load_from', start, self.load_checkpoint, start)
         self._prepare(whole=whole)
-        real = None not in (self.loaders['train'], self._train_loop, self.optim_wrapper)
-        # another loop may end where it likes
-        known_loop = (EpochBasedTrainLoop, IterBasedTrainLoop)
-        real = real and whole and isinstance(self._train_loop, known_loop)
-        predict = any(self.cfg.get(f'{split}_cfg') is not None for split in _LOOPS)
-        # going backward once a term would take minutes on large pictures
         train = self.loaders['train']
+        # another loop may end where it likes
+        loops = (EpochBasedTrainLoop, IterBasedTrainLoop)
+        real = whole and isinstance(self._train_loop, loops)
+        real = real and None not in (train, self.optim_wrapper)
+        # going backward once a term would take minutes on large pictures
         large = real and train is not None and train.numbers > LARGE
-        shares: list[TermFacts] = []
+        small = Measured()
         if gradients and large:
             with measuring(model, gradients=True) as small, suppress(Exception):
                 step_on_noise(model, None, predict=False)
-            shares = small.terms
         with measuring(model, gradients=gradients and not large) as measured:
             try:
                 if real:
                     self._train_once()
                 else:
+                    predict = any(self.cfg.get(f'{s}_cfg') is not None for s in _LOOPS)
                     step_on_noise(model, self.optim_wrapper, predict=predict)
             except Exception as error:
                 # whatever is at work may raise anything
-                self._tell(error, model, strict=real or known)
+                self._explain_step(error, model, strict=real or known)
         measured.batch += ' pictures' if real else ' noise'
-        if shares:
-            known_shares = {one.name: one for one in shares}
+        if small.terms:
             measured.batch += f', gradients on {small.batch} noise'
+            noise = {term.name: term for term in small.terms}
             measured.terms = [
-                replace(
-                    one,
-                    gradient=known_shares[one.name].gradient,
-                    gradient_share=known_shares[one.name].gradient_share,
-                )
-                if one.name in known_shares
-                else one
-                for one in measured.terms
+                replace(term, value=own.value, share=own.share) if term else own
+                for own in measured.terms
+                for term in [noise.get(own.name)]
             ]
         return measured
 
@@ -544,25 +523,29 @@ class Rehearsal(Runner):
             self.model = nn.Conv2d(1, 1, 1)
             self._prepare(whole=True)
 
-    def _tell(self, error: Exception, model: nn.Module, *, strict: bool) -> None:
-        """Notes why a step failed; raises what is about a link."""
-        problem = failed_link(error, getattr(model, 'distiller', None))
-        found = [problem] if problem is not None else []
-        for path, config in [*self.trees.items(), ('', self.cfg._cfg_dict)]:
-            if not found:
-                told = explain(error, config, path, self.owners)
-                found = [one for one in told if one.path != path]
-        if found and found[0].path.startswith('model.distiller'):
-            raise ConfigError.of(found) from error
+    def _explain_step(
+        self, error: Exception, model: nn.Module, *, strict: bool
+    ) -> None:
+        """Reports why a step failed; raises what is about a link."""
+        problem = link_problem(error, getattr(model, 'distiller', None))
+        if problem is not None:
+            raise ConfigError.of([problem]) from error
         what = f'{type(error).__name__}: {error}'
-        if strict:
-            self.findings.add(found or [Problem('model', what)])
+        if not strict:
+            self.report.warn(
+                'model',
+                f'a training step on noise failed: {what}',
+                'Noise may be too strange for a head; the links were checked '
+                'without it.',
+            )
             return
-        self.findings.warn(
-            'model',
-            f'a training step on noise failed: {what}',
-            'Noise may be too strange for a head; the links were checked without it.',
-        )
+        for path, config in [*self.trees.items(), ('', self.cfg._cfg_dict)]:
+            told = explain(error, config, path, self.owners)
+            placed = [problem for problem in told if problem.path != path]
+            if placed:
+                self.report.add(placed)
+                return
+        self.report.problem('model', what)
 
     def _prepare(self, *, whole: bool) -> None:
         cfg, wrapper = self.cfg, self.cfg.get('optim_wrapper')
@@ -580,17 +563,18 @@ class Rehearsal(Runner):
             build = self._build_optimizer
             self.optim_wrapper = self.attempt('optim_wrapper', wrapper, build, wrapper)
         self.param_schedulers = None
+        schedulers = cfg.get('param_scheduler')
         if self.optim_wrapper is None and self._train_loop:
             # a stand-in, so that the schedulers are judged too
-            learns = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
-            self.optim_wrapper = OptimWrapper(learns)
-            self._build_schedulers(cfg.get('param_scheduler'))
+            parameters = [nn.Parameter(torch.zeros(1))]
+            self.optim_wrapper = OptimWrapper(torch.optim.SGD(parameters, lr=0.1))
+            self._build_schedulers(schedulers)
             self.optim_wrapper = None
         elif isinstance(self.optim_wrapper, OptimWrapper) and self._train_loop:
             scaling = copy.deepcopy(cfg.get('auto_scale_lr'))
             build = partial(self.scale_lr, self.optim_wrapper)
             self.attempt('auto_scale_lr', scaling, build, scaling)
-            self.param_schedulers = self._build_schedulers(cfg.get('param_scheduler'))
+            self.param_schedulers = self._build_schedulers(schedulers)
         self._val_evaluator = copy.deepcopy(cfg.get('val_evaluator'))
         self._val_loop = None
         complete = None not in [cfg.get(key) for key in _GROUPS['val']]
@@ -598,38 +582,34 @@ class Rehearsal(Runner):
             self._val_loop = self._build_loop('val')
 
     def _build_optimizer(self, wrapper: Any) -> Any:
-        given = wrapper.get('optimizer') if isinstance(wrapper, Mapping) else None
-        if isinstance(given, (str, int, float)):
-            path, found = (
-                'optim_wrapper.optimizer',
-                f'must be a dict, but is {given!r}.',
-            )
-            self.findings.problem(path, found, "Write dict(type='SGD', lr=...).")
-            return None
-        if isinstance(wrapper, Mapping) and 'optimizer' not in wrapper:
-            built = any(isinstance(one, OptimWrapper) for one in wrapper.values())
-            if not built and 'constructor' not in wrapper:
-                self.findings.problem(
-                    'optim_wrapper.optimizer',
-                    'is missing.',
-                    "Write optimizer=dict(type='SGD', lr=...).",
-                )
+        """Builds the optimizer, whose own messages would name other keys."""
+        if isinstance(wrapper, Mapping):
+            optimizer, found = wrapper.get('optimizer'), ''
+            if isinstance(optimizer, (str, int, float)):
+                found = f'must be a dict, but is {optimizer!r}.'
+            elif not (
+                {'optimizer', 'constructor'}.intersection(wrapper)
+                or any(isinstance(part, OptimWrapper) for part in wrapper.values())
+            ):
+                found = 'is missing.'
+            if found:
+                hint = "Write optimizer=dict(type='SGD', lr=...)."
+                self.report.problem('optim_wrapper.optimizer', found, hint)
                 return None
         return self.build_optim_wrapper(wrapper)
 
     def _build_loop(self, split: str) -> Any:
-        config = copy.deepcopy(self.cfg[f'{split}_cfg'])
+        config, path = copy.deepcopy(self.cfg[f'{split}_cfg']), f'{split}_cfg'
         build = {'train': self.build_train_loop, 'val': self.build_val_loop}[split]
         by_epoch = isinstance(config, Mapping) and config.get('by_epoch')
         train = EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
-        path, called = f'{split}_cfg', _LOOPS.get(split, train)
+        called = _LOOPS.get(split, train)
         loop: Any = self.attempt(path, config, build, config, called=called)
         if loop is not None:
-            self.owners[id(loop)] = f'{split}_cfg'
-            for i, metric in enumerate(
-                getattr(getattr(loop, 'evaluator', None), 'metrics', ())
-            ):
-                several = isinstance(self.cfg.get('val_evaluator'), (list, tuple))
+            self.owners[id(loop)] = path
+            several = isinstance(self.cfg.get('val_evaluator'), (list, tuple))
+            evaluator = getattr(loop, 'evaluator', None)
+            for i, metric in enumerate(getattr(evaluator, 'metrics', ())):
                 where = f'val_evaluator[{i}]' if several else 'val_evaluator'
                 self.owners[id(metric)] = where
         return loop
@@ -639,19 +619,18 @@ class Rehearsal(Runner):
         if isinstance(config, Mapping) and 'type' not in config:
             # one list for each of several optimizers
             return self.attempt('param_scheduler', config, build, config)
+        built = []
         several = [config] if isinstance(config, Mapping) else config or []
-        made = []
-        for i, one in enumerate(several):
-            made.append(self.attempt(f'param_scheduler[{i}]', one, build, one))
-            for each in made[-1] if isinstance(made[-1], list) else ():
-                self.owners[id(each)] = f'param_scheduler[{i}]'
-        good = [one for one in made if one is not None]
+        for i, scheduler in enumerate(several):
+            path = f'param_scheduler[{i}]'
+            made = self.attempt(path, scheduler, build, scheduler)
+            for part in made if isinstance(made, list) else ():
+                self.owners[id(part)] = path
+            built += [made] if made is not None else []
         if isinstance(self.optim_wrapper, OptimWrapperDict):
             names = [name for name, _ in self.optim_wrapper.items()]
-            return {
-                name: [one for each in good for one in each[name]] for name in names
-            }
-        return [one for each in good for one in each]
+            return {name: [s for made in built for s in made[name]] for name in names}
+        return [scheduler for made in built for scheduler in made]
 
     def _train_once(self) -> None:
         """Trains one iteration and validates once, with all hooks."""
@@ -669,20 +648,20 @@ class Rehearsal(Runner):
 # ---- the small rules that building cannot show ---------------------------------------
 
 
-def _check_length(loop: Any, findings: Findings) -> None:
+def _check_length(loop: Any, report: Report) -> None:
     """Looks for a training that ends before it begins."""
     for key in ('max_iters', 'max_epochs'):
         value = loop.get(key) if isinstance(loop, Mapping) else None
         if isinstance(value, (int, float)) and value < 1:
-            findings.problem(f'train_cfg.{key}', f'is {value}, so nothing is trained.')
+            report.problem(f'train_cfg.{key}', f'is {value}, so nothing is trained.')
 
 
-def _check_weights(model: Any, findings: Findings) -> None:
+def _check_weights(model: Any, report: Report) -> None:
     """Looks for losses that would be driven up."""
     for path, node in walk(model, 'model'):
         weight = node.get('loss_weight')
         if isinstance(weight, (int, float)) and weight < 0:
-            findings.problem(
+            report.problem(
                 f'{path}.loss_weight',
                 f'is {weight}, so training would make the loss larger.',
                 f'Write {-weight}, or 0 to leave the loss out.',
@@ -723,17 +702,17 @@ def _unread(config: Any) -> Any:
 
 def _innermost(dataset: Any) -> Iterator[Any]:
     inside = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    found = [one for one in inside if one is not None]
-    for one in found:
-        yield from _innermost(one)
-    if not found:
+    inside = [part for part in inside if part is not None]
+    for part in inside:
+        yield from _innermost(part)
+    if not inside:
         yield dataset
 
 
 def _redirect(config: Any, folder: str) -> None:
     """Makes what writes write into a folder."""
-    found: list[Any] = [node for _, node in walk(config, '')]
-    for node in found:
+    nodes: list[Any] = [node for _, node in walk(config, '')]
+    for node in nodes:
         for key in _WRITES if isinstance(node, dict) else ():
             if isinstance(node.get(key), str):
                 node[key] = str(Path(folder) / Path(node[key]).name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, Group
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
     from mmkd_ext.config.check import Module
     from mmkd_ext.config.context import (
-        LinkFacts,
-        ModelFacts,
+        LinkSummary,
+        ModelSummary,
         Report,
-        TermFacts,
-        TrainingFacts,
+        TermSummary,
+        TrainingSummary,
     )
     from mmkd_ext.errors import Problem
 
@@ -40,7 +40,8 @@ def console_for(stream: TextIO) -> Console:
 
 def render(report: Report) -> RenderableType:
     """Returns the report as something that a rich console prints."""
-    parts: list[RenderableType] = [_title(report)]
+    title = Text.assemble((report.config or 'config', 'bold'), '  ', report.kind)
+    parts: list[RenderableType] = [title]
     if report.models:
         parts.append(_models(report.models))
     if report.links:
@@ -49,11 +50,15 @@ def render(report: Report) -> RenderableType:
         parts.append(_terms(report.terms, report.batch))
     if report.training is not None:
         parts += _training(report.training)
-    found = report.findings
-    parts += _list('Notes', found.notes, 'cyan')
-    parts += _list('Warnings', found.warnings, 'yellow')
-    parts += _list('Problems', found.problems, 'red')
-    parts.append(_verdict(report))
+    parts += _list('Notes', report.notes, 'cyan')
+    parts += _list('Warnings', report.warnings, 'yellow')
+    parts += _list('Problems', report.problems, 'red')
+    warnings = f'{len(report.warnings)} warning(s).'
+    if report.ok:
+        parts.append(Text(f'No problem, {warnings}', 'bold green'))
+    else:
+        problems = f'{len(report.problems)} problem(s)'
+        parts.append(Text(f'{problems}, {warnings}', 'bold red'))
     return Group(*parts)
 
 
@@ -65,38 +70,20 @@ def render_taps(owner: str, modules: Sequence[Module]) -> RenderableType:
     table.add_column('output', overflow='fold')
     table.add_column('calls', justify='right')
     table.add_column('only in mode')
-    for one in modules:
-        table.add_row(
-            *map(
-                escape,
-                (
-                    one.name,
-                    one.kind,
-                    one.output.replace('Tensor', ''),
-                    str(one.calls),
-                    one.mode,
-                ),
-            )
-        )
+    for m in modules:
+        output = m.output.replace('Tensor', '')
+        table.add_row(*map(escape, (m.name, m.kind, output, str(m.calls), m.mode)))
     return table
 
 
-def _title(report: Report) -> Text:
-    return Text.assemble((report.config or 'config', 'bold'), '  ', report.kind)
-
-
 def _table(title: str) -> Table:
+    style: dict[str, Any] = {'title_justify': 'left', 'title_style': 'bold'}
     return Table(
-        title=title,
-        title_justify='left',
-        title_style='bold',
-        box=box.SIMPLE,
-        pad_edge=False,
-        header_style='dim',
+        title=title, box=box.SIMPLE, pad_edge=False, header_style='dim', **style
     )
 
 
-def _models(models: Iterable[ModelFacts]) -> Table:
+def _models(models: Iterable[ModelSummary]) -> Table:
     table = _table('Models')
     table.add_column('role')
     table.add_column('type', overflow='fold')
@@ -104,25 +91,15 @@ def _models(models: Iterable[ModelFacts]) -> Table:
     table.add_column('checkpoint', overflow='fold')
     table.add_column('input')
     table.add_column('mode')
-    for one in models:
-        matched = '' if one.matched is None else f': {one.matched:.1%} matched'
-        table.add_row(
-            *map(
-                escape,
-                (
-                    one.role,
-                    one.kind,
-                    _millions(one.parameters),
-                    one.checkpoint + matched,
-                    one.input,
-                    one.mode,
-                ),
-            )
-        )
+    for model in models:
+        matched = '' if model.matched is None else f': {model.matched:.1%} matched'
+        size, checkpoint = _millions(model.parameters), model.checkpoint + matched
+        row = model.role, model.kind, size, checkpoint, model.input, model.mode
+        table.add_row(*map(escape, row))
     return table
 
 
-def _links(links: Iterable[LinkFacts]) -> Group:
+def _links(links: Iterable[LinkSummary]) -> Group:
     parts: list[RenderableType] = [Text('Links', 'bold')]
     for link in links:
         parts.append(Text.assemble('  ', (link.name, 'bold cyan'), '  ', link.loss))
@@ -149,7 +126,7 @@ def _links(links: Iterable[LinkFacts]) -> Group:
     return Group(*parts)
 
 
-def _terms(terms: Iterable[TermFacts], batch: str) -> Table:
+def _terms(terms: Iterable[TermSummary], batch: str) -> Table:
     table = _table(f'Terms of the loss (untrained student, {batch})')
     table.add_column('term', overflow='fold')
     for heading in ('value', 'of the loss', 'gradient', 'of the gradient'):
@@ -157,33 +134,27 @@ def _terms(terms: Iterable[TermFacts], batch: str) -> Table:
     table.add_column('')
     for term in terms:
         norm, share = term.gradient, term.gradient_share
-        table.add_row(
-            escape(term.name),
-            f'{term.value:.4g}',
-            f'{term.share:.1%}',
-            '' if norm is None else f'{norm:.4g}',
-            '' if share is None else f'{share:.1%}',
-            '' if share is None else '#' * round(share * _BAR),
+        gradient = '' if norm is None else f'{norm:.4g}'
+        parts = (
+            ['', ''] if share is None else [f'{share:.1%}', '#' * round(share * _BAR)]
         )
+        row = escape(term.name), f'{term.value:.4g}', f'{term.share:.1%}'
+        table.add_row(*row, gradient, *parts)
     return table
 
 
-def _training(facts: TrainingFacts) -> list[RenderableType]:
-    lines = []
-    if facts.length:
-        lines.append(f'{facts.length}')
-    if facts.lr is not None:
-        lines.append(f'{facts.optimizer} with learning rate {facts.lr:g}')
-    if facts.samples is not None:
+def _training(training: TrainingSummary) -> list[RenderableType]:
+    gpus, samples, base = training.gpus, training.samples, training.base_batch
+    lines = [training.length] if training.length else []
+    if training.lr is not None:
+        lines.append(f'{training.optimizer} with learning rate {training.lr:g}')
+    if samples is not None:
+        lines.append(f'batch {gpus} GPU(s) x {samples} samples = {gpus * samples}')
+    if base is not None and training.scaled_lr is not None:
+        scaling = 'by itself' if training.auto_scale else 'with --auto-scale-lr'
         lines.append(
-            f'batch {facts.gpus} GPU(s) x {facts.samples} samples = '
-            f'{facts.gpus * facts.samples}'
-        )
-    if facts.base_batch is not None and facts.scaled_lr is not None:
-        scaling = 'by itself' if facts.auto_scale else 'with --auto-scale-lr'
-        lines.append(
-            f'made for a batch of {facts.base_batch} ({facts.base_source}); '
-            f'scaled linearly {scaling}: {facts.scaled_lr:g}'
+            f'made for a batch of {base} ({training.base_source}); '
+            f'scaled linearly {scaling}: {training.scaled_lr:g}'
         )
     if not lines:
         return []
@@ -196,22 +167,12 @@ def _list(title: str, problems: Sequence[Problem], style: str) -> list[Renderabl
     table = Table(box=None, padding=(0, 1), show_header=False)
     table.add_column(justify='right', style=style)
     table.add_column(overflow='fold')
-    for number, one in enumerate(problems, 1):
-        text = Text.assemble((one.path, f'bold {style}'), f'  {one.found}')
-        if one.hint:
-            text.append(f'\n-> {one.hint}', 'dim')
+    for number, problem in enumerate(problems, 1):
+        text = Text.assemble((problem.path, f'bold {style}'), f'  {problem.found}')
+        if problem.hint:
+            text.append(f'\n-> {problem.hint}', 'dim')
         table.add_row(f'{number}.', text)
     return [Text(title, f'bold {style}'), table, Text('')]
-
-
-def _verdict(report: Report) -> Text:
-    found = report.findings
-    if found.problems:
-        return Text(
-            f'{len(found.problems)} problem(s), {len(found.warnings)} warning(s).',
-            'bold red',
-        )
-    return Text(f'No problem, {len(found.warnings)} warning(s).', 'bold green')
 
 
 def _millions(count: int) -> str:

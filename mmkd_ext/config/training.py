@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mmkd_ext.config.context import TrainingFacts
+from mmkd_ext.config.context import TrainingSummary
 from mmkd_ext.config.names import batch_of_name
 from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from mmkd_ext.config.findings import Findings
+    from mmkd_ext.config.context import Report
 
 __all__ = ['check_link_schedules', 'check_training', 'training_length']
 
@@ -26,12 +26,12 @@ def training_length(cfg: Config) -> tuple[int | None, int | None]:
     return None, epochs if isinstance(epochs, int) else None
 
 
-def check_training(cfg: Config, findings: Findings, gpus: int | None) -> TrainingFacts:
+def check_training(cfg: Config, report: Report, gpus: int | None) -> TrainingSummary:
     """Reads length, batch and learning rate; warns about what does not agree.
 
     Args:
         cfg: The config.
-        findings: Gets the warnings.
+        report: Gets the warnings.
         gpus: Number of GPUs or processes; None takes the number in the config's name,
             and without one 1.
     """
@@ -46,11 +46,27 @@ def check_training(cfg: Config, findings: Findings, gpus: int | None) -> Trainin
         base, source = named[0] * named[1], 'the name of the config'
     if gpus is None:
         gpus = named[0] if named else 1
-    lr = optimizer.get('lr')
-    scaled = None
+    lr, scaled = optimizer.get('lr'), None
     if isinstance(lr, (int, float)) and base and samples:
-        scaled = lr * gpus * samples / base
-    facts = TrainingFacts(
+        batch = gpus * samples
+        scaled = lr * batch / base
+        if scaled != lr and not scaling.get('enable'):
+            report.warn(
+                'optim_wrapper.optimizer.lr',
+                f'{lr:g} was made for a batch of {base} ({source}), but {gpus} GPU(s) '
+                f'x {samples} samples make {batch}.',
+                f'Linear scaling gives {scaled:g}: set it, or use --auto-scale-lr.',
+            )
+    iterations, epochs = length = training_length(cfg)
+    schedulers = cfg.get('param_scheduler') or []
+    for i, scheduler in enumerate(
+        [schedulers] if isinstance(schedulers, Mapping) else schedulers
+    ):
+        if isinstance(scheduler, Mapping):
+            by_epoch = bool(scheduler.get('by_epoch', True))
+            _check_end(scheduler, f'param_scheduler[{i}]', by_epoch, length, report)
+    described = f'{epochs} epochs' if epochs is not None else ''
+    return TrainingSummary(
         type_name(optimizer.get('type', '')),
         lr,
         samples,
@@ -59,54 +75,23 @@ def check_training(cfg: Config, findings: Findings, gpus: int | None) -> Trainin
         source if base else '',
         bool(scaling.get('enable')),
         scaled,
-        _describe_length(cfg),
+        described if iterations is None else f'{iterations} iterations',
     )
-    if scaled is not None and scaled != lr and not facts.auto_scale:
-        findings.warn(
-            'optim_wrapper.optimizer.lr',
-            f'{lr:g} was made for a batch of {base} ({source}), but {gpus} GPU(s) x '
-            f'{samples} samples make {gpus * int(samples or 0)}.',
-            f'Linear scaling gives {scaled:g}: set it, or use --auto-scale-lr.',
-        )
-    _check_schedulers(cfg, findings)
-    return facts
-
-
-def _describe_length(cfg: Config) -> str:
-    iterations, epochs = training_length(cfg)
-    if iterations is not None:
-        return f'{iterations} iterations'
-    return f'{epochs} epochs' if epochs is not None else ''
-
-
-def _check_schedulers(cfg: Config, findings: Findings) -> None:
-    schedulers = cfg.get('param_scheduler') or []
-    if isinstance(schedulers, Mapping):
-        schedulers = [schedulers]
-    for i, one in enumerate(schedulers):
-        if isinstance(one, Mapping):
-            _check_end(
-                one,
-                f'param_scheduler[{i}]',
-                bool(one.get('by_epoch', True)),
-                training_length(cfg),
-                findings,
-            )
 
 
 def check_link_schedules(
-    cfg: Config, schedules: Mapping[str, Mapping[str, Any]], findings: Findings
+    cfg: Config, schedules: Mapping[str, Any], report: Report
 ) -> None:
     """Warns where the weight schedule of a link outlasts the training.
 
     Args:
         cfg: The config.
         schedules: Configs of schedules by config path.
-        findings: Gets the warnings.
+        report: Gets the warnings.
     """
     length = training_length(cfg)
     for path, schedule in schedules.items():
-        _check_end(schedule, path, bool(schedule.get('by_epoch')), length, findings)
+        _check_end(schedule, path, bool(schedule.get('by_epoch')), length, report)
 
 
 def _check_end(
@@ -114,11 +99,11 @@ def _check_end(
     path: str,
     by_epoch: bool,
     length: tuple[int | None, int | None],
-    findings: Findings,
+    report: Report,
 ) -> None:
     """Warns where something is to happen after the training has ended."""
     if by_epoch and length[0] is not None:
-        findings.warn(
+        report.warn(
             f'{path}.by_epoch',
             'is True, but the training counts iterations: '
             'its epoch stays 0, so this never changes.',
@@ -129,13 +114,9 @@ def _check_end(
         return
     for key in ('begin', 'end', 'T_max', 'milestones'):
         value = config.get(key)
-        late = [
-            v
-            for v in (value if isinstance(value, (list, tuple)) else [value])
-            if isinstance(v, (int, float)) and v > limit
-        ]
-        if late:
-            findings.warn(
+        points = value if isinstance(value, (list, tuple)) else [value]
+        if any(isinstance(p, (int, float)) and p > limit for p in points):
+            report.warn(
                 f'{path}.{key}',
                 f'{value} lies beyond the training, which ends after {limit} {unit}.',
                 'Scale the schedule with the length.',

@@ -6,7 +6,6 @@ import inspect
 import logging
 import math
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +36,10 @@ from mmkd_ext.distillers.taps import Recorder, SilentTapError, select
 from mmkd_ext.errors import (
     CheckpointError,
     ConfigError,
-    MMKDError,
     Problem,
     ShapeError,
+    collecting,
     did_you_mean,
-    problems_of,
 )
 from mmkd_ext.methods import AdversarialLoss, PairLoss
 from mmkd_ext.methods._identity import KnowsTeacher, fingerprint
@@ -49,7 +47,7 @@ from mmkd_ext.razor import BaseDistiller
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Sequence
 
 __all__ = ['LinkDistiller', 'LinkPlan']
 
@@ -86,7 +84,11 @@ class LinkDistiller(BaseDistiller):
         init_cfg: Initialisation of connectors and losses.
 
     Raises:
-        ConfigError: Lists every problem of the links together.
+        ConfigError: Lists every problem of the links together; its ``partial`` is the
+            distiller without the losses and connectors that are wrong.
+
+    Attributes:
+        broken: Names of the links that cannot work.
     """
 
     def __init__(
@@ -121,17 +123,14 @@ class LinkDistiller(BaseDistiller):
         self.aligners = nn.ModuleDict()
         self.schedules: dict[str, Schedule] = {}
         self.plans: list[LinkPlan] = []
-        self._build(problems, set(connectors or {}))
+        self.broken = self._build(problems, set(connectors or {}))
         self.deliveries: Any = None
         self._delivered: list[Source] = []
-        with _collecting(problems, 'model.distiller.distill_deliveries'):
+        self._delivering: tuple[str, ...] = ()
+        with collecting(problems, 'model.distiller.distill_deliveries'):
             self.deliveries, self._delivered = build_deliveries(distill_deliveries)
-        if problems:
-            raise ConfigError.of(problems)
-        self.recorders = {
-            owner: Recorder(owner, taps)
-            for owner, taps in self._taps_by_owner().items()
-        }
+        self.recorders: dict[str, Recorder] = {}
+        self.reset_recorders()
         # The buffer is for checkpoints; steps read the plain numbers, since reading a
         # buffer on a GPU would synchronise with it.
         self.register_buffer('position', torch.zeros(2, dtype=torch.long))
@@ -142,17 +141,22 @@ class LinkDistiller(BaseDistiller):
         self.active: set[str] = set()
         self._factors: dict[str, float] = {}
         self._rests: dict[str, int] = {}
-        self._delivering: set[str] = set()
+        if problems:
+            raise ConfigError.of(problems, self)
 
     # ---- construction -------------------------------------------------------------
 
-    def _build(self, problems: list[Problem], shared: set[str]) -> None:
+    def _build(self, problems: list[Problem], shared: set[str]) -> set[str]:
         """Builds losses, connectors and schedules.
 
         Args:
             problems: What is wrong is added to it.
             shared: Names of the connectors that were not written inside a tap.
+
+        Returns:
+            Names of the links that cannot work.
         """
+        unread = {problem.link for problem in problems}
         paths = {
             tap.connector: link.where(f'{key}.connector')
             for link in self.links
@@ -161,29 +165,69 @@ class LinkDistiller(BaseDistiller):
         }
         for name, config in self.connector_configs.items():
             path = paths.get(name, f'model.distiller.connectors.{name}')
-            with _collecting(problems, path):
+            with collecting(problems, path):
                 self.connectors[name] = build_connector(config, path)
-        for link in self.links:
-            with _collecting(problems, link.where('loss')):
-                loss = build_module(link.loss, link.where('loss'))
-                self.distill_losses[link.name] = loss
-                problems += _loss_problems(link, loss)
-            for key, tap in link.all_taps():
-                if str(tap.connector) in self.connectors:
-                    connector = self.connectors[str(tap.connector)]
-                    problems += _given_problems(tap, connector, link.where(key))
+        for i, link in enumerate(self.links):
             if link.schedule is not None:
-                where = link.where('schedule')
-                with _collecting(problems, where):
+                self.links[i], where = (
+                    replace(link, schedule=None),
+                    link.where('schedule'),
+                )
+                with collecting(problems, where):
                     self.schedules[link.name] = build_schedule(link.schedule, where)
+                    self.links[i] = link
+            where = link.where('loss')
+            if link.loss:
+                with collecting(problems, where):
+                    self.distill_losses[link.name] = build_module(link.loss, where)
+            if link.name not in unread:
+                problems += self._argument_problems(link)
+        return {problem.link for problem in problems if problem.link}.union(
+            link.name
+            for link in self.links
+            if link.name not in self.distill_losses
+            or any(
+                tap.connector not in (None, *self.connectors)
+                for _, tap in link.all_taps()
+            )
+        )
 
-    def _taps_by_owner(self) -> dict[str, list[Tap]]:
+    def _argument_problems(self, link: Link) -> list[Problem]:
+        """Compares a link's taps with what its loss and its connectors take."""
+        problems = []
+        if link.name in self.distill_losses:
+            problems += _loss_problems(link, self.distill_losses[link.name])
+        for key, tap in link.all_taps():
+            if str(tap.connector) in self.connectors:
+                connector = self.connectors[str(tap.connector)]
+                problems += _given_problems(tap, connector, link.where(key))
+        return [replace(problem, link=link.name) for problem in problems]
+
+    def drop(self, names: Collection[str]) -> None:
+        """Takes links out, such as those that cannot work.
+
+        Args:
+            names: Names of the links.
+        """
+        self.links = [link for link in self.links if link.name not in names]
+        self.plans = [plan for plan in self.plans if plan.name not in names]
+        for parts in (self.distill_losses, self.aligners, self.schedules):
+            for name in [name for name in parts if name in names]:
+                del parts[name]
+
+    def reset_recorders(self) -> None:
+        """Makes recorders for the taps of the links and for what is delivered."""
         owners: dict[str, list[Tap]] = {}
         for link in self.links:
             for _, tap in link.all_taps():
                 if tap.of != BATCH:
                     owners.setdefault(tap.of, []).append(tap)
-        return owners
+        for owner in self._delivering:
+            delivered = [Tap(owner, source) for source in self._delivered]
+            owners.setdefault(owner, []).extend(delivered)
+        self.recorders = {
+            owner: Recorder(owner, taps) for owner, taps in owners.items()
+        }
 
     def deliver_from(self, teachers: Sequence[str]) -> None:
         """Keeps teacher and student running until all deliveries were called.
@@ -195,11 +239,8 @@ class LinkDistiller(BaseDistiller):
         if not self._delivered:
             return
         givers = [name for name in teachers if name in self.recorders] or teachers[:1]
-        for owner in (STUDENT, *givers):
-            taps = self.recorders[owner].taps if owner in self.recorders else []
-            more = [Tap(owner, source) for source in self._delivered]
-            self.recorders[owner] = Recorder(owner, [*taps, *more])
-        self._delivering = {STUDENT, *givers}
+        self._delivering = (STUDENT, *givers)
+        self.reset_recorders()
 
     @property
     def teachers(self) -> list[str]:
@@ -210,26 +251,27 @@ class LinkDistiller(BaseDistiller):
         """Writes the links as the keys of MMRazor's ``ConfigurableDistiller``."""
         return links_to_mmrazor(self.links, self.connector_configs)
 
-    def tap_problems(self, models: Mapping[str, nn.Module]) -> list[Problem]:
-        """Returns a problem for each tap that is not in its model."""
-        found: list[Problem] = []
+    def tap_problems(self, models: Mapping[str, nn.Module | None]) -> list[Problem]:
+        """Returns a problem for each tap that is not in its model.
+
+        Args:
+            models: Student and teachers by name; those that are None are not looked at.
+        """
+        problems: list[Problem] = []
         for link in self.links:
             for key, tap in link.all_taps():
-                if tap.of == BATCH:
-                    continue
-                if tap.of not in models:
+                model = models.get(tap.of)
+                if tap.of not in (*models, BATCH):
+                    where, found = link.where(f'{key}.of'), f'there is no {tap.of!r}.'
                     hint = did_you_mean(tap.of, [*models, BATCH])
-                    found.append(
-                        Problem(
-                            link.where(f'{key}.of'),
-                            f'there is no {tap.of!r}.',
-                            f'It is one of {[*models, BATCH]}.{hint}',
-                        )
-                    )
-                    continue
-                for _, what, hint in Recorder(tap.of, [tap]).resolve(models[tap.of]):
-                    found.append(Problem(link.where(f'{key}.at'), what, hint))
-        return found
+                    hint = f'It is one of {[*models, BATCH]}.{hint}'
+                    problems.append(Problem(where, found, hint, link.name))
+                elif model is not None and tap.of != BATCH:
+                    problems += [
+                        Problem(link.where(f'{key}.at'), found, hint, link.name)
+                        for _, found, hint in Recorder(tap.of, [tap]).resolve(model)
+                    ]
+        return problems
 
     def bind_teachers(self, models: Mapping[str, nn.Module]) -> None:
         """Binds modules that work with one teacher only to the loaded teachers.
@@ -267,7 +309,7 @@ class LinkDistiller(BaseDistiller):
         """
         problems: list[Problem] = []
         for link in self.links:
-            with _collecting(problems, link.path), torch.no_grad():
+            with collecting(problems, link.path, link.name), torch.no_grad():
                 self._plan_link(link, batch, models)
         return problems
 
@@ -364,33 +406,41 @@ class LinkDistiller(BaseDistiller):
             Weighted loss of each link; zero, but connected to its parameters, where
             the weight is zero. A link with a discriminator adds what that minimises, as
             ``<link>_discriminator``.
+
+        Raises:
+            Exception: What a loss or connector raises; its ``link`` is the link's name.
         """
         batch = batch or {}
         made: dict[Tap, Any] = {}
         losses: dict[str, Tensor] = {}
-        for link in self.links:
-            factor = self._factors[link.name]
-            if factor == 0:
-                losses[link.name] = self._idle(link)
-                continue
-            try:
-                values = self.sides(link, batch, made)
-            except SilentTapError as error:
-                self._rest(link, error)
-                losses[link.name] = self._idle(link)
-                continue
-            self._rests.setdefault(link.name, 0)
-            module = self.distill_losses[link.name]
-            try:
-                loss = module(**values)
-                losses[link.name] = loss if factor == 1 else loss * factor
-                if isinstance(module, AdversarialLoss):
-                    # the discriminator's own, so the link's weight is not applied
-                    own = module.discriminator_loss(**values)
-                    losses[f'{link.name}_discriminator'] = own
-            except ShapeError as error:
-                hint = about_tokens(*values.values())
-                raise ShapeError.at(link.path, f'{error}{hint}') from error
+        try:
+            for link in self.links:
+                factor = self._factors[link.name]
+                if factor == 0:
+                    losses[link.name] = self._idle(link)
+                    continue
+                try:
+                    values = self.sides(link, batch, made)
+                except SilentTapError as error:
+                    self._rest(link, error)
+                    losses[link.name] = self._idle(link)
+                    continue
+                self._rests.setdefault(link.name, 0)
+                module = self.distill_losses[link.name]
+                try:
+                    loss = module(**values)
+                    losses[link.name] = loss if factor == 1 else loss * factor
+                    if isinstance(module, AdversarialLoss):
+                        # the discriminator's own, so the link's weight is not applied
+                        own = module.discriminator_loss(**values)
+                        losses[f'{link.name}_discriminator'] = own
+                except ShapeError as error:
+                    hint = about_tokens(*values.values())
+                    raise ShapeError.at(link.path, f'{error}{hint}') from error
+        except Exception as error:
+            # losses and connectors of other packages may raise anything
+            vars(error)['link'] = link.name
+            raise
         return losses
 
     def _rest(self, link: Link, error: SilentTapError) -> None:
@@ -483,42 +533,22 @@ def _read(
     razor: Mapping[str, Any],
     deliveries: Mapping[str, Any] | None,
 ) -> tuple[list[Link], dict[str, Any], list[Problem]]:
-    """Reads the links from either form of the config.
-
-    Raises:
-        ConfigError: They are given in both forms.
-    """
-    given = [key for key, value in razor.items() if value is not None]
-    if links is not None and given:
-        raise ConfigError.of(
-            [
-                Problem(
-                    f'model.distiller.{key}',
-                    'stands beside `links`, so nothing would read it.',
-                    "Give `links` or MMRazor's keys, not both.",
-                )
-                for key in given
-            ]
-        )
+    """Reads the links from either form of the config."""
     if links is not None:
-        return parse_links(links, connectors)
+        twice = [
+            Problem(
+                f'model.distiller.{key}',
+                'stands beside `links`, so nothing would read it.',
+                "Give `links` or MMRazor's keys, not both.",
+            )
+            for key, value in razor.items()
+            if value is not None
+        ]
+        parsed, built, problems = parse_links(links, connectors)
+        return parsed, built, twice + problems
     if deliveries and not any(razor.values()):
         return [], dict(connectors or {}), []
     return links_from_mmrazor(connectors=connectors, **razor)
-
-
-@contextmanager
-def _collecting(problems: list[Problem], path: str) -> Iterator[None]:
-    """Adds the problems of an error to others, and goes on after the block.
-
-    Args:
-        problems: The others.
-        path: Config path of an error that carries none.
-    """
-    try:
-        yield
-    except MMKDError as error:
-        problems += problems_of(error, path)
 
 
 def _loss_problems(link: Link, loss: nn.Module) -> list[Problem]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Union
 
@@ -38,7 +38,6 @@ __all__ = [
     'links_to_mmrazor',
     'parse_links',
     'place_of',
-    'spell_as_links',
 ]
 
 STUDENT, TEACHER, BATCH = 'student', 'teacher', 'batch'
@@ -194,8 +193,8 @@ def parse_links(
         places: For each link where its parts stand, if that is elsewhere.
 
     Returns:
-        The links that could be read; all connector configs by name, those written
-        inside taps being named ``<link>_<argument>``; the problems.
+        The links, of a wrong one what could be read; all connector configs by name,
+        those written inside taps being named ``<link>_<argument>``; the problems.
     """
     parsed: list[Link] = []
     built = dict(connectors or {})
@@ -205,8 +204,7 @@ def parse_links(
         return parsed, built, [Problem(path, f'no links, but {links!r}.', hint)]
     for name, config in links.items():
         own = (places or {}).get(name, {})
-        reader = _LinkReader(f'{path}.{name}', built, problems, own)
-        link = reader.read(name, config)
+        link = _LinkReader(name, path, built, problems, own).read(config)
         if link is not None:
             parsed.append(link)
     return parsed, built, problems
@@ -217,28 +215,31 @@ class _LinkReader:
 
     def __init__(
         self,
+        name: str,
         path: str,
         connectors: dict[str, Any],
         problems: list[Problem],
         places: Mapping[str, str],
     ) -> None:
-        self.path = path
+        self.name = name
+        self.path = f'{path}.{name}'
         self.connectors = connectors
         self.problems = problems
         self.places = places
 
     def report(self, key: str, found: str, hint: str = '') -> None:
         path = place_of(key, self.path, self.places)
-        self.problems.append(Problem(path, found, hint))
+        self.problems.append(Problem(path, found, hint, self.name))
 
-    def read(self, name: str, config: Any) -> Link | None:
-        before = len(self.problems)
-        if 'loss' not in name:
+    def read(self, config: Any) -> Link | None:
+        if 'loss' not in self.name:
             found = (
                 'the name has no `loss` in it, so mmengine would log the term but '
                 'never train on it.'
             )
-            self.report('', found, f'Call it `loss_{name}`.')
+            hint = f'Call it `loss_{self.name}`.'
+            # the link itself may be right
+            self.problems.append(Problem(self.path, found, hint))
         if not isinstance(config, Mapping):
             self.report('', f'a link must be a dict, but is {config!r}.')
             return None
@@ -246,10 +247,11 @@ class _LinkReader:
         if not isinstance(loss, Mapping) or 'type' not in loss:
             hint = "Write loss=dict(type='mmkd_ext.CWDLoss', ...)."
             self.report('loss', f'must be a dict with `type`, but is {loss!r}.', hint)
+            loss = {}
         taps: dict[str, Tap | None] = {}
         for key, value in config.items():
             if isinstance(value, Mapping) and ('of' in value or 'at' in value):
-                taps[key] = self.read_tap(name, key, value)
+                taps[key] = self.read_tap(key, value)
             elif key not in _LINK_KEYS:
                 self.report(
                     key,
@@ -257,14 +259,11 @@ class _LinkReader:
                     'A link holds `loss`, `schedule` and a tap for each argument of '
                     f'the loss.{did_you_mean(key, _LINK_KEYS)}',
                 )
-        if len(self.problems) > before:
-            return None
         read = {key: tap for key, tap in taps.items() if tap is not None}
         schedule = config.get('schedule')
-        return Link(name, dict(loss or {}), read, schedule, self.path, self.places)
+        return Link(self.name, dict(loss), read, schedule, self.path, self.places)
 
-    def read_tap(self, link: str, key: str, config: Mapping[str, Any]) -> Tap | None:
-        before = len(self.problems)
+    def read_tap(self, key: str, config: Mapping[str, Any]) -> Tap | None:
         for unknown in [k for k in config if k not in TAP_KEYS]:
             hint = f'A tap has {list(TAP_KEYS)}.{did_you_mean(unknown, TAP_KEYS)}'
             self.report(f'{key}.{unknown}', 'unknown key of a tap.', hint)
@@ -274,12 +273,13 @@ class _LinkReader:
             found = f"must be 'student', 'batch' or a teacher's name, but is {of!r}."
             self.report(f'{key}.of', found)
         source = self.read_source(f'{key}.at', of, config.get('at'))
-        connector = self.read_connector(link, key, config.get('connector'))
-        given = self.read_given(link, key, config)
+        connector = self.read_connector(key, config.get('connector'))
+        given = self.read_given(key, config)
         calls = call if isinstance(call, tuple) and call else (call,)
         if call != 'all' and not all(map(_is_index, calls)):
             found = "must be a call's index >= 0, a list of these or 'all', but is"
             self.report(f'{key}.call', f'{found} {call!r}.')
+            call = 0
         if not _is_item(item):
             found = "must be an index, a dotted path such as '0.2', or a list of these"
             self.report(f'{key}.item', f'{found}, but is {item!r}.')
@@ -290,13 +290,13 @@ class _LinkReader:
                     f'`{source.name}` is tapped itself, which has no {chosen}s.',
                     f"Leave it out, or write at='{source.name}' for its output.",
                 )
-        if source is None or len(self.problems) > before:
+        if source is None or not isinstance(of, str):
             return None
         part = config.get('connector_item')
-        return Tap(str(of), source, call, item, connector, part, given)
+        return Tap(of, source, call, item, connector, part, given)
 
     def read_given(
-        self, link: str, key: str, config: Mapping[str, Any]
+        self, key: str, config: Mapping[str, Any]
     ) -> tuple[tuple[str, Tap], ...]:
         """Reads what a connector gets besides the tap's own value."""
         given, connector = config.get('given', {}), config.get('connector')
@@ -318,7 +318,7 @@ class _LinkReader:
             )
         else:
             taps = {
-                name: self.read_tap(link, f'{key}.given.{name}', tap)
+                name: self.read_tap(f'{key}.given.{name}', tap)
                 for name, tap in given.items()
             }
             return tuple((name, tap) for name, tap in taps.items() if tap is not None)
@@ -355,7 +355,7 @@ class _LinkReader:
             return None
         return Source(kind, _dotted(str(name)))
 
-    def read_connector(self, link: str, key: str, config: Any) -> str | None:
+    def read_connector(self, key: str, config: Any) -> str | None:
         if config is None:
             return None
         if isinstance(config, str):
@@ -372,7 +372,7 @@ class _LinkReader:
                 found = 'must be a dict with `type`, or a list of these, but is'
                 self.report(f'{key}.connector', f'{found} {part!r}.')
                 return None
-        name = f'{link}_{key}'.replace('.given.', '_')
+        name = f'{self.name}_{key}'.replace('.given.', '_')
         self.connectors[name] = copy.deepcopy(config)
         return name
 
@@ -391,60 +391,21 @@ def links_from_mmrazor(
     Returns:
         As `parse_links`.
     """
-    given = spell_as_links(
-        student_recorders,
-        teacher_recorders,
-        distill_losses,
-        loss_forward_mappings,
-        path=path,
-    )
-    if not given.links:
-        nothing = Problem(path, 'distils nothing: it has no losses.')
-        return [], dict(connectors or {}), given.problems or [nothing]
-    parsed, built, problems = parse_links(
-        given.links,
-        connectors,
-        path=f'{path}.loss_forward_mappings',
-        places=given.places,
-    )
-    whole = [link for link in parsed if link.name not in given.broken]
-    return whole, built, given.problems + problems
+    problems: list[Problem] = []
 
+    def read(key: str, value: Any) -> Mapping[str, Any]:
+        if value is None or isinstance(value, Mapping):
+            return value or {}
+        problems.append(Problem(f'{path}.{key}', f'must be a dict, but is {value!r}.'))
+        return {}
 
-@dataclass
-class SpelledLinks:
-    """MMRazor's keys as the config of links.
-
-    Attributes:
-        links: Config of each link, as `parse_links` takes it.
-        places: For each link where its parts stand in the config.
-        problems: What could not be read.
-        broken: Links of which something is missing therefore.
-    """
-
-    links: dict[str, dict[str, Any]] = field(default_factory=dict)
-    places: dict[str, dict[str, str]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
-    broken: set[str] = field(default_factory=set)
-
-
-def spell_as_links(
-    student_recorders: Mapping[str, Any] | None = None,
-    teacher_recorders: Mapping[str, Any] | None = None,
-    distill_losses: Mapping[str, Any] | None = None,
-    loss_forward_mappings: Mapping[str, Any] | None = None,
-    *,
-    path: str = 'model.distiller',
-) -> SpelledLinks:
-    """Writes the keys of MMRazor's ``ConfigurableDistiller`` as the config of links."""
-    out = SpelledLinks()
     recorders = {
-        STUDENT: _dict_of(student_recorders, f'{path}.student_recorders', out),
-        TEACHER: _dict_of(teacher_recorders, f'{path}.teacher_recorders', out),
+        STUDENT: read('student_recorders', student_recorders),
+        TEACHER: read('teacher_recorders', teacher_recorders),
     }
-    mappings = _dict_of(loss_forward_mappings, f'{path}.loss_forward_mappings', out)
-    losses = _dict_of(distill_losses, f'{path}.distill_losses', out)
-    out.problems += [
+    mappings = read('loss_forward_mappings', loss_forward_mappings)
+    losses = read('distill_losses', distill_losses)
+    problems += [
         Problem(
             f'{path}.distill_losses.{name}',
             'no mapping gives it its arguments, so it would never be computed.',
@@ -453,40 +414,33 @@ def spell_as_links(
         for name in losses
         if name not in mappings
     ]
+    links: dict[str, dict[str, Any]] = {}
+    places: dict[str, dict[str, str]] = {}
     for name, mapping in mappings.items():
-        where = f'{path}.loss_forward_mappings.{name}'
+        where = f'loss_forward_mappings.{name}'
         if name not in losses:
-            out.problems.append(
-                Problem(
-                    where,
-                    'there is no such loss.',
-                    f'Name one of `distill_losses`.{did_you_mean(name, losses)}',
-                )
-            )
+            hint = f'Name one of `distill_losses`.{did_you_mean(name, losses)}'
+            problems.append(Problem(f'{path}.{where}', 'there is no such loss.', hint))
             continue
-        link: dict[str, Any] = {'loss': losses[name]}
-        places = {'loss': f'{path}.distill_losses.{name}'}
-        for key, record in _dict_of(mapping, where, out).items():
-            tap, found = _tap_from_record(record, recorders, f'{where}.{key}')
+        link = links[name] = {'loss': losses[name]}
+        places[name] = {'loss': f'{path}.distill_losses.{name}'}
+        for key, record in read(where, mapping).items():
+            at = f'{path}.{where}.{key}'
+            tap, wrong = _tap_from_record(record, recorders, at)
+            problems += [replace(problem, link=name) for problem in wrong]
             if tap is not None:
                 link[key] = tap
                 recorder = f'{path}.{tap["of"]}_recorders.{record["recorder"]}'
-                places[f'{key}.at'] = recorder
+                places[name][f'{key}.at'] = recorder
                 for razor_key, link_key in _RECORD_KEYS.items():
-                    places[f'{key}.{link_key}'] = f'{where}.{key}.{razor_key}'
-            if found:
-                out.problems += found
-                out.broken.add(name)
-        out.links[name], out.places[name] = link, places
-    return out
-
-
-def _dict_of(value: Any, path: str, out: SpelledLinks) -> Mapping[str, Any]:
-    """Returns a value that must be a dict, or an empty one and a problem."""
-    if value is None or isinstance(value, Mapping):
-        return value or {}
-    out.problems.append(Problem(path, f'must be a dict, but is {value!r}.'))
-    return {}
+                    places[name][f'{key}.{link_key}'] = f'{at}.{razor_key}'
+    if not links:
+        nothing = Problem(path, 'distils nothing: it has no losses.')
+        return [], dict(connectors or {}), problems or [nothing]
+    parsed, built, more = parse_links(
+        links, connectors, path=f'{path}.loss_forward_mappings', places=places
+    )
+    return parsed, built, problems + more
 
 
 _RECORD_KEYS = {

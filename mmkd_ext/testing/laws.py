@@ -90,8 +90,10 @@ def pair(
     """
 
     def draw(generator: torch.Generator) -> tuple[Levels, Levels]:
-        return (torch.randn(shape, generator=generator),
-                torch.randn(tuple(teacher or shape), generator=generator))
+        return (
+            torch.randn(shape, generator=generator),
+            torch.randn(tuple(teacher or shape), generator=generator),
+        )
 
     return draw
 
@@ -104,7 +106,8 @@ def pyramid(
     def draw(generator: torch.Generator) -> tuple[Levels, Levels]:
         return tuple(
             tuple(torch.randn(tuple(shape), generator=generator) for shape in shapes)
-            for _ in range(2))  # type: ignore[return-value]
+            for _ in range(2)
+        )  # type: ignore[return-value]
 
     return draw
 
@@ -152,8 +155,10 @@ class LossCase:
         names = [law.name for law in LAWS]
         for name, reason in self.exempt.items():
             if name not in names:
-                raise ConfigError(f'`exempt` of {self} names {name!r}, which is no law.'
-                                  f'{did_you_mean(name, names)}')
+                raise ConfigError(
+                    f'`exempt` of {self} names {name!r}, which is no law.'
+                    f'{did_you_mean(name, names)}'
+                )
             if not reason:
                 raise ConfigError(f'`exempt` of {self} gives no reason for {name!r}.')
 
@@ -187,18 +192,23 @@ class _Batch(NamedTuple):
 
     def map(self, change: Callable[[Tensor], Tensor]) -> _Batch:
         """Changes both sides."""
-        return self._replace(student=_each(self.student, change),
-                             teacher=_each(self.teacher, change))
+        return self._replace(
+            student=_each(self.student, change), teacher=_each(self.teacher, change)
+        )
 
     def leaves(self) -> _Batch:
         """Returns it with both sides as new leaves of a graph."""
-        return self.map(lambda x: x.detach().clone(
-            memory_format=torch.preserve_format).requires_grad_())
+        return self.map(
+            lambda x: (
+                x.detach().clone(memory_format=torch.preserve_format).requires_grad_()
+            )
+        )
 
     def first_level(self) -> _Batch:
         """Returns the batch of the first level alone."""
-        return self._replace(student=_levels(self.student)[0],
-                             teacher=_levels(self.teacher)[0])
+        return self._replace(
+            student=_levels(self.student)[0], teacher=_levels(self.teacher)[0]
+        )
 
 
 def _levels(side: Levels) -> list[Tensor]:
@@ -235,10 +245,12 @@ def _require(holds: bool, case: LossCase, found: str) -> None:
         raise LawBroken(f'{case}: {found}')
 
 
-def _require_close(case: LossCase, found: Tensor, wanted: Tensor, what: str, *,
-                   tolerance: float = 1e-9) -> None:
+def _require_close(
+    case: LossCase, found: Tensor, wanted: Tensor, what: str, *, tolerance: float = 1e-9
+) -> None:
     close = found.shape == wanted.shape and torch.allclose(
-        found.double(), wanted.double(), rtol=tolerance, atol=tolerance)
+        found.double(), wanted.double(), rtol=tolerance, atol=tolerance
+    )
     _require(close, case, f'{what}: {found.tolist()} instead of {wanted.tolist()}.')
 
 
@@ -247,38 +259,54 @@ def _require_close(case: LossCase, found: Tensor, wanted: Tensor, what: str, *,
 
 def _scalar_and_finite(case: LossCase) -> None:
     value = _evaluate(case.loss().float(), case.draw().map(Tensor.float))
-    _require(value.dim() == 0, case, f'the loss has shape {tuple(value.shape)}; reduce '
-             'it to one number.')
+    _require(
+        value.dim() == 0,
+        case,
+        f'the loss has shape {tuple(value.shape)}; reduce it to one number.',
+    )
     _require(bool(value.isfinite()), case, f'the loss is {value.item()}.')
-    _require(value.dtype == torch.float32, case,
-             f'float32 inputs gave {value.dtype}.')
+    _require(value.dtype == torch.float32, case, f'float32 inputs gave {value.dtype}.')
 
 
 def _gradient_reaches_the_student_only(case: LossCase) -> None:
     batch = case.draw().leaves()
     case.value(batch).backward()
     for level, gradient in enumerate(_gradients(batch.student)):
-        _require(gradient is not None and bool(gradient.isfinite().all())
-                 and bool(gradient.any()), case,
-                 f'no gradient reaches level {level} of the student.')
-    _require(not any(g is not None for g in _gradients(batch.teacher)), case,
-             'a gradient reaches the detached teacher.')
+        _require(
+            gradient is not None
+            and bool(gradient.isfinite().all())
+            and bool(gradient.any()),
+            case,
+            f'no gradient reaches level {level} of the student.',
+        )
+    _require(
+        not any(g is not None for g in _gradients(batch.teacher)),
+        case,
+        'a gradient reaches the detached teacher.',
+    )
 
 
 def _teacher_detach_is_a_choice(case: LossCase) -> None:
     batch = case.draw().leaves()
     case.value(batch, teacher_detach=False).backward()
-    _require(all(g is not None and bool(g.any()) for g in _gradients(batch.teacher)),
-             case, 'with teacher_detach=False no gradient reaches the teacher, so the '
-             'option does nothing.')
+    _require(
+        all(g is not None and bool(g.any()) for g in _gradients(batch.teacher)),
+        case,
+        'with teacher_detach=False no gradient reaches the teacher, so the '
+        'option does nothing.',
+    )
 
 
 def _linear_in_loss_weight(case: LossCase) -> None:
     batch = case.draw()
     one = case.value(batch, loss_weight=1.0)
     for weight in (0.0, 2.5):
-        _require_close(case, case.value(batch, loss_weight=weight), weight * one,
-                       f'loss_weight={weight}')
+        _require_close(
+            case,
+            case.value(batch, loss_weight=weight),
+            weight * one,
+            f'loss_weight={weight}',
+        )
 
 
 def _memory_format_does_not_matter(case: LossCase) -> None:
@@ -286,8 +314,9 @@ def _memory_format_does_not_matter(case: LossCase) -> None:
         batch = case.draw().leaves()
         value = case.value(batch.map(layout))
         value.backward()
-        return value, [level.grad for level in _levels(batch.student)
-                       if level.grad is not None]
+        return value, [
+            level.grad for level in _levels(batch.student) if level.grad is not None
+        ]
 
     value, gradients = run(lambda x: x)
     for name, layout in _LAYOUTS.items():
@@ -315,17 +344,29 @@ def _half_inputs_stay_finite(case: LossCase) -> None:
         for scale in (1e3, 1.0):
             batch = case.draw().map(_times(scale, dtype)).leaves()
             value = _evaluate(copy.deepcopy(loss), batch)
-            _require(bool(value.isfinite()), case,
-                     f'{dtype} inputs of about {scale:g} gave {value.item()}.')
-            _require(value.dtype == torch.float32, case, f'{dtype} inputs gave a '
-                     f'{value.dtype} loss, which lost digits; compute in float32.')
+            _require(
+                bool(value.isfinite()),
+                case,
+                f'{dtype} inputs of about {scale:g} gave {value.item()}.',
+            )
+            _require(
+                value.dtype == torch.float32,
+                case,
+                f'{dtype} inputs gave a '
+                f'{value.dtype} loss, which lost digits; compute in float32.',
+            )
             exact = _evaluate(copy.deepcopy(loss), batch.map(Tensor.float))
             _require_close(case, value, exact, f'{dtype} inputs', tolerance=1e-6)
         batch = case.draw().map(_times(1.0, dtype)).leaves()
         _evaluate(copy.deepcopy(loss), batch).backward()
-        _require(all(g is not None and bool(g.isfinite().all())
-                     for g in _gradients(batch.student)), case,
-                 f'{dtype} inputs gave a gradient that is not finite.')
+        _require(
+            all(
+                g is not None and bool(g.isfinite().all())
+                for g in _gradients(batch.student)
+            ),
+            case,
+            f'{dtype} inputs gave a gradient that is not finite.',
+        )
 
 
 def _autocast_computes_in_float32(case: LossCase) -> None:
@@ -334,31 +375,48 @@ def _autocast_computes_in_float32(case: LossCase) -> None:
         exact = _evaluate(case.loss().float(), batch)
         with torch.autocast('cpu', torch.bfloat16):
             value = _evaluate(case.loss().float(), batch)
-        _require(value.dtype == torch.float32, case,
-                 f'under autocast the loss is {value.dtype}.')
-        _require_close(case, value, exact, f'{dtype} inputs under autocast',
-                       tolerance=1e-6)
+        _require(
+            value.dtype == torch.float32,
+            case,
+            f'under autocast the loss is {value.dtype}.',
+        )
+        _require_close(
+            case, value, exact, f'{dtype} inputs under autocast', tolerance=1e-6
+        )
 
 
 def _reductions_agree(case: LossCase) -> None:
     batch = case.draw().first_level()
     size = _levels(batch.student)[0].shape[0]
     items = case.value(batch, reduction='none', loss_weight=1.5)
-    _require(items.dim() > 0 and items.shape[0] == size, case,
-             f"reduction='none' gave {tuple(items.shape)}; the first axis must be the "
-             f'batch of {size}.')
-    for name, wanted in (('sum', items.sum()), ('mean', items.mean()),
-                         ('batchmean', items.sum() / size)):
-        _require_close(case, case.value(batch, reduction=name, loss_weight=1.5), wanted,
-                       f'reduction={name!r} does not agree with the items')
+    _require(
+        items.dim() > 0 and items.shape[0] == size,
+        case,
+        f"reduction='none' gave {tuple(items.shape)}; the first axis must be the "
+        f'batch of {size}.',
+    )
+    for name, wanted in (
+        ('sum', items.sum()),
+        ('mean', items.mean()),
+        ('batchmean', items.sum() / size),
+    ):
+        _require_close(
+            case,
+            case.value(batch, reduction=name, loss_weight=1.5),
+            wanted,
+            f'reduction={name!r} does not agree with the items',
+        )
 
 
 def _unknown_reduction_suggests(case: LossCase) -> None:
     try:
         case.loss(reduction='bachmean')
     except ConfigError as error:
-        _require('`batchmean`' in str(error), case,
-                 f'the message does not suggest `batchmean`: {error}')
+        _require(
+            '`batchmean`' in str(error),
+            case,
+            f'the message does not suggest `batchmean`: {error}',
+        )
     else:
         _require(False, case, "reduction='bachmean' was taken.")
 
@@ -382,8 +440,9 @@ def _batch_order_does_not_matter(case: LossCase) -> None:
     order = [*range(1, size), 0]
     extras = {name: _reordered(value, order) for name, value in batch.extras.items()}
     turned = batch.map(lambda x: x[order])._replace(extras=extras)
-    _require_close(case, case.value(turned), case.value(batch),
-                   f'images in the order {order}')
+    _require_close(
+        case, case.value(turned), case.value(batch), f'images in the order {order}'
+    )
 
 
 def _reordered(value: Any, order: list[int]) -> Any:
@@ -397,8 +456,11 @@ def _reordered(value: Any, order: list[int]) -> Any:
 def _zero_at_equality(case: LossCase) -> None:
     batch = case.draw()
     apart = case.value(batch)
-    _require(bool(apart > 0), case, f'sides that differ gave {apart.item()}; a loss is '
-             'positive there.')
+    _require(
+        bool(apart > 0),
+        case,
+        f'sides that differ gave {apart.item()}; a loss is positive there.',
+    )
     equal = case.value(batch._replace(student=batch.teacher))
     _require_close(case, equal, torch.zeros_like(equal), 'equal sides')
 
@@ -416,15 +478,19 @@ def _mismatched_shapes_raise(case: LossCase) -> None:
 
 
 def _require_shape_error(case: LossCase, batch: _Batch) -> None:
-    shapes = ' and '.join(str([tuple(x.shape) for x in _levels(side)])
-                          for side in (batch.student, batch.teacher))
+    shapes = ' and '.join(
+        str([tuple(x.shape) for x in _levels(side)])
+        for side in (batch.student, batch.teacher)
+    )
     try:
         value = case.value(batch)
     except ShapeError:
         return
     except Exception as error:
-        raise LawBroken(f'{case}: sides of {shapes} raised {type(error).__name__} '
-                        'instead of `ShapeError`; see `check_shapes`.') from error
+        raise LawBroken(
+            f'{case}: sides of {shapes} raised {type(error).__name__} '
+            'instead of `ShapeError`; see `check_shapes`.'
+        ) from error
     _require(False, case, f'sides of {shapes} gave {value.item()}; raise `ShapeError`.')
 
 
@@ -432,12 +498,18 @@ def _pyramids_sum_over_levels(case: LossCase) -> None:
     first, second = case.draw(0), case.draw(1)
     whole = first._replace(
         student=(*_levels(first.student), *_levels(second.student)),
-        teacher=[*_levels(first.teacher), *_levels(second.teacher)])
-    parts = [case.value(first._replace(student=s, teacher=t))
-             for s, t in zip(whole.student, whole.teacher)]
+        teacher=[*_levels(first.teacher), *_levels(second.teacher)],
+    )
+    parts = [
+        case.value(first._replace(student=s, teacher=t))
+        for s, t in zip(whole.student, whole.teacher)
+    ]
     _require_close(case, case.value(whole), torch.stack(parts).sum(), 'a pyramid')
-    for student, teacher in ((whole.student[:1], whole.teacher), ((), ()),
-                             (whole.student, whole.teacher[0])):
+    for student, teacher in (
+        (whole.student[:1], whole.teacher),
+        ((), ()),
+        (whole.student, whole.teacher[0]),
+    ):
         _require_shape_error(case, whole._replace(student=student, teacher=teacher))
 
 
@@ -446,16 +518,21 @@ def _state_dict_resumes(case: LossCase) -> None:
     _evaluate(loss, case.draw(0))
     resumed.load_state_dict(copy.deepcopy(loss.state_dict()))
     batch = case.draw(1)
-    _require_close(case, _evaluate(resumed, batch), _evaluate(loss, batch),
-                   'the step after loading a state dict; keep state in buffers')
+    _require_close(
+        case,
+        _evaluate(resumed, batch),
+        _evaluate(loss, batch),
+        'the step after loading a state dict; keep state in buffers',
+    )
 
 
 def _deepcopy_is_independent(case: LossCase) -> None:
     loss = case.loss()
     _evaluate(loss, case.draw(0).leaves())
     twin = copy.deepcopy(loss)
-    shared = ({x.data_ptr() for x in loss.state_dict().values()}
-              & {x.data_ptr() for x in twin.state_dict().values()} - {0})
+    shared = {x.data_ptr() for x in loss.state_dict().values()} & {
+        x.data_ptr() for x in twin.state_dict().values()
+    } - {0}
     _require(not shared, case, 'a deepcopy shares tensors with the original.')
     batch = case.draw(1)
     _require_close(case, _evaluate(twin, batch), _evaluate(loss, batch), 'a deepcopy')
@@ -467,10 +544,12 @@ def _inputs_stay_untouched(case: LossCase) -> None:
     with torch.no_grad():
         case.value(batch)
     for name in ('student', 'teacher'):
-        for found, wanted in zip(_levels(getattr(batch, name)),
-                                 _levels(getattr(before, name))):
-            _require(torch.equal(found, wanted), case,
-                     f'the {name} was changed in place.')
+        for found, wanted in zip(
+            _levels(getattr(batch, name)), _levels(getattr(before, name))
+        ):
+            _require(
+                torch.equal(found, wanted), case, f'the {name} was changed in place.'
+            )
 
 
 def _temperature_scales(case: LossCase) -> None:
@@ -494,9 +573,11 @@ def _invariances_hold(case: LossCase) -> None:
 
 def _known_values_hold(case: LossCase) -> None:
     for known in case.values:
-        batch = _Batch(torch.as_tensor(known.student, dtype=torch.float64),
-                       torch.as_tensor(known.teacher, dtype=torch.float64),
-                       known.extras)
+        batch = _Batch(
+            torch.as_tensor(known.student, dtype=torch.float64),
+            torch.as_tensor(known.teacher, dtype=torch.float64),
+            known.extras,
+        )
         wanted = torch.tensor(known.value, dtype=torch.float64)
         _require_close(case, case.value(batch, loss_weight=1.0), wanted, known.source)
 
@@ -511,35 +592,39 @@ class Law(NamedTuple):
         return self.name
 
 
-LAWS: tuple[Law, ...] = tuple(Law(check.__name__.lstrip('_'), check) for check in (
-    _scalar_and_finite,
-    _gradient_reaches_the_student_only,
-    _teacher_detach_is_a_choice,
-    _linear_in_loss_weight,
-    _memory_format_does_not_matter,
-    _half_inputs_stay_finite,
-    _autocast_computes_in_float32,
-    _reductions_agree,
-    _unknown_reduction_suggests,
-    _gradients_are_right,
-    _batch_order_does_not_matter,
-    _zero_at_equality,
-    _mismatched_shapes_raise,
-    _pyramids_sum_over_levels,
-    _state_dict_resumes,
-    _deepcopy_is_independent,
-    _inputs_stay_untouched,
-    _temperature_scales,
-    _invariances_hold,
-    _known_values_hold,
-))
+LAWS: tuple[Law, ...] = tuple(
+    Law(check.__name__.lstrip('_'), check)
+    for check in (
+        _scalar_and_finite,
+        _gradient_reaches_the_student_only,
+        _teacher_detach_is_a_choice,
+        _linear_in_loss_weight,
+        _memory_format_does_not_matter,
+        _half_inputs_stay_finite,
+        _autocast_computes_in_float32,
+        _reductions_agree,
+        _unknown_reduction_suggests,
+        _gradients_are_right,
+        _batch_order_does_not_matter,
+        _zero_at_equality,
+        _mismatched_shapes_raise,
+        _pyramids_sum_over_levels,
+        _state_dict_resumes,
+        _deepcopy_is_independent,
+        _inputs_stay_untouched,
+        _temperature_scales,
+        _invariances_hold,
+        _known_values_hold,
+    )
+)
 """All laws, in the order in which a new loss meets them best."""
 
 
 def applicable(cases: Sequence[LossCase]) -> list[tuple[Law, LossCase]]:
     """Pairs each case with the laws from which it is not exempt."""
-    return [(law, case) for case in cases for law in LAWS
-            if law.name not in case.exempt]
+    return [
+        (law, case) for case in cases for law in LAWS if law.name not in case.exempt
+    ]
 
 
 def broken_laws(case: LossCase) -> dict[str, str]:

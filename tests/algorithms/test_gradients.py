@@ -215,8 +215,8 @@ def test_the_check_of_a_segmentor_with_checkpointing():
         return check_config(cfg, data=False)
 
     report = check('backbone.layer2.0')
-    assert not report.findings.problems
+    assert not report.problems
     assert all(term.gradient > 0 for term in report.terms if 'loss' in term.name)
-    (problem,) = check('backbone.layer2.0.conv1').findings.problems
+    (problem,) = check('backbone.layer2.0.conv1').problems
     assert problem.path == f'{PATH}.preds_S.at'
     assert "'backbone.layer2.0'" in problem.hint

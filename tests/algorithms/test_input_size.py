@@ -104,6 +104,6 @@ def test_the_check_of_a_transformer_with_a_table_of_positions(backbone):
     models = [segmentor(backbone, (160, 160)) for _ in range(2)]
     cfg = Config(dict(model=toys.config(links, *models), default_scope='mmseg'))
     report = check_config(cfg, data=False)
-    assert not report.findings.problems
+    assert not report.problems
     assert report.batch == '2 x 3 x 160 x 160 noise'
     assert all(term.gradient > 0 for term in report.terms if 'loss' in term.name)

@@ -131,8 +131,8 @@ def test_the_check_tells_both_the_keys_and_the_problem(other_classes, tap, probl
     report = check_config(
         Config(dict(model=checked(tap, other_classes))), data=False
     )
-    assert [problem.path for problem in report.findings.problems] == problems
+    assert [problem.path for problem in report.problems] == problems
     (warning,) = [
-        one for one in report.findings.warnings if one.path == 'model.teacher_ckpt'
+        one for one in report.warnings if one.path == 'model.teacher_ckpt'
     ]
     assert 'head.conv_seg.weight' in warning.found

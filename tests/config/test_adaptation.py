@@ -19,15 +19,15 @@ def checked(distiller=None, **settings):
 
 
 def problems(report):
-    return {problem.path: str(problem) for problem in report.findings.problems}
+    return {problem.path: str(problem) for problem in report.problems}
 
 
 def test_a_right_config_says_what_it_does_to_an_image():
     report = checked()
-    assert report.ok, report.findings.problems
+    assert report.ok, report.problems
     assert [term.name for term in report.terms] == ['loss_entropy']
     assert '1.0 forward and 1.0 backward passes' in report.batch
-    note = str(report.findings.notes[-1])
+    note = str(report.notes[-1])
     model = toys.model(dict(type='mmkd_ext.TentDistiller'))
     trained = sum(p.numel() for p in model.distiller.trained().values())
     assert f'{trained:,} of' in note

@@ -8,17 +8,13 @@ from mmkd_ext.config.check import check_config
 
 CONSTRUCTOR = 'mmkd_ext.AdversarialOptimWrapperConstructor'
 LINK = {
-    'loss': {
-        'type': 'mmkd_ext.SKDSHolisticLoss',
-        'channels': 4,
-        'widths': (4,),
-        'attention': 1,
-        'loss_weight': 0.1,
-    },
+    'loss': {'type': 'mmkd_ext.SKDSHolisticLoss', 'channels': 4, 'widths': (4,),
+             'attention': 1, 'loss_weight': 0.1},
     'preds_S': {'of': 'student', 'at': 'head.conv_seg'},
     'preds_T': {'of': 'teacher', 'at': 'head.conv_seg'},
     'inputs': {'of': 'batch', 'at': 'inputs'},
-}
+}  # fmt: skip
+HOLISTIC = 'model.distiller.links.loss_holistic'
 SGD = {'type': 'OptimWrapper', 'optimizer': {'type': 'SGD', 'lr': 0.1}}
 
 
@@ -28,8 +24,7 @@ def adversarial(distillation, training):
 
     def make(changes=None, constructor=CONSTRUCTOR):
         wrapper = {**SGD, 'constructor': constructor} if constructor else SGD
-        cfg = {'model.distiller.links.loss_holistic': LINK, **training()}
-        cfg['optim_wrapper'] = wrapper
+        cfg = {HOLISTIC: LINK, **training(), 'optim_wrapper': wrapper}
         return distillation({**cfg, **(changes or {})})
 
     return make
@@ -41,9 +36,9 @@ def paths(found):
 
 def test_a_discriminator_with_its_optimizer_is_fine(adversarial):
     report = check_config(adversarial())
-    assert not report.findings.problems
+    assert not report.problems
     # what it minimises is none of the student's, and nobody is warned of that
-    assert 'distill.loss_holistic_discriminator' not in paths(report.findings.warnings)
+    assert 'distill.loss_holistic_discriminator' not in paths(report.warnings)
     terms = {term.name: term for term in report.terms}
     assert terms['distill.loss_holistic'].gradient > 0
     assert terms['distill.loss_holistic_discriminator'].gradient == 0
@@ -53,31 +48,29 @@ def test_a_discriminator_with_its_optimizer_is_fine(adversarial):
 def test_forgetting_its_optimizer_is_a_problem_that_says_what_to_write(
     adversarial, constructor
 ):
-    (problem,) = check_config(adversarial(constructor=constructor)).findings.problems
+    (problem,) = check_config(adversarial(constructor=constructor)).problems
     assert problem.path == 'optim_wrapper.constructor'
     assert 'needs an optimizer of its own' in problem.found
     assert f"constructor='{CONSTRUCTOR}'" in problem.hint
 
 
 def test_without_a_training_nothing_is_asked(distillation):
-    assert check_config(distillation({'model.distiller.links.loss_holistic': LINK})).ok
+    assert check_config(distillation({HOLISTIC: LINK})).ok
 
 
 def test_an_optimizer_for_no_discriminator_is_a_problem(distillation, training):
     wrapper = {**SGD, 'constructor': CONSTRUCTOR}
     cfg = distillation({**training(), 'optim_wrapper': wrapper})
-    (problem,) = check_config(cfg).findings.problems
+    (problem,) = check_config(cfg).problems
     assert problem.path == 'optim_wrapper.constructor'
     assert 'no link has a discriminator' in problem.found
 
 
-@pytest.mark.parametrize(
-    ('optimizer', 'path'),
-    [({'type': 'Adm'}, 'type'), ({'type': 'Adam', 'beta': 1}, 'beta')],
-)
+@pytest.mark.parametrize(('optimizer', 'path'), [
+    ({'type': 'Adm'}, 'type'), ({'type': 'Adam', 'beta': 1}, 'beta')])
 def test_mistakes_in_its_optimizer_are_named(adversarial, optimizer, path):
     cfg = adversarial({'optim_wrapper.discriminator': {'optimizer': optimizer}})
-    found = paths(check_config(cfg).findings.problems)
+    found = paths(check_config(cfg).problems)
     assert found == [f'optim_wrapper.discriminator.optimizer.{path}']
 
 
@@ -88,23 +81,20 @@ def test_its_schedule_is_looked_at_as_any_other(adversarial):
     cfg = adversarial({'param_scheduler': [late], 'train_cfg': train})
     report = check_config(cfg)
     assert report.ok
-    assert 'param_scheduler[0].end' in paths(report.findings.warnings)
+    assert 'param_scheduler[0].end' in paths(report.warnings)
     cfg = adversarial({'param_scheduler': [{**schedule, 'scheduler': 'PolyLRR'}]})
-    (problem,) = check_config(cfg).findings.problems
+    (problem,) = check_config(cfg).problems
     assert problem.path == 'param_scheduler[0].scheduler'
     assert 'PolyLR' in problem.hint
 
 
-def test_another_number_of_classes_is_named(adversarial):
-    key = 'model.distiller.links.loss_holistic.loss.channels'
-    (problem,) = check_config(adversarial({key: 19})).findings.problems
-    assert problem.path == 'model.distiller.links.loss_holistic'
-    assert '`channels=4`' in str(problem)
-
-
-def test_a_forgotten_picture_is_named(adversarial):
-    link = 'model.distiller.links.loss_holistic'
-    changes = {f'{link}.inputs': None, f'{link}.loss.conditional': True}
-    (problem,) = check_config(adversarial(changes)).findings.problems
-    assert problem.path.startswith('model.distiller.links.loss_holistic')
-    assert "inputs=dict(of='batch', at='inputs')" in str(problem)
+@pytest.mark.parametrize(('changes', 'word'), [
+    ({'.loss.channels': 19}, '`channels=4`'),
+    ({'.inputs': None, '.loss.conditional': True},
+     "inputs=dict(of='batch', at='inputs')"),
+])  # fmt: skip
+def test_mistakes_in_its_link_are_named(changes, word, adversarial):
+    cfg = adversarial({HOLISTIC + key: value for key, value in changes.items()})
+    (problem,) = check_config(cfg).problems
+    assert problem.path.startswith(HOLISTIC)
+    assert word in str(problem)

@@ -25,45 +25,32 @@ def test_reads_every_part_of_a_name():
     )
 
 
-@pytest.mark.parametrize(
-    ('written', 'limit', 'length'),
-    [
-        ('8xb2-1x', 'max_epochs', 12),
-        ('8xb2-2x', 'max_epochs', 24),
-        ('1xb16-20e', 'max_epochs', 20),
-        ('1xb8-600i', 'max_iters', 600),
-    ],
-)
+@pytest.mark.parametrize(('written', 'limit', 'length'), [
+    ('8xb2-1x', 'max_epochs', 12), ('8xb2-2x', 'max_epochs', 24),
+    ('1xb16-20e', 'max_epochs', 20), ('1xb8-600i', 'max_iters', 600),
+])  # fmt: skip
 def test_the_unit_says_what_the_length_counts(written, limit, length):
     name = parse_name(f'fitnets-fpn_a+b_c_{written}_coco')
     assert (name.limit, name.length) == (limit, length)
 
 
-@pytest.mark.parametrize(
-    ('name', 'said'),
-    [
-        ('cwd_pspnet-r18_4xb2-80k_cityscapes', 'has 4 parts'),
-        ('CWD_a_b_4xb2-80k_cityscapes', "part 'CWD' must be small letters"),
-        ('cwd_a_b_4x2-80k_cityscapes', "part '4x2-80k' must be `<gpus>xb<samples>-"),
-        ('cwd_a_b_4xb2-80_cityscapes', "part '4xb2-80' must be"),
-        ('cwd_a-_b_4xb2-80k_cityscapes', "part 'a-' must be"),
-    ],
-)
+@pytest.mark.parametrize(('name', 'said'), [
+    ('cwd_pspnet-r18_4xb2-80k_cityscapes', 'has 4 parts'),
+    ('CWD_a_b_4xb2-80k_cityscapes', "part 'CWD' must be small letters"),
+    ('cwd_a_b_4x2-80k_cityscapes', "part '4x2-80k' must be `<gpus>xb<samples>-"),
+    ('cwd_a_b_4xb2-80_cityscapes', "part '4xb2-80' must be"),
+    ('cwd_a-_b_4xb2-80k_cityscapes', "part 'a-' must be"),
+])  # fmt: skip
 def test_says_which_part_of_a_name_is_wrong(name, said):
     with pytest.raises(ConfigError, match=re.escape(said)):
         parse_name(name)
 
 
-@pytest.mark.parametrize(
-    ('name', 'batch'),
-    [
-        ('pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py', (4, 2)),
-        ('retinanet_r50_fpn_1x_coco.py', None),
-        ('yolov3_mobilenetv2_8xb24-300e_coco.py', (8, 24)),
-        ('', None),
-        (None, None),
-    ],
-)
+@pytest.mark.parametrize(('name', 'batch'), [
+    ('pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py', (4, 2)),
+    ('retinanet_r50_fpn_1x_coco.py', None),
+    ('yolov3_mobilenetv2_8xb24-300e_coco.py', (8, 24)), ('', None), (None, None),
+])  # fmt: skip
 def test_reads_the_batch_off_any_name_of_openmmlab(name, batch):
     assert batch_of_name(name) == batch
 

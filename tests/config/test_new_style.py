@@ -78,7 +78,7 @@ def test_the_check_has_nothing_to_say(cfg):
     assert cfg.default_scope == 'mmkd_ext'
     cfg.pop('optim_wrapper')  # there is nothing to train on
     report = check_config(cfg)
-    assert [str(one) for one in report.findings.problems] == []
+    assert [str(one) for one in report.problems] == []
     assert report.kind.endswith('TeacherDistill')
     assert not any('<class' in link.loss for link in report.links)
 

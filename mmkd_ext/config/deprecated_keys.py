@@ -13,12 +13,12 @@ from mmkd_ext.errors import did_you_mean
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-    from mmkd_ext.config.findings import Findings
+    from mmkd_ext.config.context import Report
 
 __all__ = ['check_keys']
 
 #: Keys that would change the training if anything read them, and what does today.
-DEAD: dict[str, str] = {
+DEPRECATED: dict[str, str] = {
     'optimizer_config': 'optim_wrapper=dict(clip_grad=dict(max_norm=...))',
     'lr_config': "param_scheduler=[dict(type='PolyLR' or 'MultiStepLR', ...)]",
     'momentum_config': "param_scheduler=[dict(type='MultiStepMomentum', ...)]",
@@ -35,8 +35,8 @@ DEAD: dict[str, str] = {
     'val_evaluator',
     'resume_from': "resume=True, load_from='...', or `tools/train.py --resume`",
 }
-#: Keys whose loss changes little; named, but no reason to stop.
-IDLE: dict[str, str] = {
+#: Keys whose loss changes little: a warning, and no reason to stop.
+HARMLESS: dict[str, str] = {
     'cudnn_benchmark': 'env_cfg=dict(cudnn_benchmark=...)',
     'dist_params': 'env_cfg=dict(dist_cfg=dict(backend=...))',
     'opencv_num_threads': 'env_cfg=dict(mp_cfg=dict(opencv_num_threads=...))',
@@ -50,62 +50,51 @@ _DATA_1X = ('samples_per_gpu', 'workers_per_gpu', 'train', 'val', 'test')
 _GONE = 'mmengine does not read this key of mmcv 1.x.'
 
 
-def check_keys(cfg: Config, findings: Findings) -> None:
-    """Names dead keys with what replaces each, and keys that look misspelt."""
-    for key, instead in DEAD.items():
+def check_keys(cfg: Config, report: Report) -> None:
+    """Names deprecated keys with what replaces each, and keys that look misspelt."""
+    for key, instead in DEPRECATED.items():
         if key in cfg:
-            findings.problem(key, _GONE, f'Write {instead}.')
-    for key, instead in IDLE.items():
+            report.problem(key, _GONE, f'Write {instead}.')
+    for key, instead in HARMLESS.items():
         if key in cfg:
-            findings.warn(key, _GONE, f'Write {instead}.')
+            report.warn(key, _GONE, f'Write {instead}.')
     data = cfg.get('data')
     if isinstance(data, Mapping) and any(key in data for key in _DATA_1X):
-        findings.problem(
+        report.problem(
             'data',
             _GONE,
             'Write train_dataloader=dict(batch_size=..., num_workers='
             '..., dataset=dict(...)), val_dataloader and test_dataloader.',
         )
     if 'seed' in cfg and 'seed' not in (cfg.get('randomness') or {}):
-        findings.warn('seed', _GONE, 'Write randomness=dict(seed=...).')
-    _check_optimizer(cfg, findings)
-    _check_unused_parameters(cfg, findings)
-    _check_imports(cfg, findings)
-    _check_spelling(cfg, findings)
+        report.warn('seed', _GONE, 'Write randomness=dict(seed=...).')
+    _check_optimizer(cfg, report)
+    _check_unused_parameters(cfg, report)
+    _check_imports(cfg, report)
+    _check_spelling(cfg, report)
 
 
-def _check_optimizer(cfg: Config, findings: Findings) -> None:
+def _check_optimizer(cfg: Config, report: Report) -> None:
     wrapper = cfg.get('optim_wrapper') or {}
     if 'optimizer' in cfg and 'optimizer' not in wrapper:
-        findings.problem(
-            'optimizer',
-            _GONE,
-            "Write optim_wrapper=dict(type='OptimWrapper', optimizer=dict(...)).",
-        )
+        instead = "optim_wrapper=dict(type='OptimWrapper', optimizer=dict(...))"
+        report.problem('optimizer', _GONE, f'Write {instead}.')
     elif 'optimizer' in cfg and _own(cfg.optimizer) != _own(wrapper['optimizer']):
         # the base schedules of mmseg use the name for a variable
-        findings.note(
+        report.note(
             'optimizer',
             'is only a variable, and differs from '
             '`optim_wrapper.optimizer`, which is what trains.',
             'If you meant to change the optimizer, write optim_wrapper='
             'dict(optimizer=dict(...)).',
         )
-    if 'fp16' in cfg:
-        if 'Amp' in str(wrapper.get('type', '')):
-            findings.warn(
-                'fp16',
-                _GONE,
-                'The wrapper already is mixed precision, so delete the key.',
-            )
-        else:
-            findings.problem(
-                'fp16',
-                _GONE,
-                'Write optim_wrapper=dict(type='
-                "'AmpOptimWrapper', loss_scale='dynamic'), or use "
-                '`tools/train.py --amp`.',
-            )
+    if 'fp16' in cfg and 'Amp' in str(wrapper.get('type', '')):
+        hint = 'The wrapper already is mixed precision, so delete the key.'
+        report.warn('fp16', _GONE, hint)
+    elif 'fp16' in cfg:
+        instead = "optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic')"
+        hint = f'Write {instead}, or use `tools/train.py --amp`.'
+        report.problem('fp16', _GONE, hint)
 
 
 def _own(optimizer: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,14 +102,12 @@ def _own(optimizer: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in optimizer.items() if key != '_scope_'}
 
 
-def _check_unused_parameters(cfg: Config, findings: Findings) -> None:
+def _check_unused_parameters(cfg: Config, report: Report) -> None:
+    key = 'find_unused_parameters'
     wrapper = cfg.get('model_wrapper_cfg') or {}
-    for path, owner in (
-        ('find_unused_parameters', cfg),
-        ('model_wrapper_cfg.find_unused_parameters', wrapper),
-    ):
-        if owner.get('find_unused_parameters'):
-            findings.warn(
+    for path, owner in ((key, cfg), (f'model_wrapper_cfg.{key}', wrapper)):
+        if owner.get(key):
+            report.warn(
                 path,
                 'is True: DDP then searches the graph in every step, '
                 'and hides parameters that never learn.',
@@ -129,34 +116,28 @@ def _check_unused_parameters(cfg: Config, findings: Findings) -> None:
             )
 
 
-def _check_imports(cfg: Config, findings: Findings) -> None:
+def _check_imports(cfg: Config, report: Report) -> None:
     imports = (cfg.get('custom_imports') or {}).get('imports') or []
-    names = [imports] if isinstance(imports, str) else imports
+    names = [imports] if isinstance(imports, str) else map(str, imports)
     # the toy models of `testing` are no part of the registries
-    ours = [
+    needless = [
         name
-        for name in map(str, names)
+        for name in names
         if name.split('.')[0] == 'mmkd_ext' and not name.startswith('mmkd_ext.testing')
     ]
-    if ours:
-        findings.note(
-            'custom_imports',
-            f'{ours} need no import: types that begin with '
-            '`mmkd_ext.` are found by themselves.',
-        )
+    if needless:
+        found = f'{needless} need no import: types that begin with `mmkd_ext.` are'
+        report.note('custom_imports', f'{found} found by themselves.')
 
 
-def _check_spelling(cfg: Config, findings: Findings) -> None:
+def _check_spelling(cfg: Config, report: Report) -> None:
     known = set(inspect.signature(Runner.__init__).parameters) | {'auto_scale_lr'}
     known -= {'self', 'cfg'}
-    for key in cfg:
+    for key in [key for key in cfg if key not in known]:
         # a variable may have any name; only what differs by a letter or two is meant
-        if key not in known:
-            near = did_you_mean(key, [k for k in known if _is_close(key, k)])
-            if near:
-                findings.warn(
-                    key, 'is no key of the runner, so it may do nothing.', near.strip()
-                )
+        near = did_you_mean(key, [k for k in known if _is_close(key, k)])
+        if near:
+            report.warn(key, 'is no key of the runner, so it may do nothing.', near)
 
 
 def _is_close(key: str, known: str) -> bool:
