@@ -2,7 +2,7 @@
 
 Importing this package for the streets imports nothing else, so that they can be drawn
 in a moment, and on a machine without mmseg. The registry of `mmkd_ext.registry` needs
-the classes of the real ones, `Corrupt` and `KeepOriginal`.
+the classes of the real ones, and the transforms.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ __all__ = [
     'CamVidDataset',
     'Corrupt',
     'KeepOriginal',
+    'QuarterTurns',
     'SHIFTDataset',
     'StreetSettings',
+    'Views',
     'make_streets',
+    'views_collate',
 ]
 
 _HOMES = {
@@ -27,9 +30,12 @@ _HOMES = {
     'CamVidDataset': 'camvid',
     'Corrupt': 'corrupt',
     'KeepOriginal': 'original',
+    'QuarterTurns': 'views',
     'SHIFTDataset': 'shift',
     'StreetSettings': 'streets',
+    'Views': 'views',
     'make_streets': 'streets',
+    'views_collate': 'views',
 }
 
 
