@@ -20,6 +20,7 @@ compat.apply()
 
 __all__ = [
     'DATASETS',
+    'FUNCTIONS',
     'HOOKS',
     'LOOPS',
     'METRICS',
@@ -103,7 +104,12 @@ DATASETS = _child(
     'datasets.shift',
 )
 TRANSFORMS = _child(
-    'transform', _root.TRANSFORMS, 'datasets.corrupt', 'datasets.original'
+    'transform',
+    _root.TRANSFORMS,
+    'datasets.corrupt',
+    'datasets.original',
+    'datasets.views',
 )
+FUNCTIONS = _child('function', _root.FUNCTIONS, 'datasets.views')
 # mmseg's metric; the rest of the package works without mmseg
 METRICS = _child('metric', _root.METRICS, 'evaluation.segmentation')

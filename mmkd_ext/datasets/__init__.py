@@ -15,7 +15,10 @@ __all__ = [
     'CamVidDataset',
     'Corrupt',
     'KeepOriginal',
+    'QuarterTurns',
     'SHIFTDataset',
+    'Views',
+    'views_collate',
 ]
 
 _HOMES = {
@@ -24,9 +27,12 @@ _HOMES = {
     'CamVidDataset': 'camvid',
     'Corrupt': 'corrupt',
     'KeepOriginal': 'original',
+    'QuarterTurns': 'views',
     'SHIFTDataset': 'shift',
     'StreetSettings': 'streets',  # these two raise, and say where they are now
+    'Views': 'views',
     'make_streets': 'streets',
+    'views_collate': 'views',
 }
 
 
