@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmkd_ext.algorithms.sources import model_config
+from mmkd_ext.algorithms.sources import hand_preprocessor, model_config
 from mmkd_ext.algorithms.teacher_distill import TeacherDistill, build_distiller
 from mmkd_ext.config import measure, models
 from mmkd_ext.config.classes import class_count
@@ -55,8 +55,9 @@ class _Distillation:
         self.context = context
         self.findings = context.findings
         self.config: dict[str, Any] = context.cfg.model.to_dict()
-        if context.cfg.get('data_preprocessor') is not None:
-            self.config.setdefault('data_preprocessor', context.cfg.data_preprocessor)
+        self.config.setdefault(
+            'data_preprocessor', context.cfg.get('data_preprocessor')
+        )
         self.models: dict[str, nn.Module | None] = {STUDENT: None}
         self.sources: dict[str, tuple[str, Any]] = {}
         self.facts: dict[str, ModelFacts] = {}
@@ -111,6 +112,11 @@ class _Distillation:
 
     def _build_student(self) -> None:
         if 'architecture' in self.config:
+            with self.findings.collecting('model.architecture'):
+                given = self.config['architecture'], self.config['data_preprocessor']
+                self.config['architecture'], self.config['data_preprocessor'] = (
+                    hand_preprocessor(*given, 'model.architecture')
+                )
             self._build_model(
                 STUDENT,
                 self.config['architecture'],

@@ -1,4 +1,4 @@
-"""Data sets: ACDC, SHIFT, C-Driving, CamVid, the toy street scenes; corruptions.
+"""Data sets: ACDC, SHIFT, C-Driving, CamVid, toy street scenes, digits; corruptions.
 
 Importing this package for the streets imports nothing else, so that they can be drawn
 in a moment, and on a machine without mmseg. The registry of `mmkd_ext.registry` needs
@@ -15,6 +15,7 @@ __all__ = [
     'CDrivingDataset',
     'CamVidDataset',
     'Corrupt',
+    'DigitsDataset',
     'KeepOriginal',
     'SHIFTDataset',
     'StreetSettings',
@@ -26,6 +27,7 @@ _HOMES = {
     'CDrivingDataset': 'cdriving',
     'CamVidDataset': 'camvid',
     'Corrupt': 'corrupt',
+    'DigitsDataset': 'digits',
     'KeepOriginal': 'original',
     'SHIFTDataset': 'shift',
     'StreetSettings': 'streets',
