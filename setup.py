@@ -110,6 +110,7 @@ setup(
     # mmengine: it would bring the opencv-python that needs libGL.
     install_requires=read_requirements('runtime'),
     extras_require={
+        'cls': read_requirements('cls'),
         'stack': read_stack(),
         'docs': read_requirements('docs'),
         'pretrained': read_requirements('pretrained'),

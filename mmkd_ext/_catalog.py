@@ -19,8 +19,11 @@ STATUSES = ('unrun', 'smoke', 'measured')
 DATASETS = {
     'ade20k': 'ADE20K',
     'camvid': 'CamVid',
+    'cifar10': 'CIFAR-10',
+    'cifar100': 'CIFAR-100',
     'cityscapes': 'Cityscapes',
     'coco': 'COCO',
+    'imagenet': 'ImageNet',
     'streets': 'toy streets',
     'voc12aug': 'Pascal VOC 2012 + Aug',
 }

@@ -241,10 +241,20 @@ def check_stack() -> Iterator[CheckResult]:
     yield from check_patches()
     for package in ('mmdet', 'mmsegmentation', 'mmrazor'):
         yield from check_package(package)
+    yield check_mmpretrain()
     reason = _try_import('mmkd_ext.registry')
     found = f'{__version__}, {"checkout" if BOOTSTRAP.exists() else "installed"}'
     fix = _fix_import('mmkd_ext', reason)
     yield _row('mmkd_ext', found, 'registers with mmengine', reason, fix)
+
+
+def check_mmpretrain() -> CheckResult:
+    """Checks mmpretrain where it is installed; only classifiers need it."""
+    found, needed = _version('mmpretrain'), 'mmkd_ext[cls], for classifiers'
+    if not found:
+        return CheckResult('mmpretrain', 'not installed', needed, INFO)
+    reason = _try_import('mmpretrain.models')
+    return _row('mmpretrain', found, needed, reason, _pip('install', 'mmkd_ext[cls]'))
 
 
 def check_patches() -> Iterator[CheckResult]:

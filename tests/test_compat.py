@@ -26,6 +26,7 @@ from torch.ao.quantization import fuser_method_mappings
 from torch.ao.quantization.backend_config import BackendPatternConfig
 
 from mmkd_ext import compat
+from mmkd_ext.errors import StackError
 
 FUSERS = ['reverse2', 'reverse3', 'reverse_sequential_wrapper2']
 SETTERS = ['_set_overwrite_output_fake_quantize', '_set_overwrite_output_observer',
@@ -371,3 +372,95 @@ def test_only_the_notice_about_pkg_resources_is_silenced(fresh):
         warnings.warn('pkg_resources is deprecated as an API. See ...', stacklevel=1)
         warnings.warn('something else', stacklevel=1)
     assert [str(entry.message) for entry in heard] == ['something else']
+
+
+# --- mmpretrain without torchvision ------------------------------------------------
+
+
+@pytest.fixture
+def users(tmp_path, monkeypatch):
+    """A package whose modules import torchvision, which is looked for in a folder."""
+    package = tmp_path / 'shop'
+    package.mkdir()
+    (package / '__init__.py').touch()
+    (package / 'user.py').write_text(
+        'import torchvision\n'
+        'import torchvision.ops.boxes as boxes\n'
+        'import torchvision.transforms.functional as F\n'
+        'from torchvision import transforms\n'
+        'from torchvision.transforms.transforms import InterpolationMode\n'
+        'class Own(transforms.RandomResizedCrop): pass\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(compat, '_TORCHVISION_USERS', ('shop.user',))
+    others = [name for name in sys.modules if name.split('.')[0] == 'torchvision']
+    for name in others:
+        monkeypatch.delitem(sys.modules, name)
+    compat.apply()
+    monkeypatch.setattr(sys, 'meta_path', [compat._TorchvisionUserFinder, *sys.meta_path])
+
+    def load(torchvision=None):
+        if torchvision is not None:
+            for name in ('', 'ops/', 'transforms/'):
+                (tmp_path / 'torchvision' / name).mkdir()
+                (tmp_path / 'torchvision' / name / '__init__.py').touch()
+            (tmp_path / 'torchvision' / '__init__.py').write_text(torchvision)
+            for name in ('ops/boxes', 'transforms/functional', 'transforms/transforms'):
+                (tmp_path / 'torchvision' / f'{name}.py').write_text(
+                    'InterpolationMode = "mine"\n')
+            (tmp_path / 'torchvision' / 'transforms' / '__init__.py').write_text(
+                'class RandomResizedCrop: pass\n')
+        return importlib.import_module('shop.user')
+
+    yield load
+    for name in [*sys.modules]:
+        if name.split('.')[0] in ('shop', 'torchvision'):
+            del sys.modules[name]
+
+
+def absent_torchvision(monkeypatch):
+    """Hides a torchvision that is installed."""
+    class Hide:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name == 'torchvision':
+                raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+    monkeypatch.setattr(sys, 'meta_path', [Hide, *sys.meta_path])
+
+
+def test_what_imports_an_absent_torchvision_loads_and_says_so_when_used(
+        users, monkeypatch):
+    absent_torchvision(monkeypatch)
+    user = users()
+    for call in (user.Own, user.boxes.box_iou, user.F.resized_crop,
+                 user.transforms.ToTensor, lambda: user.InterpolationMode.NEAREST):
+        with pytest.raises(StackError, match='needed, but torchvision is not installed'):
+            call()
+    # mmpretrain registers these by name
+    assert 'RandAugment' in dir(user.torchvision.transforms)
+    # whoever asks next is told the truth
+    assert not [name for name in sys.modules if name.startswith('torchvision')]
+
+
+def test_a_broken_torchvision_is_replaced_while_it_is_imported_and_named(users):
+    broken = "raise RuntimeError('operator torchvision::nms does not exist')"
+    user = users(broken)
+    with pytest.raises(StackError, match='RuntimeError: operator torchvision::nms'):
+        user.F.pil_to_tensor(None)
+    with pytest.raises(RuntimeError, match='nms does not exist'):
+        importlib.import_module('torchvision')
+
+
+def test_a_torchvision_that_works_is_what_is_used(users):
+    user = users('here = True')
+    assert user.torchvision.here
+    assert user.InterpolationMode == 'mine'
+    assert isinstance(user.Own(), user.transforms.RandomResizedCrop)
+
+
+def test_mmpretrain_imports_and_its_transforms_name_what_is_missing():
+    pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+    from mmpretrain.registry import TRANSFORMS
+
+    if compat._torchvision_failure():
+        with pytest.raises(StackError, match=r'torchvision.transforms.ToTensor'):
+            TRANSFORMS.build({'type': 'torchvision/ToTensor'})

@@ -99,6 +99,17 @@ def test_a_version_that_is_missing_or_does_not_work_fails(
     assert row.fix.endswith(fix or '')
 
 
+def test_mmpretrain_may_be_absent_but_not_broken(versions, monkeypatch):
+    versions['mmpretrain'] = ''
+    row = doctor.check_mmpretrain()
+    assert (row.verdict, row.found) == ('info', 'not installed')
+    versions['mmpretrain'] = '1.2.0'
+    monkeypatch.setattr(doctor, '_try_import', lambda *modules: 'it fails')
+    row = doctor.check_mmpretrain()
+    assert row.verdict == 'FAIL'
+    assert row.fix.endswith("-m pip install 'mmkd_ext[cls]'")
+
+
 def test_without_a_checkout_mmcv_is_fixed_with_pip(versions, monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, 'BOOTSTRAP', tmp_path / 'none')
     versions['mmcv'] = ''

@@ -20,7 +20,7 @@ COLUMNS = [
     ['discovery', 'version', 'errors', 'compat', 'files', '_catalog'],
     ['registry', 'razor', 'checkpoint', 'functional'],
     ['random_state', 'package_configs'],
-    ['methods', 'connectors', 'datasets'],
+    ['methods', 'connectors', 'datasets', 'backbones'],
     ['distillers'],
     ['algorithms', 'adaptation'],
     ['config', 'testing'],

@@ -43,7 +43,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BASE = ('stack', 'runtime', 'tests')  # the files of requirements/ that are for all
+# the files of requirements/ that are for all; `cls` is an extra of the package, small
+# enough that whoever tests has it
+BASE = ('stack', 'runtime', 'tests', 'cls')
 PYTHONS = ((3, 10), (3, 12))  # torch 2.13 needs 3.10; mmcv's setup.py fails on 3.13
 OLDEST_PYTHON = (3, 9)  # for an environment that brings its own torch
 OLDEST_TORCH = (2, 1)
@@ -248,7 +250,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
                        help='install into the environment of this python')
     files = {path.stem for path in (ROOT / 'requirements').glob('*.txt')}
     parser.add_argument('--extra', action='append', default=[],
-                        choices=sorted(files - {*BASE}),
+                        choices=sorted(files - {'stack', 'runtime', 'tests'}),
                         help='also install this file of requirements/')
     parser.add_argument('--docs', dest='extra', action='append_const', const='docs',
                         help='the same as --extra docs, for `make docs`')
@@ -266,7 +268,8 @@ def run(args: argparse.Namespace) -> None:
     prefix, python = venv, scripts / 'python'
     if args.into_current:
         prefix, python = Path(sys.prefix), Path(sys.executable)
-    extras = sorted({*args.extra, *read_stamp(prefix / STAMP).get('extras', ())})
+    extras = {*args.extra, *read_stamp(prefix / STAMP).get('extras', ())}
+    extras = sorted(extras - {*BASE})
     if not args.force and is_ready(prefix, extras):
         return
     started = time.monotonic()

@@ -14,7 +14,7 @@ from mmkd_ext.errors import ConfigError
 from mmkd_ext.package_configs import find_config
 from mmkd_ext.registry import MODELS
 
-__all__ = ['build_model', 'model_config']
+__all__ = ['build_model', 'hand_preprocessor', 'model_config']
 
 
 def build_model(source: Any, path: str) -> BaseModel:
@@ -79,6 +79,34 @@ def model_config(source: Any, path: str) -> ConfigDict:
         f'must be a model dict with `type`, a dict with `cfg_path`, the path '
         f"of a config file ('mmseg::...' too), or a built model, but is {source!r}.",
     )
+
+
+def hand_preprocessor(source: Any, preprocessor: Any, path: str) -> tuple[Any, Any]:
+    """Gives a model the config of its preprocessor, where that names no type.
+
+    mmpretrain writes such a config beside the model, which knows the type and adds what
+    mixes pictures.
+
+    Args:
+        source: The model, as `build_model` takes it.
+        preprocessor: Config of its preprocessor.
+        path: Config path of ``source``, for messages.
+
+    Returns:
+        Model and preprocessor; the latter is None once the model has it.
+
+    Raises:
+        ConfigError: The model is built already.
+    """
+    if not isinstance(preprocessor, Mapping) or 'type' in preprocessor:
+        return source, preprocessor
+    if isinstance(source, BaseModel):
+        raise ConfigError.at(
+            'data_preprocessor', f'has no `type`, and {path} is built already.'
+        )
+    config = model_config(source, path)
+    config['data_preprocessor'] = copy.deepcopy(dict(preprocessor))
+    return config, None
 
 
 def _from_file(name: str, path: str) -> ConfigDict:

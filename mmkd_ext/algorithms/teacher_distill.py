@@ -25,7 +25,7 @@ from mmkd_ext.algorithms.init_from_teacher import (
     init_from_teacher,
     plan_init,
 )
-from mmkd_ext.algorithms.sources import build_model, model_config
+from mmkd_ext.algorithms.sources import build_model, hand_preprocessor
 from mmkd_ext.algorithms.tap_checks import (
     gradient_problems,
     row_problems,
@@ -157,11 +157,9 @@ class TeacherDistill(BaseAlgorithm):
                 'teacher and student together use `mmrazor.SingleTeacherDistill`.'
             )
             problems.append(Problem(f'model.{key}', found))
-        if isinstance(data_preprocessor, Mapping) and 'type' not in data_preprocessor:
-            # mmpretrain's models know the type
-            architecture = model_config(architecture, 'model.architecture')
-            architecture['data_preprocessor'] = dict(data_preprocessor)
-            data_preprocessor = None
+        architecture, data_preprocessor = hand_preprocessor(
+            architecture, data_preprocessor, 'model.architecture'
+        )
         super().__init__(
             build_model(architecture, 'model.architecture'),
             data_preprocessor,

@@ -6,9 +6,10 @@
     mmkd distill mmdet::retinanet/retinanet_r18_fpn_1x_coco.py \
         mmdet::retinanet/retinanet_r50_fpn_1x_coco.py --method fgd
 
-Student and teacher are config files, `package::path`, or names of configs that mmdet
-and mmseg bring; weights of a named teacher are those of its model zoo. Without --method
-the logits of segmentors are compared with CWD, and the necks of detectors with PKD.
+Student and teacher are config files, `package::path`, or names of configs that mmdet,
+mmseg and mmpretrain bring; weights of a named teacher are those of its model zoo. Without
+--method the logits of segmentors are compared with CWD, those of classifiers with KD, and
+the necks of detectors with PKD.
 Data, schedule and optimizer stay those of the student's config.
 
 Exit status: 0 no problems, 1 the check found problems, 2 wrong input.
@@ -50,8 +51,9 @@ if TYPE_CHECKING:
 
 __all__ = ['distillation_text', 'find_config', 'logits_tap', 'main', 'write_config']
 
-PACKAGES = ('mmseg', 'mmdet')
+PACKAGES = ('mmseg', 'mmdet', 'mmpretrain')
 SEGMENTORS = ('EncoderDecoder', 'CascadeEncoderDecoder', 'SegTTAModel')
+CLASSIFIERS = ('ImageClassifier', 'TimmClassifier', 'HuggingFaceClassifier')
 STEPS = 3
 
 
@@ -89,7 +91,7 @@ def find_config(name: str) -> str:
     """Returns the path or ``package::path`` of a config.
 
     Args:
-        name: A path, ``package::path``, or the name of a config of mmseg or mmdet.
+        name: A path, ``package::path``, or the name of a config of `PACKAGES`.
 
     Raises:
         ConfigError: There is none, or several packages have one of that name.
@@ -148,9 +150,17 @@ def model_of(cfg: Config, source: str) -> Mapping[str, Any]:
     return model
 
 
+def package_of(model: Mapping[str, Any]) -> str:
+    """Returns the package that a model dict belongs to."""
+    kind = str(model['type']).split('.')[-1]
+    if kind in SEGMENTORS:
+        return 'mmseg'
+    return 'mmpretrain' if kind in CLASSIFIERS else 'mmdet'
+
+
 def is_segmentor(model: Mapping[str, Any]) -> bool:
     """Whether a model dict is one of mmseg's."""
-    return str(model['type']).split('.')[-1] in SEGMENTORS
+    return package_of(model) == 'mmseg'
 
 
 def logits_tap(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -179,10 +189,14 @@ def logits_tap(model: Mapping[str, Any]) -> dict[str, Any]:
 def default_links(
     student: Mapping[str, Any], teacher: Mapping[str, Any]
 ) -> tuple[str, dict[str, Any]]:
-    """Returns the method that suits two models, and its links."""
-    if is_segmentor(student) and is_segmentor(teacher):
+    """Returns the method that suits two models of a package, and its links."""
+    package = package_of(student)
+    if package == 'mmseg':
         method, loss = 'cwd', {'type': 'mmkd_ext.CWDLoss', 'tau': 4.0}
         weight, taps = 3.0, (logits_tap(student), logits_tap(teacher))
+    elif package == 'mmpretrain':
+        method, loss = 'kd', {'type': 'mmkd_ext.KDLoss', 'tau': 4.0}
+        weight, taps = 1.0, ({'at': 'head'}, {'at': 'head'})
     else:
         method, loss = 'pkd', {'type': 'mmkd_ext.PKDLoss'}
         weight, taps = 10.0, (neck_tap(student), neck_tap(teacher))
@@ -208,14 +222,15 @@ def method_links(
     the logits of a segmentor follow the two models.
 
     Args:
-        method: Name of a folder in ``configs/distill/mmseg`` or ``.../mmdet``.
+        method: Name of a folder in ``configs/distill/mmseg``, ``.../mmdet`` or
+            ``.../mmpretrain``.
         student: The student's ``model`` dict.
         teacher: The teacher's.
 
     Raises:
         ConfigError: There is no such method for these models.
     """
-    package = 'mmseg' if is_segmentor(student) else 'mmdet'
+    package = package_of(student)
     folder = Path(*config_folders('mmkd_ext')[:1], 'distill', package)
     files = sorted((folder / method).glob('*.py'))
     if not files:
@@ -264,7 +279,7 @@ def distillation_text(
         folder: Where the config will lie; a student's file is named from there.
     """
     models = [model_of(load_config(name), name) for name in (student, teacher)]
-    if is_segmentor(models[0]) != is_segmentor(models[1]) and method is None:
+    if package_of(models[0]) != package_of(models[1]) and method is None:
         raise ConfigError(
             f'The student is a `{models[0]["type"]}` and the teacher a '
             f'`{models[1]["type"]}`: no method suits both. Write a config with links '

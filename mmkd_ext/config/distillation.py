@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.registry import MODELS
 from torch import nn
 
-from mmkd_ext.algorithms.sources import model_config
+from mmkd_ext.algorithms.sources import hand_preprocessor, model_config
 from mmkd_ext.algorithms.teacher_distill import (
     TeacherDistill,
     build_distiller,
@@ -76,8 +76,9 @@ class _Distillation:
         self.context = context
         self.report = context.report
         self.config: dict[str, Any] = context.cfg.model.to_dict()
-        if context.cfg.get('data_preprocessor') is not None:
-            self.config.setdefault('data_preprocessor', context.cfg.data_preprocessor)
+        self.config.setdefault(
+            'data_preprocessor', context.cfg.get('data_preprocessor')
+        )
         self.models: dict[str, nn.Module | None] = {STUDENT: None}
         self.sources: dict[str, tuple[str, Any]] = {}
         self.summaries: dict[str, ModelSummary] = {}
@@ -98,6 +99,10 @@ class _Distillation:
         student = config.pop('architecture', None)
         ckpt = config.pop('student_ckpt', None)
         if student is not None:
+            with report.collecting('model.architecture'):
+                student, config['data_preprocessor'] = hand_preprocessor(
+                    student, config['data_preprocessor'], 'model.architecture'
+                )
             where = 'model.architecture', 'model.student_ckpt'
             self._build(STUDENT, student, ckpt, minimum, *where)
         teacher, ckpt = config.pop('teacher', None), config.pop('teacher_ckpt', None)

@@ -1,4 +1,4 @@
-"""Data sets: ACDC, SHIFT, C-Driving and CamVid; corruptions.
+"""Data sets: ACDC, SHIFT, C-Driving, CamVid and digits; corruptions.
 
 Nothing is imported before its name is used, so that ``projects/toy_streets``, which
 takes a few functions from here, works without mmseg.
@@ -14,6 +14,7 @@ __all__ = [
     'CDrivingDataset',
     'CamVidDataset',
     'Corrupt',
+    'DigitsDataset',
     'KeepOriginal',
     'QuarterTurns',
     'SHIFTDataset',
@@ -26,6 +27,7 @@ _HOMES = {
     'CDrivingDataset': 'cdriving',
     'CamVidDataset': 'camvid',
     'Corrupt': 'corrupt',
+    'DigitsDataset': 'digits',
     'KeepOriginal': 'original',
     'QuarterTurns': 'views',
     'SHIFTDataset': 'shift',

@@ -1,0 +1,15 @@
+"""DIST on the logits: ResNet-56 -> ResNet-20, CIFAR-100.
+
+Paper: Knowledge Distillation from A Stronger Teacher, NeurIPS 2022,
+https://arxiv.org/abs/2205.10536; tau 4, weight 2, as the authors have it for CIFAR-100.
+Command: python tools/train.py CONFIG
+Expected: 71.75 % top-1 from 69.06 (the authors).
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/cifar100_240e.py',
+    '../../../_base_/pairs/mmpretrain/resnet56_resnet20.py',
+    '../../../_base_/links/dist-head.py',
+]
+model = dict(distiller=_base_.distiller)
