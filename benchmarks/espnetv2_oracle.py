@@ -37,7 +37,7 @@ compat.apply()
 
 from mmseg.registry import MODELS  # noqa: E402  (after the patches)
 
-from mmkd_ext.adaptation.norms import batch_norms, use_stream_norms  # noqa: E402
+from mmkd_ext.adaptation.norms import batch_norms, use_adaptive_norms  # noqa: E402
 from projects.espnetv2.classes import merge_classes  # noqa: E402
 from projects.espnetv2.convert import convert  # noqa: E402
 
@@ -129,7 +129,7 @@ def compare(data: Path, width: str, frame: np.ndarray | None) -> dict[str, Any]:
                 for name, (ours, key) in maps.items()
             },
         }
-    use_stream_norms(model, MIXING)
+    use_adaptive_norms(model, MIXING)
     found['mixed_logits'] = worst(
         logits_of(model, x)[..., ::4, ::4], oracle[f'mix0.2_logits_s{width}']
     )
@@ -208,7 +208,7 @@ def tent(
 
 def fixed_statistics(model: nn.Module) -> list[nn.Parameter]:
     """Mixes statistics without a gradient through them; returns what TENT trains."""
-    norms = use_stream_norms(model, MIXING)
+    norms = use_adaptive_norms(model, MIXING)
     for norm in norms.values():
         statistics = norm.statistics
         norm.statistics = lambda x, of=statistics: of(x.detach())  # type: ignore[method-assign]
@@ -223,7 +223,7 @@ def judge(data: Path, camvid: Path, width: str) -> dict[str, Any]:
     """Judges one width on all sets."""
     model = network(data, width)
     found = {name: miou(functools.partial(plain, model), camvid, name) for name in SETS}
-    use_stream_norms(model, MIXING)
+    use_adaptive_norms(model, MIXING)
     for name in ('val', 'dusk'):
         mixed = miou(functools.partial(plain, model), camvid, name)
         found[f'{name}, mixing {MIXING}'] = mixed

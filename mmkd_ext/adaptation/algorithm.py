@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, cast
 
 import torch
@@ -15,8 +15,14 @@ from mmkd_ext.adaptation.batch import Batch, PassCounter, StepResult, Update
 from mmkd_ext.adaptation.decision import AdaptGuard, Decision
 from mmkd_ext.adaptation.distillers import AdaptDistiller
 from mmkd_ext.adaptation.originals import originals_of
+from mmkd_ext.adaptation.pseudo_labels import log_probabilities
 from mmkd_ext.adaptation.randomness import generators_going_on
-from mmkd_ext.adaptation.segment import check_segmentor, image_logits
+from mmkd_ext.adaptation.segment import (
+    check_segmentor,
+    class_count,
+    image_logits,
+    merge_classes,
+)
 from mmkd_ext.adaptation.source import SourceCopy
 from mmkd_ext.algorithms.sources import build_model
 from mmkd_ext.checkpoint import load_weights
@@ -52,6 +58,10 @@ class ContinualAdaptation(BaseModel):
         source_ckpt: File or URL of the source's weights; the checkpoint on the command
             line of ``tools/test.py`` comes after it and wins.
         min_matched: Least share of the parameters that `source_ckpt` must fill.
+        class_map: Where the network's outputs are finer classes than the data's: for
+            each output the class of the data that it counts as. Predictions are then
+            of those, by the sum of the outputs' probabilities; the methods go on with
+            the network's own.
         data_preprocessor: Replaces the segmentor's own.
         init_cfg: See mmengine's ``BaseModule``.
 
@@ -68,6 +78,7 @@ class ContinualAdaptation(BaseModel):
         guard: Any = None,
         source_ckpt: str | None = None,
         min_matched: float = 0.9,
+        class_map: Sequence[int] | None = None,
         data_preprocessor: Any = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
@@ -89,6 +100,7 @@ class ContinualAdaptation(BaseModel):
             )
             # a later init_weights() must not undo this
             vars(student)['_is_init'] = True
+        self.class_map = _checked_map(class_map, class_count(student))
         self.source = SourceCopy(student)
         self.distiller.prepare(student, self.source.module)
         self._snapshot: dict[str, Any] | None = None
@@ -101,6 +113,13 @@ class ContinualAdaptation(BaseModel):
     def student(self) -> nn.Module:
         """The student, an alias of `architecture`."""
         return self.architecture
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes of the predictions."""
+        if self.class_map:
+            return max(self.class_map) + 1
+        return class_count(self.architecture)
 
     def start(self, seed: int = 0) -> None:
         """Starts a stream: the weights that are in now are the source's.
@@ -177,7 +196,12 @@ class ContinualAdaptation(BaseModel):
         if data_samples is not None:
             data_samples = [sample.clone() for sample in data_samples]
         segmentor: Any = self.architecture
-        return list(segmentor.postprocess_result(scores.detach(), data_samples))
+        found = list(segmentor.postprocess_result(scores.detach(), data_samples))
+        for sample in found if self.class_map else ():
+            merged = merge_classes(sample.seg_logits.data[None], self.class_map)[0]
+            sample.seg_logits.data = log_probabilities(merged)
+            sample.pred_sem_seg.data = merged.argmax(0, keepdim=True)
+        return found
 
     # ---- adaptation ---------------------------------------------------------------
 
@@ -208,6 +232,7 @@ class ContinualAdaptation(BaseModel):
         state = distiller.step_state()
         batch = Batch(inputs, samples, domain, step, originals, state=state)
         with distiller.in_precision_of(optim_wrapper):
+            distiller.before(batch, self._source_as_student)
             decision, update = self._predict_and_update(batch, optim_wrapper)
             distiller.after(batch, update)
         predictions = self.to_samples(cast('Tensor', batch.scores), samples)
@@ -293,9 +318,15 @@ class ContinualAdaptation(BaseModel):
 
     def _reference(self, guard: AdaptGuard) -> nn.Module:
         """Returns the source as a guard compares with it."""
-        if guard.source_norm == 'method':
-            return self.source.with_student_norms(self.architecture)
-        return self.source.module
+        return (
+            self._source_as_student()
+            if guard.source_norm == 'method'
+            else self.source.module
+        )
+
+    def _source_as_student(self) -> nn.Module:
+        """Returns the source, normalised as the student is."""
+        return self.source.with_student_norms(self.architecture)
 
     def _update(
         self, batch: Batch, optim_wrapper: OptimWrapper | None, decision: Decision
@@ -414,6 +445,18 @@ def _events(decision: Decision, update: Update) -> list[dict[str, Any]]:
     if update.reset:
         events.append({'action': 'reset', 'reason': update.reset, 'signals': {}})
     return events
+
+
+def _checked_map(class_map: Sequence[int] | None, outputs: int) -> list[int]:
+    """Returns the class of each output, or an empty list."""
+    found = [] if class_map is None else list(class_map)
+    if found and (len(found) != outputs or min(found) < 0):
+        raise ConfigError.at(
+            'model.class_map',
+            f'must name a class from 0 on for each of the {outputs} outputs of the '
+            f'network, but is {found}.',
+        )
+    return found
 
 
 def _preprocessor(config: Any) -> nn.Module:

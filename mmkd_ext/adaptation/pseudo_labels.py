@@ -13,6 +13,7 @@ __all__ = [
     'entropy',
     'hard_cross_entropy',
     'hard_labels',
+    'log_probabilities',
     'soft_cross_entropy',
     'weighted_mean',
 ]
@@ -85,3 +86,8 @@ def weighted_mean(values: Tensor, weights: Tensor | None = None) -> Tensor:
     weights = weights.to(values.dtype)
     # a sum of 0 has a numerator of 0 too
     return (values * weights).sum() / weights.sum().clamp_min(1e-12)
+
+
+def log_probabilities(probabilities: Tensor) -> Tensor:
+    """Returns logarithms: their resized maximum is that of logits of one view."""
+    return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()

@@ -101,7 +101,7 @@ class _Distillation:
         if student is not None:
             with report.collecting('model.architecture'):
                 student, config['data_preprocessor'] = hand_preprocessor(
-                    student, config['data_preprocessor'], 'model.architecture'
+                    student, config.get('data_preprocessor'), 'model.architecture'
                 )
             where = 'model.architecture', 'model.student_ckpt'
             self._build(STUDENT, student, ckpt, minimum, *where)

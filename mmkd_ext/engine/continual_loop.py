@@ -42,7 +42,6 @@ from mmkd_ext.adaptation.domains import (
     parse_streams,
 )
 from mmkd_ext.adaptation.samples import without_truth
-from mmkd_ext.adaptation.segment import class_count
 from mmkd_ext.engine.fileio import remove_leftovers
 from mmkd_ext.engine.hooks import AdaptProgressHook
 from mmkd_ext.engine.stream import Domain, ReadResult
@@ -210,7 +209,7 @@ class ContinualAdaptLoop(BaseLoop):
         if self.source_config is not None:
             self.source = Domain(self.source_config)
         for domain in [*self.domains.values(), *([self.source] if self.source else [])]:
-            domain.check_classes(class_count(self.model.architecture))
+            domain.check_classes(self.model.num_classes)
         for config in self.configs:
             if config.evaluator is not None:
                 domain = self.domains[config.name]
@@ -249,7 +248,7 @@ class ContinualAdaptLoop(BaseLoop):
         seed_all(derive_seed(stream.seed, 'adaptation'))
         self.model.start(derive_seed(stream.seed, 'distiller'))
         classes = self.domains[self.configs[0].name].metainfo.get('classes')
-        names = classes or range(class_count(self.model.architecture))
+        names = classes or range(self.model.num_classes)
         steps = self.rounds * sum(len(self.domains[name]) for name in stream.order)
         return StreamRun(
             stream,

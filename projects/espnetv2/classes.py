@@ -5,39 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-from torch import Tensor
-
-from mmkd_ext.errors import ConfigError, check_shapes
+from mmkd_ext.adaptation.segment import merge_classes
+from mmkd_ext.errors import ConfigError
 from mmkd_ext.evaluation.segmentation import ClassIoUMetric
 from mmkd_ext.registry import METRICS
 
 __all__ = ['MergedClassIoUMetric', 'merge_classes']
-
-
-def merge_classes(logits: Tensor, class_map: Sequence[int]) -> Tensor:
-    """Returns probabilities of merged classes.
-
-    Args:
-        logits: Of the network's own classes ``(n k h w)``.
-        class_map: For each of the ``k`` outputs the class that it counts as, from 0.
-
-    Returns:
-        Sums of the softmax ``(n m h w)``, ``m`` one more than the largest class.
-
-    Raises:
-        ShapeError: ``class_map`` has another length than ``k``.
-
-    Examples:
-        >>> import torch
-        >>> merge_classes(torch.zeros(1, 4, 1, 1), [0, 1, 1, 1]).flatten().tolist()
-        [0.25, 0.75]
-    """
-    target = torch.as_tensor(class_map, device=logits.device)
-    check_shapes(logits=(logits, 'n k h w'), class_map=(target, 'k'))
-    n, _, h, w = logits.shape
-    merged = logits.new_zeros(n, max(class_map) + 1, h, w)
-    return merged.index_add_(1, target, logits.softmax(1))
 
 
 @METRICS.register_module()

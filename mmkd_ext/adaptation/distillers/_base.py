@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from mmkd_ext.adaptation.batch import PassCounter, Skip, StepState, Update
 from mmkd_ext.adaptation.filters import PixelFilter
+from mmkd_ext.adaptation.mixing import MixingSearch
+from mmkd_ext.adaptation.norms import use_adaptive_norms
 from mmkd_ext.adaptation.randomness import SeededGenerator, generators_of
 from mmkd_ext.adaptation.restore import StochasticRestore
 from mmkd_ext.adaptation.segment import image_logits, uses_slide
@@ -50,8 +52,8 @@ class AdaptDistiller(BaseModule):
     are in no state dict of this class.
 
     The student is in eval mode throughout: no dropout, no drop path, running
-    statistics. A method with other statistics calls
-    :func:`mmkd_ext.adaptation.norms.use_adaptive_norms` in `prepare`.
+    statistics. A method with other statistics sets `mixing` and calls `mix` in
+    `prepare`.
 
     Args:
         trainable: What is adapted: ``'norm'``, ``'all'``, or patterns of names.
@@ -74,6 +76,8 @@ class AdaptDistiller(BaseModule):
     shares_forward: ClassVar[bool] = False
     #: What it keeps from one part of a step for the next; each step has a new one.
     step_state: ClassVar[type[StepState]] = StepState
+    #: Share of the picture's statistics in batch normalisation, or the search for it.
+    mixing: float | MixingSearch
 
     student: nn.Module
     source: nn.Module
@@ -102,6 +106,7 @@ class AdaptDistiller(BaseModule):
         self.restore = StochasticRestore(restore)
         self.view_generator = SeededGenerator()
         self.passes = PassCounter()
+        self.mixing = 0.0
         self._precision: Callable[[], AbstractContextManager[None]] = nullcontext
 
     # ---- to be implemented --------------------------------------------------------
@@ -128,6 +133,8 @@ class AdaptDistiller(BaseModule):
         """
         if isinstance(self.filter, PixelFilter):
             self.filter.reset()
+        if isinstance(self.mixing, MixingSearch):
+            self.mixing.reset()
 
     def forward(
         self, inputs: Tensor, originals: Sequence[Original] | None = None
@@ -182,6 +189,11 @@ class AdaptDistiller(BaseModule):
             'min_view_side': self.min_view_side,
             'filter': None if self.filter is None else type(self.filter).__name__,
             'restore': self.restore.p,
+            'mixing': (
+                self.mixing.describe()
+                if isinstance(self.mixing, MixingSearch)
+                else self.mixing
+            ),
         }
 
     def report(self) -> dict[str, Any]:
@@ -203,10 +215,18 @@ class AdaptDistiller(BaseModule):
             inputs: Images ``(n c h w)``, also several views of one size.
             whole: See `image_logits`; training passes are whole.
         """
+        if isinstance(self.mixing, MixingSearch):
+            self.mixing.apply_to(model)
         with self._precision():
             logits = image_logits(model, inputs, whole=whole)
         self.passes.forward(inputs, graph=logits.requires_grad)
         return logits
+
+    def mix(self, student: nn.Module, *, keep: bool = False) -> None:
+        """Lets the student's batch norms use `mixing`, see `AdaptiveBatchNorm`."""
+        mixing = self.mixing
+        share = mixing.value if isinstance(mixing, MixingSearch) else mixing
+        use_adaptive_norms(student, share, keep=keep)
 
     @contextmanager
     def in_precision_of(self, optim_wrapper: OptimWrapper | None) -> Iterator[None]:
@@ -271,6 +291,17 @@ class AdaptDistiller(BaseModule):
             self.restore(self.trained(), self.originals, p)
 
     # ---- called by the algorithm --------------------------------------------------
+
+    @torch.no_grad()
+    def before(self, batch: Batch, reference: Callable[[], nn.Module]) -> None:
+        """Is called once before each image: looks for the best mixing, if it is to.
+
+        Args:
+            batch: The images.
+            reference: Returns the source, normalised as the student is.
+        """
+        if isinstance(self.mixing, MixingSearch):
+            self.mixing.look(partial(self.run, reference()), batch.inputs)
 
     def reseed(self, seed: int) -> None:
         """Seeds every `SeededGenerator` in here, each differently."""

@@ -6,24 +6,36 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
-from mmkd_ext.adaptation.distillers.bn_stats import mixing_of
-from mmkd_ext.adaptation.norms import learning, require_batch_norm, use_adaptive_norms
+from mmkd_ext.adaptation.mixing import MixingSearch, build_mixing
+from mmkd_ext.adaptation.norms import learning, require_batch_norm
+from mmkd_ext.errors import ConfigError, check_choice
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from mmkd_ext.adaptation.batch import Batch
+    from mmkd_ext.adaptation.mixing import Mixing
 
-__all__ = ['StatisticsDistiller']
+__all__ = ['MIXING', 'StatisticsDistiller']
+
+#: Weight of the batch's statistics where the config gives none.
+MIXING = {'source': 0.0, 'batch': 1.0, 'mixed': 0.1, 'ema': 0.05}
 
 
 class StatisticsDistiller(AdaptDistiller):
     """Normalises the student with statistics of the stream.
 
+    ``'batch'`` is BN adaptation as in `Evaluating Prediction-Time Batch Normalization
+    <https://arxiv.org/abs/2006.10963>`_; ``'mixed'`` mixes them with the source's, as
+    in `Improving robustness against common corruptions
+    <https://arxiv.org/abs/2006.16971>`_; ``'ema'`` keeps the mixture as the next
+    image's running statistics.
+
     Args:
-        statistics: ``'batch'``, ``'mixed'``, ``'ema'`` or ``'source'``, see
-            `BNStatsDistiller`.
-        mixing: Likewise.
+        statistics: ``'batch'``, ``'mixed'``, ``'ema'``, or ``'source'`` for none.
+        mixing: Weight of the batch's own statistics, from 0 (the source) to 1; by
+            default 1 for ``'batch'``, 0.1 for ``'mixed'``, 0.05 for ``'ema'``.
+            ``'auto'``, with ``'mixed'``, finds it: see `MixingSearch`.
         **common: See `AdaptDistiller`.
 
     Raises:
@@ -34,18 +46,26 @@ class StatisticsDistiller(AdaptDistiller):
     def __init__(
         self,
         statistics: str = 'batch',
-        mixing: float | None = None,
+        mixing: Mixing | None = None,
         **common: Any,
     ) -> None:
         super().__init__(**common)
-        self.statistics, self.mixing = statistics, mixing_of(statistics, mixing)
+        check_choice('statistics', statistics, MIXING)
+        self.statistics = statistics
+        self.mixing = build_mixing(MIXING[statistics] if mixing is None else mixing)
+        if isinstance(self.mixing, MixingSearch) and statistics != 'mixed':
+            raise ConfigError.at(
+                'mixing',
+                f"is searched for, which is for `statistics='mixed'`, not "
+                f'{statistics!r}.',
+            )
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
         """Replaces the batch normalisation of the student, unless it stays."""
         super().prepare(student, source)
         if self.statistics != 'source':
             require_batch_norm(student, type(self).__name__)
-            use_adaptive_norms(student, self.mixing, keep=self.statistics == 'ema')
+            self.mix(student, keep=self.statistics == 'ema')
 
     def predict(self, batch: Batch) -> Tensor:
         """Predicts, and with ``'ema'`` keeps the statistics."""
@@ -55,5 +75,4 @@ class StatisticsDistiller(AdaptDistiller):
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""
-        own = {'statistics': self.statistics, 'mixing': self.mixing}
-        return {**super().describe(), **own}
+        return {**super().describe(), 'statistics': self.statistics}

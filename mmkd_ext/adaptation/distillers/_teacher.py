@@ -9,6 +9,9 @@ import torch
 
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
 from mmkd_ext.adaptation.ema import EMATeacher
+from mmkd_ext.adaptation.mixing import MixingSearch, build_mixing
+from mmkd_ext.adaptation.norms import batch_norms, require_batch_norm
+from mmkd_ext.adaptation.pseudo_labels import log_probabilities
 from mmkd_ext.adaptation.views import mean_probabilities
 
 if TYPE_CHECKING:
@@ -17,10 +20,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from mmkd_ext.adaptation.batch import Batch
+    from mmkd_ext.adaptation.mixing import Mixing
     from mmkd_ext.adaptation.originals import Original
     from mmkd_ext.adaptation.randomness import SeededGenerator
 
-__all__ = ['TeacherDistiller', 'log_probabilities']
+__all__ = ['TeacherDistiller']
 
 
 class TeacherDistiller(AdaptDistiller):
@@ -32,18 +36,34 @@ class TeacherDistiller(AdaptDistiller):
     Args:
         decay: Decay of the average: the share of the teacher that an update keeps.
         buffers: How its running statistics follow, see `EMATeacher`.
+        mixing: Share of the picture's statistics in batch normalisation, of student
+            and teacher: 0 for the source's alone, to 1; ``'auto'`` finds it, see
+            `MixingSearch`.
         **common: See `AdaptDistiller`.
     """
 
     def __init__(
-        self, decay: float = 0.999, buffers: str = 'copy', **common: Any
+        self,
+        decay: float = 0.999,
+        buffers: str = 'copy',
+        *,
+        mixing: Mixing = 0.0,
+        **common: Any,
     ) -> None:
         super().__init__(**common)
         self.decay, self.buffers_are = decay, buffers
+        self.mixing = build_mixing(mixing)
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
         """Builds the teacher as a copy of the student."""
         super().prepare(student, source)
+        if isinstance(self.mixing, MixingSearch) and not batch_norms(student):
+            # nothing to search for; a module must go before a number comes
+            del self.mixing
+            self.mixing = 0.0
+        if self.mixing != 0:
+            require_batch_norm(student, type(self).__name__)
+            self.mix(student)
         self.teacher = EMATeacher(student, decay=self.decay, buffers=self.buffers_are)
 
     def reset(self) -> None:
@@ -108,8 +128,3 @@ class TeacherDistiller(AdaptDistiller):
         """Returns its settings for the result file."""
         own = {'decay': self.decay, 'buffers': self.buffers_are}
         return {**super().describe(), **own}
-
-
-def log_probabilities(probabilities: Tensor) -> Tensor:
-    """Returns logarithms: their resized maximum is that of logits of one view."""
-    return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from mmkd_ext.adaptation.distillers._teacher import (
-    TeacherDistiller,
+from mmkd_ext.adaptation.distillers._teacher import TeacherDistiller
+from mmkd_ext.adaptation.pseudo_labels import (
+    hard_cross_entropy,
     log_probabilities,
+    weighted_mean,
 )
-from mmkd_ext.adaptation.pseudo_labels import hard_cross_entropy, weighted_mean
 from mmkd_ext.adaptation.views import mean_probabilities
 from mmkd_ext.errors import check_choice, check_range
 from mmkd_ext.registry import MODELS

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
-from mmkd_ext.adaptation.distillers._teacher import log_probabilities
-from mmkd_ext.adaptation.norms import require_batch_norm, use_adaptive_norms
+from mmkd_ext.adaptation.mixing import build_mixing
+from mmkd_ext.adaptation.norms import require_batch_norm
+from mmkd_ext.adaptation.pseudo_labels import log_probabilities
 from mmkd_ext.errors import ConfigError, check_choice, check_range
 from mmkd_ext.registry import MODELS
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mmkd_ext.adaptation.batch import Batch
+    from mmkd_ext.adaptation.mixing import Mixing
     from mmkd_ext.adaptation.originals import Original
 
 __all__ = [
@@ -68,7 +70,8 @@ class DIGADistiller(AdaptDistiller):
     those of the code.
 
     Args:
-        mixing: Weight of the image's own statistics; 0 leaves normalisation alone.
+        mixing: Weight of the image's own statistics; 0 leaves normalisation alone,
+            ``'auto'`` finds it, see `MixingSearch`.
         fusion: Weight :math:`\lambda` of the prototypes; 0 leaves the classifier alone.
         rho: Weight of an image in the running prototypes.
         history: Weight :math:`\eta` of the running prototypes against the image's own.
@@ -89,7 +92,7 @@ class DIGADistiller(AdaptDistiller):
 
     def __init__(
         self,
-        mixing: float = 0.2,
+        mixing: Mixing = 0.2,
         fusion: float = 0.8,
         rho: float = 0.1,
         history: float = 0.8,
@@ -101,7 +104,6 @@ class DIGADistiller(AdaptDistiller):
     ) -> None:
         super().__init__(**common)
         for name, value in (
-            ('mixing', mixing),
             ('fusion', fusion),
             ('rho', rho),
             ('history', history),
@@ -113,16 +115,17 @@ class DIGADistiller(AdaptDistiller):
             temperature = TEMPERATURES[similarity]
         check_range('temperature', temperature, gt=0)
         self.similarity = similarity
-        self.mixing, self.fusion, self.rho, self.history = mixing, fusion, rho, history
+        self.mixing = build_mixing(mixing)
+        self.fusion, self.rho, self.history = fusion, rho, history
         self.threshold, self.temperature = threshold, temperature
         self.classifier_name = classifier
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
         """Replaces the batch normalisation, and builds the prototypes."""
         super().prepare(student, source)
-        if self.mixing > 0:
+        if self.mixing != 0:
             require_batch_norm(student, type(self).__name__)
-            use_adaptive_norms(student, self.mixing)
+            self.mix(student)
         classifier = self.classifier()
         size = (classifier.out_channels, classifier.in_channels)
         self.register_buffer('prototypes', torch.zeros(size))
@@ -222,7 +225,6 @@ class DIGADistiller(AdaptDistiller):
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""
         own = {
-            'mixing': self.mixing,
             'fusion': self.fusion,
             'rho': self.rho,
             'history': self.history,

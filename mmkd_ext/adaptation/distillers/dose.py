@@ -13,22 +13,16 @@ import torch
 
 from mmkd_ext.adaptation.batch import Skip, StepState
 from mmkd_ext.adaptation.bn_distance import RelativeDistance
-from mmkd_ext.adaptation.distillers._teacher import (
-    TeacherDistiller,
-    log_probabilities,
-)
+from mmkd_ext.adaptation.distillers._teacher import TeacherDistiller
 from mmkd_ext.adaptation.distillers.cotta import choose_labels
-from mmkd_ext.adaptation.norms import (
-    NormRecorder,
-    require_batch_norm,
-    use_adaptive_norms,
-)
+from mmkd_ext.adaptation.norms import NormRecorder, require_batch_norm
 from mmkd_ext.adaptation.pixels import as_bytes, as_inputs
 from mmkd_ext.adaptation.prototypes import DomainPrototypes
 from mmkd_ext.adaptation.pseudo_labels import (
     IGNORE,
     hard_cross_entropy,
     hard_labels,
+    log_probabilities,
     soft_cross_entropy,
     weighted_mean,
 )
@@ -49,6 +43,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from mmkd_ext.adaptation.batch import Batch, Update
+    from mmkd_ext.adaptation.mixing import Mixing
     from mmkd_ext.adaptation.originals import Original
     from mmkd_ext.adaptation.randomness import SeededGenerator
     from mmkd_ext.adaptation.view_batches import ViewBatch
@@ -57,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ['DOSE_VIEWS', 'DoSeDistiller']
 
 #: Ours: of one size, so that they are one batch.
-DOSE_VIEWS = (View(), View(flip=True), View(brightness=0.2, contrast=0.2))
+DOSE_VIEWS = (View(), View(flip=True))
 _DEFAULTS: Mapping[str, Any] = MappingProxyType({})
 _Part = TypeVar('_Part')
 
@@ -165,16 +160,18 @@ class DoSeDistiller(TeacherDistiller):
         anchor: float | None = None,
         student_batch: str = 'image',
         feature: str = 'input',
-        decay: float = 0.0,
+        decay: float = 0.99,
         buffers: str = 'copy',
-        mixing: float = 0.0,
+        mixing: Mixing = 'auto',
         prototypes: Mapping[str, Any] = _DEFAULTS,
         replay: Mapping[str, Any] | None = _DEFAULTS,
         views: ViewConfig = DOSE_VIEWS,
         restore: float = 0.1,
         **common: Any,
     ) -> None:
-        super().__init__(decay, buffers, views=views, restore=restore, **common)
+        super().__init__(
+            decay, buffers, mixing=mixing, views=views, restore=restore, **common
+        )
         check_range('lambda_layer', lambda_layer, ge=0)
         check_range('lambda_domain', lambda_domain, ge=0)
         check_choice('labels', labels, ('hard', 'soft'))
@@ -183,11 +180,9 @@ class DoSeDistiller(TeacherDistiller):
             check_range('anchor', anchor, ge=0, le=1)
         check_choice('student_batch', student_batch, ('image', 'views'))
         check_choice('feature', feature, ('input', 'output'))
-        check_range('mixing', mixing, ge=0, le=1)
         self.lambda_layer, self.lambda_domain = lambda_layer, lambda_domain
         self.labels, self.threshold, self.anchor = labels, threshold, anchor
         self.student_batch, self.feature = student_batch, feature
-        self.mixing = mixing
         self.prototypes = _part(DomainPrototypes, prototypes, 'prototypes')
         self.replay = None if replay is None else _part(ReplayBuffer, replay, 'replay')
         self._distance: RelativeDistance | None = None
@@ -207,10 +202,8 @@ class DoSeDistiller(TeacherDistiller):
 
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
         """Builds the teacher; looks for batch norms, if anything needs them."""
-        if self.records or self.mixing:
+        if self.records:
             require_batch_norm(student, type(self).__name__)
-        if self.mixing:
-            use_adaptive_norms(student, self.mixing)
         super().prepare(student, source)
 
     def reset(self) -> None:
@@ -423,7 +416,6 @@ class DoSeDistiller(TeacherDistiller):
             'anchor',
             'student_batch',
             'feature',
-            'mixing',
         )
         own = {name: getattr(self, name) for name in names}
         own['prototypes'] = self.prototypes.describe()

@@ -22,7 +22,7 @@ from mmkd_ext.adaptation.pseudo_labels import (
     soft_cross_entropy,
     weighted_mean,
 )
-from mmkd_ext.errors import check_integer, check_range
+from mmkd_ext.errors import ConfigError, check_integer, check_range
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -93,6 +93,10 @@ class RoTTADistiller(TeacherDistiller):
         **common: Any,
     ) -> None:
         super().__init__(decay, buffers, views=views, **common)
+        if self.mixing != 0:
+            raise ConfigError.at(
+                'mixing', 'is not for RoTTA, whose statistics are kept: set `alpha`.'
+            )
         check_range('alpha', alpha, ge=0, le=1)
         check_integer('interval', interval, ge=1)
         self.alpha, self.interval = alpha, interval

@@ -1,0 +1,10 @@
+"""The methods of adapt_espnetv2.py on ESPNetv2 of width 1.5."""
+
+_base_ = './adapt_espnetv2.py'
+name = 'adapt_espnetv2_w15'
+title = 'ESPNetv2-1.5 from Cityscapes on CamVid: day, dusk, drawn weather, 2 rounds'
+checkpoint = '{{$ESPNETV2_ROOT:data/espnetv2}}/espnetv2-w15.pth'
+options = {
+    'model.architecture.backbone.width': 1.5,
+    'model.architecture.decode_head.in_channels': '[32,96,192,384]',
+}

@@ -1,0 +1,12 @@
+"""DoSe: ESPNetv2 of width 2.0 from Cityscapes, CamVid in changing light.
+
+Paper: N. Reddy, M. Baktashmotlagh, C. Arora, WACV 2024, p. 696-707; what is ours is
+listed in the README of configs/adapt/mmseg/dose.
+Settings: the defaults.
+Command: CAMVID_ROOT=<folder> mmkd test CONFIG data/espnetv2/espnetv2-w20.pth
+Expected: EXPECT
+Status: unrun
+"""
+
+_base_ = ['./_base_/adapt-camvid.py']
+model = dict(distiller=dict(type='mmkd_ext.DoSeDistiller'))

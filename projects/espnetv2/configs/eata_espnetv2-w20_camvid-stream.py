@@ -1,0 +1,14 @@
+"""EATA: ESPNetv2 of width 2.0 from Cityscapes, CamVid in changing light.
+
+Paper: Efficient Test-Time Model Adaptation without Forgetting, ICML 2022,
+https://arxiv.org/abs/2204.02610
+Settings: batch norms mixed, not all of the batch as published.
+Command: CAMVID_ROOT=<folder> mmkd test CONFIG data/espnetv2/espnetv2-w20.pth
+Expected: EXPECT
+Status: unrun
+"""
+
+_base_ = ['./_base_/adapt-camvid.py']
+model = dict(
+    distiller=dict(type='mmkd_ext.EATADistiller', statistics='mixed', mixing='auto')
+)
