@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,21 @@ def test_the_student_alone_and_the_distilled_one_start_from_the_same_weights(mad
     assert first[0] == first[1]
 
 
+def test_the_distilled_student_learns_from_the_teacher_and_is_as_large_as_the_other(
+    made,
+):
+    import torch
+
+    from mmkd_ext.evaluation.runs import curve, read_scalars
+
+    _, (_, plain, distilled), _, _ = made
+    assert (curve(read_scalars(distilled.folder), 'distill_loss') > 0).all()
+    shapes = [
+        {k: v.shape for k, v in torch.load(o.student)['state_dict'].items()}
+        for o in (plain, distilled)]
+    assert shapes[0] == shapes[1]
+
+
 def test_a_second_call_does_nothing(made):
     from experiment_kit.experiment import ExperimentRunner
 
@@ -93,3 +109,12 @@ def test_the_report_has_the_table_and_the_pictures(made, tmp_path):
         outcome.run.title for outcome in outcomes]
     gain = outcomes[2].metrics['val']['mIoU'] - outcomes[1].metrics['val']['mIoU']
     assert f'{gain:+.2f}' in change_text(**models)
+
+
+def test_the_repetition_of_it_is_json(made):
+    from experiment_kit.results import results
+
+    experiment, outcomes, _, _ = made
+    content = results(experiment, {0: outcomes})
+    assert json.loads(json.dumps(content)) == content
+    assert content['sets']['val']['runs']['student']['mIoU']['std'] is None
