@@ -400,7 +400,8 @@ def cells_text(cells: Cells) -> str:
 
 def read_cells(text: str) -> Cells:
     """Reads what `cells_text` wrote."""
-    rows = [line.strip('| ').split(' | ') for line in re.findall(r'^\|.*', text, re.M)]
+    lines = re.findall(r'^\|(.*)\|$', text, re.MULTILINE)
+    rows = [[cell.strip() for cell in line.split('|')] for line in lines]
     reasons = {'yes': '', **dict(re.findall(r'^(\d+)\. (.*)\.$', text, re.M))}
     return {
         family: {row[0]: reasons[row[i]] for row in rows[2:]}
@@ -425,6 +426,11 @@ def read_block(page: str, name: str) -> str:
     return page.split(f'<!-- {name} -->\n\n')[1].split('\n\n<!-- end -->')[0]
 
 
+def bare(text: str) -> str:
+    """Returns text without what only aligns its tables."""
+    return re.sub('[ -]+', ' ', text)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes or checks a page; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -443,7 +449,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     page = runner.page.read_text(encoding='utf-8')
     stale = False
     for name, text in blocks.items():
-        if f'<!-- {name} -->' in page and (old := read_block(page, name)) != text:
+        old = read_block(page, name) if f'<!-- {name} -->' in page else text
+        if bare(old) != bare(text):
             stale, page = True, page.replace(old, text)
     if args.check and stale:
         print(f'stale: {runner.page.name}', file=sys.stderr)

@@ -44,7 +44,7 @@ class Method:
         name: Its file's name.
         title: What its docstring calls it, as ``CWD``.
         losses: For each registered class, the first line of its docstring.
-        folders: Its configs by project, ``mmseg`` and ``mmdet``.
+        folders: Its configs by project, see `TASKS`.
     """
 
     name: str
@@ -87,7 +87,7 @@ def adaptations(root: Path = ROOT) -> dict[str, Folder]:
 def methods_text(root: Path = ROOT) -> str:
     """Returns the tables of all methods."""
     page = template('pages.md.j2')
-    return str(page.methods(read_methods(root), adaptations(root))).strip()
+    return str(page.methods(read_methods(root), adaptations(root), TASKS)).strip()
 
 
 def pages(root: Path = ROOT) -> dict[str, str]:

@@ -46,8 +46,7 @@ def draw_streets(tmp_path_factory):
 def small_streets(draw_streets):
     """Streets of 64 x 128, 5 and 2 by day, a drive of 4 frames a weather and split."""
     return draw_streets(
-        seed=3, height=64, train=5, val=2, drives=1, val_drives=1, frames=4
-    )
+        seed=3, height=64, train=5, val=2, drives=1, val_drives=1, frames=4)
 
 
 @pytest.fixture

@@ -85,8 +85,7 @@ def test_the_key_names_all_that_a_wheel_depends_on(bootstrap):
 @pytest.mark.parametrize(('variables', 'folder'), [
     ({'MMKD_CACHE': '/a'}, '/a'),
     ({'XDG_CACHE_HOME': '/b'}, '/b/mmkd_ext'),
-    ({'HOME': '/c'}, '/c/.cache/mmkd_ext'),
-])
+    ({'HOME': '/c'}, '/c/.cache/mmkd_ext')])
 def test_the_cache_lies_outside_the_checkout(wheels, monkeypatch, variables, folder):
     for name in ('MMKD_CACHE', 'XDG_CACHE_HOME'):
         monkeypatch.delenv(name, raising=False)
@@ -180,8 +179,7 @@ def is_running(pid):
      '      mmcv: 11/77 files compiled, 1:50, about 11:00 left'),
     ('  [77/77] c++ y', '      mmcv: 77/77 files compiled, 1:50, about 0:00 left'),
     ('running build_ext', ''),
-    ('warning: [1/2]', ''),
-])
+    ('warning: [1/2]', '')])
 def test_progress_counts_files_and_tells_the_time_left(wheels, line, status):
     assert wheels.build_status(line, 0.0, 110.0) == status
 
@@ -205,8 +203,7 @@ def test_what_is_missing_to_compile_is_told(
     ({'version': [3, 13]}, 'Python 3.13'),
     ({'version': [3, 8]}, 'Python 3.8'),
     ({'version': [3, 9], 'torch': None}, 'has no torch'),
-    ({'torch': '1.13.1'}, 'too old'),
-])
+    ({'torch': '1.13.1'}, 'too old')])
 def test_an_environment_that_cannot_work_is_refused(bootstrap, facts, words):
     with pytest.raises(bootstrap.SetupError, match=words):
         bootstrap.check_versions(with_facts(bootstrap, **facts))

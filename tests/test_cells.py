@@ -13,20 +13,14 @@ from mmkd_ext.errors import ConfigError, ShapeError
 
 CELLS = {
     'A': {'KD': '', 'LD': 'there are no boxes'},
-    'B': {'KD': 'no classes', 'LD': 'there are no boxes'},
-}
+    'B': {'KD': 'no classes', 'LD': 'there are no boxes'}}
 
 
 def test_reasons_stand_below_each_once():
-    assert cells.cells_text(CELLS).splitlines() == [
-        '| method | A | B |',
-        '|:--|:-:|:-:|',
-        '| KD | yes | 1 |',
-        '| LD | 2 | 2 |',
-        '',
-        '1. no classes.',
-        '2. there are no boxes.',
-    ]
+    text = cells.bare(cells.cells_text(CELLS))
+    for line in ('| method | A | B |', '| KD | yes | 1 |', '| LD | 2 | 2 |',
+                 '1. no classes.', '2. there are no boxes.'):
+        assert line in text.splitlines()
 
 
 def test_a_table_is_read_as_it_was_written():
@@ -34,14 +28,10 @@ def test_a_table_is_read_as_it_was_written():
     assert cells.read_cells(cells.read_block(page, 'families')) == CELLS
 
 
-@pytest.mark.parametrize(
-    ('error', 'text'),
-    [
-        (ShapeError('`model.distiller.links.a`: one thing. Do this.'), 'one thing'),
-        (ValueError('first\nsecond'), 'first'),
-        (ValueError('is 1.5; so'), 'is 1.5'),
-    ],
-)
+@pytest.mark.parametrize(('error', 'text'), [
+    (ShapeError('`model.distiller.links.a`: one thing. Do this.'), 'one thing'),
+    (ValueError('first\nsecond'), 'first'),
+    (ValueError('is 1.5; so'), 'is 1.5')])
 def test_an_error_is_made_short(error, text):
     assert cells.shorten(error) == text
 

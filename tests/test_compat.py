@@ -167,11 +167,9 @@ def mmengine_content():
     kinds = ['bool', 'int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32',
              'uint64', 'float16', 'float32', 'float64']
     return {
-        'state_dict': {'weight': torch.arange(3.0)},
-        'message_hub': {'loss': buffer},
+        'state_dict': {'weight': torch.arange(3.0)}, 'message_hub': {'loss': buffer},
         'arrays': {kind: np.ones(2, kind) for kind in kinds},
-        'scalars': [np.float64(0.5), np.float32(0.25), np.int64(7), np.bool_(True)],
-    }
+        'scalars': [np.float64(0.5), np.float32(0.25), np.int64(7), np.bool_(True)]}
 
 
 def check_content(found):
@@ -251,15 +249,10 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize('trap', [
-    Runs(eval, '1 + 1'),
-    Runs(exec, 'x = 1'),
-    Runs(subprocess.check_output, ['true']),
+    Runs(eval, '1 + 1'), Runs(exec, 'x = 1'), Runs(subprocess.check_output, ['true']),
     Chain(HistoryBuffer, '__init__'),
-    Chain(Chain(HistoryBuffer, 'mean'), '__globals__'),
-    Chain(np.ndarray, 'tofile'),
-    np.array([{}], dtype=object),
-    np.array(['text']),
-    functools.partial(print, 'x'),
+    Chain(Chain(HistoryBuffer, 'mean'), '__globals__'), Chain(np.ndarray, 'tofile'),
+    np.array([{}], dtype=object), np.array(['text']), functools.partial(print, 'x'),
 ], ids=['eval', 'exec', 'subprocess', 'init', 'globals', 'tofile', 'objects', 'text',
         'partial'])
 def test_nothing_else_gets_in_beside_the_list(tmp_path, trap):
@@ -287,8 +280,7 @@ def make_runner(folder, iterations):
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.5, momentum=0.9)),
         default_hooks=dict(
             checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False)),
-        log_level='ERROR',
-    )
+        log_level='ERROR')
 
 
 def test_a_runner_resumes_from_the_checkpoint_that_it_wrote(tmp_path):
@@ -332,8 +324,7 @@ def test_configs_of_a_package_elsewhere_are_found(fresh, tmp_path):
     pytest.param('mmdet::retinanet/retinanet_r18_fpn_1x_coco.py',
                  marks=pytest.mark.mmdet),
     pytest.param('mmseg::pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py',
-                 marks=pytest.mark.mmseg),
-])
+                 marks=pytest.mark.mmseg)])
 def test_configs_of_the_neighbours_can_be_bases(tmp_path, path):
     compat.apply()
     (tmp_path / 'config.py').write_text(f'_base_ = {path!r}\n')

@@ -25,9 +25,7 @@ FOLDERS = sorted(path.parent for path in (ROOT / 'configs').rglob('README.md'))
 CONFIGS = sorted(path for folder in FOLDERS for path in folder.glob('*.py'))
 PAGES = [
     *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')),
-    *sorted((ROOT / 'docs').rglob('*.md')),
-    *sorted(DISTILL.rglob('*.md')),
-]
+    *sorted((ROOT / 'docs').rglob('*.md')), *sorted(DISTILL.rglob('*.md'))]
 PAGES = [page for page in PAGES if not {'_build', '_generated'} & {*page.parts}]
 
 
@@ -93,8 +91,7 @@ def copy(tmp_path):
 def test_a_new_method_appears_in_the_table_and_has_a_page(copy):
     (copy / 'mmkd_ext/methods/xyz.py').write_text(
         'r"""XYZ: A Paper."""\n@MODELS.register_module()\n'
-        'class XYZLoss:\n    """Compares ``a`` with b."""\n'
-    )
+        'class XYZLoss:\n    """Compares ``a`` with b."""\n')
     folder = copy / 'configs/distill/mmseg/xyz'
     folder.mkdir()
     (folder / 'README.md').write_text(
@@ -164,8 +161,7 @@ def test_every_module_is_in_the_reference():
         f'mmkd_ext.{path.stem}'
         for path in (ROOT / 'mmkd_ext').iterdir()
         if not path.name.startswith(('_', '.'))
-        and (path.suffix == '.py' or (path / '__init__.py').exists())
-    }
+        and (path.suffix == '.py' or (path / '__init__.py').exists())}
     assert there - shown == {'mmkd_ext.discovery', 'mmkd_ext.version', 'mmkd_ext.razor'}
 
 

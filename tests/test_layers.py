@@ -25,8 +25,7 @@ COLUMNS = [
     ['algorithms', 'adaptation'],
     ['config', 'testing'],
     ['engine', 'evaluation', 'visualization', 'doctor'],
-    ['cli'],
-]
+    ['cli']]
 RANK = {name: i for i, column in enumerate(COLUMNS) for name in column}
 
 # What may import further than its column says, or less; each with the reason.
@@ -34,32 +33,22 @@ ALLOWED = {
     ('__init__', 'version'): 'so that `mmkd_ext.__version__` is there',
     ('__init__', 'discovery'): 'finds the names of the methods, without importing them',
     ('adaptation', 'algorithms'): 'adapts with the teachers and preprocessing of there',
-    ('engine', 'evaluation'): 'the loop of a stream counts and writes its results',
-}
+    ('engine', 'evaluation'): 'the loop of a stream counts and writes its results'}
 FORBIDDEN = {
     ('testing', 'distillers'): 'plugin authors test losses without MMRazor',
     ('testing', 'algorithms'): 'plugin authors test losses without MMRazor',
     ('testing', 'datasets'): 'toys need no data',
     ('engine', 'testing'): 'what is shipped does not run on toys',
     ('evaluation', 'testing'): 'what is shipped does not run on toys',
-    ('visualization', 'testing'): 'what is shipped does not run on toys',
-}
+    ('visualization', 'testing'): 'what is shipped does not run on toys'}
 
 # What each layer may import from outside; a layer that is not named is free to.
 STACK = {'torch', 'numpy', 'mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmrazor'}
 OUTSIDE = {
-    'discovery': set(),
-    'version': set(),
-    'errors': set(),
-    'files': set(),
-    '_catalog': set(),
-    '__init__': set(),
-    'functional': {'torch'},
-    'methods': {'torch', 'mmengine'},
-    'connectors': {'torch', 'mmengine'},
-    'registry': {'mmengine'},
-    'testing': {'torch', 'mmengine'},
-}
+    'discovery': set(), 'version': set(), 'errors': set(), 'files': set(),
+    '_catalog': set(), '__init__': set(), 'functional': {'torch'},
+    'methods': {'torch', 'mmengine'}, 'connectors': {'torch', 'mmengine'},
+    'registry': {'mmengine'}, 'testing': {'torch', 'mmengine'}}
 
 
 def layer_of(module):
@@ -148,7 +137,6 @@ def test_rules_have_no_dead_entries():
      ['mmdet']),
     ('if TYPE_CHECKING:\n    import torch', []),
     ('if typing.TYPE_CHECKING:\n    import a\nelse:\n    import b', ['b']),
-    ('from . import x', ['']),
-])
+    ('from . import x', [''])])
 def test_sees_every_import_that_happens(source, found):
     assert list(imported(ast.parse(source))) == found

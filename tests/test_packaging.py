@@ -231,8 +231,7 @@ def test_importing_the_package_is_light(tmp_path):
      ['mmengine', 'mmcv', 'mmdet', 'mmseg', 'mmrazor', 'cv2', 'rich']),
     ('mmkd_ext.functional, mmkd_ext.methods, mmkd_ext.connectors, '
      'mmkd_ext.testing.laws, mmkd_ext.testing.toy',
-     ['mmcv', 'mmdet', 'mmseg', 'mmrazor']),
-])
+     ['mmcv', 'mmdet', 'mmseg', 'mmrazor'])])
 def test_imports_without_what_it_does_not_need(modules, absent):
     script = (
         'import sys\n'

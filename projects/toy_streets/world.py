@@ -189,7 +189,7 @@ def build(rng: Generator, *, scale: float, frames: int) -> Street:
     _furniture(street)
     _traffic(street)
     _people(street)
-    settle(street)
+    _settle(street)
     return street
 
 
@@ -703,7 +703,7 @@ def _add(
     )
 
 
-def add_vehicle(
+def _vehicle(
     street: Street, d: float, z: float, along: float, way: int, kind: str
 ) -> float:
     """Adds a vehicle with its rear at ``z``; returns its length."""
@@ -753,7 +753,7 @@ def _traffic(street: Street) -> None:
                                 ['car', 'truck', 'motorcycle'], p=[0.78, 0.07, 0.15]
                             )
                         )
-                        length = add_vehicle(
+                        length = _vehicle(
                             street, side * (street.half - 1.05), z, 0.0, side, kind
                         )
                     z += length + float(rng.uniform(0.8, 2.4))
@@ -766,12 +766,12 @@ def _traffic(street: Street) -> None:
                 )
             )
             along = speed * STEP * float(rng.uniform(0.8, 1.3))
-            z += add_vehicle(street, side * lane, z, along, side, kind)
+            z += _vehicle(street, side * lane, z, along, side, kind)
             z += float(rng.uniform(6, 30))
     if street.rails is not None and rng.random() < 0.8:
         way = 1 if street.rails > 0 else -1
         z = float(rng.uniform(12, 60))
-        add_vehicle(
+        _vehicle(
             street,
             street.rails,
             z,
@@ -819,7 +819,7 @@ def _traffic(street: Street) -> None:
                 z += float(rng.uniform(0.7, 2.2))
 
 
-def settle(street: Street) -> None:
+def _settle(street: Street) -> None:
     """Takes away what would stand in something else, or in the camera's way."""
     kept: list[Thing] = []
     for thing in sorted(street.things, key=lambda t: -t.size[0]):  # large ones stay
@@ -872,7 +872,7 @@ def _people(street: Street) -> None:
         high = max(low + 0.2, low + street.pavement[i] - 0.5)
         for _ in range(int(rng.integers(1, 8))):
             z = float(rng.uniform(4, 60))
-            add_walker(street, float(side * rng.uniform(low, high)), z)
+            _walker(street, float(side * rng.uniform(low, high)), z)
         if rng.random() < 0.25:
             z = float(rng.uniform(25, 60))
             looks = [int(v) for v in rng.integers(0, 2**31, int(rng.integers(5, 9)))]
@@ -890,14 +890,14 @@ def _people(street: Street) -> None:
     for start, _ in street.junctions[:2]:
         for _ in range(int(rng.choice([0, 1, 2, 3]))):
             way = float(rng.choice([-1, 1]))
-            add_walker(
+            _walker(
                 street,
                 float(rng.uniform(-street.half, street.half)),
                 start - float(rng.uniform(1.2, 3.4)),
                 across=way * 0.22,
             )
     if rng.random() < 0.2:
-        add_walker(
+        _walker(
             street,
             float(rng.uniform(-street.half, street.half)),
             float(rng.uniform(14, 50)),
@@ -921,7 +921,7 @@ def _people(street: Street) -> None:
         )
 
 
-def add_walker(street: Street, d: float, z: float, across: float = 0.0) -> None:
+def _walker(street: Street, d: float, z: float, across: float = 0.0) -> None:
     """Adds one person."""
     rng = street.rng
     size = float(rng.uniform(0.92, 1.08)) if rng.random() < 0.85 else 0.68

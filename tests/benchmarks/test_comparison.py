@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from experiment_kit.comparison import (
-    Group,
     compare,
     comparison_table,
     domain_table,
@@ -25,7 +24,6 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / 'tests' / 'evaluation' / 'adaptation'))
 from made_results import make_results, write_results  # noqa: E402
 
-from mmkd_ext.errors import DataError  # noqa: E402
 from mmkd_ext.evaluation.adaptation.results import read_results  # noqa: E402
 from mmkd_ext.evaluation.tables import markdown  # noqa: E402
 
@@ -85,16 +83,6 @@ def test_a_gain_within_the_spread_is_none(runs):
     assert '53.0 ± 1.0' in text
 
 
-def test_gains_are_taken_seed_by_seed_over_the_first_without_a_source(read):
-    one = [two(read, 'Tent', seed, mean) for seed, mean in enumerate((50., 54., 52.))]
-    other = [two(read, 'DoSe', seed, mean) for seed, mean in enumerate((53., 57., 55.))]
-    gain = compare(group_runs([*one, *other]))['runs']['DoSe']['gain']
-    assert gain['over'] == 'Tent'
-    assert gain['values'] == [3.0, 3.0, 3.0]
-    # three above a run whose seeds make two of it
-    assert gain['verdict'] == 'gain'
-
-
 def test_an_interrupted_seed_gives_its_cells_but_no_mean(read):
     runs = [read('Source', rounds=2), read(seed=0, rounds=2),
             read(seed=1, rounds=2, stop=6)]
@@ -105,14 +93,6 @@ def test_an_interrupted_seed_gives_its_cells_but_no_mean(read):
     assert len(found['cells']['2']['fog']['values']) == 2
     assert len(found['cells']['2']['snow']['values']) == 1
     assert '1 of 2 finished' in markdown(comparison_table(content))
-
-
-def test_settings_that_differ_tell_two_rows_of_a_method_apart(read):
-    runs = [read(rounds=1, lr=0.001), read(rounds=1, lr=0.01),
-            read(rounds=1, lr=0.01, reset='domain')]
-    labels = [group.label for group in group_runs(runs)]
-    assert labels == ['DoSe, lr 0.001, reset never', 'DoSe, lr 0.01, reset never',
-                      'DoSe, lr 0.01, reset domain']
 
 
 def test_what_the_mean_hides_stands_beside_it(runs):
@@ -126,14 +106,6 @@ def test_what_the_mean_hides_stands_beside_it(runs):
     how = rows_of(how_table(content))
     assert how['DoSe']['seeds'] == '0, 1, 2'
     assert how['Source']['learning rate'] == '-'
-
-
-def test_groups_need_runs_and_names_of_their_own(read):
-    run = read(rounds=1)
-    with pytest.raises(DataError, match='has no runs'):
-        Group('x', [])
-    with pytest.raises(DataError, match="Two groups are called 'x'"):
-        compare([Group('x', [run]), Group('x', [run])])
 
 
 def test_a_comparison_has_a_page_and_one_for_each_run(read, tmp_path):

@@ -110,17 +110,6 @@ def test_a_second_stage_takes_the_first_ones_checkpoint(place):
     assert again == ['one.py', 'distilled.py']
 
 
-def test_a_run_may_have_options_of_its_own(place):
-    Path('toy.py').write_text(textwrap.dedent(EXPERIMENT).replace(
-        "teacher='teacher'", "teacher='teacher', options={'model.weight': 0.5}"))
-    experiment = load_experiment('toy.py')
-    outcomes = runner().run(experiment, 7)
-    assert ['model.weight=0.5' in line for line in calls('train')] == [
-        False, False, True]
-    runs = results(experiment, {7: outcomes})['runs']
-    assert runs['distilled']['options'] == {'model.weight': 0.5}
-
-
 @pytest.mark.parametrize(('change', 'policy', 'again'), [
     ('', {}, []), ('teacher.py', {}, ['teacher.py', 'distilled.py']),
     ('', dict(fresh=True), ['teacher.py', 'student.py', 'distilled.py']),

@@ -115,20 +115,6 @@ def test_the_runs_of_a_grid(place):
         'test_cfg.optim_wrapper.optimizer.lr': 0.1}
 
 
-def test_an_order_may_run_with_the_first_seed_alone(place):
-    path = Path('toy.py')
-    once = "reverse=dict(order=['night', 'fog'], once=True)"
-    path.write_text(path.read_text().replace("reverse=['night', 'fog']", once))
-    grid = load_grid(path)
-    reverse = [run.seed for run in grid.runs if run.order == 'reverse']
-    assert reverse == [0, 0, 0]
-    assert len(grid.runs) == 8
-    assert grid.options_of(grid.runs[1])['test_cfg.order'] == '[night,fog]'
-    path.write_text(path.read_text().replace('once=True', 'ones=True'))
-    with pytest.raises(ConfigError, match=r'orders\.reverse\.ones.*`once`'):
-        load_grid(path)
-
-
 def test_each_run_is_one_call_and_what_is_done_is_kept(place):
     one = runner(jobs=2)
     one.run(one.grid.runs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from itertools import product
 from pathlib import Path
 
@@ -32,12 +31,6 @@ BASES = sorted((ROOT / 'configs/_base_/adapt').glob('*.py'))
 #: Methods; `source` holds the trainings of source models.
 METHODS = sorted(p for p in FOLDER.iterdir() if p.is_dir() and p.name != 'source')
 CONFIGS = [path for folder in METHODS for path in sorted(folder.glob('*.py'))]
-HEADER = re.compile(
-    r'\A""".+?\n\n.*^Paper: .+'
-    r'^Command: (?P<root>CAMVID_ROOT=<folder> )?python tools/test\.py CONFIG.*'
-    r'^Expected: .+^Status: (unrun|smoke|measured)\n"""\n', re.DOTALL | re.MULTILINE)
-
-
 def name_of(path: Path) -> str:
     return path.stem
 
@@ -60,17 +53,6 @@ def test_a_config_is_a_stream_and_its_method_is_built(path):
     if method.trains:
         assert config.test_cfg.optim_wrapper.optimizer.lr > 0
         assert method.trained()
-
-
-@pytest.mark.parametrize('path', CONFIGS, ids=name_of)
-def test_its_header_says_paper_command_expectation_and_status(path):
-    text = path.read_text()
-    header = HEADER.match(text)
-    assert header
-    assert bool(header['root']) == path.stem.endswith('_camvid')
-    assert path.stem.startswith(path.parent.name.replace('_', '-') + '_')
-    if 'Status: unrun' in text:
-        assert re.search(r'Not\s+measured\s+by\s+us|not measured yet', text)
 
 
 @pytest.mark.parametrize('base', BASES, ids=name_of)

@@ -106,7 +106,7 @@ def test_classes_and_colours_are_those_of_cityscapes_or_the_eleven(
 
 @pytest.mark.parametrize(('name', 'settings', 'told'), [
     ('ACDC', dict(condition='fog', split='test'), r'rgb_anon/fog/test`.*train, val'),
-    ('CDriving', dict(condition='overcast', split='train'), r'train/.*holds val'),
+    ('CDriving', dict(condition='overcast', split='train'), r'train/.*holds .*val'),
     ('SHIFT', dict(split='train'), r'images/train`|holds val'),
     ('SHIFT', dict(where=dict(weather='foggy')), r"'weather'.*start_weather_coarse"),
     ('SHIFT', dict(where=dict(start_weather_coarse='fog')), r"'clear', 'foggy'"),

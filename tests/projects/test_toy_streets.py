@@ -24,7 +24,7 @@ from projects.toy_streets import (
     weather,
     world,
 )
-from projects.toy_streets.draw import BUILDING, BUS, CAR, ROAD, SIDEWALK, SKY
+from projects.toy_streets.draw import BUILDING, CAR, ROAD, SIDEWALK, SKY
 
 ROOT = Path(__file__).parents[2]
 SMALL = StreetSettings(  # of the fixture `small_streets`
@@ -255,40 +255,6 @@ def test_every_pixel_lies_where_its_label_says():
                 assert view.y[mask].max() < thing.size[2] + 0.2
                 cars += 1
     assert cars > 6
-
-
-def test_things_come_nearer_by_the_difference_of_their_steps():
-    street, _ = views('clear', 0)
-    street.panels, street.stands, street.things = [], [], []
-    street.bend_size, street.camera_yaw, street.frames = 0.0, 0.0, 4
-    for d, along in ((-3.0, 0.0), (0.0, -1.0), (3.0, world.STEP)):
-        world.add_vehicle(street, street.camera_d + d, 16.0, along, 1, 'car')
-    seen = [render.render(street, time, 64) for time in range(4)]
-    for number, step in ((1, -world.STEP), (2, -world.STEP - 1.0), (3, 0.0)):
-        ahead = [view.depth[view.instance == number].min() for view in seen]
-        np.testing.assert_allclose(np.diff(ahead), step, atol=0.02)
-
-
-def test_what_the_camera_would_run_into_is_taken_away():
-    street, _ = views('clear', 0)
-    street.things, street.frames = [], 8
-    world.add_walker(street, street.camera_d, 9.0)  # reached in the last frames
-    world.add_walker(street, street.camera_d + 3.0, 9.0)
-    world.add_walker(street, street.camera_d, 30.0)
-    world.settle(street)
-    assert [thing.instance for thing in street.things] == [1, 2]
-    assert [round(thing.z) for thing in street.things] == [9, 30]
-    assert street.things[0].d == pytest.approx(street.camera_d + 3.0)
-
-
-def test_of_two_things_in_one_place_the_longer_stays():
-    street, _ = views('clear', 0)
-    street.things = []
-    for kind in ('car', 'bus', 'motorcycle'):
-        world.add_vehicle(street, street.camera_d + 4.0, 20.0, 0.0, 1, kind)
-    world.add_vehicle(street, street.camera_d + 7.0, 20.0, 0.0, 1, 'car')
-    world.settle(street)
-    assert [thing.label for thing in street.things] == [BUS, CAR]
 
 
 def test_frames_change_more_the_further_they_are_apart(small_streets):

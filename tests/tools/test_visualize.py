@@ -109,8 +109,7 @@ def test_train_images_and_overrides(toy, tmp_path):
     (['--cfg-options', 'model.teacher_ckpt=no.pth'], "there is no file 'no.pth'"),
     (['--cfg-options', 'model.teacher_ckpt=None'], 'drawn with random weights'),
     (['--cfg-options', 'val_dataloader=None'], 'no `val_dataloader`'),
-    (['--device', 'nonsense'], '`--device nonsense`'),
-])
+    (['--device', 'nonsense'], '`--device nonsense`')])
 def test_says_what_is_wrong(toy, tmp_path, capsys, more, said):
     assert call(toy, tmp_path / 'out', *more) == 2
     assert said in capsys.readouterr().err
