@@ -14,7 +14,7 @@ from mmkd_ext.distillers.taps import tensors_of
 from mmkd_ext.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from mmkd_ext.algorithms.teacher import Teacher
     from mmkd_ext.distillers.link_distiller import LinkDistiller
@@ -215,9 +215,13 @@ def unfilled_problems(
     try:
         teacher.record_blank(recorder, size)
         silent = recorder.silent()
-        for place, tap in (t for link in distiller.links for t in _placed(link)):
-            if tap.of != teacher.name or tap in silent:
-                continue
+        places = [
+            (f'{link.path}.{key}.at', tap)
+            for link in distiller.links
+            for key, tap in link.all_taps()
+            if tap.of == teacher.name and tap not in silent
+        ]
+        for place, tap in places:
             found, recomputed = _leaves(recorder.value(tap))
             keys = [k for k, p in unfilled.items() if recomputed or id(p) in found]
             if keys:
@@ -234,9 +238,3 @@ def unfilled_problems(
         for parameter in unfilled.values():
             parameter.requires_grad_(False)
     return problems
-
-
-def _placed(link: Link) -> Iterator[tuple[str, Tap]]:
-    """Yields each tap of a link with the config path of its `at`."""
-    for key, tap in link.all_taps():
-        yield f'{link.path}.{key}.at', tap
