@@ -277,7 +277,7 @@ def _fgd_panels(comparison: Comparison, loss: FGDLoss) -> list[list[Panel]]:
     boxes = boxes_of(samples)
     sizes = image_sizes(samples, padded=not loss.published_frame)
     panels = []
-    options = dict(tau=loss.tau, divide_first=loss.published_frame)
+    options: dict[str, Any] = dict(tau=loss.tau, divide_first=loss.published_frame)
     name = f'spatial attention, tau {loss.tau:g}, mean 1'
     for student, teacher in comparison.levels:
         maps = focal_maps(teacher.float(), boxes, sizes, **options)
