@@ -218,23 +218,25 @@ def unfilled_problems(
     try:
         teacher.record_blank(recorder, size)
         silent = recorder.silent()
-        for link in distiller.links:
-            for place, tap in link.all_taps():
-                if tap.of != teacher.name or tap in silent:
-                    continue
-                found, recomputed = _leaves(recorder.value(tap))
-                keys = [k for k, p in unfilled.items() if recomputed or id(p) in found]
-                if keys:
-                    where = f'{link.path}.{place}.at'
-                    what = (
-                        f'`{tap.source}` of `{tap.of}` depends on {some(keys)}, which '
-                        f'{report.filename!r} did not fill: it would teach noise.'
-                    )
-                    hint = (
-                        'Take a checkpoint of this very model, or tap what the file '
-                        'fills.'
-                    )
-                    problems.append(Problem(where, what, hint, link.name))
+        places = [
+            (link, key, tap)
+            for link in distiller.links
+            for key, tap in link.all_taps()
+            if tap.of == teacher.name and tap not in silent
+        ]
+        for link, key, tap in places:
+            found, recomputed = _leaves(recorder.value(tap))
+            keys = [k for k, p in unfilled.items() if recomputed or id(p) in found]
+            if keys:
+                what = (
+                    f'`{tap.source}` of `{tap.of}` depends on {some(keys)}, which '
+                    f'{report.filename!r} did not fill: it would teach noise.'
+                )
+                hint = (
+                    'Take a checkpoint of this very model, or tap what the file fills.'
+                )
+                where = f'{link.path}.{key}.at'
+                problems.append(Problem(where, what, hint, link.name))
     finally:
         recorder.clear()
         for parameter in unfilled.values():

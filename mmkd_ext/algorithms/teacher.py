@@ -83,7 +83,8 @@ class Teacher:
         self.mode = 'tensor'
         self.report: LoadReport | None = None
         self.is_ready = checkpoint is None
-        if checkpoint and '://' not in checkpoint and not os.path.isfile(checkpoint):
+        remote = checkpoint is None or '://' in checkpoint
+        if not remote and not os.path.isfile(str(checkpoint)):
             raise ConfigError(
                 f'the checkpoint of `{name}` is missing: there is no file '
                 f'{checkpoint!r}.'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +58,7 @@ class QueryClassMaps(nn.Module):
         return maps.clamp_min(torch.finfo(maps.dtype).tiny).log()
 
 
-def _last_layer(predicted: object) -> tuple[Tensor, Tensor]:
+def _last_layer(predicted: Any) -> tuple[Tensor, Tensor]:
     """Takes the last layer's scores and masks, and checks them."""
     parts = predicted if isinstance(predicted, (list, tuple)) else [predicted]
     last = [p[-1] if isinstance(p, (list, tuple)) and p else p for p in parts]

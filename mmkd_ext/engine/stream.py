@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 __all__ = ['BadFile', 'Domain', 'ReadResult']
 
 
-class BadFile(NamedTuple):
+@dataclass(frozen=True)
+class BadFile:
     """An image that could not be loaded, and why."""
 
     index: int

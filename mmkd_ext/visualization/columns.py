@@ -76,15 +76,7 @@ class Row:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a map is read.
-
-    Args:
-        name: What the scale counts.
-        strength: Map ``(h w)`` of a tensor ``(c h w)``.
-        difference: What separates two tensors ``(c h w)``, a map ``(h w)``.
-        apart: What the difference counts.
-        high: Upper end of the scale, where it has one.
-    """
+    """How tensors ``(c h w)`` become maps ``(h w)``, and what their scales count."""
 
     name: str
     strength: Callable[[Tensor], Tensor]
@@ -174,15 +166,8 @@ def rows_of(
 ) -> list[Row]:
     """Returns a row for each level: teacher, student, difference, and the method's.
 
-    Class logits get a second row with the likeliest classes.
-
-    Args:
-        comparison: What a link compares, on a batch of one image.
-        model: The student, whose heads tell logits from features.
-        levels: Levels to show; None for all.
-        palette: Colours of the classes.
-        truth: Class of each pixel, where it is known.
-        own_scales: Give each map a scale of its own.
+    Class logits get a second row with the likeliest classes. The comparison is on one
+    image; ``model`` is the student, whose heads tell logits from features.
     """
     tap = tap_of(comparison.link, sides_of(comparison.link)[0])
     chosen = range(len(comparison.levels)) if levels is None else levels
@@ -292,7 +277,7 @@ def _fgd_panels(comparison: Comparison, loss: FGDLoss) -> list[list[Panel]]:
     boxes = boxes_of(samples)
     sizes = image_sizes(samples, padded=not loss.published_frame)
     panels = []
-    options = dict(tau=loss.tau, divide_first=loss.published_frame)
+    options: dict[str, Any] = dict(tau=loss.tau, divide_first=loss.published_frame)
     name = f'spatial attention, tau {loss.tau:g}, mean 1'
     for student, teacher in comparison.levels:
         maps = focal_maps(teacher.float(), boxes, sizes, **options)

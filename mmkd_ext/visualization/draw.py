@@ -33,13 +33,7 @@ __all__ = ['Figure', 'chosen_links', 'draw_pictures']
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure.
-
-    Args:
-        link: Name of the link.
-        index: Place of the image in its data set.
-        image: RGB ``(h w 3)``, from 0 to 255.
-    """
+    """A figure, RGB ``(h w 3)``, of a link on the image of this index."""
 
     link: str
     index: int
@@ -51,12 +45,7 @@ def chosen_links(
     links: Sequence[str] | None = None,
     levels: Sequence[int] | None = None,
 ) -> list[str]:
-    """Returns the names of the links that will be drawn.
-
-    Args:
-        algorithm: The distillation.
-        links: What is asked for; None for all that compare maps.
-        levels: Which levels of each.
+    """Returns the names of the links that will be drawn, all with maps for None.
 
     Raises:
         ConfigError: There is no such link or level, or no link compares maps.
@@ -88,17 +77,16 @@ def draw_pictures(
     when: str = '',
     own_scales: bool = False,
 ) -> Iterator[Figure]:
-    """Yields a figure for each image and link.
+    """Yields a figure for each image and link; the distillation's state stays.
 
     Args:
-        algorithm: The distillation, whose state stays as it is.
+        algorithm: The distillation.
         pictures: Where images come from.
         indices: Which images.
         links: Names of links; None for all that compare maps.
         levels: Levels of each; None for all.
         when: What the weights are, for the title.
-        own_scales: Give each map a scale of its own; by default teacher and student
-            share one.
+        own_scales: Whether each map has a scale of its own.
     """
     names = chosen_links(algorithm, links, levels)
     for index in indices:

@@ -207,7 +207,7 @@ def _boxes(axis: Any, page: Page, *, coloured: bool) -> None:
     table = _readable(colour_table(page.palette, count) / 255)
     casing = [patheffects.withStroke(linewidth=2, foreground='black', alpha=0.7)]
     for (left, top, right, bottom), label in zip(picture.boxes, picture.labels):
-        line = dict(linewidth=0.7, edgecolor='white')
+        line: dict[str, Any] = dict(linewidth=0.7, edgecolor='white')
         if coloured:
             line = dict(linewidth=1.2, edgecolor=table[label])
         size = right - left, bottom - top

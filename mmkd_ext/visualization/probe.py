@@ -62,15 +62,9 @@ def look(
 ) -> list[Comparison]:
     """Runs student and teachers in eval mode and returns what the links compare.
 
-    Nothing of the algorithm changes: modes, statistics, generators and the global
-    random numbers are afterwards what they were. Connectors and losses, which may keep
-    generators and counters of their own, work on copies.
-
-    Args:
-        algorithm: The distillation.
-        inputs: Normalised batch ``(n c h w)``.
-        data_samples: Its samples.
-        links: Names of the links; None for all that compare maps.
+    Modes, statistics, generators and the global random numbers are afterwards what they
+    were; connectors and losses work on copies. Without ``links`` it is all that compare
+    maps of the normalised batch ``(n c h w)``.
     """
     with preserve_random_state(devices=True), undisturbed(algorithm):
         distiller = _copy_of(algorithm.distiller)

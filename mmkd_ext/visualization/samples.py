@@ -102,12 +102,7 @@ class Pictures:
                 )
 
     def load(self, index: int, model: nn.Module) -> Scene:
-        """Returns an image as ``model`` sees it.
-
-        Args:
-            index: Its place.
-            model: The distillation, whose preprocessor normalises and pads.
-        """
+        """Returns an image as the preprocessor of ``model`` normalises and pads it."""
         try:
             item = self.dataset[index]
         except OSError as error:

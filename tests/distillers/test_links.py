@@ -203,34 +203,6 @@ def test_writes_mmrazors_keys_and_reads_them_back_equal():
     assert connectors_again == connectors
 
 
-def broken(key, value, *path):
-    config = copy.deepcopy(MMRAZOR)
-    inside = config
-    for part in path:
-        inside = inside[part]
-    inside[key] = value
-    return config
-
-
-MAPPING = ('loss_forward_mappings', 'loss_a')
-
-
-@pytest.mark.parametrize(
-    ('config', 'words'),
-    [
-        (broken('loss_b', dict(type='MGDLoss'), 'distill_losses'), 'never be computed'),
-        (broken('loss_b', {}, 'loss_forward_mappings'), 'no such loss'),
-        (broken('conector', 'c', *MAPPING, 'preds_S'), 'Did you mean `connector`'),
-        (broken('recorder', 'fpm', *MAPPING, 'preds_S'), 'Did you mean `fpn`?'),
-        (broken('from_student', 1, *MAPPING, 'preds_S'), 'True or False'),
-        (broken('preds_S', 'fpn', *MAPPING), 'must be a dict'),
-    ],
-)
-def test_names_mistakes_in_mmrazors_keys(config, words):
-    problems = links_from_mmrazor(**config)[2]
-    assert words in ' '.join(map(str, problems))
-
-
 def test_mmrazor_keys_without_losses_distil_nothing():
     assert 'distils nothing' in str(links_from_mmrazor()[2][0])
 

@@ -100,6 +100,10 @@ def test_the_config_is_right():
         (f'{MAPPING}.preds_S.connector', 'adpt', ''),
         (f'{MAPPING}.preds_S', 3, ''),
         (MAPPING, 3, ''),
+        (f'{MAPPING}.preds_S.conector', 'c', ''),
+        (f'{MAPPING}.preds_S.recorder', 'logit', ''),
+        (f'{MAPPING}.preds_S.from_student', 1, ''),
+        ('loss_forward_mappings.loss_b', {}, ''),
         (f'{MAPPING}.preds_U', dict(from_student=True, recorder='logits'), ''),
     ],
 )

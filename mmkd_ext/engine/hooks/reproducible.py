@@ -168,12 +168,7 @@ def _fresh_batch_sampler(runner: Runner, loader: DataLoader) -> Any:
 class _SeededBatches:
     """Batches of a batch sampler, each with the seeds of its samples.
 
-    Args:
-        batch_sampler: Yields lists of indices, for one epoch or for ever.
-        seed: Seed of the run.
-        rank: Rank of the process.
-        endless: Whether to go on with the next epoch after the last batch.
-        skip: Batches of the first pass that were trained on already.
+    An ``endless`` one goes on with the next epoch; the first pass leaves out ``skip``.
     """
 
     def __init__(
@@ -195,7 +190,8 @@ class _SeededBatches:
     def __iter__(self) -> Iterator[_SeededBatch]:
         epoch, skip, self._skip = self.epoch, self._skip, 0
         while True:
-            self._set_epoch(epoch)
+            if hasattr(self.sampler, 'set_epoch'):
+                self.sampler.set_epoch(epoch)
             number = -1
             for number, indices in enumerate(self.batch_sampler):
                 if skip:
@@ -211,12 +207,6 @@ class _SeededBatches:
                     'smaller than one batch while `drop_last` is on.'
                 )
             epoch += 1
-
-    def _set_epoch(self, epoch: int) -> None:
-        """Lets the sampler shuffle for an epoch, where it can."""
-        set_epoch = getattr(self.sampler, 'set_epoch', None)
-        if set_epoch is not None:
-            set_epoch(epoch)
 
 
 class _SeededBatch:

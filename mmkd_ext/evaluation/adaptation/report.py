@@ -18,14 +18,11 @@ _MOST_EVENTS = 200
 
 
 def show_run(path: str | Path, out: str | Path | None = None) -> list[Path]:
-    """Writes the report of a run and shows its tables on the terminal.
+    """Writes the report of a run, shows its tables, and returns the files.
 
     Args:
         path: Its work directory, or the ``results.json`` there.
         out: Folder of the report; ``report`` beside the results by default.
-
-    Returns:
-        The files that were written.
 
     Raises:
         DataError: There are no results, or they are damaged.
@@ -42,15 +39,7 @@ def show_run(path: str | Path, out: str | Path | None = None) -> list[Path]:
 
 
 def write_run(folder: str | Path, results: AdaptResults) -> list[Path]:
-    """Writes ``report.{html,md,csv,json}`` of one run.
-
-    Args:
-        folder: Where to.
-        results: Of the run.
-
-    Returns:
-        The files, the page first.
-    """
+    """Writes ``report.{html,md,csv,json}`` of one run; returns them, the page first."""
     place = Path(folder)
     seed = tables.setting_text(results.settings.get('seed'))
     page, markdown = write_report(

@@ -248,7 +248,9 @@ def _parse(content: Mapping[str, Any], name: str) -> AdaptResults:
         if prototypes is not None:
             names = prototypes['names']
             DataFrame(prototypes['distances'], names, names, dtype=float)
-        lists = {key: [dict(one) for one in content.get(key) or ()] for key in _LISTS}
+        lists: dict[str, Any] = {
+            key: [dict(one) for one in content.get(key) or ()] for key in _LISTS
+        }
         results = AdaptResults(
             settings=dict(content['settings']),
             classes=[str(label) for label in content.get('classes') or ()],
