@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from math import ceil, exp, floor, sqrt
-from types import SimpleNamespace
 
 import numpy
 import pytest
 import torch
 from slow_parts import (
     assert_equals_twin,
+    boxed,
     counts,
     noise,
     slow_channel_attention,
@@ -27,21 +27,15 @@ from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 SIZE = (64, 96)
 
 
-def sample(*boxes, frame=SIZE, image=None):
-    return SimpleNamespace(
-        gt_instances=SimpleNamespace(bboxes=torch.tensor(boxes).reshape(-1, 4)),
-        metainfo=dict(batch_input_shape=frame, img_shape=image or frame))
-
-
 BOX = (8.0, 8.0, 40.0, 30.0)
-SAMPLES = [sample(BOX, (50.0, 20.0, 90.0, 60.0)), sample()]
+SAMPLES = [boxed(BOX, (50.0, 20.0, 90.0, 60.0)), boxed()]
 ONLY = dict(weight_fg=0.0, weight_bg=0.0, weight_attention=0.0, weight_global=0.0)
 # By hand, for maps that are constant: both attentions are 1 everywhere, each mask sums
 # to 1, and the context blocks start as the identity.
 #   inside 8 (2 - 0.5)^2 = 18, outside 18, attention 0, global 8 * 120 * 1.5^2 = 2160
 CONSTANT = torch.full((1, 8, 10, 12), 0.5), torch.full((1, 8, 10, 12), 2.0)
-CONSTANT_SAMPLES = [sample((17.0, 17.0, 40.0, 33.0), frame=(80, 96))]
-EMPTY = [sample(frame=(80, 96))]
+CONSTANT_SAMPLES = [boxed((17.0, 17.0, 40.0, 33.0), frame=(80, 96))]
+EMPTY = [boxed(frame=(80, 96))]
 # two positions, one channel: the teacher is at (1, 0), the student at (0, 0)
 # 2 |softened(1 / 0.5, 0) - 1/2| at each of both positions
 UNEVEN = 2 * 2 * (1 / (1 + exp(-2)) - 0.5)
@@ -74,7 +68,7 @@ CASES = [
         [
             KnownValue(
                 [[[[0.0, 0.0]]]], [[[[1.0, 0.0]]]], UNEVEN,
-                'attention of two positions, by hand', {'data_samples': [sample()]})])]
+                'attention of two positions, by hand', {'data_samples': [boxed()]})])]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +124,7 @@ def test_the_frames_differ_only_where_an_image_is_padded():
         one = FGDLoss(4, 1, box_frame=frame, reduction='none')
         return one(
             student, teacher,
-            data_samples=[sample(BOX), sample((8.0, 8.0, 30.0, 30.0), image=image)])
+            data_samples=[boxed(BOX), boxed((8.0, 8.0, 30.0, 30.0), image=image)])
 
     assert torch.equal(value('padded', SIZE), value('img_shape', SIZE))
     padded, published = value('padded', (40, 48)), value('img_shape', (40, 48))
@@ -146,7 +140,7 @@ def test_the_published_frame_rounds_as_the_published_runs():
     columns = {}
     for frame in ('padded', 'img_shape'):
         loss = FGDLoss(1, 1, **{**ONLY, 'weight_fg': 1.0}, box_frame=frame)
-        one = sample((8.0, 8.0, 24.0, 24.0), frame=(800, 1344))
+        one = boxed((8.0, 8.0, 24.0, 24.0), frame=(800, 1344))
         value = loss(student, torch.ones(1, 1, 100, 168), data_samples=[one])
         (gradient,) = torch.autograd.grad(value, student)
         columns[frame] = gradient[0, 0].abs().sum(0).nonzero().flatten().tolist()
@@ -342,6 +336,6 @@ def test_equals_its_twin(frame):
         [SIZE] * 2 if frame == 'padded' else images, weights, 0.8,
         [block_weights(side[0]) for side in (loss.student_context,
                                              loss.teacher_context)])
-    samples = [sample(*some, image=image) for some, image in zip(boxes, images)]
+    samples = [boxed(*some, image=image) for some, image in zip(boxes, images)]
     # the boxes are float32
     assert_equals_twin(loss(student, teacher, data_samples=samples), slow, 1e-6)

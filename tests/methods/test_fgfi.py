@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from slow_parts import iou, noise, zeros
+from slow_parts import boxed, iou, noise, zeros
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import FGFILoss
@@ -14,12 +14,6 @@ from mmkd_ext.methods.fgfi import imitation_masks
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
 SIZE = (64, 96)
-
-
-def sample(*boxes):
-    return SimpleNamespace(
-        gt_instances=SimpleNamespace(bboxes=torch.tensor(boxes).reshape(-1, 4)),
-        metainfo=dict(batch_input_shape=SIZE))
 
 
 class Anchors:
@@ -49,10 +43,10 @@ def extras(*samples, strides=(16,)):
 
 # The box is the cell (row 1, column 2) and a quarter of its right neighbour: overlaps
 # 16/20 with the first, 4/32 with the second, 0 with the others; half of 0.8 is 0.4.
-QUARTER = sample((32.0, 16.0, 52.0, 32.0))
+QUARTER = boxed((32.0, 16.0, 52.0, 32.0))
 # with half of the neighbour they are 16/24 and 8/32: 0.25 is not above 0.333
 # with three quarters 16/28 and 12/32: 0.375 is above 0.286
-THREE_QUARTERS = sample((32.0, 16.0, 60.0, 32.0))
+THREE_QUARTERS = boxed((32.0, 16.0, 60.0, 32.0))
 ZEROS = torch.zeros(1, 3, 4, 6)
 SPIKE = torch.zeros(1, 3, 4, 6)
 SPIKE[0, :, 1, 2] = 2.0
@@ -63,13 +57,13 @@ CASES = [
         inputs=pair(2, 3, 4, 6),
         # both images have their objects wherever a mean over the batch could hide it
         extras=lambda generator: extras(
-            sample((0.0, 0.0, 96.0, 64.0), (32.0, 16.0, 60.0, 32.0)), QUARTER),
+            boxed((0.0, 0.0, 96.0, 64.0), (32.0, 16.0, 60.0, 32.0)), QUARTER),
         values=[
             KnownValue(ZEROS, SPIKE, 3 * 4 / 2, 'one place, by hand', extras(QUARTER)),
             KnownValue(
                 ZEROS, SPIKE, 3 * 4 / (2 * 2), 'two places, one differs',
                 extras(THREE_QUARTERS)),
-            KnownValue(ZEROS, SPIKE, 0, 'no boxes', extras(sample()))],
+            KnownValue(ZEROS, SPIKE, 0, 'no boxes', extras(boxed()))],
         exempt={'pyramids_sum_over_levels': 'a mean over the places of all levels'},
     ),
     LossCase(
@@ -86,9 +80,6 @@ def mask_of(*samples, strides=(16,), sizes=((4, 6),), threshold=0.5):
     return imitation_masks(
         Anchors(strides).grid_priors(sizes, None),
         [one.gt_instances.bboxes for one in samples], sizes, threshold=threshold)
-
-
-# ---- places -------------------------------------------------------------------------
 
 
 def test_the_best_anchor_is_that_of_all_levels():
@@ -108,9 +99,6 @@ def test_some_anchor_of_a_place_is_enough():
     (mask,) = imitation_masks(
         [anchors], [torch.tensor([[16.0, 0.0, 32.0, 16.0]])], [(2, 2)])
     assert mask.tolist() == [[[0, 1], [0, 0]]]
-
-
-# ---- heads --------------------------------------------------------------------------
 
 
 class PointHead(SimpleNamespace):
@@ -148,7 +136,7 @@ def test_takes_the_anchors_of_mmdets_heads():
     retina = RetinaHead(num_classes=2, in_channels=4, feat_channels=4, stacked_convs=1)
     sizes = [(8, 12), (4, 6), (2, 3), (1, 2), (1, 1)]
     sides = [[noise(2, 4, *size, seed=k) for size in sizes] for k in (0, 1)]
-    samples = [sample((8.0, 8.0, 60.0, 50.0)), sample()]
+    samples = [boxed((8.0, 8.0, 60.0, 50.0)), boxed()]
     found = FGFILoss(reduction='sum')(*sides, data_samples=samples, head=retina)
     assert found > 0
     fcos = FCOSHead(num_classes=2, in_channels=4, feat_channels=32, stacked_convs=1)
@@ -160,9 +148,6 @@ def test_takes_the_anchors_of_mmdets_heads():
 def test_refuses_a_threshold_that_means_nothing(threshold):
     with pytest.raises(ConfigError, match='`threshold` must be'):
         FGFILoss(threshold=threshold)
-
-
-# ---- the slow twin, in plain loops from the equation --------------------------------
 
 
 def slow_imitation_masks(anchors, boxes, map_sizes, threshold):
@@ -206,7 +191,7 @@ def test_equals_its_twins(pairs, monkeypatch):
     levels = [torch.randn(2, 2, 3, *size, dtype=torch.float64) for size in sizes]
     anchors = [a.tolist() for a in Anchors(strides).grid_priors(sizes, None)]
     masks = slow_imitation_masks(anchors, boxes, sizes, 0.5)
-    samples = [sample(*some) for some in boxes]
+    samples = [boxed(*some) for some in boxes]
     found = mask_of(*samples, strides=strides, sizes=sizes)
     assert [x.tolist() for x in found] == masks
     slow = slow_fgfi([(s.tolist(), t.tolist()) for s, t in levels], masks)
