@@ -302,7 +302,8 @@ class _Divergence(torch.autograd.Function):
             if len(grad) > 1 and grad.stride(0) != 0:
                 wanted = (slopes.keys_s is not None, slopes.keys_t is not None)
                 sides_wanted = _Sides(False, wanted[0], False, wanted[1])
-                _, again = _walk(sides, sides_wanted, *ctx.settings, grad)
+                tau, max_memory = ctx.settings
+                _, again = _walk(sides, sides_wanted, tau, max_memory, grad)
                 of_keys = (again.keys_s, again.keys_t)
             else:
                 # one number for all rows, as a sum spreads it; not waited for

@@ -23,7 +23,6 @@ from mmkd_ext.methods import (
     CIRKDMiniBatchLoss,
     CIRKDPixelMemoryLoss,
     CIRKDPool,
-    CIRKDProjection,
     CIRKDRegionMemoryLoss,
 )
 from mmkd_ext.methods._memory import KeyMemory

@@ -12,6 +12,7 @@ from slow_parts import (
     assert_equals_twin,
     boxed,
     counts,
+    dot,
     noise,
     slow_channel_attention,
     slow_spatial_attention,
@@ -153,17 +154,11 @@ def test_says_that_the_levels_are_others():
         FGDLoss(4, 5)(side, side, data_samples=SAMPLES)
 
 
-@pytest.mark.parametrize(
-    ('wrong', 'words'),
-    [
-        ({'channels': 0}, '`channels` must be an integer >= 1'),
-        ({'levels': 0}, '`levels` must be an integer >= 1'),
-        ({'weight_fg': -1}, '`weight_fg` must be a number >= 0'),
-        ({'weight_global': None}, '`weight_global` must be a number >= 0'),
-        ({'tau': 0}, '`tau` must be a number > 0'),
-        ({'box_frame': 'pad'}, "`box_frame` must be one of 'padded', 'img_shape'")])
-def test_refuses_settings_that_mean_nothing(wrong, words):
-    with pytest.raises(ConfigError, match=words):
+@pytest.mark.parametrize('wrong', [
+    {'channels': 0}, {'levels': 0}, {'weight_fg': -1}, {'weight_global': None},
+    {'tau': 0}, {'box_frame': 'pad'}])
+def test_refuses_settings_that_mean_nothing(wrong):
+    with pytest.raises(ConfigError, match=f'`{next(iter(wrong))}`'):
         FGDLoss(**{'channels': 4, 'levels': 1, **wrong})
 
 
@@ -249,21 +244,19 @@ def cells(mask):
     return [v for row in mask for v in row]
 
 
-def context(image, where_w, where_b, w1, b1, norm_w, norm_b, w2, b2):
+def context(image, block):
     """GCNet's block on one image ``[c][h*w]``: what it adds to each channel."""
-    channels, places = len(image), len(image[0])
-    scores = [
-        sum(where_w[c] * image[c][i] for c in range(channels)) + where_b
-        for i in range(places)]
-    weights = softened(scores)
-    summary = [sum(w * v for w, v in zip(weights, image[c])) for c in range(channels)]
-    hidden = [sum(w * v for w, v in zip(row, summary)) + b for row, b in zip(w1, b1)]
+    where_w, where_b, w1, b1, norm_w, norm_b, w2, b2 = (
+        p.squeeze().tolist() for p in block.parameters())
+    weights = softened([dot(where_w, place) + where_b for place in zip(*image)])
+    summary = [dot(weights, channel) for channel in image]
+    hidden = [dot(row, summary) + b for row, b in zip(w1, b1)]
     mean = sum(hidden) / len(hidden)
     variance = sum((h - mean) ** 2 for h in hidden) / len(hidden)
     hidden = [
         max(0, (h - mean) / sqrt(variance + 1e-5) * g + b)
         for h, g, b in zip(hidden, norm_w, norm_b)]
-    return [sum(w * v for w, v in zip(row, hidden)) + b for row, b in zip(w2, b2)]
+    return [dot(row, hidden) + b for row, b in zip(w2, b2)]
 
 
 def slow_fgd(student, teacher, boxes, sizes, weights, tau, blocks):
@@ -285,22 +278,12 @@ def slow_fgd(student, teacher, boxes, sizes, weights, tau, blocks):
                 terms[1] += cells(background[n])[i] * error
         terms[2] = sum(abs(a - b) for a, b in zip(channel[0][n], channel[1][n])) + sum(
             abs(a - b) for a, b in zip(cells(spatial[0][n]), cells(spatial[1][n])))
-        added = [context(side, *block) for side, block in zip((s, t), blocks)]
+        added = [context(side, block) for side, block in zip((s, t), blocks)]
         terms[3] = sum(
             (t[c][i] + added[1][c] - s[c][i] - added[0][c]) ** 2 for c in range(len(s))
             for i in range(len(s[0])))
         result.append(sum(w * term for w, term in zip(weights, terms)))
     return result
-
-
-def block_weights(block):
-    """Weights of a context block as the twin takes them."""
-    where, first, norm, last = (
-        block.where, block.transform[0], block.transform[1], block.transform[3])
-    return [
-        where.weight.flatten().tolist(), where.bias.item(), first.weight.tolist(),
-        first.bias.tolist(), norm.weight.tolist(), norm.bias.tolist(),
-        last.weight.tolist(), last.bias.tolist()]
 
 
 @pytest.mark.parametrize('cells', [1, 2**22])
@@ -334,8 +317,7 @@ def test_equals_its_twin(frame):
     slow = slow_fgd(
         student.tolist(), teacher.tolist(), boxes,
         [SIZE] * 2 if frame == 'padded' else images, weights, 0.8,
-        [block_weights(side[0]) for side in (loss.student_context,
-                                             loss.teacher_context)])
+        [loss.student_context[0], loss.teacher_context[0]])
     samples = [boxed(*some, image=image) for some, image in zip(boxes, images)]
     # the boxes are float32
     assert_equals_twin(loss(student, teacher, data_samples=samples), slow, 1e-6)

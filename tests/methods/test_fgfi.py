@@ -13,8 +13,6 @@ from mmkd_ext.methods import FGFILoss
 from mmkd_ext.methods.fgfi import imitation_masks
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
-SIZE = (64, 96)
-
 
 class Anchors:
     """Squares of 16 around cells of 16, one for each cell, as mmdet orders them."""
@@ -24,13 +22,9 @@ class Anchors:
         self.num_levels = len(strides)
 
     def grid_priors(self, sizes, device):
-        return [
-            torch.tensor(
-                [
-                    [s * x, s * y, s * (x + 1), s * (y + 1)] for y in range(height)
-                    for x in range(width)],
-                dtype=torch.float32, device=device)
-            for (height, width), s in zip(sizes, self.strides)]
+        levels = [torch.tensor([[x, y, x + 1.0, y + 1] for y in range(h)
+                                for x in range(w)]) for h, w in sizes]
+        return [stride * level for stride, level in zip(self.strides, levels)]
 
 
 def head(*strides):
@@ -101,25 +95,20 @@ def test_some_anchor_of_a_place_is_enough():
     assert mask.tolist() == [[[0, 1], [0, 0]]]
 
 
-class PointHead(SimpleNamespace):
+class Points(Anchors):
     """As FCOS's: points instead of anchors."""
 
-
-def point_head():
-    generator = SimpleNamespace(
-        num_levels=1, grid_priors=lambda sizes,
-        device: [torch.zeros(h * w, 2) for h, w in sizes])
-    return PointHead(prior_generator=generator)
+    def grid_priors(self, sizes, device):
+        return [level[:, :2] for level in super().grid_priors(sizes, device)]
 
 
-def test_says_that_a_head_has_no_anchors():
+@pytest.mark.parametrize(('head', 'message'), [
+    (SimpleNamespace(prior_generator=Points()), r'`Points` makes points \(24, 2\)'),
+    (SimpleNamespace(), 'without `prior_generator`')])
+def test_says_that_a_head_has_no_anchors(head, message):
     side = noise(1, 2, 4, 6)
-    with pytest.raises(
-            ConfigError, match=r'`PointHead`, whose .* points \(24, 2\), not'):
-        FGFILoss()(side, side, data_samples=[QUARTER], head=point_head())
-    with pytest.raises(
-            ConfigError, match='`SimpleNamespace` without `prior_generator`'):
-        FGFILoss()(side, side, data_samples=[QUARTER], head=SimpleNamespace())
+    with pytest.raises(ConfigError, match=message):
+        FGFILoss()(side, side, data_samples=[QUARTER], head=head)
 
 
 def test_says_that_the_head_is_of_other_levels():

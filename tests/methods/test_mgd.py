@@ -154,14 +154,6 @@ def test_the_share_of_zeros_is_the_ratio(ratio, seed, over):
     assert abs((mask == 0).double().mean().item() - ratio) < 0.031
 
 
-def test_an_own_generator_leaves_the_default_one_alone():
-    before = torch.get_rng_state()
-    random_mask(torch.zeros(1, 2, 3, 4), 0.5, generator=seeded())
-    assert torch.equal(torch.get_rng_state(), before)
-    random_mask(torch.zeros(1, 2, 3, 4), 0.5)
-    assert not torch.equal(torch.get_rng_state(), before)
-
-
 def slow_random_mask(uniform, ratio, over):
     """MGD: zeros and ones from uniform numbers, nested as those."""
     if isinstance(uniform, list):
