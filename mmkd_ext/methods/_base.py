@@ -17,7 +17,14 @@ from mmkd_ext.errors import ConfigError, ShapeError, check_choice, check_range
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['Levels', 'PairLoss', 'StudentLoss', 'at_least_float32', 'pair_levels']
+__all__ = [
+    'Levels',
+    'PairLoss',
+    'StudentLoss',
+    'at_least_float32',
+    'check_map',
+    'pair_levels',
+]
 
 Levels = Union[Tensor, 'Sequence[Tensor]']
 """One tensor, or a pyramid: a tuple or list with one tensor a level."""
@@ -245,3 +252,19 @@ def _describe(value: Any) -> str:
 def at_least_float32(x: Tensor) -> Tensor:
     """Returns half precision as float32, anything else as it is."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def check_map(taker: str, feature: Tensor, channels: int, setting: str) -> None:
+    """Raises `ShapeError` where a module's input is not ``(n channels h w)``.
+
+    Args:
+        taker: What the message calls the module.
+        feature: What it got.
+        channels: What it was built for.
+        setting: Its argument that says so.
+    """
+    if feature.dim() != 4 or feature.shape[1] != channels:
+        raise ShapeError(
+            f'{taker} takes (n {channels} h w), but got {tuple(feature.shape)}; set '
+            f'its `{setting}`.'
+        )

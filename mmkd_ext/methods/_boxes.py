@@ -11,20 +11,24 @@ from typing import Any
 
 from torch import Tensor
 
-from mmkd_ext.errors import DataError
+from mmkd_ext.errors import DataError, ShapeError
 
 __all__ = ['boxes_of', 'image_sizes']
 
 
-def boxes_of(data_samples: Sequence[Any]) -> list[Tensor]:
+def boxes_of(
+    data_samples: Sequence[Any], features: Sequence[Tensor] = ()
+) -> list[Tensor]:
     """Returns the ground truth boxes of each image ``(b 4)``.
 
     Args:
         data_samples: Samples whose ``gt_instances.bboxes`` is a tensor, or mmdet's
             boxes around one.
+        features: Maps of the same batch ``(n ...)``.
 
     Raises:
         DataError: There are no samples, or one has no boxes of this form.
+        ShapeError: A map is of more or fewer images.
     """
     images = []
     for index, sample in enumerate(_checked(data_samples)):
@@ -42,6 +46,12 @@ def boxes_of(data_samples: Sequence[Any]) -> list[Tensor]:
                 'are none.'
             )
         images.append(boxes)
+    for feature in features:
+        if len(images) != len(feature):
+            raise ShapeError(
+                f'there are boxes of {len(images)} images, but the feature is '
+                f'{tuple(feature.shape)}; both must be of the same batch.'
+            )
     return images
 
 

@@ -178,7 +178,7 @@ def labelled(labels: Tensor, num_classes: int, *, ignore_index: int) -> Tensor:
 
     Args:
         labels: Label maps of any shape.
-        num_classes: Number of classes that the logits have.
+        num_classes: Number of classes of the logits or of the loss.
         ignore_index: Label of the pixels that are left out.
 
     Raises:
@@ -188,8 +188,8 @@ def labelled(labels: Tensor, num_classes: int, *, ignore_index: int) -> Tensor:
     highest = int(labels.where(counts, -1).max()) if labels.numel() else -1
     if highest >= num_classes:
         raise ConfigError(
-            f'labels reach {highest}, but the logits have {num_classes} classes and '
-            f'{ignore_index} is ignored. Set `num_classes` of the heads, '
-            '`reduce_zero_label` of the data set, or `ignore_index` of the loss.'
+            f'labels reach {highest}, but there are {num_classes} classes, and '
+            f'{ignore_index} is ignored. Set `num_classes`, `reduce_zero_label` of the '
+            'data set, or `ignore_index` of the loss.'
         )
     return counts

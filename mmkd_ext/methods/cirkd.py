@@ -37,8 +37,8 @@ from mmkd_ext.errors import (
     check_shapes,
 )
 from mmkd_ext.functional.direction import unit_vectors
-from mmkd_ext.methods._base import PairLoss
-from mmkd_ext.methods._labels import labels_at
+from mmkd_ext.methods._base import PairLoss, check_map
+from mmkd_ext.methods._labels import labelled, labels_at
 from mmkd_ext.methods._memory import KeyMemory, gathered, ranks
 from mmkd_ext.registry import MODELS
 
@@ -302,7 +302,8 @@ class _Divergence(torch.autograd.Function):
             if len(grad) > 1 and grad.stride(0) != 0:
                 wanted = (slopes.keys_s is not None, slopes.keys_t is not None)
                 sides_wanted = _Sides(False, wanted[0], False, wanted[1])
-                _, again = _walk(sides, sides_wanted, *ctx.settings, grad)
+                tau, max_memory = ctx.settings
+                _, again = _walk(sides, sides_wanted, tau, max_memory, grad)
                 of_keys = (again.keys_s, again.keys_t)
             else:
                 # one number for all rows, as a sum spreads it; not waited for
@@ -346,11 +347,7 @@ class CIRKDProjection(nn.Module):
 
     def check(self, feature: Tensor) -> None:
         """Raises `ShapeError` where a feature is no map or has other channels."""
-        if feature.dim() != 4 or feature.shape[1] != self.in_channels:
-            raise ShapeError(
-                f'the connector takes (n {self.in_channels} h w), but got '
-                f'{tuple(feature.shape)}; set its `in_channels`.'
-            )
+        check_map('the connector', feature, self.in_channels, 'in_channels')
 
 
 @MODELS.register_module()
@@ -679,10 +676,9 @@ class _ClassMemoryLoss(_MemoryLoss):
         pattern = f'n {self.channels} h w'
         check_shapes(student=(student, pattern), teacher=(teacher, pattern))
         labels = labels_at(data_samples, student)
-        kept = (labels != self.ignore_index) & (labels >= 0)
+        kept = labelled(labels, self.num_classes, ignore_index=self.ignore_index)
         # rows of all pixels, and of those that count
         student, teacher = (x.permute(0, 2, 3, 1) for x in (student, teacher))
-        self._check_labels(labels[kept])
         own, common = self.memory.generators()
         new = None
         if self.training:
@@ -698,15 +694,6 @@ class _ClassMemoryLoss(_MemoryLoss):
         self, teacher: Tensor, labels: Tensor, kept: Tensor, draw: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Returns keys of length 1 ``(m c)`` and their classes ``(m)``."""
-
-    def _check_labels(self, labels: Tensor) -> None:
-        highest = int(labels.max()) if len(labels) else -1
-        if highest >= self.num_classes:
-            raise ConfigError(
-                f'labels reach {highest}, but `{type(self).__name__}` has '
-                f'num_classes={self.num_classes} and ignores {self.ignore_index}. Set '
-                '`num_classes`, or `reduce_zero_label` of the data set.'
-            )
 
     def _groups(self, labels: Tensor) -> Tensor:
         """Returns a number for each image and class ``(n h w)``."""

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from mmkd_ext.errors import ShapeError, check_integer, check_range, check_shapes
+from mmkd_ext.errors import check_integer, check_range, check_shapes
 from mmkd_ext.functional.boxes import box_levels, box_mask
 from mmkd_ext.functional.divergence import class_divergence
 from mmkd_ext.methods._base import PairLoss
@@ -85,7 +85,7 @@ class DeFeatLoss(PairLoss):
         self, levels: list[tuple[Tensor, Tensor]], data_samples: Sequence[Any]
     ) -> list[Tensor]:
         """Returns each image's part ``(n)`` of the loss of every level."""
-        boxes = boxes_of(data_samples)
+        boxes = boxes_of(data_samples, [student for student, _ in levels])
         sizes = image_sizes(data_samples)
         of_level = [
             box_levels(some, len(levels), finest_scale=self.finest_scale)
@@ -94,11 +94,6 @@ class DeFeatLoss(PairLoss):
         items = []
         for level, (student, teacher) in enumerate(levels):
             check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-            if len(boxes) != len(student):
-                raise ShapeError(
-                    f'there are boxes of {len(boxes)} images, but the feature is '
-                    f'{tuple(student.shape)}; both must be of the same batch.'
-                )
             mask = box_mask(
                 boxes,
                 sizes,

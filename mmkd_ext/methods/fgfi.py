@@ -141,15 +141,9 @@ class FGFILoss(PairLoss):
         """
         for student, teacher in levels:
             check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-        boxes = boxes_of(data_samples)
-        first = levels[0][0]
-        if any(len(student) != len(boxes) for student, _ in levels):
-            raise ShapeError(
-                f'there are boxes of {len(boxes)} images, but the feature is '
-                f'{tuple(first.shape)}; both must be of the same batch.'
-            )
+        boxes = boxes_of(data_samples, [student for student, _ in levels])
         sizes = [(student.shape[2], student.shape[3]) for student, _ in levels]
-        anchors = _anchors_of(head, sizes, first.device)
+        anchors = _anchors_of(head, sizes, levels[0][0].device)
         masks = imitation_masks(anchors, boxes, sizes, threshold=self.threshold)
         places = torch.stack([mask.sum() for mask in masks]).sum().clamp(min=1)
         return [

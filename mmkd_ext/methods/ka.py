@@ -29,7 +29,6 @@ from mmkd_ext.checkpoint import latest_checkpoint, read_checkpoint, weights_of
 from mmkd_ext.errors import (
     CheckpointError,
     ConfigError,
-    ShapeError,
     check_choice,
     check_integer,
     check_range,
@@ -38,7 +37,7 @@ from mmkd_ext.errors import (
 from mmkd_ext.functional.affinity import affinity_row_distance
 from mmkd_ext.functional.direction import unit_vectors
 from mmkd_ext.functional.mimicry import squared_error
-from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods._base import PairLoss, check_map
 from mmkd_ext.methods._identity import KnowsTeacher
 from mmkd_ext.registry import MODELS
 
@@ -126,7 +125,7 @@ class KAAutoEncoder(nn.Module, KnowsTeacher):
 
     def encode(self, feature: Tensor) -> Tensor:
         """Returns the code ``(n k h' w')`` of a feature ``(n channels h w)``."""
-        _check_channels(self, feature, self.channels)
+        check_map(f'`{type(self).__name__}`', feature, self.channels, 'channels')
         code: Tensor = self.encoder(feature)
         return code
 
@@ -273,7 +272,7 @@ class KAEncoder(nn.Module, KnowsTeacher):
 
     def forward(self, feature: Tensor) -> Tensor:
         """Returns the code ``(n k h' w')`` of a feature ``(n channels h w)``."""
-        _check_channels(self, feature, self.channels)
+        check_map(f'`{type(self).__name__}`', feature, self.channels, 'channels')
         with torch.no_grad():
             code: Tensor = self.encoder(feature)
         return code
@@ -470,11 +469,3 @@ def _differ(one: Tensor | None, other: Tensor) -> bool:
 
 def _as_bytes(text: str) -> Tensor:
     return torch.tensor(list(text.encode()), dtype=torch.uint8)
-
-
-def _check_channels(module: nn.Module, feature: Tensor, channels: int) -> None:
-    if feature.dim() != 4 or feature.shape[1] != channels:
-        raise ShapeError(
-            f'`{type(module).__name__}` takes (n {channels} h w), but got '
-            f'{tuple(feature.shape)}; set its `channels`.'
-        )

@@ -22,14 +22,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from mmkd_ext.errors import (
-    ShapeError,
     check_choice,
     check_integer,
     check_range,
     check_shapes,
 )
 from mmkd_ext.functional.mimicry import squared_error
-from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods._base import PairLoss, check_map
 from mmkd_ext.registry import MODELS
 
 __all__ = ['MGDConnector', 'MGDLoss', 'random_mask']
@@ -151,12 +150,7 @@ class MGDConnector(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """Maps ``(n in_channels h w)`` to ``(n channels h w)``."""
-        if feature.dim() != 4 or feature.shape[1] != self.in_channels:
-            raise ShapeError(
-                f'`MGDConnector` takes (n {self.in_channels} h w), but got '
-                f'{tuple(feature.shape)}; set its `in_channels`, and put it into '
-                '`mmkd_ext.PerLevel` for a pyramid.'
-            )
+        check_map('`MGDConnector`', feature, self.in_channels, 'in_channels')
         if self.align is not None:
             feature = self.align(feature)
         if self.training:

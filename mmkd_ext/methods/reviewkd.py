@@ -30,7 +30,7 @@ from mmkd_ext.errors import (
     check_shapes,
     is_integer,
 )
-from mmkd_ext.methods._base import PairLoss
+from mmkd_ext.methods._base import PairLoss, check_map
 from mmkd_ext.registry import MODELS
 
 __all__ = ['ReviewKDFusion', 'ReviewKDLoss', 'pooled_error']
@@ -240,12 +240,8 @@ class _FusionBlock(nn.Module):
         self, level: Tensor, deeper: Tensor | None, index: int
     ) -> tuple[Tensor, Tensor]:
         """Returns what is compared, and what goes on to the next larger level."""
-        if level.dim() != 4 or level.shape[1] != self.enter.in_channels:
-            raise ShapeError(
-                f'Level {index} of `ReviewKDFusion` takes '
-                f'(n {self.enter.in_channels} h w), but got {tuple(level.shape)}; set '
-                '`in_channels`.'
-            )
+        taker = f'Level {index} of `ReviewKDFusion`'
+        check_map(taker, level, self.enter.in_channels, 'in_channels')
         fused = self.enter_norm(self.enter(level))
         if self.attention is not None and deeper is not None:
             fused = self._fuse(self.attention, fused, deeper)

@@ -33,6 +33,13 @@ def rows_of(x):
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
 
 
+def random_labels(*shape, high=4, seed=0, generator=None):
+    """Labels from 0 to below `high`, and 255."""
+    generator = generator or torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, high + 1, shape, generator=generator)
+    return labels.masked_fill(labels == high, 255)
+
+
 def labelled(labels):
     """Samples of a segmentor, of label maps ``[n][h][w]``."""
     return {'data_samples': [

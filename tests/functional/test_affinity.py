@@ -35,9 +35,6 @@ def with_gradients(distance, student, teacher, learns=True):
     return [value.detach(), *(side.grad for side in sides if side.requires_grad)]
 
 
-# ---- the dense form -----------------------------------------------------------------
-
-
 @BOTH
 # more channels than positions, fewer, and positions of more than one chunk
 @pytest.mark.parametrize(('size', 'learns'), [
@@ -86,9 +83,6 @@ def test_makes_no_matrix_of_positions(distance):
     assert student.grad.isfinite().all()
 
 
-# ---- closed forms and properties ----------------------------------------------------
-
-
 def test_a_flat_student_and_orthogonal_teachers_differ_by_the_root_of_the_others():
     # by hand: rows of ones against rows of the identity, m = 6
     student, teacher = torch.ones(1, 2, 2, 3), torch.eye(6).reshape(1, 6, 2, 3)
@@ -108,9 +102,6 @@ def test_is_symmetric_positive_and_zero_at_equality(distance, seed):
     torch.testing.assert_close(there, back, rtol=1e-9, atol=1e-9)
     assert (there > 0).all()
     assert not distance(student, student.clone()).any()
-
-
-# ---- gradients ----------------------------------------------------------------------
 
 
 @BOTH
@@ -155,9 +146,6 @@ def test_no_feature_is_too_small_or_large(distance, scale, size):
         doubles(1, 3, *size, seed=s, dtype=torch.float32) for s in (0, 1))
     torch.testing.assert_close(distance(scale * student, teacher),
                                distance(student, teacher))
-
-
-# ---- the slow twin, in plain loops from the equation --------------------------------
 
 
 def affinity(image):

@@ -72,9 +72,6 @@ def test_refuses_a_temperature_that_is_not_positive(attention, tau):
         attention(torch.zeros(1, 1, 1, 1), tau=tau)
 
 
-# ---- the slow twin, in plain loops from the equation --------------------------------
-
-
 @pytest.mark.parametrize(('shape', 'tau'), [((2, 3, 4, 5), 4.0), ((1, 5, 3, 1), 0.25)])
 @pytest.mark.parametrize(('attention', 'slow'), [
     (spatial_attention, slow_spatial_attention),

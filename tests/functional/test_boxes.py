@@ -45,9 +45,6 @@ def test_a_coordinate_on_a_cell_border_is_not_rounded_over_it():
         assert mask.sum() == 1
 
 
-# ---- odd boxes ----------------------------------------------------------------------
-
-
 @MASKS
 @pytest.mark.parametrize('box', [
     [20.0, 20.0, 20.0, 40.0], [40.0, 40.0, 20.0, 20.0], [-30.0, 10.0, 0.0, 20.0],
@@ -69,9 +66,6 @@ def test_boxes_of_other_types_are_read_in_float32(mask, dtype):
     torch.testing.assert_close(found, mask([boxes.float()], [(64, 1344)], (8, 168)))
 
 
-# ---- properties ---------------------------------------------------------------------
-
-
 @st.composite
 def crowds(draw):
     number = draw(st.integers(0, 12))
@@ -88,9 +82,6 @@ def test_the_mask_of_many_is_the_maximum_of_their_masks(mask, boxes):
     single = [mask([box[None]], [SIZE], MAP) for box in boxes]
     wanted = torch.stack(single).amax(0) if single else torch.zeros(1, *MAP)
     assert torch.equal(mask([boxes], [SIZE], MAP), wanted)
-
-
-# ---- levels and overlaps ------------------------------------------------------------
 
 
 def test_a_box_belongs_to_the_level_of_its_size():
@@ -143,9 +134,6 @@ def test_the_gradient_of_an_overlap_is_right():
     assert torch.autograd.gradcheck(box_iou, (a.requires_grad_(), b.requires_grad_()))
 
 
-# ---- messages -----------------------------------------------------------------------
-
-
 @MASKS
 def test_refuses_boxes_of_another_form(mask):
     with pytest.raises(ShapeError, match=r'`boxes\[1\]` \(2, 5\) has 5'):
@@ -155,9 +143,6 @@ def test_refuses_boxes_of_another_form(mask):
 def test_refuses_counts_of_other_boxes():
     with pytest.raises(ShapeError, match=r'`counts` has \[2\] .*`boxes` has \[1\]'):
         box_mask([torch.zeros(1, 4)], [SIZE], MAP, counts=[torch.ones(2).bool()])
-
-
-# ---- the slow twin, in plain loops from the equation --------------------------------
 
 
 def slow_box_mask(boxes, sizes, map_size):

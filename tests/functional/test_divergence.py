@@ -27,9 +27,6 @@ def two_way(student_margin, teacher_margin, tau):
     return tau**2 * (p * log(p / q) + (1 - p) * log((1 - p) / (1 - q)))
 
 
-# ---- closed forms -------------------------------------------------------------------
-
-
 MARGINS = st.floats(-6, 6)
 
 
@@ -80,9 +77,6 @@ def test_agrees_with_the_kl_of_torch_distributions():
                                           distribution(student.movedim(1, -1))))
 
 
-# ---- properties ---------------------------------------------------------------------
-
-
 @BOTH
 @CALM
 @given(SHAPES, SEEDS, TAUS)
@@ -90,9 +84,6 @@ def test_is_zero_at_equality_and_never_negative(divergence, shape, seed, tau):
     student, teacher = two_sides(*shape, seed=seed)
     assert divergence(student, student.clone(), tau=tau).abs().max() == 0
     assert divergence(student, teacher, tau=tau).min() >= -1e-13 * tau**2
-
-
-# ---- gradients ----------------------------------------------------------------------
 
 
 @BOTH
@@ -120,9 +111,6 @@ def test_a_frozen_teacher_gives_the_value_and_gradient_of_a_learning_one(
         (weights * value).sum().backward()
         results.append((value.detach(), student.grad))
     torch.testing.assert_close(results[0], results[1])
-
-
-# ---- numbers at the edge ------------------------------------------------------------
 
 
 @BOTH
@@ -156,9 +144,6 @@ def test_halves_are_computed_as_halves(divergence, dtype, tolerance):
 def test_refuses_a_temperature_that_is_not_positive(divergence, tau):
     with pytest.raises(ConfigError, match='`tau`'):
         divergence(torch.zeros(1, 2, 2, 2), torch.zeros(1, 2, 2, 2), tau=tau)
-
-
-# ---- the slow twin, in plain loops from the equation --------------------------------
 
 
 def classes(values, tau):

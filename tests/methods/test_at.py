@@ -52,9 +52,6 @@ def test_refuses_a_power_below_one():
         ATLoss(p=0.5)
 
 
-# ---- the slow twin, in plain loops from the equation --------------------------------
-
-
 def slow_attention_distance(student, teacher, p):
     def attention(image):
         height, width = len(image[0]), len(image[0][0])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from math import exp, log, sqrt
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from mmengine.runner.checkpoint import load_state_dict
-from slow_parts import CALM, dot, doubles, noise, softened
+from slow_parts import CALM, dot, doubles, labelled, noise, random_labels, softened
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import (
@@ -23,7 +23,6 @@ from mmkd_ext.methods import (
     CIRKDMiniBatchLoss,
     CIRKDPixelMemoryLoss,
     CIRKDPool,
-    CIRKDProjection,
     CIRKDRegionMemoryLoss,
 )
 from mmkd_ext.methods._memory import KeyMemory
@@ -36,21 +35,9 @@ from mmkd_ext.methods.cirkd import (
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
 
-def sample(labels):
-    return SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(labels)))
-
-
-def labelled(labels):
-    """Samples of a batch of label maps ``[n][h][w]``."""
-    return {'data_samples': [sample(one) for one in torch.as_tensor(labels)[:, None]]}
-
-
 def samples(*shape, high=3):
-    def draw(generator):
-        labels = torch.randint(0, high + 1, shape, generator=generator)
-        return labelled(labels.masked_fill(labels == high, 255))
-
-    return draw
+    return lambda generator: labelled(
+        random_labels(*shape, high=high, generator=generator))
 
 
 TURN = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0),
@@ -267,37 +254,33 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(cls, storage):
         assert torch.equal(value, second.state_dict()[name]), name
 
 
-@CLASSES
-def test_a_memory_of_half_precision_takes_half_and_changes_little(cls):
+@pytest.mark.parametrize(
+    # of the last digit of numbers up to 1, in logits and so in a divergence
+    ('storage', 'half'), [('float16', 2**-11), ('bfloat16', 2**-8)])
+def test_a_memory_of_half_precision_takes_half_and_changes_little(storage, half):
     settings = {'channels': 3, 'size': 10, 'samples': 10, 'tau': 1.0}
-    exact = cls(3, **settings)
-    wanted = torch.tensor(run(exact, range(4)))
-    # halves of the last digit of numbers up to 1, in logits and so in a divergence
-    for storage, error in (('float16', 2 ** -11), ('bfloat16', 2 ** -8)):
-        loss = cls(3, storage=storage, **settings)
-        found = torch.tensor(run(loss, range(4)))
-        assert 2 * loss.memory.keys.nbytes == exact.memory.keys.nbytes
-        assert not torch.equal(found, wanted)
-        # a sum over 3 channels, in both distributions
-        torch.testing.assert_close(found, wanted, rtol=0, atol=6 * error)
+    exact, loss = (CIRKDPixelMemoryLoss(3, storage=kind, **settings)
+                   for kind in ('float32', storage))
+    wanted, found = (torch.tensor(run(one, range(4))) for one in (exact, loss))
+    assert 2 * loss.memory.keys.nbytes == exact.memory.keys.nbytes
+    assert not torch.equal(found, wanted)
+    # a sum over 3 channels, in both distributions
+    torch.testing.assert_close(found, wanted, rtol=0, atol=6 * half)
 
 
 @CLASSES
 def test_a_memory_that_is_not_saved_begins_anew(cls):
     settings = {'channels': 3, 'size': 7, 'samples': 2, 'saved': False}
     first, second = (cls(3, **settings) for _ in range(2))
-    wanted = run(first, range(3))
+    run(first, range(3))
     state = first.state_dict()
     assert list(state) == ['memory.steps']
     second.load_state_dict(state)
     assert not second.memory.filled.any()
-    # the choices of a step are those of its number; of what is remembered only the
-    # new ones are left
-    fresh = cls(3, **settings)
-    assert run(fresh, range(3)) == wanted
-    fresh.memory.filled.zero_()
-    fresh.memory.pointer.zero_()
-    assert run(second, range(3, 5)) == run(fresh, range(3, 5))
+    # the choices of a step are those of its number
+    first.memory.filled.zero_()
+    first.memory.pointer.zero_()
+    assert run(second, range(3, 5)) == run(first, range(3, 5))
 
 
 @CLASSES
@@ -321,31 +304,23 @@ def test_other_channels_are_refused_with_the_connector_to_take(cls):
     loss.check_pair(noise(1, 3, 4, 5), noise(1, 3, 4, 5))
 
 
-@pytest.mark.parametrize(('build', 'message'), [
-    (lambda: CIRKDPixelMemoryLoss(0, channels=2), '`num_classes`'),
-    (lambda: CIRKDRegionMemoryLoss(0, channels=2), '`num_classes`'),
-    (lambda: CIRKDPixelMemoryLoss(2, channels=0), '`channels`'),
-    (lambda: CIRKDPixelMemoryLoss(2, channels=2, size=0), '`size`'),
-    (lambda: CIRKDPixelMemoryLoss(2, channels=2, samples=0), '`samples`'),
-    (lambda: CIRKDPixelMemoryLoss(2, channels=2, new_keys=0), '`new_keys`'),
-    (lambda: CIRKDPixelMemoryLoss(2, channels=2, storage='half'), '`storage`'),
-    (lambda: CIRKDChannelMemoryLoss((2, 2), storage='int8'), '`storage`'),
-    (lambda: CIRKDRegionMemoryLoss(2, channels=2, tau=0), '`tau`'),
-    (lambda: CIRKDRegionMemoryLoss(2, channels=2, max_memory=0), '`max_memory`'),
-    (lambda: CIRKDMiniBatchLoss(0), '`tau`'),
-    (lambda: CIRKDMiniBatchLoss(pool=0), '`pool`'),
-    (lambda: CIRKDChannelLoss(max_memory=-1), '`max_memory`'),
-    (lambda: CIRKDChannelMemoryLoss((2,)), '`map_size`'),
-    (lambda: CIRKDChannelMemoryLoss((2, 0)), '`map_size`'),
-    (lambda: CIRKDChannelMemoryLoss((2, 2), new_keys=0), '`new_keys`'),
-    (lambda: CIRKDProjection(0, 2), '`in_channels`'),
-    (lambda: CIRKDHeads(2, 0), '`out_channels`'),
-    (lambda: CIRKDHeads(1, 2), '`channels` must be a number >= 2'),
-    (lambda: CIRKDPool(0), '`window`'),
-    (lambda: CIRKDProjection(2, 0), '`out_channels`')])
-def test_names_the_setting_that_is_wrong(build, message):
-    with pytest.raises(ConfigError, match=message):
-        build()
+@pytest.mark.parametrize(('build', 'wrong'), [
+    *((partial(CIRKDPixelMemoryLoss, num_classes=2, channels=2), one) for one in (
+        {'num_classes': 0}, {'channels': 0}, {'size': 0}, {'samples': 0},
+        {'new_keys': 0}, {'storage': 'half'})),
+    *((partial(CIRKDChannelMemoryLoss, map_size=(2, 2)), one) for one in (
+        {'map_size': (2,)}, {'map_size': (2, 0)}, {'new_keys': 0})),
+    (CIRKDMiniBatchLoss, {'pool': 0}), (CIRKDPool, {'window': 0}),
+    *((partial(CIRKDHeads, in_channels=2, out_channels=2), one) for one in (
+        {'in_channels': 0}, {'out_channels': 0}))])
+def test_names_the_setting_that_is_wrong(build, wrong):
+    with pytest.raises(ConfigError, match=f'`{next(iter(wrong))}`'):
+        build(**wrong)
+
+
+def test_a_context_needs_two_channels():
+    with pytest.raises(ConfigError, match='`channels`'):
+        PositionContext(1)
 
 
 # ---- the second version -------------------------------------------------------------

@@ -45,9 +45,6 @@ def test_one_pixel_carries_no_information():
     assert CWDLoss(tau=4.0)(torch.randn(2, 3, 1, 1), torch.randn(2, 3, 1, 1)) == 0
 
 
-# ---- the slow twin, in plain loops from the equation --------------------------------
-
-
 def slow_channel_divergence(student, teacher, tau):
     """CWD, Eq. (2) to (4) without the mean over channels: ``[n][c]``."""
     return [[tau**2 * kl(softened([v for row in teacher[n][c] for v in row], tau),

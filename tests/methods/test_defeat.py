@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 from math import log
-from types import SimpleNamespace
 
 import pytest
 import torch
-from slow_parts import noise
+from slow_parts import boxed, noise
 
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.methods import DeFeatAdapter, DeFeatHeadLoss, DeFeatLoss
@@ -17,18 +16,12 @@ from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 SIZE = (64, 96)
 
 
-def sample(*boxes):
-    return SimpleNamespace(
-        gt_instances=SimpleNamespace(bboxes=torch.tensor(boxes).reshape(-1, 4)),
-        metainfo=dict(batch_input_shape=SIZE))
-
-
-SAMPLES = [sample((8.0, 8.0, 40.0, 30.0)), sample()]
+SAMPLES = [boxed((8.0, 8.0, 40.0, 30.0)), boxed()]
 # by hand: half of the squared difference 2^2, whatever the number of cells
 SIDES = torch.zeros(1, 3, 8, 12), torch.full((1, 3, 8, 12), 2.0)
-ONE = {'data_samples': [sample((8.0, 8.0, 40.0, 30.0))]}
-NONE = {'data_samples': [sample()]}
-ALL = {'data_samples': [sample((0.0, 0.0, 96.0, 64.0))]}
+ONE = {'data_samples': [boxed((8.0, 8.0, 40.0, 30.0))]}
+NONE = {'data_samples': [boxed()]}
+ALL = {'data_samples': [boxed((0.0, 0.0, 96.0, 64.0))]}
 
 
 def samples(generator):
@@ -77,15 +70,12 @@ CASES = [
                 {'labels': torch.tensor([0, 1])})])]
 
 
-# ---- neck ---------------------------------------------------------------------------
-
-
 def test_a_box_is_inside_on_one_level_alone():
     levels = [(8, 12), (4, 6)]
     student = [torch.zeros(1, 2, *size, requires_grad=True) for size in levels]
     teacher = [torch.ones(1, 2, *size) for size in levels]
     # sides of 24 and 48 around a finest scale of 16: levels 0 and 1
-    boxes = [sample((0.0, 0.0, 24.0, 24.0), (48.0, 16.0, 96.0, 64.0))]
+    boxes = [boxed((0.0, 0.0, 24.0, 24.0), (48.0, 16.0, 96.0, 64.0))]
     loss = DeFeatLoss(weight_fg=1.0, weight_bg=0.0, finest_scale=16.0)
     loss(student, teacher, data_samples=boxes).backward()
     first, second = (s.grad.abs().sum((0, 1)) > 0 for s in student)
@@ -101,7 +91,7 @@ def test_a_box_is_inside_on_one_level_alone():
     ids=['zero area', 'outside', 'the last corner'])
 def test_odd_boxes_train(box):
     student = noise(1, 2, 8, 12).requires_grad_()
-    loss = DeFeatLoss()(student, noise(1, 2, 8, 12, seed=1), data_samples=[sample(box)])
+    loss = DeFeatLoss()(student, noise(1, 2, 8, 12, seed=1), data_samples=[boxed(box)])
     loss.backward()
     assert loss > 0
     assert student.grad.isfinite().all()
@@ -114,9 +104,6 @@ def test_refuses_settings_of_the_neck_that_mean_nothing(wrong):
         DeFeatLoss(**wrong)
 
 
-# ---- adapter ------------------------------------------------------------------------
-
-
 def test_the_adapter_starts_almost_at_zero():
     weight = DeFeatAdapter(64, 32).conv.weight
     assert weight.shape == (32, 64, 3, 3)
@@ -124,9 +111,6 @@ def test_the_adapter_starts_almost_at_zero():
     # fmod folds the tails of the normal distribution onto its middle
     assert 0.8e-4 < weight.std() < 1e-4
     assert not DeFeatAdapter(4).conv.bias.any()
-
-
-# ---- the slow twin, in plain loops from the equation --------------------------------
 
 
 def slow_defeat(student, teacher, mask, weight_fg, weight_bg):
@@ -149,5 +133,5 @@ def test_equals_its_twin():
     mask[0, 1:4, 1:5] = 1  # strides of 8
     mask[1, 2:8, 6:12] = 1
     slow = slow_defeat(student.tolist(), teacher.tolist(), mask.tolist(), 3, 12)
-    found = DeFeatLoss()(student, teacher, data_samples=[sample(box) for box in boxes])
+    found = DeFeatLoss()(student, teacher, data_samples=[boxed(box) for box in boxes])
     assert found.item() == pytest.approx(slow)

@@ -133,9 +133,6 @@ def test_what_does_not_vary_has_no_correlation_and_no_gradient(dim):
     assert student.grad.isfinite().all()
 
 
-# ---- the slow twin, in plain loops from the equation --------------------------------
-
-
 def correlation(a, b):
     """Returns Pearson's correlation of two flat lists, damped as by DIST's authors."""
     mean_a, mean_b = sum(a) / len(a), sum(b) / len(b)

@@ -6,20 +6,12 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from slow_parts import iou, noise, zeros
+from slow_parts import boxed, iou, noise, zeros
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import FGFILoss
 from mmkd_ext.methods.fgfi import imitation_masks
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
-
-SIZE = (64, 96)
-
-
-def sample(*boxes):
-    return SimpleNamespace(
-        gt_instances=SimpleNamespace(bboxes=torch.tensor(boxes).reshape(-1, 4)),
-        metainfo=dict(batch_input_shape=SIZE))
 
 
 class Anchors:
@@ -30,13 +22,9 @@ class Anchors:
         self.num_levels = len(strides)
 
     def grid_priors(self, sizes, device):
-        return [
-            torch.tensor(
-                [
-                    [s * x, s * y, s * (x + 1), s * (y + 1)] for y in range(height)
-                    for x in range(width)],
-                dtype=torch.float32, device=device)
-            for (height, width), s in zip(sizes, self.strides)]
+        levels = [torch.tensor([[x, y, x + 1.0, y + 1] for y in range(h)
+                                for x in range(w)]) for h, w in sizes]
+        return [stride * level for stride, level in zip(self.strides, levels)]
 
 
 def head(*strides):
@@ -49,10 +37,10 @@ def extras(*samples, strides=(16,)):
 
 # The box is the cell (row 1, column 2) and a quarter of its right neighbour: overlaps
 # 16/20 with the first, 4/32 with the second, 0 with the others; half of 0.8 is 0.4.
-QUARTER = sample((32.0, 16.0, 52.0, 32.0))
+QUARTER = boxed((32.0, 16.0, 52.0, 32.0))
 # with half of the neighbour they are 16/24 and 8/32: 0.25 is not above 0.333
 # with three quarters 16/28 and 12/32: 0.375 is above 0.286
-THREE_QUARTERS = sample((32.0, 16.0, 60.0, 32.0))
+THREE_QUARTERS = boxed((32.0, 16.0, 60.0, 32.0))
 ZEROS = torch.zeros(1, 3, 4, 6)
 SPIKE = torch.zeros(1, 3, 4, 6)
 SPIKE[0, :, 1, 2] = 2.0
@@ -63,13 +51,13 @@ CASES = [
         inputs=pair(2, 3, 4, 6),
         # both images have their objects wherever a mean over the batch could hide it
         extras=lambda generator: extras(
-            sample((0.0, 0.0, 96.0, 64.0), (32.0, 16.0, 60.0, 32.0)), QUARTER),
+            boxed((0.0, 0.0, 96.0, 64.0), (32.0, 16.0, 60.0, 32.0)), QUARTER),
         values=[
             KnownValue(ZEROS, SPIKE, 3 * 4 / 2, 'one place, by hand', extras(QUARTER)),
             KnownValue(
                 ZEROS, SPIKE, 3 * 4 / (2 * 2), 'two places, one differs',
                 extras(THREE_QUARTERS)),
-            KnownValue(ZEROS, SPIKE, 0, 'no boxes', extras(sample()))],
+            KnownValue(ZEROS, SPIKE, 0, 'no boxes', extras(boxed()))],
         exempt={'pyramids_sum_over_levels': 'a mean over the places of all levels'},
     ),
     LossCase(
@@ -86,9 +74,6 @@ def mask_of(*samples, strides=(16,), sizes=((4, 6),), threshold=0.5):
     return imitation_masks(
         Anchors(strides).grid_priors(sizes, None),
         [one.gt_instances.bboxes for one in samples], sizes, threshold=threshold)
-
-
-# ---- places -------------------------------------------------------------------------
 
 
 def test_the_best_anchor_is_that_of_all_levels():
@@ -110,28 +95,20 @@ def test_some_anchor_of_a_place_is_enough():
     assert mask.tolist() == [[[0, 1], [0, 0]]]
 
 
-# ---- heads --------------------------------------------------------------------------
-
-
-class PointHead(SimpleNamespace):
+class Points(Anchors):
     """As FCOS's: points instead of anchors."""
 
-
-def point_head():
-    generator = SimpleNamespace(
-        num_levels=1, grid_priors=lambda sizes,
-        device: [torch.zeros(h * w, 2) for h, w in sizes])
-    return PointHead(prior_generator=generator)
+    def grid_priors(self, sizes, device):
+        return [level[:, :2] for level in super().grid_priors(sizes, device)]
 
 
-def test_says_that_a_head_has_no_anchors():
+@pytest.mark.parametrize(('head', 'message'), [
+    (SimpleNamespace(prior_generator=Points()), r'`Points` makes points \(24, 2\)'),
+    (SimpleNamespace(), 'without `prior_generator`')])
+def test_says_that_a_head_has_no_anchors(head, message):
     side = noise(1, 2, 4, 6)
-    with pytest.raises(
-            ConfigError, match=r'`PointHead`, whose .* points \(24, 2\), not'):
-        FGFILoss()(side, side, data_samples=[QUARTER], head=point_head())
-    with pytest.raises(
-            ConfigError, match='`SimpleNamespace` without `prior_generator`'):
-        FGFILoss()(side, side, data_samples=[QUARTER], head=SimpleNamespace())
+    with pytest.raises(ConfigError, match=message):
+        FGFILoss()(side, side, data_samples=[QUARTER], head=head)
 
 
 def test_says_that_the_head_is_of_other_levels():
@@ -148,7 +125,7 @@ def test_takes_the_anchors_of_mmdets_heads():
     retina = RetinaHead(num_classes=2, in_channels=4, feat_channels=4, stacked_convs=1)
     sizes = [(8, 12), (4, 6), (2, 3), (1, 2), (1, 1)]
     sides = [[noise(2, 4, *size, seed=k) for size in sizes] for k in (0, 1)]
-    samples = [sample((8.0, 8.0, 60.0, 50.0)), sample()]
+    samples = [boxed((8.0, 8.0, 60.0, 50.0)), boxed()]
     found = FGFILoss(reduction='sum')(*sides, data_samples=samples, head=retina)
     assert found > 0
     fcos = FCOSHead(num_classes=2, in_channels=4, feat_channels=32, stacked_convs=1)
@@ -160,9 +137,6 @@ def test_takes_the_anchors_of_mmdets_heads():
 def test_refuses_a_threshold_that_means_nothing(threshold):
     with pytest.raises(ConfigError, match='`threshold` must be'):
         FGFILoss(threshold=threshold)
-
-
-# ---- the slow twin, in plain loops from the equation --------------------------------
 
 
 def slow_imitation_masks(anchors, boxes, map_sizes, threshold):
@@ -206,7 +180,7 @@ def test_equals_its_twins(pairs, monkeypatch):
     levels = [torch.randn(2, 2, 3, *size, dtype=torch.float64) for size in sizes]
     anchors = [a.tolist() for a in Anchors(strides).grid_priors(sizes, None)]
     masks = slow_imitation_masks(anchors, boxes, sizes, 0.5)
-    samples = [sample(*some) for some in boxes]
+    samples = [boxed(*some) for some in boxes]
     found = mask_of(*samples, strides=strides, sizes=sizes)
     assert [x.tolist() for x in found] == masks
     slow = slow_fgfi([(s.tolist(), t.tolist()) for s, t in levels], masks)

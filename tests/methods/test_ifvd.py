@@ -8,51 +8,43 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from slow_parts import CALM, SEEDS, as_map, columns, cosine, doubles
+from slow_parts import (
+    CALM,
+    SEEDS,
+    as_map,
+    columns,
+    cosine,
+    doubles,
+    labelled,
+    random_labels,
+)
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import IFVDLoss
 from mmkd_ext.methods.ifvd import class_similarity
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
 
-
-def sample(labels):
-    return SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(labels)))
-
-
-def samples(*shape, high=4):
-    def draw(generator):
-        labels = torch.randint(0, high + 1, shape, generator=generator)
-        labels = labels.masked_fill(labels == high, 255)
-        return {'data_samples': [sample(one[None]) for one in labels]}
-
-    return draw
-
-
 # By hand. Two orthogonal features of one class are at 45 degrees to their centre; two
 # equal ones at none; the third pixel belongs to no class.
 STUDENT = [[[[1.0, 0.0, 7.0]], [[0.0, 1.0, 0.0]]]]
 TEACHER = [[[[2.0, 2.0, 1.0]]]]
-TRUTH = {'data_samples': [sample([[3, 3, 255]])]}
 CASES = [
     LossCase(
-        IFVDLoss, {'num_classes': 4},
-        inputs=pair(2, 3, 4, 5, teacher=(2, 4, 4, 5)), extras=samples(2, 8, 10),
+        IFVDLoss, {'num_classes': 4}, inputs=pair(2, 3, 4, 5, teacher=(2, 4, 4, 5)),
+        extras=lambda generator: labelled(random_labels(2, 8, 10, generator=generator)),
         free_axes=[1],
         invariances={'a positive factor': lambda x: 3 * x,
                      'channels in another order': lambda x: x.flip(1)},
         values=[KnownValue(STUDENT, TEACHER, 2 * (1 - 0.5**0.5)**2 / 3,
-                           'two of three pixels, by hand', TRUTH)],
-    ),
+                           'two of three pixels, by hand', labelled([[[3, 3, 255]]]))]),
 ]
 
 
-@pytest.mark.parametrize('labels', [
-    torch.full((1, 8, 8), 255), torch.full((1, 8, 8), -1), torch.full((8, 8), 19)])
-def test_where_all_pixels_are_ignored_the_loss_and_its_gradient_are_zero(labels):
+@pytest.mark.parametrize('label', [255, -1, 19])
+def test_where_all_pixels_are_ignored_the_loss_and_its_gradient_are_zero(label):
     student = torch.randn(2, 3, 4, 4, requires_grad=True)
     loss = IFVDLoss(19)(student, torch.randn(2, 5, 4, 4),
-                        data_samples=[sample(labels)] * 2)
+                        **labelled(torch.full((2, 8, 8), label)))
     loss.backward()
     assert loss == 0
     assert not student.grad.any()
@@ -67,35 +59,20 @@ def test_labels_of_any_size_are_those_of_the_nearest_pixel(size):
     near = labels[:, rows][:, :, cols]
     wanted = (class_similarity(student, near, num_classes=5)
               - class_similarity(teacher, near, num_classes=5)).square().mean()
-    found = IFVDLoss(5)(student, teacher,
-                        data_samples=[sample(one[None]) for one in labels])
+    found = IFVDLoss(5)(student, teacher, **labelled(labels))
     torch.testing.assert_close(found, wanted)
 
 
-def test_counts_samples():
+@pytest.mark.parametrize(('samples', 'error', 'message'), [
+    (labelled([[[0]]])['data_samples'], ShapeError, '2 images, but there are 1'),
+    (None, ShapeError, '2 images, but there are none'),
+    ([SimpleNamespace(gt_instances=None)] * 2, ConfigError, 'gt_sem_seg'),
+    ([*labelled(torch.zeros(1, 8, 8))['data_samples'],
+      *labelled(torch.zeros(1, 8, 9))['data_samples']], ShapeError, 'differ in size')])
+def test_says_what_is_wrong_with_the_samples(samples, error, message):
     x = torch.zeros(2, 3, 4, 4)
-    for truth, found in (([sample([[0]])], '1'), (None, 'none')):
-        with pytest.raises(ShapeError, match=f'of 2 images, but there are {found}'):
-            IFVDLoss(2)(x, x, data_samples=truth)
-
-
-def test_says_that_samples_have_no_labels():
-    x = torch.zeros(1, 3, 4, 4)
-    with pytest.raises(ConfigError, match=r'no `gt_sem_seg\.data` .`SimpleNamespace`'):
-        IFVDLoss(2)(x, x, data_samples=[SimpleNamespace(gt_instances=None)])
-
-
-def test_says_that_label_maps_differ_in_size():
-    x = torch.zeros(2, 3, 4, 4)
-    truth = [sample(torch.zeros(1, 8, 8)), sample(torch.zeros(1, 8, 9))]
-    with pytest.raises(ShapeError, match=r'differ in size: \[\(8, 8\), \(8, 9\)\]'):
-        IFVDLoss(2)(x, x, data_samples=truth)
-
-
-def labels_of(*shape, high=4, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(0, high + 1, shape, generator=generator)
-    return labels.masked_fill(labels == high, 255)
+    with pytest.raises(error, match=message):
+        IFVDLoss(2)(x, x, data_samples=samples)
 
 
 def looped(feature, labels, num_classes):
@@ -112,7 +89,8 @@ def looped(feature, labels, num_classes):
 @CALM
 @given(SEEDS, st.integers(1, 6))
 def test_equals_the_loop_over_classes_with_its_gradient(seed, num_classes):
-    feature, labels = doubles(2, 3, 4, 5, seed=seed), labels_of(2, 4, 5, seed=seed)
+    feature = doubles(2, 3, 4, 5, seed=seed)
+    labels = random_labels(2, 4, 5, seed=seed)
     weight = doubles(2, 4, 5, seed=seed + 1)
     found = []
     for form in (looped, lambda f, y, k: class_similarity(f, y, num_classes=k)):
@@ -130,9 +108,6 @@ def test_features_of_length_zero_stay_numbers():
     value.sum().backward()
     assert not value.any()
     assert not feature.grad.any()
-
-
-# ---- the slow twin, in plain loops from the equation --------------------------------
 
 
 def slow_class_similarity(feature, labels, num_classes):
@@ -157,7 +132,7 @@ def slow_class_similarity(feature, labels, num_classes):
 @pytest.mark.parametrize(('shape', 'num_classes'), [
     ((1, 1, 1, 1), 1), ((2, 3, 4, 5), 3), ((1, 7, 3, 1), 19)])
 def test_equals_its_twin(shape, num_classes):
-    feature, labels = doubles(*shape), labels_of(shape[0], *shape[2:])
+    feature, labels = doubles(*shape), random_labels(shape[0], *shape[2:])
     fast = class_similarity(feature, labels, num_classes=num_classes)
     slow = slow_class_similarity(feature.tolist(), labels.tolist(), num_classes)
     torch.testing.assert_close(fast, torch.tensor(slow, dtype=torch.float64))

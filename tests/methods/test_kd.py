@@ -47,9 +47,6 @@ CASES = [
         name='one channel')]
 
 
-# ---- rows of a detector --------------------------------------------------------------
-
-
 def test_rows_of_a_detector_count_where_their_label_is_a_column():
     # a sigmoid head: label 5 of 5 columns is the background
     student, teacher = torch.randn(2, 4, 5, dtype=torch.float64)

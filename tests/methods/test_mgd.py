@@ -31,16 +31,10 @@ CASES = [
 ]
 
 
-# ---- the loss -----------------------------------------------------------------------
-
-
 def test_weighs_as_one_stage_detectors_unless_told():
     student, teacher = torch.ones(2, 3, 4, 5), torch.zeros(2, 3, 4, 5)
     assert MGDLoss()(student, teacher).item() == pytest.approx(2e-5 * 60)
     assert MGDLoss(loss_weight=5e-7)(student, teacher).item() == pytest.approx(3e-5)
-
-
-# ---- the connector ------------------------------------------------------------------
 
 
 def identity(channels, ratio, **settings):
@@ -158,17 +152,6 @@ def test_the_share_of_zeros_is_the_ratio(ratio, seed, over):
     assert mask.numel() == 10_000
     # six deviations of 10000 throws
     assert abs((mask == 0).double().mean().item() - ratio) < 0.031
-
-
-def test_an_own_generator_leaves_the_default_one_alone():
-    before = torch.get_rng_state()
-    random_mask(torch.zeros(1, 2, 3, 4), 0.5, generator=seeded())
-    assert torch.equal(torch.get_rng_state(), before)
-    random_mask(torch.zeros(1, 2, 3, 4), 0.5)
-    assert not torch.equal(torch.get_rng_state(), before)
-
-
-# ---- the slow twin, in plain loops from the equation --------------------------------
 
 
 def slow_random_mask(uniform, ratio, over):

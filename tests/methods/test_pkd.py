@@ -115,9 +115,6 @@ def test_keeps_nothing_of_the_size_of_a_map_but_the_sides():
     assert pointers == {student.data_ptr(), teacher.data_ptr()}
 
 
-# ---- the slow twin, in plain loops from the equation --------------------------------
-
-
 def numbers_of(channel, maps):
     """All values of a channel, over the batch."""
     return [v for image in maps for row in image[channel] for v in row]

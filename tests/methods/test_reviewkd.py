@@ -35,9 +35,6 @@ def test_equals_what_is_published_on_maps_that_are_not_narrow(shape):
     torch.testing.assert_close(found, torch.tensor(published, dtype=torch.float64))
 
 
-# ---- the fusion ---------------------------------------------------------------------
-
-
 def maps(sizes=((6, 10), (3, 5), (2, 3)), channels=8, images=2):
     generator = torch.Generator().manual_seed(0)
     return tuple(torch.randn(images, channels, *size, generator=generator)
@@ -142,9 +139,6 @@ def test_gradient_is_that_of_adaptive_pooling_for_maps_in_any_layout():
             plain - teacher, cells).square().mean((2, 3))
     (loss / 1.875).sum().backward()
     torch.testing.assert_close(student.grad, plain.grad)
-
-
-# ---- the slow twin, in plain loops from the equation --------------------------------
 
 
 def pooled(plane, cells):

@@ -7,120 +7,88 @@ link would give them; two steps, so that memories have something to remember.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import Any, Callable
 
 import pytest
 import torch
 import torch.nn.functional as F
+from slow_parts import labelled
 from torch import nn
 
+from mmkd_ext import methods as m
 from mmkd_ext.connectors import ConvAdapter
 from mmkd_ext.errors import CheckpointError, ConfigError, ShapeError
-from mmkd_ext.methods import (
-    ATLoss,
-    CIRKDChannelLoss,
-    CIRKDChannelMemoryLoss,
-    CIRKDMiniBatchLoss,
-    CIRKDPixelMemoryLoss,
-    CIRKDProjection,
-    CIRKDRegionMemoryLoss,
-    CWDLoss,
-    DISTLoss,
-    DKDPixelLoss,
-    FitNetsLoss,
-    IFVDLoss,
-    KAAdaptLoss,
-    KAAffinityLoss,
-    KAEncoder,
-    KAReconstructionLoss,
-    KDLoss,
-    MGDConnector,
-    MGDLoss,
-    ReviewKDFusion,
-    ReviewKDLoss,
-    SKDSPairwiseLoss,
-)
 
 CLASSES, WIDTH, WIDE = 5, 4, 6
-LOGITS, FEATURE, CODE, PYRAMID = 'logits', 'feature', 'code', 'pyramid'
+LOGITS, FEATURE, PYRAMID = 'logits', 'feature', 'pyramid'
 
 
 class Pair(nn.Module):
     """A link without a distiller: connectors, the teacher's size, the loss."""
 
-    def __init__(self, loss, kind, connector=None, encoder=None):
+    def __init__(self, kind, loss, connector=None, encoder=None):
         super().__init__()
         self.loss, self.kind = loss, kind
-        self.connector, self.encoder = connector, encoder
+        self.connector = connector or nn.Identity()
+        self.encoder = encoder or nn.Identity()
 
-    def forward(self, student, teacher, data_samples):
-        if self.connector is not None:
-            student = self.connector(student)
-        if self.encoder is not None:
-            teacher = self.encoder(teacher)
+    def forward(self, student, teacher, truth):
+        student, teacher = self.connector(student), self.encoder(teacher)
         if self.kind != PYRAMID and 'size' in self.loss.alignable:
             student = F.interpolate(student, teacher.shape[2:], mode='bilinear')
-        takes = self.loss.arguments()
-        extras = {'data_samples': data_samples} if 'data_samples' in takes else {}
-        return self.loss(student, teacher, **extras)
+        takes = 'data_samples' in self.loss.arguments()
+        return self.loss(student, teacher, **(truth if takes else {}))
 
 
-def adapter(**more):
-    return ConvAdapter(WIDTH, WIDE, **more)
-
-
-def ka(loss):
-    code = dict(channels=WIDE, widths=(5,), strides=(2,))
-    return Pair(
-        loss, FEATURE, ConvAdapter(WIDTH, 5, kernel_size=3, norm=True, act=True),
-        KAEncoder(**code, checkpoint=None))
-
-
-class Reconstruction(nn.Module):
+class Reconstruction(Pair):
     """KA's first stage, whose both sides are one feature; it is learned itself."""
 
-    kind = FEATURE
-
-    def __init__(self):
-        super().__init__()
-        self.loss = KAReconstructionLoss(WIDE, widths=(5, 3), strides=(2, 2))
-
-    def forward(self, student, teacher, data_samples):
+    def forward(self, student, teacher, truth):
         return self.loss(teacher, teacher) + 0 * student.sum()
 
 
-METHODS: dict[str, Callable[[], Any]] = {
-    'KD': lambda: Pair(KDLoss(tau=2.0), LOGITS),
-    'CWD logits': lambda: Pair(CWDLoss(tau=4.0), LOGITS),
-    'CWD features': lambda: Pair(CWDLoss(), FEATURE, adapter()),
-    'DIST': lambda: Pair(DISTLoss(), LOGITS),
-    'DKD': lambda: Pair(DKDPixelLoss(beta=0.5), LOGITS),
-    'SKDS pair-wise': lambda: Pair(SKDSPairwiseLoss(), FEATURE),
-    'SKDS pair-wise, many regions': lambda: Pair(SKDSPairwiseLoss(0.1), FEATURE),
-    'IFVD': lambda: Pair(IFVDLoss(CLASSES), FEATURE),
-    'CIRKD mini-batch': lambda: Pair(CIRKDMiniBatchLoss(), FEATURE),
+def adapted():
+    return ConvAdapter(WIDTH, WIDE)
+
+
+def projected():
+    return m.CIRKDProjection(WIDTH, WIDE)
+
+
+def ka(loss):
+    adapter = ConvAdapter(WIDTH, 5, kernel_size=3, norm=True, act=True)
+    encoder = m.KAEncoder(WIDE, widths=(5,), strides=(2,), checkpoint=None)
+    return Pair(FEATURE, loss, adapter, encoder)
+
+
+MEMORY = dict(size=8, samples=4)
+METHODS = {
+    'KD': lambda: Pair(LOGITS, m.KDLoss(tau=2.0)),
+    'CWD logits': lambda: Pair(LOGITS, m.CWDLoss(tau=4.0)),
+    'CWD features': lambda: Pair(FEATURE, m.CWDLoss(), adapted()),
+    'DIST': lambda: Pair(LOGITS, m.DISTLoss()),
+    'DKD': lambda: Pair(LOGITS, m.DKDPixelLoss(beta=0.5)),
+    'SKDS pair-wise': lambda: Pair(FEATURE, m.SKDSPairwiseLoss()),
+    'SKDS pair-wise, many regions': lambda: Pair(FEATURE, m.SKDSPairwiseLoss(0.1)),
+    'IFVD': lambda: Pair(FEATURE, m.IFVDLoss(CLASSES)),
+    'CIRKD mini-batch': lambda: Pair(FEATURE, m.CIRKDMiniBatchLoss()),
     'CIRKD pixel memory': lambda: Pair(
-        CIRKDPixelMemoryLoss(CLASSES, WIDE, size=8, samples=4), FEATURE,
-        CIRKDProjection(WIDTH, WIDE)),
+        FEATURE, m.CIRKDPixelMemoryLoss(CLASSES, WIDE, **MEMORY), projected()),
     'CIRKD region memory': lambda: Pair(
-        CIRKDRegionMemoryLoss(CLASSES, WIDE, size=8, samples=4), FEATURE,
-        CIRKDProjection(WIDTH, WIDE)),
-    'CIRKD channels': lambda: Pair(
-        CIRKDChannelLoss(pool=2), FEATURE, CIRKDProjection(WIDTH, WIDE)),
+        FEATURE, m.CIRKDRegionMemoryLoss(CLASSES, WIDE, **MEMORY), projected()),
+    'CIRKD channels': lambda: Pair(FEATURE, m.CIRKDChannelLoss(pool=2), projected()),
     'CIRKD channel memory': lambda: Pair(
-        CIRKDChannelMemoryLoss((2, 3), size=16, samples=8, new_keys=4), FEATURE,
-        CIRKDProjection(WIDTH, WIDE)),
-    'KA adapt': lambda: ka(KAAdaptLoss()),
-    'KA adapt, other norms': lambda: ka(KAAdaptLoss(p=2.0, q=1.0)),
-    'KA affinity': lambda: ka(KAAffinityLoss()),
-    'KA reconstruction': Reconstruction,
+        FEATURE, m.CIRKDChannelMemoryLoss((2, 3), new_keys=4, **MEMORY), projected()),
+    'KA adapt': lambda: ka(m.KAAdaptLoss()),
+    'KA adapt, other norms': lambda: ka(m.KAAdaptLoss(p=2.0, q=1.0)),
+    'KA affinity': lambda: ka(m.KAAffinityLoss()),
+    'KA reconstruction': lambda: Reconstruction(
+        FEATURE, m.KAReconstructionLoss(WIDE, widths=(5, 3), strides=(2, 2))),
     'MGD': lambda: Pair(
-        MGDLoss(), FEATURE, MGDConnector(WIDE, 0.75, in_channels=WIDTH, seed=0)),
-    'AT': lambda: Pair(ATLoss(), FEATURE),
-    'FitNets': lambda: Pair(FitNetsLoss(), FEATURE, adapter()),
+        FEATURE, m.MGDLoss(), m.MGDConnector(WIDE, 0.75, in_channels=WIDTH, seed=0)),
+    'AT': lambda: Pair(FEATURE, m.ATLoss()),
+    'FitNets': lambda: Pair(FEATURE, m.FitNetsLoss(), adapted()),
     'ReviewKD': lambda: Pair(
-        ReviewKDLoss(), PYRAMID, ReviewKDFusion(2, WIDE, 3, in_channels=WIDTH))}
+        PYRAMID, m.ReviewKDLoss(), m.ReviewKDFusion(2, WIDE, 3, in_channels=WIDTH))}
 WITH_LABELS = ['DKD', 'IFVD', 'CIRKD pixel memory', 'CIRKD region memory']
 
 
@@ -129,65 +97,52 @@ class Batch:
     """What a link may get: labels at the size of the picture, maps at their strides."""
 
     labels: torch.Tensor
-    map_size: tuple[int, int]
-    teacher_size: tuple[int, int]
+    stride: int = 4
+    teacher_stride: int = 4
     flat: float | None = None
 
     def sides(self, kind, seed=0):
         generator = torch.Generator().manual_seed(seed)
 
-        def draw(channels, size):
+        def draw(channels, stride):
+            size = [-(-side // stride) for side in self.labels.shape[1:]]
             x = torch.randn(len(self.labels), channels, *size, generator=generator)
             return x if self.flat is None else torch.full_like(x, self.flat)
 
-        if kind == LOGITS:
-            return draw(CLASSES, self.map_size), draw(CLASSES, self.teacher_size)
         if kind == PYRAMID:
             # the levels of a pyramid are as large on both sides
-            half = tuple(-(-side // 2) for side in self.map_size)
-            return tuple(
-                [draw(channels, size) for size in (self.map_size, half)]
-                for channels in (WIDTH, WIDE))
-        return draw(WIDTH, self.map_size), draw(WIDE, self.teacher_size)
-
-    @property
-    def samples(self):
-        return [
-            SimpleNamespace(gt_sem_seg=SimpleNamespace(data=one[None]))
-            for one in self.labels]
+            return tuple([draw(channels, self.stride), draw(channels, 2 * self.stride)]
+                         for channels in (WIDTH, WIDE))
+        channels = (CLASSES, CLASSES) if kind == LOGITS else (WIDTH, WIDE)
+        return draw(channels[0], self.stride), draw(channels[1], self.teacher_stride)
 
 
-def labels(batch=2, height=32, width=32, highest=CLASSES):
+def labels(batch=2, height=32, width=32):
     drawn = torch.Generator().manual_seed(7)
-    return torch.randint(0, highest, (batch, height, width), generator=drawn)
+    return torch.randint(0, CLASSES, (batch, height, width), generator=drawn)
 
 
-def batch(truth, stride=4, teacher_stride=None, **more):
-    def size(stride):
-        return tuple(-(-side // stride) for side in truth.shape[1:])
-
-    return Batch(truth, size(stride), size(teacher_stride or stride), **more)
+def with_one(label, elsewhere):
+    """Labels of which the first pixel is another."""
+    return elsewhere.index_put((torch.tensor([0]),) * 3, torch.tensor(label))
 
 
+IGNORED = torch.full((2, 32, 32), 255)
 BATCHES = {
-    'as usual': batch(labels()),
-    'all pixels ignored': batch(torch.full((2, 32, 32), 255)),
-    'one of two images ignored': batch(
-        torch.stack([labels()[0], torch.full((32, 32), 255)])),
-    'one pixel that counts': batch(
-        torch.full((2, 32, 32), 255).index_put(
-            (torch.tensor([0]),) * 3, torch.tensor(3))),
-    'a class absent': batch(labels().where(labels() != 2, 1)),
-    'one class alone': batch(torch.full((2, 32, 32), 4)),
-    'one image': batch(labels(1)),
-    'one image, ignored': batch(torch.full((1, 32, 32), 255)),
-    'a crop that does not divide': batch(labels(2, 33, 47)),
-    'wide': batch(labels(2, 16, 64)),
-    'high': batch(labels(2, 64, 16)),
-    'a teacher of a finer stride': batch(labels(), 8, 4),
-    'a teacher of a coarser stride': batch(labels(2, 33, 47), 4, 8),
-    'features of 0': batch(labels(), flat=0.0),
-    'features that do not vary': batch(labels(), flat=1.5)}
+    'as usual': Batch(labels()),
+    'all pixels ignored': Batch(IGNORED),
+    'one of two images ignored': Batch(torch.stack([labels()[0], IGNORED[0]])),
+    'one pixel that counts': Batch(with_one(3, IGNORED)),
+    'a class absent': Batch(labels().where(labels() != 2, 1)),
+    'one class alone': Batch(torch.full((2, 32, 32), 4)),
+    'one image': Batch(labels(1)),
+    'one image, ignored': Batch(IGNORED[:1]),
+    'a crop that does not divide': Batch(labels(2, 33, 47)),
+    'wide': Batch(labels(2, 16, 64)),
+    'a teacher of a finer stride': Batch(labels(), 8, 4),
+    'a teacher of a coarser stride': Batch(labels(2, 33, 47), 4, 8),
+    'features of 0': Batch(labels(), flat=0.0),
+    'features that do not vary': Batch(labels(), flat=1.5)}
 
 
 @pytest.fixture(autouse=True)
@@ -200,10 +155,10 @@ def steps(pair, case, count=2):
     found = []
     for seed in range(count):
         student, teacher = case.sides(pair.kind, seed)
-        leaves = [
-            x.requires_grad_() for x in (student if pair.kind == PYRAMID else [student])
-        ]
-        loss = pair(student, teacher, case.samples)
+        leaves = student if pair.kind == PYRAMID else [student]
+        for x in leaves:
+            x.requires_grad_()
+        loss = pair(student, teacher, labelled(case.labels))
         pair.zero_grad()
         loss.backward()
         found.append(loss.item())
@@ -249,33 +204,29 @@ def test_a_picture_that_is_no_number_is_seen_in_the_loss(method):
     student, teacher = BATCHES['as usual'].sides(pair.kind)
     for x in (student[0], teacher[0]):
         x[0] = float('nan')
-    loss = pair(student, teacher, BATCHES['as usual'].samples)
-    assert loss.isnan()
+    assert pair(student, teacher, labelled(labels())).isnan()
 
 
 @pytest.mark.parametrize('method', ['CIRKD pixel memory', 'CIRKD region memory', 'DKD'])
 def test_labels_beyond_the_classes_are_refused_with_both_numbers(method):
-    truth = labels().index_put((torch.tensor([0]),) * 3, torch.tensor(CLASSES))
-    pair = METHODS[method]()
-    with pytest.raises(ConfigError, match='reduce_zero_label') as error:
-        steps(pair, batch(truth, stride=1))
-    assert f'labels reach {CLASSES}' in str(error.value)
+    with pytest.raises(ConfigError, match=f'labels reach {CLASSES}'):
+        steps(METHODS[method](), Batch(with_one(CLASSES, labels()), 1, 1))
 
 
 def test_ifvd_takes_labels_beyond_the_classes_for_ignored_ones():
     # it never indexes with them, and asking would wait for the GPU in each step
     beyond, ignored = (
-        batch(labels().masked_fill(labels() == 2, value)) for value in (7, 255))
+        Batch(labels().masked_fill(labels() == 2, value)) for value in (7, 255))
     pair = METHODS['IFVD']()
     assert steps(pair, beyond)[0] == steps(pair, ignored)[0]
 
 
-@pytest.mark.parametrize('method', [m for m in METHODS if METHODS[m]().kind == LOGITS])
+@pytest.mark.parametrize(
+    'method', [k for k, v in METHODS.items() if v().kind == LOGITS])
 def test_logits_of_other_classes_are_refused(method):
-    pair = METHODS[method]()
     x, y = torch.zeros(2, 11, 8, 8), torch.zeros(2, 19, 8, 8)
     with pytest.raises(ShapeError, match=r'11.*19|19.*11'):
-        pair(x, y, BATCHES['as usual'].samples)
+        METHODS[method]()(x, y, labelled(labels()))
 
 
 # ---- memories, resumed --------------------------------------------------------------
@@ -283,13 +234,11 @@ def test_logits_of_other_classes_are_refused(method):
 BEFORE = dict(num_classes=CLASSES, channels=WIDE, size=8)
 
 
-@pytest.mark.parametrize(('change', 'theirs', 'ours'), [
-    ({'num_classes': 3}, '5 class(es) x 8 keys', '3 class(es) x 8 keys'),
-    ({'size': 16}, '5 class(es) x 8 keys', '5 class(es) x 16 keys'),
-    ({'channels': 7}, '8 keys x 6 channels', '8 keys x 7 channels')])
-def test_a_memory_of_other_sizes_is_not_resumed(change, theirs, ours):
-    state = CIRKDPixelMemoryLoss(**BEFORE).state_dict()
+@pytest.mark.parametrize('change', [{'num_classes': 3}, {'size': 16}, {'channels': 7}])
+def test_a_memory_of_other_sizes_is_not_resumed(change):
+    state = m.CIRKDPixelMemoryLoss(**BEFORE).state_dict()
     with pytest.raises(CheckpointError) as error:
-        CIRKDPixelMemoryLoss(**{**BEFORE, **change}).load_state_dict(state)
-    assert theirs in str(error.value)
-    assert ours in str(error.value)
+        m.CIRKDPixelMemoryLoss(**{**BEFORE, **change}).load_state_dict(state)
+    for sizes in (BEFORE, {**BEFORE, **change}):
+        assert '{num_classes} class(es) x {size} keys x {channels} channels'.format(
+            **sizes) in str(error.value)

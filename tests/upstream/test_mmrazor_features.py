@@ -35,9 +35,6 @@ def value_and_gradient(loss, student, teacher):
     return value.detach(), student.grad
 
 
-# ---- MGD ----------------------------------------------------------------------------
-
-
 def both_connectors(channels, in_channels, ratio, mask):
     theirs = connectors.MGDConnector(in_channels, channels, ratio, mask == 'channel')
     ours = MGDConnector(channels, ratio, mask, in_channels=in_channels)
@@ -82,9 +79,6 @@ def test_mgd_masks_in_training_alone_where_mmrazor_always_does():
     feature = torch.randn(N, C, H, W)
     for connector, same in ((ours.eval(), True), (theirs.eval(), False)):
         assert torch.equal(connector(feature), connector(feature)) is same
-
-
-# ---- PKD ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('shape', [(N, C, H, W), (1, 3, 7, 5), (3, 2, 1, 1)])

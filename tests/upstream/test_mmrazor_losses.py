@@ -32,9 +32,6 @@ def value_and_gradient(loss, student, teacher):
     return value.detach(), student.grad
 
 
-# ---- CWD ----------------------------------------------------------------------------
-
-
 @TAUS
 def test_cwd_equals_channel_wise_divergence_with_its_gradient(tau):
     sides = two_sides(N, C, H, W)
@@ -68,9 +65,6 @@ def test_cwd_with_a_learning_teacher_equals_mmrazor_in_both_gradients():
         loss(student, teacher).backward()
         results.append((student.grad, teacher.grad))
     torch.testing.assert_close(results[0], results[1])
-
-
-# ---- KD -----------------------------------------------------------------------------
 
 
 @TAUS
@@ -117,9 +111,6 @@ def test_kd_refuses_sides_that_mmrazor_broadcasts():
     assert losses.KLDivergence()(student, teacher).isfinite()
     with pytest.raises(ShapeError, match='Axis `n` differs'):
         KDLoss()(student, teacher)
-
-
-# ---- FitNets ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize('shape', [(N, C, H, W), (N, C)])
