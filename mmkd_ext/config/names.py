@@ -46,17 +46,12 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class ConfigName:
-    """What the name of a config file says.
+    """The parts of a config's name.
 
     Args:
-        method: Method, and where it works: ``'cwd-logits'``.
-        teacher: Teacher, several joined by ``+``.
-        student: Student.
         gpus: Number of GPUs that the learning rate was made for.
         samples: Samples on each GPU.
         limit: Key of `train_cfg` that holds the length.
-        length: Its value.
-        dataset: Data set, and size of its pictures.
     """
 
     method: str

@@ -20,7 +20,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope, Registry, build_from_cfg
 from mmengine.runner import runner as training
 
-from mmkd_ext.connectors.build import argument_problems
+from mmkd_ext.connectors.build import known_arguments
 from mmkd_ext.errors import MMKDError, Problem, did_you_mean, problems_of
 from mmkd_ext.registry import type_name
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ['explain', 'explain_model', 'find_type', 'scoped', 'unknown_type',
-           'unknown_types', 'walk']  # fmt: skip
+__all__ = ['datasets_in', 'explain', 'explain_model', 'find_type', 'scoped',
+           'unknown_type', 'unknown_types', 'walk']  # fmt: skip
 
 _MODEL_ROOTS = (roots.MODELS, roots.TASK_UTILS, roots.WEIGHT_INITIALIZERS)
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
@@ -98,6 +98,20 @@ def walk(config: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     elif isinstance(config, (list, tuple)):
         for i, value in enumerate(config):
             yield from walk(value, f'{path}[{i}]')
+
+
+def datasets_in(data: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yields data sets, built or not, with their paths, the inner before the outer."""
+    if isinstance(data, (list, tuple)):
+        for i, part in enumerate(data):
+            yield from datasets_in(part, f'{path}[{i}]')
+        return
+    is_config = isinstance(data, Mapping)
+    for key in ('dataset', 'datasets'):
+        inside = data.get(key) if is_config else getattr(data, key, None)
+        if inside is not None:
+            yield from datasets_in(inside, f'{path}.{key}')
+    yield path, data
 
 
 # ---- one error -----------------------------------------------------------------------
@@ -274,8 +288,7 @@ def _explained(
     elif inspect.isclass(cls) and judged:
         # what is missing may be given by the parent, unless Python has missed it
         missing = f'{cls.__name__}.__init__() missing' in error
-        arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-        yield from argument_problems(cls, arguments, path, complete=missing)
+        yield from known_arguments(cls, config, path, complete=missing)[1]
     for key, value in config.items():
         # these are treated before a class gets them; MMRazor's distiller names
         # recorders in short
