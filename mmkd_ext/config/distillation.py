@@ -309,8 +309,8 @@ class _Distillation:
         )
         loss = distiller.distill_losses[link.name]
         student, teacher = (plan.shapes.get(key) for key in ('preds_S', 'preds_T'))
-        ours = isinstance(loss, PairLoss)
-        if None not in (student, teacher) and student != teacher and not ours:
+        foreign = not isinstance(loss, PairLoss)
+        if foreign and None not in (student, teacher) and student != teacher:
             self.report.warn(
                 link.path,
                 f'student {student} and teacher {teacher} '

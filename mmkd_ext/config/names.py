@@ -126,9 +126,9 @@ def name_problems(
         What does not agree; nothing for files that lie elsewhere.
     """
     folders = PurePath(path).parts[:-1]
-    # another package's configs have names of their own
-    ours = '.mim' not in folders or 'mmkd_ext' in folders
-    if not ours or 'distill' not in folders or 'configs' not in folders:
+    # other packages name their configs as they like
+    foreign = '.mim' in folders and 'mmkd_ext' not in folders
+    if foreign or 'distill' not in folders or 'configs' not in folders:
         return []
     try:
         name = parse_name(path)

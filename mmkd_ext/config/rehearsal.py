@@ -1,8 +1,8 @@
 """A training in small: each part is built as training builds it, and one step runs.
 
 :class:`Rehearsal` is mmengine's Runner, so its builders, loops and hooks are those of
-the training. What differs: parts are built one by one, so that all problems are told
-together; a loop sees one batch; and nothing is logged, fetched or left behind.
+the training. What differs: parts are built one by one, so that all problems are
+reported together; a loop sees one batch; and nothing is logged, fetched or left behind.
 """
 
 from __future__ import annotations
@@ -266,9 +266,9 @@ class Rehearsal(Runner):
         cfg = self.cfg
         loader, loop, evaluator = map(cfg.get, group)
         given = [key for key in group if cfg.get(key) is not None]
-        told = [problem.path for problem in self.report.problems]
+        known = [problem.path for problem in self.report.problems]
         for key in group:
-            if given and key not in given and key not in told:
+            if given and key not in given and key not in known:
                 found = f'is missing, but `{given[0]}` is there.'
                 self.report.problem(key, found, f'Give all of {group}.')
         if 'domains' in (loop or {}):
@@ -528,8 +528,8 @@ class Rehearsal(Runner):
             )
             return
         for path, config in [*self.trees.items(), ('', self.cfg._cfg_dict)]:
-            told = explain(error, config, path, self.owners)
-            placed = [problem for problem in told if problem.path != path]
+            problems = explain(error, config, path, self.owners)
+            placed = [problem for problem in problems if problem.path != path]
             if placed:
                 self.report.add(placed)
                 return
