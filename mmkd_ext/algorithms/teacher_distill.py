@@ -34,9 +34,9 @@ from mmkd_ext.algorithms.tap_checks import (
 from mmkd_ext.algorithms.teacher import STRIDE, Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.connectors.build import (
-    argument_problems,
     compare_arguments,
     find_class,
+    known_arguments,
 )
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
@@ -698,11 +698,10 @@ def build_distiller(config: Any) -> LinkDistiller:
         hint = did_you_mean(str(kind), _DISTILLERS).strip()
         problems.append(Problem(f'{path}.type', found, hint))
         cls = LinkDistiller
-    arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-    problems += argument_problems(cls, arguments, path)
-    wrong = {problem.path.rsplit('.', 1)[-1] for problem in problems}
+    known, unknown = known_arguments(cls, config, path)
+    problems += unknown
     try:
-        distiller = cls(**{k: v for k, v in arguments.items() if k not in wrong})
+        distiller = cls(**known)
     except ConfigError as error:
         problems += error.problems
         distiller = error.partial

@@ -21,9 +21,10 @@ from mmkd_ext.adaptation.domains import (
 from mmkd_ext.adaptation.samples import without_truth
 from mmkd_ext.algorithms.dry_run import blank_batch
 from mmkd_ext.config import models
-from mmkd_ext.config.context import Context, TermSummary, checks
+from mmkd_ext.config.context import Context, checks
+from mmkd_ext.config.measure import summarize_terms
 from mmkd_ext.config.parts import find_type
-from mmkd_ext.connectors.build import argument_problems
+from mmkd_ext.connectors.build import known_arguments
 
 if TYPE_CHECKING:
     from mmkd_ext.adaptation import ContinualAdaptation
@@ -72,14 +73,10 @@ def _build(context: Context) -> ContinualAdaptation | None:
     with report.collecting('model'):
         from mmkd_ext.adaptation import ContinualAdaptation
 
-        arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-        unknown = argument_problems(
-            ContinualAdaptation, arguments, 'model', complete=False
-        )
+        cls: Any = ContinualAdaptation
+        known, unknown = known_arguments(cls, config, 'model', complete=False)
         report.add(unknown)
-        for problem in unknown:
-            arguments.pop(problem.path.rsplit('.', 1)[-1], None)
-        model = ContinualAdaptation(**{**arguments, 'architecture': student})
+        model: ContinualAdaptation = cls(**{**known, 'architecture': student})
     return model if len(report.problems) == before else None
 
 
@@ -88,8 +85,7 @@ def _check_loop(context: Context, loop: Mapping[str, Any]) -> None:
     report, cfg = context.report, context.cfg
     cls = find_type(loop['type'], LOOPS)
     if cls is not None:
-        arguments = {k: v for k, v in loop.items() if k not in ('type', '_scope_')}
-        report.add(argument_problems(cls, arguments, 'test_cfg', complete=False))
+        report.add(known_arguments(cls, loop, 'test_cfg', complete=False)[1])
     with report.collecting('test_cfg'):
         Reset.of(loop.get('reset', 'never'))
     with report.collecting('test_cfg.domains'):
@@ -131,11 +127,7 @@ def _adapt_once(context: Context, model: ContinualAdaptation) -> None:
         wrapper = OptimWrapper(torch.optim.SGD(trained, lr=0.0)) if trained else None
         result = model.adapt_step(data, wrapper, domain='noise')
         values = {k: v for k, v in result.losses.items() if math.isfinite(v)}
-        total = sum(map(abs, values.values())) or 1.0
-        report.terms = [
-            TermSummary(name, value, abs(value) / total)
-            for name, value in values.items()
-        ]
+        report.terms = summarize_terms(values)
         report.batch = (
             f'one image of noise, {size[0]} x {size[1]}; '
             f'{result.counts["forwards"]:.1f} forward and '

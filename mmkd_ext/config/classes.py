@@ -12,7 +12,7 @@ from mmengine.fileio import list_from_file
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
 from mmkd_ext.algorithms.dry_run import blank_batch, undisturbed
-from mmkd_ext.config.parts import find_type, scoped
+from mmkd_ext.config.parts import datasets_in, find_type, scoped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,20 +157,24 @@ def _config_path(name: str) -> str:
 # ---- the data ----------------------------------------------------------------------
 
 
-def _data_classes(dataset: Any, path: str, report: Report) -> _Counts | None:
+def _data_classes(config: Any, path: str, report: Report) -> _Counts | None:
     """Returns the classes of a data set, without building it.
 
     Of data sets that are joined, the first that has any: all must have the same.
     """
-    if isinstance(dataset, (list, tuple)):
-        each = (_data_classes(d, f'{path}[{i}]', report) for i, d in enumerate(dataset))
-        return next((counts for counts in each if counts is not None), None)
-    if not isinstance(dataset, Mapping):
-        metainfo = getattr(dataset, 'metainfo', None)
-        return _of_metainfo(metainfo) if isinstance(metainfo, Mapping) else None
-    for key in ('dataset', 'datasets'):
-        if dataset.get(key) is not None:
-            return _data_classes(dataset[key], f'{path}.{key}', report)
+    for where, dataset in datasets_in(config, path):
+        counts = None
+        if not isinstance(dataset, Mapping):
+            metainfo = getattr(dataset, 'metainfo', None)
+            counts = _of_metainfo(metainfo) if isinstance(metainfo, Mapping) else None
+        elif dataset.get('dataset') is None and dataset.get('datasets') is None:
+            counts = _of_config(dataset, where, report)
+        if counts is not None:
+            return counts
+    return None
+
+
+def _of_config(dataset: Mapping[str, Any], path: str, report: Report) -> _Counts | None:
     own = dict(dataset.get('metainfo') or {})
     names = own.get('classes')
     if isinstance(names, str):

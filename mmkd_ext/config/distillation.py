@@ -27,7 +27,7 @@ from mmkd_ext.config.context import (
 )
 from mmkd_ext.config.parts import find_type, scoped
 from mmkd_ext.config.training import check_link_schedules
-from mmkd_ext.connectors.build import argument_problems
+from mmkd_ext.connectors.build import known_arguments
 from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.links import STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, problems_of
@@ -88,13 +88,13 @@ class _Distillation:
 
     def build_models(self) -> None:
         """Builds student and teachers one by one."""
-        config, report = self.config, self.report
-        arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-        cls = find_type(config['type'], MODELS)
-        unknown = argument_problems(cls, arguments, 'model')
+        given, report = self.config, self.report
+        cls = find_type(given['type'], MODELS)
+        config, unknown = known_arguments(cls, given, 'model')
         report.add(unknown)
-        for problem in unknown:
-            config.pop(problem.path.rsplit('.', 1)[-1], None)
+        kind = {key: given[key] for key in ('type', '_scope_') if key in given}
+        self.config = {**kind, **config}
+        config = self.config
         minimum = config.get('min_matched', 0.5)
         student = config.pop('architecture', None)
         ckpt = config.pop('student_ckpt', None)
@@ -314,8 +314,8 @@ class _Distillation:
         )
         loss = distiller.distill_losses[link.name]
         student, teacher = (plan.shapes.get(key) for key in ('preds_S', 'preds_T'))
-        ours = isinstance(loss, PairLoss)
-        if None not in (student, teacher) and student != teacher and not ours:
+        foreign = not isinstance(loss, PairLoss)
+        if foreign and None not in (student, teacher) and student != teacher:
             self.report.warn(
                 link.path,
                 f'student {student} and teacher {teacher} '

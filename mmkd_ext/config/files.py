@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mmkd_ext.config.parts import walk
+from mmkd_ext.config.parts import datasets_in, walk
 from mmkd_ext.errors import Problem
 
 if TYPE_CHECKING:
@@ -56,22 +56,20 @@ def check_pretrained(config: Any, path: str, report: Report) -> None:
                 report.problem(f'{where}.{key}', f'there is no file {name!r}.', hint)
 
 
-def missing_data(dataset: Any, path: str) -> Iterator[Problem]:
-    """Looks for the folders and annotation files of a data set.
+def missing_data(config: Any, path: str) -> Iterator[Problem]:
+    """Looks for the folders and annotation files of data sets.
 
     Args:
-        dataset: Its config, or a list of these.
+        config: Config of a data set, or a list of these.
         path: Its config path.
     """
-    if isinstance(dataset, (list, tuple)):
-        for i, part in enumerate(dataset):
-            yield from missing_data(part, f'{path}[{i}]')
-    if not isinstance(dataset, Mapping):
-        return
-    for key in ('dataset', 'datasets'):
-        yield from missing_data(dataset.get(key), f'{path}.{key}')
-    if dataset.get('backend_args'):
-        return  # the files lie on a server
+    for where, dataset in datasets_in(config, path):
+        # with `backend_args` the files lie on a server
+        if isinstance(dataset, Mapping) and not dataset.get('backend_args'):
+            yield from _missing_files(dataset, where)
+
+
+def _missing_files(dataset: Mapping[str, Any], path: str) -> Iterator[Problem]:
     root = str(dataset.get('data_root') or '')
     if root and not is_remote(root) and not os.path.isdir(root):
         found = f'there is no folder {root!r}.'

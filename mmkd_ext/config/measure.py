@@ -29,6 +29,7 @@ __all__ = [
     'random_batch',
     'shape_of',
     'step_on_noise',
+    'summarize_terms',
 ]
 
 SAMPLES = 2
@@ -122,7 +123,8 @@ def measuring(model: nn.Module, *, gradients: bool) -> Iterator[Measured]:
         terms = {name: _term(loss) for name, loss in losses.items() if 'loss' in name}
         trained = [p for p in student.parameters() if p.requires_grad]
         norms = _norms(model, terms, trained) if gradients else {}
-        measured.terms = _summarize(terms, norms)
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        measured.terms = summarize_terms(values, norms)
         return parse(losses)
 
     def note_batch(module: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -140,19 +142,17 @@ def measuring(model: nn.Module, *, gradients: bool) -> Iterator[Measured]:
             handle.remove()
 
 
-def _summarize(terms: dict[str, Tensor], norms: dict[str, float]) -> list[TermSummary]:
-    values = {name: float(term.detach()) for name, term in terms.items()}
-    total = sum(map(abs, values.values()))
-    total_norm = sum(norms.values()) or 1.0
+def summarize_terms(
+    values: dict[str, float], norms: dict[str, float] | None = None
+) -> list[TermSummary]:
+    """Returns the terms of a loss with their shares, from values and gradient norms."""
+    norms = norms or {}
+    total = sum(map(abs, values.values())) or 1.0
+    whole = sum(norms.values()) or 1.0
+    shares = {name: norm / whole for name, norm in norms.items()}
     return [
-        TermSummary(
-            name,
-            value,
-            abs(value) / total if total else 0.0,
-            norms.get(name),
-            norms[name] / total_norm if name in norms else None,
-        )
-        for name, value in values.items()
+        TermSummary(n, v, abs(v) / total, norms.get(n), shares.get(n))
+        for n, v in values.items()
     ]
 
 

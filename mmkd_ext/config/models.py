@@ -55,9 +55,9 @@ def build(
         model: nn.Module = build_model(config, path)
     except Exception as error:
         cause = error.__cause__
-        told = cause if isinstance(cause, Exception) else error
+        raised = cause if isinstance(cause, Exception) else error
         problems = explain_model(config, path, str(error))
-        report.add(problems or explain(told, config, path))
+        report.add(problems or explain(raised, config, path))
         return None
     return model
 

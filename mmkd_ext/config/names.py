@@ -46,17 +46,12 @@ _UNITS = {
 
 @dataclass(frozen=True)
 class ConfigName:
-    """What the name of a config file says.
+    """The parts of a config's name.
 
     Args:
-        method: Method, and where it works: ``'cwd-logits'``.
-        teacher: Teacher, several joined by ``+``.
-        student: Student.
         gpus: Number of GPUs that the learning rate was made for.
         samples: Samples on each GPU.
         limit: Key of `train_cfg` that holds the length.
-        length: Its value.
-        dataset: Data set, and size of its pictures.
     """
 
     method: str
@@ -131,9 +126,9 @@ def name_problems(
         What does not agree; nothing for files that lie elsewhere.
     """
     folders = PurePath(path).parts[:-1]
-    # another package's configs have names of their own
-    ours = '.mim' not in folders or 'mmkd_ext' in folders
-    if not ours or 'distill' not in folders or 'configs' not in folders:
+    # other packages name their configs as they like
+    foreign = '.mim' in folders and 'mmkd_ext' not in folders
+    if foreign or 'distill' not in folders or 'configs' not in folders:
         return []
     try:
         name = parse_name(path)

@@ -20,7 +20,7 @@ from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope, Registry, build_from_cfg
 from mmengine.runner import runner as training
 
-from mmkd_ext.connectors.build import argument_problems
+from mmkd_ext.connectors.build import known_arguments
 from mmkd_ext.errors import MMKDError, Problem, did_you_mean, problems_of
 from mmkd_ext.registry import type_name
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-__all__ = ['explain', 'explain_model', 'find_type', 'scoped', 'unknown_type',
-           'unknown_types', 'walk']  # fmt: skip
+__all__ = ['datasets_in', 'explain', 'explain_model', 'find_type', 'scoped',
+           'unknown_type', 'unknown_types', 'walk']  # fmt: skip
 
 _MODEL_ROOTS = (roots.MODELS, roots.TASK_UTILS, roots.WEIGHT_INITIALIZERS)
 _UNEXPECTED = re.compile(r"unexpected keyword argument '(\w+)'")
@@ -61,7 +61,7 @@ def find_type(kind: Any, *registries: Registry) -> Any:
 
 
 def unknown_type(kind: Any, *registries: Registry) -> tuple[str, str]:
-    """Says why nothing was found under a name, and which names are near."""
+    """Explains why nothing was found under a name, and which names are near."""
     names: set[str] = set()
     for registry in registries:
         while registry.parent is not None:
@@ -100,6 +100,20 @@ def walk(config: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield from walk(value, f'{path}[{i}]')
 
 
+def datasets_in(data: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yields data sets, built or not, with their paths, the inner before the outer."""
+    if isinstance(data, (list, tuple)):
+        for i, part in enumerate(data):
+            yield from datasets_in(part, f'{path}[{i}]')
+        return
+    is_config = isinstance(data, Mapping)
+    for key in ('dataset', 'datasets'):
+        inside = data.get(key) if is_config else getattr(data, key, None)
+        if inside is not None:
+            yield from datasets_in(inside, f'{path}.{key}')
+    yield path, data
+
+
 # ---- one error -----------------------------------------------------------------------
 
 
@@ -122,10 +136,11 @@ def explain(
         owners: Config paths by ``id`` of an object that was built from there.
         called: The class that got `config` as arguments, where no registry did.
     """
-    told = problems_of(error, '')
+    problems = problems_of(error, '')
     nodes = list(walk(config, path))
-    if isinstance(error, MMKDError) and told[0].path:
-        return [_placed(problem, nodes) for problem in told]
+    if isinstance(error, MMKDError) and problems[0].path:
+        return [_placed(problem, nodes) for problem in problems]
+    text = problems[0].found
     raised: BaseException | None = error
     chain: list[BaseException] = []
     while raised is not None:
@@ -135,10 +150,10 @@ def explain(
     for cause in reversed(chain):
         frames = [frame for frame, _ in traceback.walk_tb(cause.__traceback__)]
         for frame in reversed(frames):
-            problem = _problem_at(frame, cause, told[0].found, nodes, owners or {})
+            problem = _problem_at(frame, cause, text, nodes, owners or {})
             if problem is not None:
                 return [problem]
-    return [_about_arguments(error, told[0].found, config, path, called)]
+    return [_about_arguments(error, text, config, path, called)]
 
 
 def _placed(problem: Problem, nodes: list[tuple[str, Mapping[str, Any]]]) -> Problem:
@@ -180,8 +195,8 @@ def _problem_at(
         kind = values.get('obj_type') if built else values['cfg']
         keys = [(at, key) for at, node in nodes for key in node if node[key] is kind]
         if not where and values.get('obj_cls') is None and keys:
-            told = unknown_type(kind, values['registry']) if built else (text, '')
-            return Problem('.'.join(keys[0]), *told)
+            why = unknown_type(kind, values['registry']) if built else (text, '')
+            return Problem('.'.join(keys[0]), *why)
         return _not_built(error, text, where, values) if where else None
     own = values.get('self')
     if isinstance(own, ConfigDict) and isinstance(error, (AttributeError, KeyError)):
@@ -210,7 +225,7 @@ def _path_of(node: Any, nodes: list[tuple[str, Mapping[str, Any]]]) -> str:
 def _not_built(
     error: BaseException, text: str, where: str, values: Mapping[str, Any]
 ) -> Problem:
-    """Says why `build_from_cfg` could not build the dict at a path."""
+    """Explains why `build_from_cfg` could not build the dict at a path."""
     config, registry = values['cfg'], values['registry']
     if 'type' not in config and 'obj_type' not in values:
         near = [key for key in map(str, config) if did_you_mean('type', [key])]
@@ -274,8 +289,7 @@ def _explained(
     elif inspect.isclass(cls) and judged:
         # what is missing may be given by the parent, unless Python has missed it
         missing = f'{cls.__name__}.__init__() missing' in error
-        arguments = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-        yield from argument_problems(cls, arguments, path, complete=missing)
+        yield from known_arguments(cls, config, path, complete=missing)[1]
     for key, value in config.items():
         # these are treated before a class gets them; MMRazor's distiller names
         # recorders in short

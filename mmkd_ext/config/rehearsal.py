@@ -1,8 +1,8 @@
 """A training in small: each part is built as training builds it, and one step runs.
 
 :class:`Rehearsal` is mmengine's Runner, so its builders, loops and hooks are those of
-the training. What differs: parts are built one by one, so that all problems are told
-together; a loop sees one batch; and nothing is logged, fetched or left behind.
+the training. What differs: parts are built one by one, so that all problems are
+reported together; a loop sees one batch; and nothing is logged, fetched or left behind.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from mmkd_ext.config.files import missing_data
 from mmkd_ext.config.measure import Measured, link_problem, measuring, step_on_noise
-from mmkd_ext.config.parts import explain, find_type, unknown_types, walk
-from mmkd_ext.connectors.build import argument_problems, init_parameters
+from mmkd_ext.config.parts import datasets_in, explain, find_type, unknown_types, walk
+from mmkd_ext.connectors.build import init_parameters, known_arguments
 from mmkd_ext.errors import ConfigError, Problem, did_you_mean
 
 if TYPE_CHECKING:
@@ -266,9 +266,9 @@ class Rehearsal(Runner):
         cfg = self.cfg
         loader, loop, evaluator = map(cfg.get, group)
         given = [key for key in group if cfg.get(key) is not None]
-        told = [problem.path for problem in self.report.problems]
+        known = [problem.path for problem in self.report.problems]
         for key in group:
-            if given and key not in given and key not in told:
+            if given and key not in given and key not in known:
                 found = f'is missing, but `{given[0]}` is there.'
                 self.report.problem(key, found, f'Give all of {group}.')
         if 'domains' in (loop or {}):
@@ -335,8 +335,8 @@ class Rehearsal(Runner):
             path: Its config path.
         """
         if isinstance(config, (list, tuple)):
-            for i, one in enumerate(config):
-                self.check_dataset(one, f'{path}[{i}]')
+            for i, part in enumerate(config):
+                self.check_dataset(part, f'{path}[{i}]')
         if not isinstance(config, Mapping):
             return
         build = roots.TRANSFORMS.build
@@ -353,28 +353,20 @@ class Rehearsal(Runner):
             unread, build = _unread(config), roots.DATASETS.build
             self.attempt(path, unread, build, unread, ignore=(OSError,))
         else:
-            given = {k: v for k, v in config.items() if k not in ('type', '_scope_')}
-            self.report.add(argument_problems(cls, given, path, complete=False))
+            self.report.add(known_arguments(cls, config, path, complete=False)[1])
 
     def own_data(self, dataset: Any, path: str) -> None:
         """Notes where data sets and the steps of their pipelines come from."""
-        self.owners[id(dataset)] = path
-        pipeline = getattr(dataset, 'pipeline', None)
-        steps = getattr(pipeline, 'transforms', pipeline)
-        for i, step in enumerate(steps if isinstance(steps, (list, tuple)) else ()):
-            self.owners[id(step)] = f'{path}.pipeline[{i}]'
-        for key in ('dataset', 'datasets'):
-            inside = getattr(dataset, key, None)
-            if isinstance(inside, (list, tuple)):
-                for i, part in enumerate(inside):
-                    self.own_data(part, f'{path}.{key}[{i}]')
-            elif inside is not None:
-                self.own_data(inside, f'{path}.{key}')
+        for where, part in datasets_in(dataset, path):
+            self.owners[id(part)] = where
+            pipeline = getattr(part, 'pipeline', None)
+            steps = getattr(pipeline, 'transforms', pipeline)
+            for i, step in enumerate(steps if isinstance(steps, (list, tuple)) else ()):
+                self.owners[id(step)] = f'{where}.pipeline[{i}]'
 
     def _check_pictures(self, data: Any, path: str) -> None:
         """Looks for what would end in an endless loop, or shift the labels."""
-        for dataset in _innermost(data):
-            where = self.owners.get(id(dataset), path)
+        for where, dataset in datasets_in(data, path):
             read = getattr(dataset, 'cat_ids', None)
             classes = getattr(dataset, 'metainfo', {}).get('classes')
             if read is not None and classes and len(read) != len(classes):
@@ -382,19 +374,14 @@ class Rehearsal(Runner):
                 categories = load(dataset.ann_file)['categories']
                 known = [category['name'] for category in categories]
                 absent = [name for name in classes if name not in known]
-                self.report.problem(
-                    f'{where}.metainfo.classes',
-                    f'{absent} are not in the annotation file, which would shift the '
-                    'labels of the others.',
-                    f'It has {known}.{did_you_mean(str(absent[:1]), known)}',
-                )
+                found = f'{absent} are not in the annotation file, which would shift'
+                hint = f'It has {known}.{did_you_mean(str(absent[:1]), known)}'
+                where = f'{where}.metainfo.classes'
+                self.report.problem(where, f'{found} the labels of the others.', hint)
                 return
         if not isinstance(data, IterableDataset) and not len(data):
-            self.report.problem(
-                path,
-                'has no picture.',
-                'Look at data_prefix, the suffixes, metainfo.classes and filter_cfg.',
-            )
+            hint = 'Look at data_prefix, the suffixes, metainfo.classes and filter_cfg.'
+            self.report.problem(path, 'has no picture.', hint)
 
     def check_evaluator(self, config: Any, path: str, *, read: bool) -> None:
         """Builds the metrics of an evaluator one by one."""
@@ -507,11 +494,12 @@ class Rehearsal(Runner):
         measured.batch += ' pictures' if real else ' noise'
         if small.terms:
             measured.batch += f', gradients on {small.batch} noise'
-            noise = {term.name: term for term in small.terms}
+            on_noise = {term.name: term for term in small.terms}
             measured.terms = [
-                replace(term, value=own.value, share=own.share) if term else own
-                for own in measured.terms
-                for term in [noise.get(own.name)]
+                replace(on_noise[t.name], value=t.value, share=t.share)
+                if t.name in on_noise
+                else t
+                for t in measured.terms
             ]
         return measured
 
@@ -540,8 +528,8 @@ class Rehearsal(Runner):
             )
             return
         for path, config in [*self.trees.items(), ('', self.cfg._cfg_dict)]:
-            told = explain(error, config, path, self.owners)
-            placed = [problem for problem in told if problem.path != path]
+            problems = explain(error, config, path, self.owners)
+            placed = [problem for problem in problems if problem.path != path]
             if placed:
                 self.report.add(placed)
                 return
@@ -686,7 +674,7 @@ def _is_lazy(cls: Any) -> bool:
 def _unread(config: Any) -> Any:
     """Returns the config of a data set that is not read and has no pipeline."""
     if isinstance(config, (list, tuple)):
-        return [_unread(one) for one in config]
+        return [_unread(part) for part in config]
     if not isinstance(config, Mapping):
         return config
     changed = {
@@ -698,15 +686,6 @@ def _unread(config: Any) -> Any:
     if _is_lazy(find_type(config.get('type'), roots.DATASETS)):
         changed['lazy_init'] = True
     return changed
-
-
-def _innermost(dataset: Any) -> Iterator[Any]:
-    inside = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    inside = [part for part in inside if part is not None]
-    for part in inside:
-        yield from _innermost(part)
-    if not inside:
-        yield dataset
 
 
 def _redirect(config: Any, folder: str) -> None:

@@ -28,6 +28,7 @@ __all__ = [
     'build_module',
     'compare_arguments',
     'find_class',
+    'known_arguments',
 ]
 
 
@@ -170,6 +171,24 @@ def argument_problems(
     if not complete:
         accepted = dict.fromkeys(accepted, False)
     return compare_arguments(cls.__name__, accepted, arguments, path)
+
+
+def known_arguments(
+    cls: Any, config: Mapping[str, Any], path: str, *, complete: bool = True
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Returns the arguments in a config that a class takes, and what is wrong.
+
+    Args:
+        cls: The class.
+        config: The config, maybe with `type`.
+        path: Its config path.
+        complete: Also report the required ones that are missing.
+    """
+    arguments = _arguments(config)
+    problems = argument_problems(cls, arguments, path, complete=complete)
+    wrong = {problem.path for problem in problems}
+    known = {k: v for k, v in arguments.items() if f'{path}.{k}' not in wrong}
+    return known, problems
 
 
 def compare_arguments(

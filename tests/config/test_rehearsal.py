@@ -139,7 +139,7 @@ ELSEWHERE = [
     ({'train_cfg.val_interval': 0}, 'train_cfg', 'ZeroDivision'),
     ({'randomness': {'sed': 1}}, 'randomness.sed', '`seed`'),
     ({'env_cfg': {'mp_cfg': {'mp_start_method': 'frok'}}}, 'env_cfg', 'frok'),
-    ({'log_processor': {'by_epoch': False}}, 'log_processor.by_epoch', '`by_epoch`'),
+    ({'log_processor': {'by_epch': False}}, 'log_processor.by_epch', '`by_epoch`'),
 ]  # fmt: skip
 
 

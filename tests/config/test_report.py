@@ -17,6 +17,7 @@ from mmkd_ext.config.context import (
     TrainingSummary,
 )
 from mmkd_ext.config.report import WIDTH, console_for, render, render_taps
+from mmkd_ext.errors import ConfigError, Problem
 
 
 def written(what):
@@ -115,3 +116,15 @@ def test_a_console_is_100_columns_wide_where_there_is_no_terminal(monkeypatch):
 
     monkeypatch.setenv('COLUMNS', '140')
     assert console_for(Terminal()).width == 140
+
+
+def test_a_problem_is_kept_once_and_tidy():
+    report = Report()
+    for _ in range(2):
+        report.problem('a', 'b', '  c ')
+    assert report.problems == [Problem('a', 'b', 'c')]
+    with report.collecting('here'):
+        raise KeyError('x')
+    with report.collecting('here'):
+        raise ConfigError.at('there', 'is wrong.')
+    assert [problem.path for problem in report.problems] == ['a', 'here', 'there']
