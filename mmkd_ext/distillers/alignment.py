@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from mmkd_ext.connectors.adapters import ConvAdapter
 from mmkd_ext.errors import ShapeError
 from mmkd_ext.methods import PairLoss
-from mmkd_ext.methods._base import pair_levels
+from mmkd_ext.methods._base import as_levels, pair_levels
+from mmkd_ext.methods._layers import CrossLayerLoss
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -137,10 +138,14 @@ def plan_alignment(
     Raises:
         ShapeError: The sides differ in what the loss does not allow to align.
     """
+    if isinstance(loss, CrossLayerLoss):
+        loss.check_layers(as_levels('preds_S', student), as_levels('preds_T', teacher))
+        return None
     if not isinstance(loss, PairLoss):
         return None
     channels: list[tuple[int, int] | None] = []
     resize = []
+    differ = False
     for s, t in pair_levels(student, teacher):
         loss.check_pair(s, t)
         if s.dim() != t.dim():
@@ -148,6 +153,7 @@ def plan_alignment(
                 f'student {tuple(s.shape)} and teacher {tuple(t.shape)} '
                 f'differ in the number of axes.{about_tokens(s, t)}'
             )
+        free = loss.any_shape
         if s.dim() == 3 and s.shape != t.shape:
             raise ShapeError(
                 f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ, and '
@@ -161,25 +167,25 @@ def plan_alignment(
                     'classes; both models must predict the same classes. Take a '
                     'teacher of the same data set, or compare features instead.'
                 )
-            known = loss.alignable | loss.any_shape
-            if 'channels' not in known or s.dim() != 4:
+            aligned = 'channels' in loss.alignable and s.dim() == 4
+            if not aligned and 'channels' not in free:
                 raise ShapeError(
                     f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
                     f'channels, which `{type(loss).__name__}` does not align; give '
                     "preds_S connector=dict(type='mmkd_ext.ConvAdapter', "
                     f'in_channels={s.shape[1]}, out_channels={t.shape[1]}).'
                 )
-            if 'channels' not in loss.any_shape:
+            if 'channels' not in free:
                 pair = (s.shape[1], t.shape[1])
-        differs = s.shape[2:] != t.shape[2:]
+        differs = s.shape[2:] != t.shape[2:] and 'size' not in free
         if differs and ('size' not in loss.alignable or s.dim() != 4):
             raise ShapeError(
                 f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
                 f'size, which `{type(loss).__name__}` does not align.'
             )
         channels.append(pair)
-        resize.append(s.dim() == 4 and 'size' in loss.alignable)
-    differ = any(s.shape[2:] != t.shape[2:] for s, t in pair_levels(student, teacher))
+        resize.append(s.dim() == 4 and 'size' in loss.alignable - free)
+        differ |= differs
     if not any(channels) and not differ:
         return None
     return PairAlign(channels, resize, differs=differ)
