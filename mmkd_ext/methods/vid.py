@@ -95,7 +95,7 @@ class VIDRegressor(nn.Module):
         )
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Maps ``(n in_channels h w)`` or ``(n in_channels)`` to the teacher's channels.
+        """Maps ``(n in_channels h w)`` or ``(n in_channels)`` to `channels` of them.
 
         Raises:
             ShapeError: The feature is neither, or has other channels.
