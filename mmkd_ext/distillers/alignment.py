@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from mmkd_ext.connectors.adapters import ConvAdapter, LinearAdapter
 from mmkd_ext.errors import ShapeError
 from mmkd_ext.methods import PairLoss
-from mmkd_ext.methods._base import pair_levels
+from mmkd_ext.methods._base import as_levels, pair_levels
+from mmkd_ext.methods._layers import CrossLayerLoss
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -139,13 +140,18 @@ def plan_alignment(
     Raises:
         ShapeError: The sides differ in what the loss does not allow to align.
     """
+    if isinstance(loss, CrossLayerLoss):
+        loss.check_layers(as_levels('preds_S', student), as_levels('preds_T', teacher))
+        return None
     if not isinstance(loss, PairLoss):
         return None
     levels = pair_levels(student, teacher)
     channels = [_channels(loss, s, t, classes=classes) for s, t in levels]
     maps = [s.dim() == 4 for s, _ in levels]
-    resize = [is_map and 'size' in loss.alignable for is_map in maps]
-    differ = any(s.dim() != 3 and s.shape[2:] != t.shape[2:] for s, t in levels)
+    resize = [is_map and 'size' in loss.alignable - loss.any_shape for is_map in maps]
+    differ = 'size' not in loss.any_shape and any(
+        s.dim() != 3 and s.shape[2:] != t.shape[2:] for s, t in levels
+    )
     if not any(channels) and not differ:
         return None
     return PairAlign(channels, resize, maps, differs=differ)
@@ -169,8 +175,9 @@ def _channels(
         raise ShapeError(
             f'{sides} differ, and only maps can be aligned.{about_tokens(s, t)}'
         )
-    differs = not tokens and s.shape[2:] != t.shape[2:]
-    if differs and ('size' not in loss.alignable or s.dim() != 4):
+    free = tokens or 'size' in loss.any_shape
+    fits = s.shape[2:] == t.shape[2:] or ('size' in loss.alignable and s.dim() == 4)
+    if not free and not fits:
         raise ShapeError(f'{sides} differ in size, which `{kind}` does not align.')
     # tokens have their channels last
     axis = 2 if tokens else 1

@@ -21,6 +21,7 @@ __all__ = [
     'Levels',
     'PairLoss',
     'StudentLoss',
+    'as_levels',
     'at_least_float32',
     'check_map',
     'pair_levels',
@@ -55,8 +56,8 @@ class PairLoss(nn.Module, ABC):
     ``'size'`` by interpolation."""
 
     any_shape: ClassVar[frozenset[str]] = frozenset()
-    """What may differ between the sides without alignment: ``'channels'``, for losses
-    that compare relations between positions and not the features themselves."""
+    """What may differ between the sides without alignment, ``'channels'`` or
+    ``'size'``, for losses that compare relations and not the features themselves."""
 
     takes_vectors: ClassVar[bool] = False
     """Whether the loss also takes vectors ``(n c)`` and tokens ``(n l c)``, whose
@@ -147,14 +148,15 @@ class PairLoss(nn.Module, ABC):
             ShapeError: One side is a pyramid of another length.
         """
         levels = pair_levels(preds_S, preds_T)
-        if self.reduction == 'none' and len(levels) > 1:
-            raise ConfigError(
-                f"`{type(self).__name__}` with reduction='none' takes one level, but "
-                f'got {len(levels)}; choose another reduction or one link a level.'
-            )
         with torch.autocast(levels[0][0].device.type, enabled=False):
             prepared = [self._prepare(s, t) for s, t in levels]
             items = self.compute_levels(prepared, **extras)
+            if self.reduction == 'none' and len(items) > 1:
+                raise ConfigError(
+                    f"`{type(self).__name__}` with reduction='none' takes one level, "
+                    f'but got {len(levels)}; choose another reduction or one link a '
+                    'level.'
+                )
             parts = [self._reduce(level) for level in items]
         return self.loss_weight * sum(parts[1:], parts[0])
 
@@ -215,26 +217,37 @@ def pair_levels(student: Levels, teacher: Levels) -> list[tuple[Tensor, Tensor]]
     """
     if isinstance(student, Tensor) and isinstance(teacher, Tensor):
         return [(student, teacher)]
-    sides = {}
-    for name, side in (('preds_S', student), ('preds_T', teacher)):
-        levels = [side] if isinstance(side, Tensor) else side
-        if (
-            not isinstance(levels, (list, tuple))
-            or not levels
-            or not all(isinstance(level, Tensor) for level in levels)
-        ):
-            raise ShapeError(
-                f'`{name}` must be a tensor or a non-empty tuple of tensors, but is '
-                f'{_describe(side)}; choose one with `item`.'
-            )
-        sides[name] = levels
-    if len(sides['preds_S']) != len(sides['preds_T']):
+    one, other = as_levels('preds_S', student), as_levels('preds_T', teacher)
+    if len(one) != len(other):
         raise ShapeError(
             f'`preds_S` is {_describe(student)}, `preds_T` is {_describe(teacher)}; '
             'both need the same number of levels. Choose levels with '
             '`item=[0, 1, ...]`.'
         )
-    return list(zip(sides['preds_S'], sides['preds_T']))
+    return list(zip(one, other))
+
+
+def as_levels(name: str, side: Levels) -> list[Tensor]:
+    """Returns the levels of one side; a tensor is one level.
+
+    Args:
+        name: Name of the side, for messages.
+        side: A tensor or a pyramid.
+
+    Raises:
+        ShapeError: The side is empty or not made of tensors.
+    """
+    levels = [side] if isinstance(side, Tensor) else side
+    if (
+        not isinstance(levels, (list, tuple))
+        or not levels
+        or not all(isinstance(level, Tensor) for level in levels)
+    ):
+        raise ShapeError(
+            f'`{name}` must be a tensor or a non-empty tuple of tensors, but is '
+            f'{_describe(side)}; choose one with `item`.'
+        )
+    return list(levels)
 
 
 def _describe(value: Any) -> str:

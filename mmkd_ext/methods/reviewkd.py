@@ -30,7 +30,9 @@ from mmkd_ext.errors import (
     check_shapes,
     is_integer,
 )
+from mmkd_ext.functional.pooling import cell_averages
 from mmkd_ext.methods._base import PairLoss, check_map
+from mmkd_ext.methods._norm import BatchNorm
 from mmkd_ext.registry import MODELS
 
 __all__ = ['ReviewKDFusion', 'ReviewKDLoss', 'pooled_error']
@@ -77,7 +79,10 @@ def pooled_error(
     used = [cells for cells in grids if cells < min(size['h'], size['w'])]
     # of all grids below each other, after one without cells: there may be no others
     rows, columns = (
-        torch.cat([_averages(size[axis], cells, student) for cells in [0, *used]])
+        torch.cat(
+            [student.new_zeros(0, size[axis])]
+            + [cell_averages(size[axis], cells, student) for cells in used]
+        )
         for axis in 'hw'
     )
     shares = [
@@ -138,16 +143,6 @@ class _GridErrors(torch.autograd.Function):
         student = slopes if ctx.needs_input_grad[0] else None
         teacher = -slopes if ctx.needs_input_grad[1] else None
         return student, teacher, None, None, None
-
-
-def _averages(size: int, cells: int, like: Tensor) -> Tensor:
-    """Returns the matrix ``(cells size)`` that averages a side within each cell."""
-    cell = torch.arange(cells, device=like.device)[:, None]
-    place = torch.arange(size, device=like.device)
-    first = cell * size // cells
-    after = -(-(cell + 1) * size // cells)
-    inside = ((place >= first) & (place < after)).to(like.dtype)
-    return inside / (after - first)
 
 
 @MODELS.register_module()
@@ -229,10 +224,10 @@ class _FusionBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.enter = nn.Conv2d(in_channels, mid_channels, 1, bias=False)
-        self.enter_norm = _BatchNorm(mid_channels)
+        self.enter_norm = BatchNorm(mid_channels)
         self.attention = None if deepest else nn.Conv2d(2 * mid_channels, 2, 1)
         self.leave = nn.Conv2d(mid_channels, out_channels, 3, padding=1, bias=False)
-        self.leave_norm = _BatchNorm(out_channels)
+        self.leave_norm = BatchNorm(out_channels)
         for conv in (self.enter, self.leave):
             nn.init.kaiming_uniform_(conv.weight, a=1)
 
@@ -261,19 +256,6 @@ class _FusionBlock(nn.Module):
         )
         level_gate, deeper_gate = scores.sigmoid().chunk(2, 1)
         return level * level_gate + F.interpolate(deeper, size) * deeper_gate
-
-
-class _BatchNorm(nn.BatchNorm2d):
-    """Normalises a single value by the running statistics: alone it has no variance.
-
-    That is one image whose deepest level is one position.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training and x.numel() == x.shape[1]:
-            running = self.running_mean, self.running_var
-            return F.batch_norm(x, *running, self.weight, self.bias, eps=self.eps)
-        return super().forward(x)
 
 
 def _each_level(name: str, value: int | Sequence[int], levels: int) -> list[int]:

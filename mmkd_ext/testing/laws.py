@@ -60,7 +60,8 @@ class KnownValue:
     """A value of the loss at weight 1, from hand, paper or an independent library.
 
     Args:
-        student: Student's side, as nested lists or a tensor.
+        student: Student's side, as nested lists or a tensor; a tuple of these is a
+            pyramid.
         teacher: Teacher's side.
         value: What the loss is, with the reduction of the case.
         source: Where the value is from.
@@ -133,6 +134,8 @@ class LossCase:
             loss, such as a constant added to each channel.
         values: Values known from elsewhere.
         free_axes: Axes along which both sides may differ.
+        joint: The levels of a pyramid are compared with each other, so no law takes one
+            of them alone; name ``pyramids_sum_over_levels`` in ``exempt``.
         exempt: Laws that do not hold for this loss, each with the reason.
         name: Told apart by this, where the arguments do not do it.
 
@@ -148,6 +151,7 @@ class LossCase:
     invariances: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
     values: Sequence[KnownValue] = ()
     free_axes: Sequence[int] = ()
+    joint: bool = False
     exempt: Mapping[str, str] = field(default_factory=dict)
     name: str = ''
 
@@ -386,7 +390,7 @@ def _autocast_computes_in_float32(case: LossCase) -> None:
 
 
 def _reductions_agree(case: LossCase) -> None:
-    batch = case.draw().first_level()
+    batch = case.draw() if case.joint else case.draw().first_level()
     size = _levels(batch.student)[0].shape[0]
     items = case.value(batch, reduction='none', loss_weight=1.5)
     _require(
@@ -466,15 +470,21 @@ def _zero_at_equality(case: LossCase) -> None:
 
 
 def _mismatched_shapes_raise(case: LossCase) -> None:
-    batch = case.draw().first_level()
-    student, teacher = _levels(batch.student)[0], _levels(batch.teacher)[0]
+    batch = case.draw() if case.joint else case.draw().first_level()
+    student, *others = _levels(batch.student)
+    teacher = _levels(batch.teacher)[0]
+
+    def refuses(wrong: Tensor) -> None:
+        one = (wrong, *others) if case.joint else wrong
+        _require_shape_error(case, batch._replace(student=one))
+
     for axis in [a for a in range(student.dim()) if a not in case.free_axes]:
         one = student.narrow(axis, 0, 1)
         # an axis of 1 would be stretched silently
         for wrong in (torch.cat([student, one], axis), one):
             if wrong.shape[axis] != teacher.shape[axis]:
-                _require_shape_error(case, batch._replace(student=wrong))
-    _require_shape_error(case, batch._replace(student=student.unsqueeze(-1)))
+                refuses(wrong)
+    refuses(student.unsqueeze(-1))
 
 
 def _require_shape_error(case: LossCase, batch: _Batch) -> None:
@@ -573,13 +583,16 @@ def _invariances_hold(case: LossCase) -> None:
 
 def _known_values_hold(case: LossCase) -> None:
     for known in case.values:
-        batch = _Batch(
-            torch.as_tensor(known.student, dtype=torch.float64),
-            torch.as_tensor(known.teacher, dtype=torch.float64),
-            known.extras,
-        )
+        batch = _Batch(_given(known.student), _given(known.teacher), known.extras)
         wanted = torch.tensor(known.value, dtype=torch.float64)
         _require_close(case, case.value(batch, loss_weight=1.0), wanted, known.source)
+
+
+def _given(side: Any) -> Levels:
+    """Returns a side of a `KnownValue` as tensors."""
+    if isinstance(side, tuple):
+        return tuple(torch.as_tensor(level, dtype=torch.float64) for level in side)
+    return torch.as_tensor(side, dtype=torch.float64)
 
 
 class Law(NamedTuple):
