@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,10 +25,12 @@ class InitReport:
     Args:
         copied: Names of the parameters and buffers that are copied.
         kept: Names of those that are not, each with the reason.
+        sources: Names that they have in the teacher, where these differ.
     """
 
     copied: tuple[str, ...]
     kept: tuple[tuple[str, str], ...]
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Returns a few lines for the log."""
@@ -48,7 +51,7 @@ class InitReport:
 def plan_init(
     student: nn.Module,
     teacher: nn.Module,
-    modules: Sequence[str],
+    modules: Sequence[str] | Mapping[str, str],
     path: str = 'model.inherit',
 ) -> InitReport:
     """Finds the weights that parts of a student can copy from its teacher.
@@ -56,7 +59,8 @@ def plan_init(
     Args:
         student: The student.
         teacher: The teacher.
-        modules: Dotted names of the parts, such as ``['neck', 'bbox_head']``.
+        modules: Dotted names of the parts, such as ``['neck', 'bbox_head']``; or a dict
+            from each to the name that the part has in the teacher.
         path: Config path of ``modules``, for messages.
 
     Raises:
@@ -65,21 +69,27 @@ def plan_init(
     problems: list[Problem] = []
     copied: list[str] = []
     kept: list[tuple[str, str]] = []
+    sources: dict[str, str] = {}
     given, wanted = teacher.state_dict(), student.state_dict()
-    if not isinstance(modules, (list, tuple)) or not modules:
+    if not isinstance(modules, (list, tuple, Mapping)) or not modules:
         raise ConfigError.at(
             path,
             f"must be a list of modules such as ['neck', 'bbox_head'], "
             f'but is {modules!r}.',
         )
-    for index, name in enumerate(modules):
-        where = f'{path}[{index}]'
-        missing = _missing(name, student, teacher, where)
+    pairs = modules if isinstance(modules, Mapping) else {m: m for m in modules}
+    for index, (name, source) in enumerate(pairs.items()):
+        where = f'{path}[{index}]' if pairs is not modules else f'{path}.{name}'
+        missing = _missing(student, name, 'student', where)
+        missing += _missing(teacher, source, 'teacher', where)
         if missing:
             problems += missing
             continue
         found = [key for key in wanted if key.startswith(f'{name}.')]
-        reasons = {key: _difference(wanted[key], given.get(key)) for key in found}
+        theirs = {key: f'{source}{key[len(name) :]}' for key in found}
+        reasons = {
+            key: _difference(wanted[key], given.get(theirs[key])) for key in found
+        }
         if all(reasons.values()):
             example = next(iter(reasons.items()), (name, 'it has no weights'))
             problems.append(
@@ -91,11 +101,12 @@ def plan_init(
                 )
             )
         copied += [key for key, reason in reasons.items() if not reason]
+        sources.update((k, v) for k, v in theirs.items() if k != v)
         kept += [(key, reason) for key, reason in reasons.items() if reason]
     if problems:
         raise ConfigError.of(problems)
     # a part inside another counts once
-    return InitReport(tuple(dict.fromkeys(copied)), tuple(dict.fromkeys(kept)))
+    return InitReport(tuple(dict.fromkeys(copied)), tuple(dict.fromkeys(kept)), sources)
 
 
 @torch.no_grad()
@@ -105,25 +116,21 @@ def init_from_teacher(
     """Copies what was planned from the teacher into the student."""
     given, wanted = teacher.state_dict(), student.state_dict()
     for key in report.copied:
-        wanted[key].copy_(given[key])
+        wanted[key].copy_(given[report.sources.get(key, key)])
 
 
-def _missing(
-    name: str, student: nn.Module, teacher: nn.Module, where: str
-) -> list[Problem]:
-    problems = []
-    for role, model in (('student', student), ('teacher', teacher)):
-        known = [known for known, _ in model.named_modules() if known]
-        if name not in known:
-            top = [child for child, _ in model.named_children()]
-            problems.append(
-                Problem(
-                    where,
-                    f'the {role} has no module {name!r}.',
-                    f'It has {top}.{did_you_mean(str(name), known)}',
-                )
-            )
-    return problems
+def _missing(model: nn.Module, name: str, role: str, where: str) -> list[Problem]:
+    known = [known for known, _ in model.named_modules() if known]
+    if name in known:
+        return []
+    top = [child for child, _ in model.named_children()]
+    return [
+        Problem(
+            where,
+            f'the {role} has no module {name!r}.',
+            f'It has {top}.{did_you_mean(str(name), known)}',
+        )
+    ]
 
 
 def _difference(wanted: Tensor, given: Tensor | None) -> str:

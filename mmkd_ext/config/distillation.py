@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from mmengine.registry import MODELS
 from torch import nn
 
+from mmkd_ext.algorithms.init_from_teacher import init_from_teacher
 from mmkd_ext.algorithms.sources import model_config
 from mmkd_ext.algorithms.teacher_distill import TeacherDistill, build_distiller
 from mmkd_ext.config import measure, models
@@ -337,6 +338,10 @@ class _Distillation:
             if not isinstance(source, nn.Module):
                 config = model_config(source, path)
                 rehearsal.own_model(algorithm.models[role], config, path)
+        if algorithm.init_report is not None:
+            # as a training begins; losses may need what is inherited
+            teacher = next(iter(algorithm.teachers.values())).module
+            init_from_teacher(algorithm.student, teacher, algorithm.init_report)
         measured = rehearsal.run(
             algorithm,
             gradients=self.context.gradients,

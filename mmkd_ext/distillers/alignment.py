@@ -141,6 +141,7 @@ def plan_alignment(
         return None
     channels: list[tuple[int, int] | None] = []
     resize = []
+    differ = False
     for s, t in pair_levels(student, teacher):
         loss.check_pair(s, t)
         if s.dim() != t.dim():
@@ -162,24 +163,26 @@ def plan_alignment(
                     'teacher of the same data set, or compare features instead.'
                 )
             known = loss.alignable | loss.any_shape
-            if 'channels' not in known or s.dim() != 4:
+            any_width = 'channels' in loss.any_shape
+            if 'channels' not in known or (s.dim() != 4 and not any_width):
                 raise ShapeError(
                     f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
                     f'channels, which `{type(loss).__name__}` does not align; give '
                     "preds_S connector=dict(type='mmkd_ext.ConvAdapter', "
                     f'in_channels={s.shape[1]}, out_channels={t.shape[1]}).'
                 )
-            if 'channels' not in loss.any_shape:
+            if not any_width:
                 pair = (s.shape[1], t.shape[1])
-        differs = s.shape[2:] != t.shape[2:]
+        differs = s.shape[2:] != t.shape[2:] and 'size' not in loss.any_shape
         if differs and ('size' not in loss.alignable or s.dim() != 4):
             raise ShapeError(
                 f'student {tuple(s.shape)} and teacher {tuple(t.shape)} differ in '
                 f'size, which `{type(loss).__name__}` does not align.'
             )
         channels.append(pair)
-        resize.append(s.dim() == 4 and 'size' in loss.alignable)
-    differ = any(s.shape[2:] != t.shape[2:] for s, t in pair_levels(student, teacher))
+        sizes = loss.alignable - loss.any_shape
+        resize.append(s.dim() == 4 and 'size' in sizes)
+        differ = differ or differs
     if not any(channels) and not differ:
         return None
     return PairAlign(channels, resize, differs=differ)

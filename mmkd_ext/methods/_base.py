@@ -49,7 +49,8 @@ class PairLoss(nn.Module, ABC):
 
     any_shape: ClassVar[frozenset[str]] = frozenset()
     """What may differ between the sides without alignment: ``'channels'``, for losses
-    that compare relations between positions and not the features themselves."""
+    that compare relations and not the features themselves, and ``'size'``, for those
+    that bring both to one size themselves."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
