@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -24,10 +25,12 @@ class InitReport:
     Args:
         copied: Names of the parameters and buffers that are copied.
         kept: Names of those that are not, each with the reason.
+        sources: Names that they have in the teacher, where these differ.
     """
 
     copied: tuple[str, ...]
     kept: tuple[tuple[str, str], ...]
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Returns a few lines for the log."""
@@ -48,7 +51,7 @@ class InitReport:
 def plan_init(
     student: nn.Module,
     teacher: nn.Module,
-    modules: Sequence[str],
+    modules: Sequence[str] | Mapping[str, str],
     path: str = 'model.inherit',
 ) -> InitReport:
     """Finds the weights that parts of a student can copy from its teacher.
@@ -56,39 +59,54 @@ def plan_init(
     Args:
         student: The student.
         teacher: The teacher.
-        modules: Dotted names of the parts, such as ``['neck', 'bbox_head']``.
+        modules: Dotted names of the parts, such as ``['neck', 'bbox_head']``; or a dict
+            from each to the name that the part has in the teacher.
         path: Config path of ``modules``, for messages.
 
     Raises:
         ConfigError: A name is no module of either model, or nothing of a part agrees.
     """
     problems: list[Problem] = []
-    reasons: dict[str, str] = {}  # a part inside another counts once
+    copied: list[str] = []
+    kept: list[tuple[str, str]] = []
+    sources: dict[str, str] = {}
     given, wanted = teacher.state_dict(), student.state_dict()
-    if not isinstance(modules, (list, tuple)) or not modules:
-        what = "must be a list of modules such as ['neck', 'bbox_head'], but is"
-        raise ConfigError.at(path, f'{what} {modules!r}.')
-    for index, name in enumerate(modules):
-        where = f'{path}[{index}]'
-        missing = _missing(name, student, teacher, where)
-        problems += missing
-        part = {
-            key: _difference(value, given.get(key))
-            for key, value in wanted.items()
-            if key.startswith(f'{name}.')
+    if not isinstance(modules, (list, tuple, Mapping)) or not modules:
+        raise ConfigError.at(
+            path,
+            f"must be a list of modules such as ['neck', 'bbox_head'], "
+            f'but is {modules!r}.',
+        )
+    pairs = modules if isinstance(modules, Mapping) else {m: m for m in modules}
+    for index, (name, source) in enumerate(pairs.items()):
+        where = f'{path}[{index}]' if pairs is not modules else f'{path}.{name}'
+        missing = _missing(student, name, 'student', where)
+        missing += _missing(teacher, source, 'teacher', where)
+        if missing:
+            problems += missing
+            continue
+        found = [key for key in wanted if key.startswith(f'{name}.')]
+        theirs = {key: f'{source}{key[len(name) :]}' for key in found}
+        reasons = {
+            key: _difference(wanted[key], given.get(theirs[key])) for key in found
         }
-        reasons.update(part)
-        if all(part.values()) and not missing:
-            key, reason = next(iter(part.items()), (name, 'it has no weights'))
-            what = f'nothing of `{name}` agrees with the teacher: `{key}`: {reason}.'
-            hint = 'Leave it out, or choose a teacher with the same part.'
-            problems.append(Problem(where, what, hint))
+        if all(reasons.values()):
+            example = next(iter(reasons.items()), (name, 'it has no weights'))
+            problems.append(
+                Problem(
+                    where,
+                    f'nothing of `{name}` agrees with the teacher: '
+                    f'`{example[0]}`: {example[1]}.',
+                    'Leave it out, or choose a teacher with the same part.',
+                )
+            )
+        copied += [key for key, reason in reasons.items() if not reason]
+        sources.update((k, v) for k, v in theirs.items() if k != v)
+        kept += [(key, reason) for key, reason in reasons.items() if reason]
     if problems:
         raise ConfigError.of(problems)
-    return InitReport(
-        tuple(key for key, reason in reasons.items() if not reason),
-        tuple((key, reason) for key, reason in reasons.items() if reason),
-    )
+    # a part inside another counts once
+    return InitReport(tuple(dict.fromkeys(copied)), tuple(dict.fromkeys(kept)), sources)
 
 
 @torch.no_grad()
@@ -98,20 +116,21 @@ def init_from_teacher(
     """Copies what was planned from the teacher into the student."""
     given, wanted = teacher.state_dict(), student.state_dict()
     for key in report.copied:
-        wanted[key].copy_(given[key])
+        wanted[key].copy_(given[report.sources.get(key, key)])
 
 
-def _missing(
-    name: str, student: nn.Module, teacher: nn.Module, where: str
-) -> list[Problem]:
-    problems = []
-    for role, model in (('student', student), ('teacher', teacher)):
-        known = [known for known, _ in model.named_modules() if known]
-        if name not in known:
-            top = [child for child, _ in model.named_children()]
-            hint = f'It has {top}.{did_you_mean(str(name), known)}'
-            problems.append(Problem(where, f'the {role} has no module {name!r}.', hint))
-    return problems
+def _missing(model: nn.Module, name: str, role: str, where: str) -> list[Problem]:
+    known = [known for known, _ in model.named_modules() if known]
+    if name in known:
+        return []
+    top = [child for child, _ in model.named_children()]
+    return [
+        Problem(
+            where,
+            f'the {role} has no module {name!r}.',
+            f'It has {top}.{did_you_mean(str(name), known)}',
+        )
+    ]
 
 
 def _difference(wanted: Tensor, given: Tensor | None) -> str:

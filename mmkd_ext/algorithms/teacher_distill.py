@@ -106,7 +106,8 @@ class TeacherDistill(BaseAlgorithm):
         student_ckpt: File or URL of the student's first weights.
         inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that are
             initialised with the weights of the (first) teacher where names and shapes
-            agree, after `student_ckpt`; the log lists them.
+            agree, after `student_ckpt`; the log lists them. A dict gives each module
+            the name that it has in the teacher.
         min_matched: Least share of parameters that `student_ckpt` and `teacher_ckpt`
             must fill; below it loading is an error.
         student_trainable: False runs the student without gradients, to train only
@@ -138,7 +139,7 @@ class TeacherDistill(BaseAlgorithm):
         *,
         teachers: Mapping[str, Mapping[str, Any]] | None = None,
         student_ckpt: str | None = None,
-        inherit: Sequence[str] | None = None,
+        inherit: Sequence[str] | Mapping[str, str] | None = None,
         min_matched: float = 0.5,
         student_trainable: bool = True,
         calculate_student_loss: bool = True,

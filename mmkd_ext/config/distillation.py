@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.registry import MODELS
 from torch import nn
 
+from mmkd_ext.algorithms.init_from_teacher import init_from_teacher
 from mmkd_ext.algorithms.sources import hand_preprocessor, model_config
 from mmkd_ext.algorithms.teacher_distill import (
     TeacherDistill,
@@ -251,6 +252,10 @@ class _Distillation:
             if not isinstance(source, nn.Module):
                 config = model_config(source, path)
                 rehearsal.own_model(algorithm.models[role], config, path)
+        if algorithm.init_report is not None:
+            # as a training begins; losses may need what is inherited
+            teacher = next(iter(algorithm.teachers.values())).module
+            init_from_teacher(algorithm.student, teacher, algorithm.init_report)
         while distiller.links or distiller.deliveries:
             try:
                 return rehearsal.run(

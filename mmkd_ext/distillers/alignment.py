@@ -189,12 +189,14 @@ def _channels(
             f'{sides} differ in classes; both models must predict the same classes. '
             'Take a teacher of the same data set, or compare features instead.'
         )
+    if 'channels' in loss.any_shape:
+        return None
     mapped = s.dim() == 4 or (loss.takes_vectors and s.dim() == 2) or tokens
-    if not mapped or 'channels' not in loss.alignable | loss.any_shape:
+    if not mapped or 'channels' not in loss.alignable:
         adapter = 'ConvAdapter' if s.dim() == 4 else 'LinearAdapter'
         raise ShapeError(
             f'{sides} differ in channels, which `{kind}` does not align; give preds_S '
             f"connector=dict(type='mmkd_ext.{adapter}', in_channels={widths[0]}, "
             f'out_channels={widths[1]}).'
         )
-    return None if 'channels' in loss.any_shape else widths
+    return widths

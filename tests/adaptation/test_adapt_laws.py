@@ -19,7 +19,7 @@ SIZE = (16, 32)
 METHODS = sorted(
     name
     for name, kind in MODELS.module_dict.items()
-    if issubclass(kind, AdaptDistiller)
+    if isinstance(kind, type) and issubclass(kind, AdaptDistiller)
 )
 #: Settings with which a method has something to do on three tiny images.
 BUSY = {

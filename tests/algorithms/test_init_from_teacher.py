@@ -110,3 +110,18 @@ def test_a_part_of_which_nothing_agrees_is_an_error():
     student, teacher = ToyModel(channels=8), ToyModel(channels=12)
     with pytest.raises(ConfigError, match=r'nothing of `neck` agrees .*\(8, 8, 1, 1\)'):
         plan_init(student, teacher, ['neck'])
+
+
+def test_a_part_may_have_another_name_in_the_teacher():
+    student, teacher = ToyModel(), ToyModel()
+    pairs = {'neck.convs.0': 'neck.convs.2'}
+    report = plan_init(student, teacher, pairs)
+    init_from_teacher(student, teacher, report)
+    assert report.copied == ('neck.convs.0.weight', 'neck.convs.0.bias')
+    for key in ('weight', 'bias'):
+        ours, theirs = (getattr(model.neck.convs[level], key) for model, level in
+                        ((student, 0), (teacher, 2)))
+        assert torch.equal(ours, theirs)
+    with pytest.raises(ConfigError, match=r"`model.inherit.neck`: the teacher has no "
+                                          r"module 'nekc'.* Did you mean `neck`"):
+        plan_init(student, teacher, {'neck': 'nekc'})

@@ -36,7 +36,8 @@ def collected_cases():
 def registered_losses():
     importlib.import_module('mmkd_ext.methods')
     return [cls for cls in MODELS.module_dict.values()
-            if issubclass(cls, PairLoss) and cls.__module__.startswith('mmkd_ext.')]
+            if isinstance(cls, type) and issubclass(cls, PairLoss)
+            and cls.__module__.startswith('mmkd_ext.')]
 
 
 CASES = collected_cases()
