@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[1]
-TASKS = {'mmseg': 'segmentation', 'mmdet': 'detection'}
+TASKS = {
+    'mmseg': 'segmentation',
+    'mmdet': 'detection',
+    'mmpretrain': 'classification',
+}
 MODULES = re.compile(r'^<!-- modules: (\S+) -->$', re.MULTILINE)
 SHARE = re.compile(r'^<!-- share: (\S+) -->$', re.MULTILINE)
 INNER = ('compute', 'compute_losses', 'extra_repr', 'forward', 'init_weights', 'train')
@@ -46,7 +50,7 @@ class Method:
         name: Its file's name.
         title: What its docstring calls it, as ``CWD``.
         losses: For each registered class, the first line of its docstring.
-        folders: Its configs by project, ``mmseg`` and ``mmdet``.
+        folders: Its configs by project, see `TASKS`.
     """
 
     name: str
@@ -97,8 +101,8 @@ def methods_text(root: Path = ROOT) -> str:
              ' '.join(filter(None, method.losses.values())), *counts,
              _measured(folders)]
         )
-    header = ['method', 'paper', 'what it computes', 'segmentation configs',
-              'detection configs', 'measured here']
+    counted = [f'{task} configs' for task in TASKS.values()]
+    header = ['method', 'paper', 'what it computes', *counted, 'measured here']
     adapted = [
         [_page_link(folder.title, name), _paper([folder]), _count(folder),
          _measured([folder])]

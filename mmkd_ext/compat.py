@@ -495,7 +495,8 @@ def _torchvision_at_hand() -> Iterator[None]:
     """Has `import torchvision` succeed in the block, by a stand-in if it must be."""
     failure = _torchvision_failure()
     modules = {
-        name: _StandIn(name, failure) for name in (_TORCHVISION_MODULES if failure else ())
+        name: _StandIn(name, failure)
+        for name in (_TORCHVISION_MODULES if failure else ())
     }
     for name, module in modules.items():
         parent, _, last = name.rpartition('.')
