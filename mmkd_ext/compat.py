@@ -432,15 +432,17 @@ _TORCHVISION_MODULES = (
     'torchvision.transforms.transforms',
 )
 #: Those that mmpretrain registers as `torchvision/NAME`, of torchvision 0.17.
-_TORCHVISION_TRANSFORMS = (
-    'AugMix AutoAugment CenterCrop ColorJitter Compose ConvertImageDtype ElasticTransform '
-    'FiveCrop GaussianBlur Grayscale Lambda LinearTransformation Normalize PILToTensor '
-    'Pad RandAugment RandomAdjustSharpness RandomAffine RandomApply RandomAutocontrast '
-    'RandomChoice RandomCrop RandomEqualize RandomErasing RandomGrayscale '
-    'RandomHorizontalFlip RandomInvert RandomOrder RandomPerspective RandomPosterize '
-    'RandomResizedCrop RandomRotation RandomSolarize RandomVerticalFlip Resize TenCrop '
-    'ToPILImage ToTensor TrivialAugmentWide'
-).split()
+_TORCHVISION_TRANSFORMS = (  # fmt: skip
+    'AugMix', 'AutoAugment', 'CenterCrop', 'ColorJitter', 'Compose',
+    'ConvertImageDtype', 'ElasticTransform', 'FiveCrop', 'GaussianBlur',
+    'Grayscale', 'Lambda', 'LinearTransformation', 'Normalize', 'PILToTensor',
+    'Pad', 'RandAugment', 'RandomAdjustSharpness', 'RandomAffine', 'RandomApply',
+    'RandomAutocontrast', 'RandomChoice', 'RandomCrop', 'RandomEqualize',
+    'RandomErasing', 'RandomGrayscale', 'RandomHorizontalFlip', 'RandomInvert',
+    'RandomOrder', 'RandomPerspective', 'RandomPosterize', 'RandomResizedCrop',
+    'RandomRotation', 'RandomSolarize', 'RandomVerticalFlip', 'Resize', 'TenCrop',
+    'ToPILImage', 'ToTensor', 'TrivialAugmentWide',
+)
 
 
 def _torchvision_failure() -> str:

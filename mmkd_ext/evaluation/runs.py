@@ -151,8 +151,8 @@ def figures(metrics: dict[str, Any]) -> Figures:
         )
     raise DataError(
         f'Neither `mIoU` nor `bbox_mAP` nor `{_TOP}1` is among the figures '
-        f'{sorted(metrics)}. Test with `mmkd_ext.ClassIoUMetric`, `mmdet.CocoMetric` or '
-        '`mmpretrain.Accuracy`.'
+        f'{sorted(metrics)}. Test with `mmkd_ext.ClassIoUMetric`, '
+        '`mmdet.CocoMetric` or `mmpretrain.Accuracy`.'
     )
 
 
