@@ -432,7 +432,7 @@ _TORCHVISION_MODULES = (
     'torchvision.transforms.transforms',
 )
 #: Those that mmpretrain registers as `torchvision/NAME`, of torchvision 0.17.
-_TORCHVISION_TRANSFORMS = (  # fmt: skip
+_TORCHVISION_TRANSFORMS = (
     'AugMix', 'AutoAugment', 'CenterCrop', 'ColorJitter', 'Compose',
     'ConvertImageDtype', 'ElasticTransform', 'FiveCrop', 'GaussianBlur',
     'Grayscale', 'Lambda', 'LinearTransformation', 'Normalize', 'PILToTensor',
@@ -442,7 +442,7 @@ _TORCHVISION_TRANSFORMS = (  # fmt: skip
     'RandomOrder', 'RandomPerspective', 'RandomPosterize', 'RandomResizedCrop',
     'RandomRotation', 'RandomSolarize', 'RandomVerticalFlip', 'Resize', 'TenCrop',
     'ToPILImage', 'ToTensor', 'TrivialAugmentWide',
-)
+)  # fmt: skip
 
 
 def _torchvision_failure() -> str:

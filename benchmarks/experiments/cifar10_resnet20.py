@@ -2,10 +2,11 @@
 
 python benchmarks/repeat.py benchmarks/experiments/cifar10_resnet20.py
 
-with `CIFAR10_ROOT` set to a folder that holds `train/` and `val/`, a folder a class. The teacher is
-`resnet56-4bfd9763.th` of https://github.com/akamaster/pytorch_resnet_cifar10, after
-`python benchmarks/cifar10_teacher.py <that file>`. The student alone stands there
-twice: with the schedule of all, and with twice as many epochs.
+with `CIFAR10_ROOT` set to a folder that holds `train/` and `val/`, a folder a class.
+The teacher is `resnet56-4bfd9763.th` of
+https://github.com/akamaster/pytorch_resnet_cifar10, after `python
+benchmarks/cifar10_teacher.py <that file>`. The student alone stands there twice: with
+the schedule of all, and with twice as many epochs.
 """
 
 name = 'cifar10_resnet20'
