@@ -26,7 +26,11 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[1]
-TASKS = {'mmseg': 'segmentation', 'mmdet': 'detection'}
+TASKS = {
+    'mmseg': 'segmentation',
+    'mmdet': 'detection',
+    'mmpretrain': 'classification',
+}
 MODULES = re.compile(r'^<!-- modules: (\S+) -->$', re.MULTILINE)
 SHARE = re.compile(r'^<!-- share: (\S+) -->$', re.MULTILINE)
 INNER = ('compute', 'compute_losses', 'extra_repr', 'forward', 'init_weights', 'train')

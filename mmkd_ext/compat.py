@@ -398,14 +398,16 @@ _TORCHVISION_MODULES = (
 )
 #: Those that mmpretrain registers as `torchvision/NAME`, of torchvision 0.17.
 _TORCHVISION_TRANSFORMS = (
-    'AugMix AutoAugment CenterCrop ColorJitter Compose ConvertImageDtype ElasticTransform '
-    'FiveCrop GaussianBlur Grayscale Lambda LinearTransformation Normalize PILToTensor '
-    'Pad RandAugment RandomAdjustSharpness RandomAffine RandomApply RandomAutocontrast '
-    'RandomChoice RandomCrop RandomEqualize RandomErasing RandomGrayscale '
-    'RandomHorizontalFlip RandomInvert RandomOrder RandomPerspective RandomPosterize '
-    'RandomResizedCrop RandomRotation RandomSolarize RandomVerticalFlip Resize TenCrop '
-    'ToPILImage ToTensor TrivialAugmentWide'
-).split()
+    'AugMix', 'AutoAugment', 'CenterCrop', 'ColorJitter', 'Compose',
+    'ConvertImageDtype', 'ElasticTransform', 'FiveCrop', 'GaussianBlur',
+    'Grayscale', 'Lambda', 'LinearTransformation', 'Normalize', 'PILToTensor',
+    'Pad', 'RandAugment', 'RandomAdjustSharpness', 'RandomAffine', 'RandomApply',
+    'RandomAutocontrast', 'RandomChoice', 'RandomCrop', 'RandomEqualize',
+    'RandomErasing', 'RandomGrayscale', 'RandomHorizontalFlip', 'RandomInvert',
+    'RandomOrder', 'RandomPerspective', 'RandomPosterize', 'RandomResizedCrop',
+    'RandomRotation', 'RandomSolarize', 'RandomVerticalFlip', 'Resize', 'TenCrop',
+    'ToPILImage', 'ToTensor', 'TrivialAugmentWide',
+)  # fmt: skip
 
 
 def _torchvision_failure() -> str:
@@ -460,7 +462,8 @@ def _torchvision_at_hand() -> Iterator[None]:
     """Has `import torchvision` succeed in the block, by a stand-in if it must be."""
     failure = _torchvision_failure()
     modules = {
-        name: _StandIn(name, failure) for name in (_TORCHVISION_MODULES if failure else ())
+        name: _StandIn(name, failure)
+        for name in (_TORCHVISION_MODULES if failure else ())
     }
     for name, module in modules.items():
         parent, _, last = name.rpartition('.')

@@ -53,6 +53,7 @@ _RUN_KEYS = (
     'tested',
     'options',
     'weight_factor',
+    'checkpoint',
 )
 
 
@@ -71,6 +72,7 @@ class Run:
         tested: Whether it is tested and stands in tables; a first stage is not.
         options: Config options of its training, such as another weight.
         weight_factor: Times the `loss_weight` of every link of the config.
+        checkpoint: Weights that others have trained: nothing is trained then.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Run:
     tested: bool = True
     options: Mapping[str, Any] = field(default_factory=dict)
     weight_factor: float = 1.0
+    checkpoint: str = ''
 
     def __post_init__(self) -> None:
         object.__setattr__(self, 'title', self.title or self.name)
@@ -280,6 +283,8 @@ class ExperimentRunner(StepRunner):
                 outcome.checkpoint if option in run.takes else outcome.student
             )
             taken += str(read_state(outcome.folder / 'trained.json').get('mark', ''))
+        if run.checkpoint:
+            taken += weights_mark(run.checkpoint)
         mark = self.fingerprint(run.config, options, taken)
         label = f'{run.title} (seed {seed})'
         checkpoint, seconds = self._train(run, folder, options, mark, label)
@@ -310,6 +315,11 @@ class ExperimentRunner(StepRunner):
             checkpoint = last_checkpoint(folder)
             self.log(f'{label}: trained before, kept ({checkpoint})')
             return checkpoint, float(done['seconds'])
+        if run.checkpoint:
+            self.log(f'{label}: {run.checkpoint} is taken as it is')
+            (folder / 'last_checkpoint').write_text(os.path.abspath(run.checkpoint))
+            write_json(folder / 'trained.json', {'mark': mark, 'seconds': 0.0})
+            return Path(run.checkpoint), 0.0
         command = ['tools/train.py', run.config, '--work-dir', str(folder)]
         before = 0.0
         try:
@@ -373,9 +383,7 @@ class ExperimentRunner(StepRunner):
         where = folder / f'test_{name}'
         if self.pictures:
             options['test_evaluator.output_dir'] = str(where / 'predictions')
-        stat = checkpoint.stat()
-        weights = f'{checkpoint.name} {stat.st_size} {stat.st_mtime_ns}'
-        mark = self.fingerprint(run.config, options, weights)
+        mark = self.fingerprint(run.config, options, weights_mark(checkpoint))
         done = read_state(where / 'tested.json')
         if done.get('mark') == mark:
             return dict(done['metrics'])
@@ -400,6 +408,21 @@ class ExperimentRunner(StepRunner):
             shown = f'{of.lead} {of.values[of.lead]:.2f}'
         self.log(f'{label} on {name}: {shown}')
         return metrics
+
+
+def weights_mark(path: str | Path) -> str:
+    """Returns what changes when a checkpoint does.
+
+    Raises:
+        CheckpointError: There is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(
+            f'There is no file {str(path)!r}: the experiment says how it is made.'
+        )
+    stat = path.stat()
+    return f'{path.name} {stat.st_size} {stat.st_mtime_ns}'
 
 
 def last_checkpoint(work_dir: str | Path) -> Path:

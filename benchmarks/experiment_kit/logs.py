@@ -87,6 +87,9 @@ def read_metrics(work_dir: str | Path) -> dict[str, Any]:
     return metrics
 
 
+_TOP = 'accuracy/top'
+
+
 @dataclass(frozen=True)
 class Figures:
     """The figures of a test as tables name them, in percent.
@@ -108,15 +111,16 @@ class Figures:
 
 
 def figures(metrics: dict[str, Any]) -> Figures:
-    """Returns the figures of a segmentation or of a detection test.
+    """Returns the figures of a test of a segmentor, a detector or a classifier.
 
     Args:
         metrics: What :func:`read_metrics` gave: of mmseg's ``IoUMetric``, which knows
             classes as ``mmkd_ext.ClassIoUMetric``, or of mmdet's ``CocoMetric`` for
-            boxes, which knows them when it is ``classwise``.
+            boxes, which knows them when it is ``classwise``; or of mmpretrain's
+            ``Accuracy``, which knows none.
 
     Raises:
-        DataError: They are of neither.
+        DataError: They are of none of these.
 
     Examples:
         >>> figures({'coco/bbox_mAP': 0.25, 'coco/RBC_precision': 0.5})
@@ -129,6 +133,10 @@ def figures(metrics: dict[str, Any]) -> Figures:
             {k[4:]: float(v) for k, v in metrics.items() if k.startswith('IoU.')},
             'IoU',
         )
+    tops = {name[len(_TOP) :]: name for name in metrics if name.startswith(_TOP)}
+    if tops:
+        ranked = sorted(tops, key=int)
+        return Figures({f'top-{k}': float(metrics[tops[k]]) for k in ranked}, {}, '')
     for lead in (name for name in metrics if name.endswith('bbox_mAP')):
         prefix, end = lead[: -len('bbox_mAP')], '_precision'
         names = {'AP': lead, 'AP50': f'{lead}_50', 'AP75': f'{lead}_75'}
@@ -142,8 +150,9 @@ def figures(metrics: dict[str, Any]) -> Figures:
             'class AP',
         )
     raise DataError(
-        f'Neither `mIoU` nor `bbox_mAP` is among the figures {sorted(metrics)}. Test '
-        'with `mmkd_ext.ClassIoUMetric` or `mmdet.CocoMetric`.'
+        f'Neither `mIoU` nor `bbox_mAP` nor `{_TOP}1` is among the figures '
+        f'{sorted(metrics)}. Test with `mmkd_ext.ClassIoUMetric`, '
+        '`mmdet.CocoMetric` or `mmpretrain.Accuracy`.'
     )
 
 

@@ -46,8 +46,8 @@ def blank_batch(
 
     The sample carries ground truth, so that heads can compute losses: one box (with
     its mask where the model has a part for masks, since RTMDet takes masks for those
-    of its own kind), a map of class 0, or the label 0. Only the packages of `package_of`
-    get samples.
+    of its own kind), a map of class 0, or the label 0. Models of packages that
+    `package_of` does not know get no samples.
     """
     device = next((p.device for p in model.parameters()), torch.device('cpu'))
     shape = input_size(model) if size is None else size
@@ -202,7 +202,7 @@ _SAMPLES: dict[str, Callable[[nn.Module, dict[str, Any], torch.device], Any]] = 
     'mmdet': _detection_sample,
     'mmpretrain': _classification_sample,
 }
-"""Makes a sample with ground truth; mmseg's heads inherit from mmdet's, so it is first."""
+"""What makes a sample with ground truth; some of mmseg's heads are also mmdet's."""
 
 
 def run_once(

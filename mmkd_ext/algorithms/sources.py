@@ -82,10 +82,10 @@ def model_config(source: Any, path: str) -> ConfigDict:
 
 
 def hand_preprocessor(source: Any, preprocessor: Any, path: str) -> tuple[Any, Any]:
-    """Gives a model the config of its preprocessor, where that names no type.
+    """Gives a model the config of its preprocessor, as mmengine does with plain models.
 
-    mmpretrain writes such a config beside the model, which knows the type and adds what
-    mixes pictures.
+    Such a config may name no type, which mmpretrain's models know; they also add to it
+    what mixes pictures.
 
     Args:
         source: The model, as `build_model` takes it.
@@ -96,13 +96,18 @@ def hand_preprocessor(source: Any, preprocessor: Any, path: str) -> tuple[Any, A
         Model and preprocessor; the latter is None once the model has it.
 
     Raises:
-        ConfigError: The model is built already.
+        ConfigError: It names no type, and the model is built already.
     """
-    if not isinstance(preprocessor, Mapping) or 'type' in preprocessor:
+    if not isinstance(preprocessor, Mapping):
         return source, preprocessor
-    if isinstance(source, BaseModel):
+    built = isinstance(source, BaseModel) or (
+        isinstance(source, Mapping) and source.get('pretrained') is True
+    )
+    if built and 'type' in preprocessor:
+        return source, preprocessor
+    if built:
         raise ConfigError.at(
-            'data_preprocessor', f'has no `type`, and {path} is built already.'
+            'data_preprocessor', f'has no `type`, and `{path}` is built already.'
         )
     config = model_config(source, path)
     config['data_preprocessor'] = copy.deepcopy(dict(preprocessor))

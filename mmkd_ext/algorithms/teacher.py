@@ -174,7 +174,8 @@ class Teacher:
         """
         if not self.own_input:
             return
-        height, width = size[0] - STRIDE + 1, size[1] + 3
+        smaller = STRIDE if size[0] > STRIDE else 0
+        height, width = size[0] - smaller + 1, size[1] + 3
         for divisor in (1, *_STRIDES):
             multiple = math.lcm(self.divisor, divisor)
             padded = (height + -height % multiple, width + -width % multiple)

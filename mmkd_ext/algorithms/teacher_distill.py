@@ -119,7 +119,7 @@ class TeacherDistill(BaseAlgorithm):
             False turns all off (MMRazor's default); None turns them off only where
             they would overwrite what a link taps.
         teacher_module_inplace: The same for the teachers.
-        data_preprocessor: Replaces the student's own; without `type` it is of the kind
+        data_preprocessor: Replaces the student's own. Without `type` it is of the kind
             that the student takes.
         init_cfg: See mmengine's ``BaseModule``.
 

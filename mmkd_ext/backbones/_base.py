@@ -14,8 +14,10 @@ __all__ = ['SmallBackbone', 'blocks_of', 'conv3x3', 'conv_norm']
 
 
 class SmallBackbone(BaseModule):
-    """Base of the networks; convolutions start as `He et al.
-    <https://arxiv.org/abs/1502.01852>`_ had them.
+    """Base of the networks.
+
+    Convolutions start as in `Delving Deep into Rectifiers, ICCV 2015
+    <https://arxiv.org/abs/1502.01852>`_.
 
     Attributes:
         preact: Gets and returns the maps of all stages before their activation, in a

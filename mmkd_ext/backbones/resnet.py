@@ -17,7 +17,9 @@ __all__ = ['SmallResNet']
 
 @MODELS.register_module()
 class SmallResNet(SmallBackbone):
-    """ResNet of three stages, section 4.2 of `Deep Residual Learning, CVPR 2016
+    """ResNet of three stages.
+
+    Section 4.2 of `Deep Residual Learning for Image Recognition, CVPR 2016
     <https://arxiv.org/abs/1512.03385>`_.
 
     ResNet-20, 56 and 110 have the standard widths; ResNet-8x4 and 32x4 of RepDistiller

@@ -7,9 +7,9 @@
         mmdet::retinanet/retinanet_r50_fpn_1x_coco.py --method fgd
 
 Student and teacher are config files, `package::path`, or names of configs that mmdet,
-mmseg and mmpretrain bring; weights of a named teacher are those of its model zoo. Without
---method the logits of segmentors are compared with CWD, those of classifiers with KD, and
-the necks of detectors with PKD.
+mmseg and mmpretrain bring; weights of a named teacher are those of its model zoo.
+Without --method the logits of segmentors are compared with CWD, those of classifiers
+with KD, and the necks of detectors with PKD.
 Data, schedule and optimizer stay those of the student's config.
 
 Exit status: 0 no problems, 1 the check found problems, 2 wrong input.

@@ -11,8 +11,8 @@ from mmkd_ext.errors import ConfigError
 
 WIDE = (32, 64, 128, 256)
 
-#: Millions of parameters with a classifier of 10 classes, in the tables of He et al. 2016
-#: and of Zagoruyko and Komodakis 2016.
+#: Millions of parameters with a classifier of 10 classes, in the tables of He et al.
+#: 2016 and of Zagoruyko and Komodakis 2016.
 PUBLISHED = [
     (lambda: SmallResNet(20, shortcut='pad'), 64, '0.27'),
     (lambda: SmallResNet(56, shortcut='pad'), 64, '0.85'),

@@ -15,7 +15,7 @@ from experiment_kit.experiment import ExperimentRunner, load_experiment
 from experiment_kit.grid import load_grid
 from experiment_kit.results import results
 from experiment_kit.runner import StepError, run_command, stop_on_signals
-from mmkd_ext.errors import ConfigError
+from mmkd_ext.errors import CheckpointError, ConfigError
 
 ROOT = Path(__file__).parents[2]
 TRAIN = """
@@ -89,6 +89,27 @@ def test_trains_and_tests_every_run_in_order_and_hands_on_the_teacher(place):
     assert teachers[0].startswith('train distilled.py')
     assert 'model.teacher_ckpt=work/teacher/iter_10.pth' in teachers[0]
     assert len([line for line in calls('test') if 'dusk.txt' in line]) == 3
+
+
+def test_a_teacher_of_others_is_tested_and_handed_on_but_not_trained(place):
+    Path('toy.py').write_text(textwrap.dedent(EXPERIMENT).replace(
+        "config='teacher.py'", "config='teacher.py', checkpoint='theirs.pth'"))
+    experiment = load_experiment('toy.py')
+    with pytest.raises(CheckpointError, match=r"no file 'theirs\.pth'"):
+        runner().run(experiment, 3)
+    Path('theirs.pth').write_text('weights')
+    outcomes = runner().run(experiment, 3)
+    assert outcomes[0].seconds == 0
+    assert outcomes[0].metrics['val'] == {'mIoU': 50.0}
+    assert not [line for line in calls('train') if 'teacher.py' in line]
+    last, = calls('train distilled.py')
+    assert 'model.teacher_ckpt=theirs.pth' in last
+    done = calls()
+    runner().run(experiment, 3)
+    assert calls() == done
+    Path('theirs.pth').write_text('other weights')
+    runner().run(experiment, 3)
+    assert len(calls('train distilled.py')) == 2
 
 
 def test_a_second_stage_takes_the_first_ones_checkpoint(place):

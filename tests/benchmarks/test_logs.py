@@ -91,6 +91,13 @@ def test_figures_of_a_detection_lead_with_ap_in_percent(prefix):
     assert found.classes == {'RBC': 50.0, 'red_cell': 25.0}
 
 
+def test_figures_of_a_classification_lead_with_the_first_guess():
+    found = figures({'accuracy/top5': 99.0, 'accuracy/top1': 83.15, 'time': 1.0})
+    assert found.lead == 'top-1'
+    assert found.values == {'top-1': 83.15, 'top-5': 99.0}
+    assert found.classes == {}
+
+
 def test_figures_of_neither_are_an_error():
     with pytest.raises(DataError, match='accuracy'):
         figures({'accuracy': 1.0})

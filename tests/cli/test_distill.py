@@ -77,3 +77,17 @@ def test_a_config_that_differs_is_not_overwritten(tmp_path):
     assert distill.write_config(args) == str(out)
     args.force = False  # written again it is the same
     assert distill.write_config(args) == str(out)
+
+
+def test_classifiers_compare_their_logits(tmp_path):
+    pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+    student = distill.find_config('resnet18_8xb16_cifar10')
+    assert student == 'mmpretrain::resnet/resnet18_8xb16_cifar10.py'
+    teacher = 'mmpretrain::resnet/resnet34_8xb16_cifar10.py'
+    cfg = written(tmp_path, student, teacher)
+    assert cfg.model.distiller.links.loss_kd.preds_S == dict(of='student', at='head')
+    assert 'resnet34' in cfg.model.teacher_ckpt
+    links = written(tmp_path, student, teacher, method='dkd').model.distiller.links
+    assert links.loss_dkd.labels.item == 1
+    with pytest.raises(ConfigError, match='no method suits both'):
+        written(tmp_path, student, SEG_TEACHER)

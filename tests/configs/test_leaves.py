@@ -17,6 +17,7 @@ BASE = CONFIGS / '_base_'
 MEASURED = ROOT / 'benchmarks' / 'configs'
 DISTILL = sorted((CONFIGS / 'distill').rglob('*.py'))
 ADAPT = sorted((CONFIGS / 'adapt').rglob('*.py'))
+PLAIN = sorted((CONFIGS / 'plain').rglob('*.py'))
 PRESETS = sorted((BASE / 'links').glob('*.py'))
 TASKS = sorted((BASE / 'tasks').glob('*.py'))
 
@@ -59,12 +60,12 @@ def shown(path: Path) -> str:
 
 
 def test_a_leaf_has_at_most_15_lines():
-    lengths = {shown(path): code_lines(path) for path in [*DISTILL, *ADAPT]}
+    lengths = {shown(path): code_lines(path) for path in [*DISTILL, *ADAPT, *PLAIN]}
     assert {path: n for path, n in lengths.items() if n > 15} == {}
 
 
 def test_a_config_is_made_of_at_most_four_files_of_ours():
-    files = {shown(path): own_files(path) for path in [*DISTILL, *ADAPT]}
+    files = {shown(path): own_files(path) for path in [*DISTILL, *ADAPT, *PLAIN]}
     assert {path: len(f) for path, f in files.items() if len(f) > 4} == {}
 
 
@@ -151,8 +152,9 @@ def test_a_checkpoint_that_a_training_here_makes_stands_beside_its_command():
     for path in named:
         command = re.search(
             r"# made by: .*?tools/train\.py (?:\\\n +#\s+)?(\S+\.py) \\\n"
-            r" +# +--work-dir (\S+)\n +teacher_ckpt='(\S+)/iter_\d+\.pth'",
-            path.read_text())
+            r" +# +--work-dir (\S+)\n +teacher_ckpt='(\S+)/(?:iter|epoch)_\d+\.pth'",
+            path.read_text(),
+        )
         assert command, shown(path)
         assert (ROOT / command[1]).is_file()
         assert command[2] == command[3]

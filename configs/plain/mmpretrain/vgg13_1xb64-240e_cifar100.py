@@ -10,12 +10,7 @@ Status: unrun
 _base_ = '../../_base_/tasks/cifar100_240e.py'
 model = dict(
     type='ImageClassifier',
-    backbone=dict(
-        type='VGG',
-        depth=13,
-        norm_cfg=dict(type='BN'),
-        with_last_pool=False,
-    ),
+    backbone=dict(type='VGG', depth=13, norm_cfg=dict(type='BN'), with_last_pool=False),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',

@@ -1,0 +1,144 @@
+"""Configs of classifiers: what they hold, and two iterations of each on digits."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from mmkd_ext.algorithms.sources import build_model, model_config
+from mmkd_ext.config.names import parse_name
+from mmkd_ext.distillers.schedules import build_schedule
+
+pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+pytest.importorskip('sklearn', reason='digits')
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+DISTILL = sorted((CONFIGS / 'distill' / 'mmpretrain').rglob('*.py'))
+PLAIN = sorted((CONFIGS / 'plain' / 'mmpretrain').glob('*.py'))
+
+
+def named(method: str, student: str) -> Config:
+    (path,) = (CONFIGS / 'distill/mmpretrain' / method).glob(f'*_{student}_*.py')
+    return Config.fromfile(path)
+
+
+def on_digits(config: Config, work_dir: Path, side: int) -> Config:
+    """Points a config at the digits, for two steps."""
+    config.train_dataloader = dict(
+        batch_size=2,
+        num_workers=0,
+        sampler=dict(type='InfiniteSampler', shuffle=True),
+        dataset=dict(
+            type='mmkd_ext.DigitsDataset',
+            enlarge=side // 8,
+            pipeline=[dict(type='PackInputs')],
+        ),
+    )
+    config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
+    config.param_scheduler = []
+    config.auto_scale_lr = None
+    for split in ('val', 'test'):
+        for part in ('dataloader', 'cfg', 'evaluator'):
+            config[f'{split}_{part}'] = None
+    config.default_hooks = dict(
+        checkpoint=dict(
+            type='mmkd_ext.DistillCheckpointHook', interval=2, by_epoch=False
+        )
+    )
+    config.log_level = 'WARNING'
+    config.work_dir = str(work_dir)
+    config.visualizer = None
+    return config
+
+
+@pytest.fixture
+def _plain_dumps(monkeypatch):
+    """Configs are dumped without yapf, which takes longer than the training."""
+    text = property(lambda config: repr(config._cfg_dict))
+    monkeypatch.setattr(Config, 'pretty_text', text)
+
+
+@pytest.mark.usefixtures('_plain_dumps')
+@pytest.mark.parametrize('path', DISTILL, ids=lambda path: path.stem)
+def test_a_shipped_config_trains_two_iterations(path, tmp_path):
+    config = Config.fromfile(path)
+    config.model.teacher_ckpt = None
+    side = 64 if path.stem.endswith('imagenet') else 32
+    runner = Runner.from_cfg(on_digits(config, tmp_path, side))
+    before = copy.deepcopy(runner.model.state_dict())
+    runner.train()
+    after = runner.model.state_dict()
+    assert any(not torch.equal(before[key], after[key]) for key in before)
+    assert all(value.isfinite().all() for value in after.values())
+    scalars = runner.message_hub.log_scalars
+    for link, parts in config.model.distiller.links.items():
+        value = scalars[f'train/distill.{link}'].current()
+        schedule = parts.get('schedule')
+        if schedule and not build_schedule(schedule).factor(1, 0):
+            assert value == 0  # it begins later
+        else:
+            assert 0 < value < float('inf')
+    student = torch.load(tmp_path / 'iter_2_student.pth', weights_only=True)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        plain = build_model(model_config(config.model.architecture, 'a'), 'a')
+    plain.load_state_dict(student['state_dict'], strict=True)
+
+
+@pytest.mark.parametrize('path', DISTILL, ids=lambda path: path.stem)
+def test_the_schedule_is_that_of_the_papers(path):
+    config, name = Config.fromfile(path), parse_name(path)
+    sgd = config.optim_wrapper.optimizer
+    batch = name.gpus * config.train_dataloader.batch_size
+    if name.dataset == 'imagenet':
+        assert (batch, sgd.lr, sgd.weight_decay) == (256, 0.1, 1e-4)
+        assert config.param_scheduler.milestones == [30, 60, 90]
+        assert config.train_cfg.max_epochs == 100
+    else:
+        mobile = name.student == 'mobilenetv2'
+        rates = (batch, sgd.lr, sgd.weight_decay)
+        assert rates == (64, 0.01 if mobile else 0.05, 5e-4)
+        assert config.param_scheduler.milestones == [150, 180, 210]
+        assert config.train_cfg.max_epochs == 240
+
+
+@pytest.mark.parametrize('path', PLAIN, ids=lambda path: path.stem)
+def test_a_plain_network_tells_the_classes_of_its_data_apart(path):
+    config = Config.fromfile(path)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = build_model(str(path), 'model').eval()
+    logits = model(torch.zeros(1, 3, 32, 32))
+    assert logits.shape == (1, config.data_preprocessor.num_classes)
+    # what stands beside the model is its own
+    assert model.data_preprocessor.mean.flatten().tolist() == pytest.approx(
+        config.data_preprocessor.mean
+    )
+
+
+def test_settings_that_the_authors_give():
+    kd = named('kd', 'resnet20').model
+    assert kd.architecture.head.loss.loss_weight == pytest.approx(0.1)
+    assert kd.distiller.links.loss_kd.loss.loss_weight == pytest.approx(0.9)
+    betas = {'resnet20': 2, 'wrn-16-2': 6, 'resnet8x4': 8, 'mobilenetv2_1xb64': 6}
+    for student, beta in {**betas, 'resnet18': 0.5, 'mobilenetv2_8xb32': 2}.items():
+        link = named('dkd', student).model.distiller.links.loss_dkd
+        assert (link.loss.alpha, link.loss.beta) == (1, beta)
+        warmed = 'schedule' in link
+        assert warmed == (student in betas)
+        if warmed:  # epochs are counted from 1 there
+            schedule = build_schedule(link.schedule)
+            factors = [schedule.factor(0, epoch) for epoch in (0, 1, 19, 50)]
+            assert factors == pytest.approx([0.05, 0.1, 1, 1])
+    weights = {'resnet20': 0.6, 'wrn-16-2': 5, 'resnet18': 1}
+    for student, weight in weights.items():
+        link = named('reviewkd', student).model.distiller.links.loss_reviewkd
+        assert link.loss.loss_weight == weight
+    link = named('mgd', 'resnet18').model.distiller.links.loss_mgd
+    assert link.loss.loss_weight == pytest.approx(7e-5)
+    assert link.preds_S.connector.mask == 'channel'
+    assert link.preds_S.connector.mask_ratio == pytest.approx(0.15)
