@@ -10,7 +10,7 @@ domains decides, for all methods alike.
 _base_ = './adapt_espnetv2_w15.py'
 name = 'adapt_espnetv2_rates'
 title = 'ESPNetv2-1.5, pictures of training: learning rates'
-learning_rates = (1e-5, 1e-4, 3e-4)
+learning_rates = (3e-5, 1e-4, 3e-4)
 methods = {
     key: dict(_base_.methods[key])
     for key in ('dose', 'ema_teacher', 'cotta', 'tent', 'eata', 'sar')
