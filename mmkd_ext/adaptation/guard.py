@@ -35,6 +35,10 @@ LIMITS = {
 STRONGEST = {'entropy': 'reset', 'classes': 'reset', 'agreement': 'restore'}
 SOURCE_NORMS = ('method', 'source')
 ANSWERS = ('source', 'model')
+_SETTINGS = (
+    *('window', 'every', 'source_scale', 'source_norm', 'answer', 'restore'),
+    *('cool_down', 'min_valid', 'min_share'),
+)
 _COUNTERS = ('seen', 'healthy', 'pause', 'num_rollbacks', 'alarmed')
 
 
@@ -292,17 +296,9 @@ class CollapseGuard(AdaptGuard):
         """Returns its settings for the result file."""
         return {
             **super().describe(),
-            'window': self.window,
-            'every': self.every,
-            'source_scale': self.source_scale,
-            'source_norm': self.source_norm,
-            'answer': self.answer,
+            **{name: getattr(self, name) for name in _SETTINGS},
             'limits': dict(self.limits),
             'strongest': dict(self.strongest),
-            'restore': self.restore,
-            'cool_down': self.cool_down,
-            'min_valid': self.min_valid,
-            'min_share': self.min_share,
         }
 
 
