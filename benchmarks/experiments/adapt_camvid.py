@@ -24,7 +24,10 @@ for key in ('tent', 'dose'):
     title_ = f'{_base_.methods[key]["title"]}, guarded'
     methods[f'{key}_guarded'] = dict(methods[key], title=title_, once=True)
     methods[f'{key}_guarded']['options'] = {
-        'model.guard.type': 'mmkd_ext.CollapseGuard'
+        'model.guard.type': 'mmkd_ext.CollapseGuard',
+        # as measured
+        'model.guard.window': 32,
+        'model.guard.answer': 'model',
     }
 # its rate was the best of five on other pictures; is it too fast for these?
 methods['dose_slow'] = dict(methods['dose'], title='DoSe, rate 0.001', once=True)

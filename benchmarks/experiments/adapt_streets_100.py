@@ -12,7 +12,12 @@ name = 'adapt_streets_100'
 title = 'Toy streets in changing weather, 100 rounds'
 orders = dict(_delete_=True, forward=None)
 seeds = (0,)
-guard = {'model.guard.type': 'mmkd_ext.CollapseGuard'}
+# as measured
+guard = {
+    'model.guard.type': 'mmkd_ext.CollapseGuard',
+    'model.guard.window': 32,
+    'model.guard.answer': 'model',
+}
 methods = dict(_delete_=True, source=_base_.methods['source'])
 for kind in ('tent', 'dose', 'cotta'):
     base = _base_.methods[kind]

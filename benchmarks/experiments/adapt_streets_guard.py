@@ -28,6 +28,8 @@ options = {
     # a worker for three pictures takes longer to start than to read them
     'test_dataloader.num_workers': 0,
     'model.guard.type': 'mmkd_ext.CollapseGuard',
+    'model.guard.window': 32,
+    'model.guard.answer': 'model',
     'model.guard.restore': 0,
 }
 for signal in ('entropy', 'classes', 'agreement'):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, cast
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from mmkd_ext.adaptation.batch import Batch, PassCounter, StepResult, Update
 from mmkd_ext.adaptation.decision import AdaptGuard, Decision
@@ -235,7 +236,8 @@ class ContinualAdaptation(BaseModel):
             distiller.before(batch, self._source_as_student)
             decision, update = self._predict_and_update(batch, optim_wrapper)
             distiller.after(batch, update)
-        predictions = self.to_samples(cast('Tensor', batch.scores), samples)
+        scores = batch.scores if batch.answer is None else batch.answer
+        predictions = self.to_samples(cast('Tensor', scores), samples)
         if inputs.is_cuda:
             torch.cuda.synchronize()
         resets = (decision.action == 'reset', bool(update.reset))
@@ -301,13 +303,18 @@ class ContinualAdaptation(BaseModel):
         scores: Tensor,
         optim_wrapper: OptimWrapper | None,
     ) -> Decision:
-        """Gets the guard's decision; rolls back, resets or takes a snapshot."""
+        """Gets the guard's decision and does what it says, but for the update."""
         source_scores = None
         with torch.no_grad():
             if guard.needs_source:
                 inputs = guard.source_inputs(batch.inputs)
                 source_scores = self.distiller.run(self._reference(guard), inputs)
             decision = guard.decide(batch, scores, source_scores)
+            if decision.answer and source_scores is not None:
+                # the guard may look at smaller images
+                batch.answer = interpolate(
+                    source_scores, batch.inputs.shape[2:], mode='bilinear'
+                )
         if decision.action == 'roll_back':
             self._roll_back(optim_wrapper)
         elif decision.action == 'reset':

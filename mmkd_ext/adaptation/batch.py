@@ -32,6 +32,7 @@ class Batch:
         originals: The pictures as they were before the pipeline resized them, one an
             image, where the samples have them; see `mmkd_ext.KeepOriginal`.
         scores: Prediction ``(n k h w)`` at the size of `inputs`, once it is made.
+        answer: What is reported instead, where a guard has the source answer.
         logits: The same as logits with their graph, where prediction and loss share one
             forward pass (`AdaptDistiller.shares_forward`); else None.
         state: What the method keeps from one part of the step for the next: an instance
@@ -44,6 +45,7 @@ class Batch:
     step: int = 0
     originals: Sequence[Original] | None = None
     scores: Tensor | None = None
+    answer: Tensor | None = None
     logits: Tensor | None = None
     state: Any = field(default_factory=StepState)
 

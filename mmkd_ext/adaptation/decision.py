@@ -35,6 +35,7 @@ class Decision:
         restore: Probability for ``'restore'``.
         snapshot: Whether to take the state before this update as the one to roll back
             to.
+        answer: Whether the source's prediction, if it was made, is reported.
     """
 
     action: str = 'continue'
@@ -42,6 +43,7 @@ class Decision:
     signals: dict[str, float] = field(default_factory=dict)
     restore: float = 0.0
     snapshot: bool = False
+    answer: bool = False
 
     def __post_init__(self) -> None:
         check_choice('action', self.action, ACTIONS)

@@ -27,6 +27,32 @@ def same(ours, theirs):
     return all(torch.equal(a, b) for a, b in zip(ours, theirs))
 
 
+# ---- classes ----------------------------------------------------------------------
+
+
+def test_outputs_that_are_finer_than_the_classes_of_the_data_are_added():
+    fine, coarse = [1, 0, 1, 0, 2], toys.model(SOURCE)
+    merged = type(coarse)(toys.segmentor(), SOURCE, class_map=fine)
+    merged.load_state_dict(coarse.state_dict())
+    assert (coarse.num_classes, merged.num_classes) == (5, 3)
+    data = toys.batch(0, original=(16, 32))
+    ours, theirs = (m.test_step(data)[0] for m in (merged, coarse))
+    p = theirs.seg_logits.data.softmax(0)
+    by_hand = torch.stack([p[1] + p[3], p[0] + p[2], p[4]])
+    torch.testing.assert_close(ours.seg_logits.data.exp(), by_hand)
+    assert torch.equal(ours.pred_sem_seg.data[0], by_hand.argmax(0))
+    # more than renaming the winner
+    renamed = torch.tensor(fine)[theirs.pred_sem_seg.data[0]]
+    assert not torch.equal(ours.pred_sem_seg.data[0], renamed)
+
+
+@pytest.mark.parametrize('class_map', [[0, 1], [0, 1, 2, 3, -1]])
+def test_each_output_needs_a_class(class_map):
+    kind = type(toys.model(SOURCE))
+    with pytest.raises(ConfigError, match='each of the 5 outputs'):
+        kind(toys.segmentor(), SOURCE, class_map=class_map)
+
+
 # ---- identities -------------------------------------------------------------------
 
 

@@ -40,8 +40,8 @@ def calls(distiller):
 @pytest.mark.parametrize(
     ('distiller', 'most'),
     [
-        (dict(type='mmkd_ext.TentDistiller'), 60),
-        (dict(type='mmkd_ext.DoSeDistiller'), 350),
+        (dict(type='mmkd_ext.TentDistiller'), 62),
+        (dict(type='mmkd_ext.DoSeDistiller'), 360),
         (dict(type='mmkd_ext.DoSeDistiller', mixing=0.5), 360),
     ],
 )

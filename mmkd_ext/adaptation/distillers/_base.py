@@ -76,6 +76,8 @@ class AdaptDistiller(BaseModule):
     shares_forward: ClassVar[bool] = False
     #: What it keeps from one part of a step for the next; each step has a new one.
     step_state: ClassVar[type[StepState]] = StepState
+    #: Attributes of the class alone that the result file names.
+    settings: ClassVar[tuple[str, ...]] = ()
     #: Share of the picture's statistics in batch normalisation, or the search for it.
     mixing: float | MixingSearch
 
@@ -181,6 +183,8 @@ class AdaptDistiller(BaseModule):
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings for the result file."""
+        kinds = reversed(type(self).__mro__)
+        names = [n for kind in kinds for n in vars(kind).get('settings', ())]
         return {
             'trainable': self.trainable if self.trains else None,
             'steps': self.steps,
@@ -189,11 +193,7 @@ class AdaptDistiller(BaseModule):
             'min_view_side': self.min_view_side,
             'filter': None if self.filter is None else type(self.filter).__name__,
             'restore': self.restore.p,
-            'mixing': (
-                self.mixing.describe()
-                if isinstance(self.mixing, MixingSearch)
-                else self.mixing
-            ),
+            **{name: _described(getattr(self, name)) for name in ('mixing', *names)},
         }
 
     def report(self) -> dict[str, Any]:
@@ -379,6 +379,10 @@ class AdaptDistiller(BaseModule):
             optim_wrapper.zero_grad()
             return 'a gradient is not finite'
         return ''
+
+
+def _described(value: Any) -> Any:
+    return value.describe() if isinstance(value, nn.Module) else value
 
 
 def values_of(losses: Mapping[str, Tensor]) -> dict[str, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
 from mmkd_ext.adaptation.mixing import MixingSearch, build_mixing
@@ -43,6 +43,8 @@ class StatisticsDistiller(AdaptDistiller):
             has no batch normalisation.
     """
 
+    settings: ClassVar[tuple[str, ...]] = ('statistics',)
+
     def __init__(
         self,
         statistics: str = 'batch',
@@ -72,7 +74,3 @@ class StatisticsDistiller(AdaptDistiller):
         keeping = self.statistics == 'ema'
         with learning(self.student) if keeping else nullcontext():
             return self(batch.inputs, batch.originals)
-
-    def describe(self) -> dict[str, Any]:
-        """Returns its settings for the result file."""
-        return {**super().describe(), 'statistics': self.statistics}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -69,6 +69,8 @@ class CoTTADistiller(TeacherDistiller):
         **common: Likewise.
     """
 
+    settings: ClassVar[tuple[str, ...]] = ('threshold', 'anchor_views', 'restore_names')
+
     def __init__(
         self,
         decay: float = 0.999,
@@ -131,15 +133,6 @@ class CoTTADistiller(TeacherDistiller):
             names = ('weight', 'bias')
             chosen = {k: v for k, v in chosen.items() if k.split('.')[-1] in names}
         self.restore(chosen, self.originals, p)
-
-    def describe(self) -> dict[str, Any]:
-        """Returns its settings for the result file."""
-        own = {
-            'threshold': self.threshold,
-            'anchor_views': self.anchor_views,
-            'restore_names': self.restore_names,
-        }
-        return {**super().describe(), **own}
 
 
 def choose_labels(

@@ -86,6 +86,9 @@ class DIGADistiller(AdaptDistiller):
             though `mixing` is above 0.
     """
 
+    settings: ClassVar[tuple[str, ...]] = (
+        *('fusion', 'rho', 'history', 'threshold', 'temperature', 'similarity'),
+    )
     trains: ClassVar[bool] = False
     prototypes: Tensor
     seen: Tensor
@@ -221,18 +224,6 @@ class DIGADistiller(AdaptDistiller):
                 new = distance_probabilities(features, own, found, tau)
                 alike = new.lerp(alike, self.history)
         return classified.lerp(alike, self.fusion)
-
-    def describe(self) -> dict[str, Any]:
-        """Returns its settings for the result file."""
-        own = {
-            'fusion': self.fusion,
-            'rho': self.rho,
-            'history': self.history,
-            'threshold': self.threshold,
-            'temperature': self.temperature,
-            'similarity': self.similarity,
-        }
-        return {**super().describe(), **own}
 
 
 def class_means(

@@ -148,6 +148,10 @@ class DoSeDistiller(TeacherDistiller):
         ConfigError: The network has no batch normalisation, and something needs it.
     """
 
+    settings: ClassVar[tuple[str, ...]] = (
+        *('lambda_layer', 'lambda_domain', 'labels', 'threshold', 'anchor'),
+        *('student_batch', 'feature', 'prototypes', 'replay'),
+    )
     step_state: ClassVar[type[StepState]] = DoSeState
 
     def __init__(
@@ -405,22 +409,6 @@ class DoSeDistiller(TeacherDistiller):
     @property
     def _preprocessor(self) -> nn.Module:
         return cast('nn.Module', self.student.data_preprocessor)
-
-    def describe(self) -> dict[str, Any]:
-        """Returns its settings for the result file."""
-        names = (
-            'lambda_layer',
-            'lambda_domain',
-            'labels',
-            'threshold',
-            'anchor',
-            'student_batch',
-            'feature',
-        )
-        own = {name: getattr(self, name) for name in names}
-        own['prototypes'] = self.prototypes.describe()
-        own['replay'] = None if self.replay is None else self.replay.describe()
-        return {**super().describe(), **own}
 
     def report(self) -> dict[str, Any]:
         """Returns the distances between the domains, and what the buffer holds."""

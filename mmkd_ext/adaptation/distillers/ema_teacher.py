@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mmkd_ext.adaptation.batch import Skip
 from mmkd_ext.adaptation.distillers._teacher import TeacherDistiller
@@ -46,6 +46,8 @@ class EMATeacherDistiller(TeacherDistiller):
         **common: Likewise; the teacher answers with the mean over `views`.
     """
 
+    settings: ClassVar[tuple[str, ...]] = ('labels', 'threshold')
+
     def __init__(
         self,
         decay: float = 0.999,
@@ -59,7 +61,7 @@ class EMATeacherDistiller(TeacherDistiller):
         super().__init__(decay, buffers, trainable=trainable, **common)
         check_choice('labels', labels, ('hard', 'soft'))
         check_range('threshold', threshold, ge=0, le=1)
-        self.labels_are, self.threshold = labels, threshold
+        self.labels, self.threshold = labels, threshold
 
     def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:
         """Returns the cross entropy with the teacher's labels, over what counts."""
@@ -74,12 +76,7 @@ class EMATeacherDistiller(TeacherDistiller):
         logits = self.first_logits(batch)
         each = (
             hard_cross_entropy(logits, labels)
-            if self.labels_are == 'hard'
+            if self.labels == 'hard'
             else soft_cross_entropy(logits, probabilities)
         )
         return {'loss_ce': weighted_mean(each, weights)}
-
-    def describe(self) -> dict[str, Any]:
-        """Returns its settings for the result file."""
-        own = {'labels': self.labels_are, 'threshold': self.threshold}
-        return {**super().describe(), **own}

@@ -46,12 +46,13 @@ class TentDistiller(StatisticsDistiller):
             has no batch normalisation.
     """
 
+    settings: ClassVar[tuple[str, ...]] = ('loss',)
     shares_forward: ClassVar[bool] = True
 
     def __init__(self, loss: str = 'entropy', **common: Any) -> None:
         super().__init__(**common)
         check_choice('loss', loss, ('entropy', 'hard'))
-        self.loss_name = loss
+        self.loss = loss
 
     def compute_losses(self, batch: Batch) -> dict[str, Tensor] | Skip:
         """Returns the entropy, or the cross entropy with the student's own classes."""
@@ -59,11 +60,7 @@ class TentDistiller(StatisticsDistiller):
         weights = self.selected(logits)
         if weights is not None and not weights.any():
             return Skip('no pixel passed the filter')
-        if self.loss_name == 'entropy':
+        if self.loss == 'entropy':
             return {'loss_entropy': weighted_mean(entropy(logits), weights)}
         each = hard_cross_entropy(logits, logits.detach().argmax(1))
         return {'loss_ce': weighted_mean(each, weights)}
-
-    def describe(self) -> dict[str, Any]:
-        """Returns its settings for the result file."""
-        return {**super().describe(), 'loss': self.loss_name}
