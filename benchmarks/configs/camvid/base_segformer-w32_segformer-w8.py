@@ -16,7 +16,7 @@ model = dict(
     # made by: CAMVID_ROOT=<folder> python tools/train.py \
     #   benchmarks/configs/camvid/teacher_segformer-w32.py \
     #   --work-dir work_dirs/repeat/camvid_segformer/teacher
-    teacher_ckpt='work_dirs/repeat/camvid_segformer/teacher/iter_4000.pth',
+    teacher_ckpt='work_dirs/repeat/camvid_segformer/teacher/iter_1500.pth',
 )
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.01)
