@@ -140,8 +140,10 @@ def modules_text(package: str) -> str:
     for module in pkgutil.walk_packages(path, f'{package}.'):
         private = any(word.startswith('_') for word in module.name.split('.'))
         # without `__all__` it is a part of its package, which has the door
-        if not private and package != OWN_PAGE and hasattr(
-            importlib.import_module(module.name), '__all__'
+        if (
+            not private
+            and package != OWN_PAGE
+            and hasattr(importlib.import_module(module.name), '__all__')
         ):
             found.append(module)
     return str(template('pages.md.j2').modules(package, found)).strip()

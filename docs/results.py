@@ -23,9 +23,15 @@ SIDES = {'l': 'left', 'c': 'center', 'r': 'right'}
 
 #: Kinds of files, by a key of their content or of their first row.
 KINDS = {
-    'boxes': 'boxes', 'folders': 'share', 'false_alarms_on_unchanged': 'mutations',
-    'oracle': 'oracle', 'sets': 'experiment', 'orders': 'grid',
-    'dose_to_cotta': 'adaptation_speed', 'pair': 'steps', 'loss': 'losses',
+    'boxes': 'boxes',
+    'folders': 'share',
+    'false_alarms_on_unchanged': 'mutations',
+    'oracle': 'oracle',
+    'sets': 'experiment',
+    'orders': 'grid',
+    'dose_to_cotta': 'adaptation_speed',
+    'pair': 'steps',
+    'loss': 'losses',
     'method': 'methods',
 }
 
@@ -187,8 +193,20 @@ def template(name: str) -> Any:
         loader=FileSystemLoader(HERE / 'templates'), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    helpers = (table, columns, named, pairs, sized, size, leading_table, class_table,
-               cost_table, oracle_table, rates_table, comparison_tables)
+    helpers = (
+        table,
+        columns,
+        named,
+        pairs,
+        sized,
+        size,
+        leading_table,
+        class_table,
+        cost_table,
+        oracle_table,
+        rates_table,
+        comparison_tables,
+    )
     pages.globals.update({helper.__name__: helper for helper in helpers})
     return pages.get_template(name).module
 
