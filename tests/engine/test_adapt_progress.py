@@ -98,6 +98,7 @@ def test_the_bar_lets_log_lines_pass_and_leaves_the_handlers_as_they_were(
 def test_the_bar_is_gone_when_a_run_dies(pictures, tmp_path, monkeypatch):
     screen, at_exit = io.StringIO(), []
     monkeypatch.setattr(sys, 'stdout', screen)
+    monkeypatch.setenv('FORCE_COLOR', '1')
     monkeypatch.setattr('atexit.register', lambda call, *_: at_exit.append(call))
     hook = AdaptProgressHook(interval=1, bar=True)
     with pytest.raises(runs.Stop):
