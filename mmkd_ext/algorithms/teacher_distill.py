@@ -242,7 +242,8 @@ class TeacherDistill(BaseAlgorithm):
         """Builds the teachers; of one that cannot be built there is a problem."""
         built = {}
         for name, source in sources.items():
-            config, module, renormalize = source.config, None, None
+            config, renormalize = source.config, None
+            module: Any = None
             with collecting(problems, source.path):
                 module = build_model(config.get('model'), source.path)
             if module is None:

@@ -9,7 +9,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -269,7 +269,7 @@ def _called(
     model: nn.Module, modes: tuple[str, str]
 ) -> tuple[dict[str, Module], list[str]]:
     """Runs a model in two modes; returns what was called, and what went wrong."""
-    rows: dict[str, dict[str, tuple[str, str, int]]] = {}
+    found: dict[str, dict[str, Module]] = {}
     errors = []
     batch = blank_batch(model)
     for mode in modes:
@@ -280,12 +280,12 @@ def _called(
             # a blank image may be too strange for a head
             errors.append(f'{type(error).__name__}: {error}')
         else:
-            rows[mode] = {name: (*row,) for name, *row in listed}
+            found[mode] = {row[0]: Module(*row, mode) for row in listed}
     called: dict[str, Module] = {}
-    for mode, modules in rows.items():
-        for name, row in modules.items():
-            only = '' if all(name in others for others in rows.values()) else mode
-            called.setdefault(name, Module(name, *row, only))
+    for modules in found.values():
+        for name, module in modules.items():
+            everywhere = all(name in others for others in found.values())
+            called.setdefault(name, replace(module, mode='') if everywhere else module)
     return called, errors
 
 

@@ -93,7 +93,9 @@ class _Distillation:
         cls = find_type(given['type'], MODELS)
         config, unknown = known_arguments(cls, given, 'model')
         report.add(unknown)
-        kind = {key: given[key] for key in ('type', '_scope_') if key in given}
+        kind: dict[str, Any] = {
+            key: given[key] for key in ('type', '_scope_') if key in given
+        }
         self.config = {**kind, **config}
         config = self.config
         minimum = config.get('min_matched', 0.5)
@@ -188,7 +190,8 @@ class _Distillation:
         """Builds losses, connectors and schedules; returns what can be built."""
         if 'distiller' not in self.config:
             return None
-        distiller = self._built(lambda: build_distiller(self.config['distiller']))
+        config = self.config['distiller']
+        distiller: LinkDistiller | None = self._built(lambda: build_distiller(config))
         if distiller is not None:
             schedules = {
                 link.where('schedule'): link.schedule
