@@ -489,11 +489,6 @@ class CIRKDMiniBatchLoss(_RelationLoss):
         max_memory: Memory in MB for the matrices of relations; values do not depend on
             it.
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
-
-    Examples:
-        >>> x = torch.eye(2).reshape(1, 2, 1, 2)
-        >>> CIRKDMiniBatchLoss(tau=1.0)(x, torch.ones(1, 3, 1, 2))
-        tensor(0.1201)
     """
 
     any_shape: ClassVar[frozenset[str]] = frozenset({'channels'})
@@ -516,11 +511,6 @@ class CIRKDChannelLoss(_RelationLoss):
     Args:
         tau: Temperature, > 0.
         settings: As of `CIRKDMiniBatchLoss`.
-
-    Examples:
-        >>> x = torch.eye(2).reshape(1, 2, 1, 2)
-        >>> CIRKDChannelLoss(tau=1.0)(x, torch.ones(1, 2, 1, 2))
-        tensor(0.1201)
     """
 
     def check_pair(self, student: Tensor, teacher: Tensor) -> None:

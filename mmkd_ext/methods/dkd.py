@@ -161,11 +161,6 @@ class DKDLoss(_DecoupledLoss):
         tau: Temperature, > 0.
         policy: See :class:`~mmkd_ext.methods.PairLoss`. The items are the rows of `R`;
             without any the loss is 0.
-
-    Examples:
-        >>> labels = torch.tensor([0, 2])
-        >>> DKDLoss(beta=0.25)(torch.zeros(2, 3), torch.zeros(2, 3), labels=labels)
-        tensor(0.)
     """
 
     alignable: ClassVar[frozenset[str]] = frozenset()

@@ -395,11 +395,6 @@ class KAAffinityLoss(PairLoss):
 
     Args:
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
-
-    Examples:
-        >>> x = torch.eye(2).reshape(1, 2, 1, 2)
-        >>> KAAffinityLoss()(x, torch.ones(1, 3, 1, 2))
-        tensor(1.)
     """
 
     any_shape: ClassVar[frozenset[str]] = frozenset({'channels'})

@@ -107,7 +107,8 @@ class LDLoss(_RegionLoss):
     with :math:`B` bins. As published it is a mean over the bins, and a sum over anchors
     divided by the constant :math:`f`: more boxes in a batch, and more images on a GPU,
     make a larger loss. The authors advise at most 3 images a GPU. On `LDMainRegion` it
-    equals ``loss_ld`` of mmdet's ``LDHead``.
+    equals ``loss_ld`` of mmdet's ``LDHead``. The region is a map ``(n h w)`` for each
+    level; one tensor is for every level.
 
     Args:
         tau: Temperature, > 0.
@@ -185,11 +186,6 @@ class LDClassLoss(_RegionLoss):
     Args:
         tau: Temperature, > 0.
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
-
-    Examples:
-        >>> logits = torch.zeros(1, 80, 2, 2)
-        >>> LDClassLoss()(logits, logits, region=torch.ones(1, 2, 2))
-        tensor(0.)
     """
 
     def __init__(self, tau: float = 2.0, **policy: Any) -> None:
@@ -415,11 +411,18 @@ class LDValuableRegion(_BoxRegion):
         super().__init__()
         check_integer('nearest', nearest, ge=1)
         check_range('low', low, ge=0, le=1)
-        self.settings = dict(nearest=nearest, low=low, published_diou=published_diou)
+        self.nearest, self.low = nearest, low
+        self.published_diou = published_diou
 
     def of_image(self, anchors: list[Tensor], boxes: Tensor) -> Tensor:
         """Returns the weight of each anchor."""
-        return valuable_region(anchors, boxes, **self.settings)  # type: ignore[arg-type]
+        return valuable_region(
+            anchors,
+            boxes,
+            nearest=self.nearest,
+            low=self.low,
+            published_diou=self.published_diou,
+        )
 
 
 @MODELS.register_module()

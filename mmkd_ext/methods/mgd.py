@@ -194,11 +194,6 @@ class MGDLoss(PairLoss):
     Args:
         policy: See :class:`~mmkd_ext.methods.PairLoss`; the weight is 2e-5 if not
             given.
-
-    Examples:
-        >>> student, teacher = torch.ones(2, 8, 4, 4), torch.zeros(2, 8, 4, 4)
-        >>> MGDLoss(loss_weight=1.0)(student, teacher)
-        tensor(128.)
     """
 
     default_reduction: ClassVar[str] = 'batchmean'

@@ -195,6 +195,17 @@ def test_region_keys_are_normalised_means_of_normalised_pixels():
         torch.testing.assert_close(loss.memory.keys[k, slot], F.normalize(mean, dim=0))
 
 
+def test_channel_keys_are_averaged_channels():
+    teacher = noise(2, 3, 4, 8)
+    loss = CIRKDChannelMemoryLoss((2, 2), size=10, new_keys=4)
+    loss(noise(2, 3, 4, 8, seed=1), teacher)
+    assert loss.memory.filled.tolist() == [4]
+    pooled = F.normalize(F.avg_pool2d(teacher, (2, 4)).flatten(2).flatten(0, 1))
+    at = (loss.memory.keys[0, :4] @ pooled.t()).max(1)
+    torch.testing.assert_close(at.values, torch.ones(4))
+    assert len(set(at.indices.tolist())) == 4
+
+
 def test_sizes_are_as_published():
     pixel = CIRKDPixelMemoryLoss(19, channels=2)
     assert (pixel.samples, pixel.new_keys, pixel.memory.keys.shape[1]) == (

@@ -160,15 +160,17 @@ def test_refuses_weights_below_zero_and_temperatures_not_above(argument, value):
 # ---- pixels of a segmentor -----------------------------------------------------------
 
 
-def test_labelled_pixels_are_the_rows():
+@pytest.mark.parametrize('ignored', [255, 7])
+def test_labelled_pixels_are_the_rows(ignored):
     student, teacher = two_sides(2, 5, 3, 4)
     labels = torch.arange(24).reshape(2, 3, 4) % 7
-    labels[labels > 4] = 255
-    kept = labels.flatten() < 255
+    kept = labels.flatten() < 5
+    loss = DKDPixelLoss(beta=2.0, tau=3.0, ignore_index=ignored)
+    found = loss(student, teacher, **labelled(labels.where(labels < 5, ignored)))
     torch.testing.assert_close(
-        DKDPixelLoss(beta=2.0, tau=3.0)(student, teacher, **labelled(labels)),
-        DKDLoss(beta=2.0, tau=3.0)(rows_of(student)[kept], rows_of(teacher)[kept],
-                                   labels=labels.flatten()[kept]))
+        found, DKDLoss(beta=2.0, tau=3.0)(
+            rows_of(student)[kept], rows_of(teacher)[kept],
+            labels=labels.flatten()[kept]))
 
 
 @pytest.mark.parametrize(('label', 'reduction'), [(255, 'mean'), (-1, 'batchmean')])

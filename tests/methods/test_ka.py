@@ -186,6 +186,20 @@ def test_finds_the_last_checkpoint_of_stage_one_by_its_config(
     KAEncoder(**SMALL, teacher='teacher-a.pth', checkpoint=str(run))
 
 
+@pytest.mark.parametrize('own', [None, 'elsewhere'])
+def test_finds_stage_one_from_any_folder(own, stage_one, tmp_path, monkeypatch):
+    config = tmp_path / 'project' / 'configs' / 'ka-autoencoder_x.py'
+    usual = tmp_path / 'project' / 'work_dirs' / 'ka-autoencoder_x'
+    run = usual if own is None else tmp_path / own
+    for folder in (config.parent, run, tmp_path / 'other'):
+        folder.mkdir(parents=True)
+    config.write_text('' if own is None else f'work_dir = {str(run)!r}')
+    shutil.copy(stage_one[1], run / 'iter_7.pth')
+    (run / 'last_checkpoint').write_text('iter_7.pth')
+    monkeypatch.chdir(tmp_path / 'other')
+    KAEncoder(**SMALL, teacher='teacher-a.pth', stage_one=str(config))
+
+
 # ---- both stages, as links ----------------------------------------------------------
 
 

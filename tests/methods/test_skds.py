@@ -368,6 +368,13 @@ def test_the_penalty_of_a_linear_critic_is_its_length_less_one_squared():
     torch.testing.assert_close(found, (10 * (weight.norm() - 1) ** 2).expand(6))
 
 
+def test_the_slope_is_computed_without_gradients_too():
+    with torch.no_grad():
+        found = gradient_penalty(lambda x: 3 * x.sum(1), doubles(2, 1), doubles(2, 1))
+    assert found.tolist() == [4.0, 4.0]
+    assert not found.requires_grad
+
+
 def test_a_flat_critic_has_penalty_one_and_a_finite_gradient():
     # the root of a sum of squares, written out, has gradient 0/0 = NaN here
     weight = torch.zeros(3, requires_grad=True)

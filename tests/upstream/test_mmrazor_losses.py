@@ -9,13 +9,13 @@ import importlib
 
 import pytest
 import torch
-from slow_parts import two_sides
+from slow_parts import doubles, two_sides
 
 pytest.importorskip('mmrazor', reason='compares with MMRazor')
 
 from mmkd_ext import compat
 from mmkd_ext.errors import ShapeError
-from mmkd_ext.methods import CWDLoss, FitNetsLoss, KDLoss
+from mmkd_ext.methods import ATLoss, CWDLoss, FitNetsLoss, KDLoss
 
 compat.apply()
 # not skipped: where MMRazor is installed, it must be importable
@@ -143,3 +143,16 @@ def test_fitnets_takes_channels_last_where_l2_loss_crashes():
         losses.L2Loss()(swapped, teacher)
     torch.testing.assert_close(FitNetsLoss()(swapped, teacher),
                                FitNetsLoss()(student, teacher))
+
+
+def test_at_equals_mmrazors_with_its_gradient():
+    sides = doubles(2, 5, 3, 4), doubles(2, 7, 3, 4, seed=1)
+    torch.testing.assert_close(
+        value_and_gradient(ATLoss(loss_weight=3.0), *sides),
+        value_and_gradient(losses.ATLoss(loss_weight=3.0), *sides))
+
+
+def test_at_stays_finite_in_halves_where_mmrazor_overflows():
+    sides = [(1e3 * doubles(2, 5, 3, 4, seed=seed)).half() for seed in (0, 1)]
+    assert not losses.ATLoss()(*sides).isfinite() or losses.ATLoss()(*sides) == 0
+    assert ATLoss()(*sides) > 0
