@@ -9,6 +9,7 @@ from mmkd_ext.engine.adversary import (
 from mmkd_ext.engine.fileio import AtomicLocalBackend, atomic_write
 from mmkd_ext.engine.hooks import (
     AdaptProgressHook,
+    CRDClassesHook,
     DistillCheckpointHook,
     FiniteLossHook,
     ReproducibleStepHook,
@@ -20,6 +21,7 @@ __all__ = [
     'AdversarialOptimWrapperConstructor',
     'AtomicLocalBackend',
     'Bf16OptimWrapper',
+    'CRDClassesHook',
     'DiscriminatorScheduler',
     'DistillCheckpointHook',
     'FiniteLossHook',

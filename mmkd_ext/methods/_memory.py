@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmkd_ext.errors import CheckpointError, check_choice, check_integer
 
-__all__ = ['KeyMemory', 'gathered', 'ranks']
+__all__ = ['KeyMemory', 'gathered', 'rank_and_count', 'ranks', 'seeded']
 
 _STORAGES = {
     'float32': torch.float32,
@@ -84,11 +84,11 @@ class KeyMemory(nn.Module):
             numbers on all processes.
         """
         number = self.seed * 1_000_003 + self._steps
-        own = number + (_rank() + 1) * 2**40
+        own = number + (rank_and_count()[0] + 1) * 2**40
         if self.training:
             self._steps += 1
             self.steps.fill_(self._steps)
-        return _seeded(own), _seeded(number)
+        return seeded(own), seeded(number)
 
     @torch.no_grad()
     def put(self, keys: Tensor, classes: Tensor) -> None:
@@ -149,16 +149,16 @@ class KeyMemory(nn.Module):
         self._steps = int(self.steps)
 
 
-def _seeded(number: int) -> torch.Generator:
+def seeded(number: int) -> torch.Generator:
+    """Returns a generator on the CPU whose numbers depend on one number alone."""
     return torch.Generator().manual_seed(number % 2**63)
 
 
-def _distributed() -> bool:
-    return dist.is_available() and dist.is_initialized()
-
-
-def _rank() -> int:
-    return dist.get_rank() if _distributed() else 0
+def rank_and_count() -> tuple[int, int]:
+    """Returns the number of this process, and of all."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return 0, 1
+    return dist.get_rank(), dist.get_world_size()
 
 
 def ranks(groups: Tensor) -> Tensor:
@@ -186,7 +186,7 @@ def gathered(keys: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         keys: Rows ``(m c)``; ``m`` may differ by process.
         classes: A number for each row ``(m)``.
     """
-    processes = dist.get_world_size() if _distributed() else 1
+    _, processes = rank_and_count()
     if processes == 1:
         return keys, classes
     counts = [classes.new_zeros(1) for _ in range(processes)]
