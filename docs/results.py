@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 RESULTS = Path(__file__).resolve().parents[1] / 'benchmarks' / 'results'
-CANNOT = 'mmseg_cannot_build'
 RULES = {'l': ':--', 'c': ':-:', 'r': '--:'}
 
 
@@ -405,15 +404,24 @@ def _boxes(content: Mapping[str, Any]) -> str:
 def _share(content: Mapping[str, Any]) -> str:
     """Returns how many configs of a package pass the check without an edit."""
     total = content['total']
-    package, page = 'mmseg', 'segmentors'
-    if 'with_neck' in total:
-        package, page = 'mmdet', 'detectors'
+    package = _package(content)
+    page, method = {
+        'mmdet': ('detectors', 'CWD'),
+        'mmseg': ('segmentors', 'CWD'),
+        'mmpretrain': ('classifiers', 'KD'),
+    }[package]
     return (
         f'## Configs of {package} that pass the check\n\n{total["pass"]} of '
-        f'{total["buildable"]} that {package} itself builds pass with CWD and no other '
-        f'edit, and {total["step_runs"]} step forward and backward; see '
+        f'{total["buildable"]} that {package} itself builds pass with {method} and no '
+        f'other edit, and {total["step_runs"]} step forward and backward; see '
         f'[](methods/{page}.md).'
     )
+
+
+def _package(content: Mapping[str, Any]) -> str:
+    """Returns the package whose configs were checked; older files do not say."""
+    older = 'mmdet' if 'with_neck' in content['total'] else 'mmseg'
+    return str(content.get('package', older))
 
 
 def share_text(path: Path) -> str:
@@ -421,6 +429,7 @@ def share_text(path: Path) -> str:
     content = json.loads(path.read_text(encoding='utf-8'))
     folders = content['folders'].values()
     kind = 'with_neck' if 'with_neck' in content['total'] else 'models'
+    unbuilt = f'{_package(content)}_cannot_build'
     cells = {
         'folder': '{name}',
         'buildable': '{buildable}',
@@ -434,7 +443,7 @@ def share_text(path: Path) -> str:
         for folder in folders for row in folder['failures']
     ] + [
         f'`{name}` is not counted: the package cannot build it ({why}).'
-        for folder in folders for name, why in folder.get(CANNOT, {}).items()
+        for folder in folders for name, why in folder.get(unbuilt, {}).items()
     ]
     text = columns([dict(row, name=name) for name, row in rows.items()], cells)
     versions = content['environment']['versions'].items()
