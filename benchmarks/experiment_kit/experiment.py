@@ -317,6 +317,7 @@ class ExperimentRunner(StepRunner):
             return checkpoint, float(done['seconds'])
         if run.checkpoint:
             self.log(f'{label}: {run.checkpoint} is taken as it is')
+            folder.mkdir(parents=True, exist_ok=True)
             (folder / 'last_checkpoint').write_text(os.path.abspath(run.checkpoint))
             write_json(folder / 'trained.json', {'mark': mark, 'seconds': 0.0})
             return Path(run.checkpoint), 0.0
