@@ -1,4 +1,4 @@
-"""How many of the installed configs of mmdet or mmseg pass the check as student.
+"""How many of the installed configs of a package pass the check as student.
 
 python benchmarks/check_share.py [--package mmseg] [--folders pspnet fcn] [--only PART]
     [--out FILE]
@@ -13,6 +13,9 @@ the same for all. Configs whose models are equal but for the size of the
 crop, `align_corners` and how they are tested are checked once, and then stepped forward
 and backward. All of that is done on crops of noise of 64 pixels, or of more where a
 pooling window needs it.
+
+mmpretrain: each config of the folders with ResNet and its kin is student and teacher,
+and equal models are checked once, as for mmseg.
 
 There is no other edit, but that first weights are taken out. What the package itself
 cannot build is not counted. Neither data nor weights are looked for. What is found is
@@ -48,7 +51,9 @@ SMALL_TEACHER = 'fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py'
 LINKS = {
     'mmdet': 'PKD on the neck, the config as student and as teacher',
     'mmseg': 'CWD on the logits, from Fast-SCNN',
+    'mmpretrain': 'KD on the logits, the config as student and as teacher',
 }
+CLASSIFIERS = ('regnet', 'res2net', 'resnest', 'resnet', 'resnext', 'seresnet', 'wrn')
 
 
 @dataclass
@@ -141,6 +146,24 @@ def segmentors(root: Path, folder: str, only: str) -> list[Case]:
     return cases
 
 
+# ---- mmpretrain --------------------------------------------------------------------
+
+
+def classifiers(root: Path, folder: str, only: str) -> list[Case]:
+    """One case for each model of a folder."""
+    same: dict[str, list[str]] = {}
+    models = models_in(root, f'{folder}/*.py', only)
+    for name, model in models.items():
+        kept = json.dumps(without(model, *WEIGHTS), sort_keys=True, default=str)
+        same.setdefault(kept, []).append(name)
+    cases = []
+    for names in same.values():
+        model = without(models[names[0]], *WEIGHTS)
+        config = distillation('mmpretrain', model, model, (model, model))
+        cases.append(Case(names, 'head', model, config, backward=True))
+    return cases
+
+
 def without(node: Any, *keys: str) -> Any:
     """Takes keys out of a config, wherever they are."""
     if isinstance(node, dict):
@@ -162,6 +185,10 @@ def models_in(root: Path, pattern: str, only: str) -> dict[str, dict[str, Any]]:
             config = Config.fromfile(path)
             if 'model' in config:
                 models[name] = config.model.to_dict()
+                if 'data_preprocessor' in config:
+                    # mmpretrain's stands beside the model
+                    beside = config.data_preprocessor.to_dict()
+                    models[name].setdefault('data_preprocessor', beside)
     return models
 
 
@@ -207,8 +234,12 @@ def stepped(model: TeacherDistill) -> str:
     try:
         losses = model.loss(data['inputs'], data['data_samples'])
         learns = [p for p in model.student.parameters() if p.requires_grad]
+        (link,) = model.distiller.links
         grads = torch.autograd.grad(
-            losses['distill.loss_cwd'], learns, retain_graph=True, allow_unused=True
+            losses[f'distill.{link.name}'],
+            learns,
+            retain_graph=True,
+            allow_unused=True,
         )
         total, _ = model.parse_losses(losses)
         total.backward()
@@ -218,7 +249,7 @@ def stepped(model: TeacherDistill) -> str:
     if not total.isfinite():
         return f'the loss is {float(total)}'
     reached = any(grad is not None and grad.any() for grad in grads)
-    return '' if reached else 'CWD gives the student no gradient'
+    return '' if reached else f'`{link.name}` gives the student no gradient'
 
 
 def examine(case: Case, scope: str, folder: Folder) -> None:
@@ -238,7 +269,7 @@ def examine(case: Case, scope: str, folder: Folder) -> None:
 
 def summary(folder: Folder, scope: str) -> dict[str, Any]:
     """Counts configs."""
-    main = [row for row in folder.rows if scope == 'mmseg' or row['at'] == 'neck']
+    main = [row for row in folder.rows if scope != 'mmdet' or row['at'] == 'neck']
     found: dict[str, Any] = {
         'buildable': configs(folder.rows),
         'pass': configs([row for row in main if row['passes']]),
@@ -272,12 +303,16 @@ def main() -> None:
     warnings.filterwarnings('ignore')
     torch.set_num_threads(1)
     root = installed(args.package)
-    if args.package == 'mmseg':
+    if args.package != 'mmdet':
         dry_run.SIZE = 64
-    name = {'mmdet': 'check_share', 'mmseg': 'check_share_mmseg'}[args.package]
+    name = 'check_share' + f'_{args.package}' * (args.package != 'mmdet')
     out = args.out or Path(__file__).parent / 'results' / f'{name}.json'
     found = json.loads(out.read_text())['folders'] if out.is_file() else {}
-    cases_of = detectors if args.package == 'mmdet' else segmentors
+    cases_of = {
+        'mmdet': detectors,
+        'mmseg': segmentors,
+        'mmpretrain': classifiers,
+    }[args.package]
     for name in args.folders or folders_of(args.package, root):
         folder = Folder()
         for case in cases_of(root, name, args.only):
@@ -290,6 +325,8 @@ def folders_of(package: str, root: Path) -> list[str]:
     """Folders that are looked at."""
     if package == 'mmdet':
         return list(DETECTORS)
+    if package == 'mmpretrain':
+        return list(CLASSIFIERS)
     return sorted({path.parent.name for path in root.glob('*/*cityscapes*.py')})
 
 
@@ -303,6 +340,7 @@ def save(package: str, folders: dict[str, Any], out: Path) -> None:
     print(total, flush=True)
     write(
         {
+            'package': package,
             'environment': environment(),
             'command': f'python benchmarks/check_share.py --package {package}',
             'link': LINKS[package],

@@ -1,11 +1,11 @@
-"""Fills in the tables of docs/methods/{detectors,segmentors}.md: what runs on what.
+"""Fills in the tables of docs/methods/*ors.md and classifiers.md: what runs on what.
 
     python docs/cells.py mmdet            runs every cell and writes the page
     python docs/cells.py mmseg --check    runs every cell; status 1 if the page differs
 
 A cell is a training step, forward and backward, on noise with labels: a small teacher
 and a smaller student of a family, made from the config that the package brings by
-narrowing it. Families and methods stand in cells_mmdet.yml and cells_mmseg.yml: a
+narrowing it. Families and methods stand in cells_mmdet.yml and its like: a
 family is what its model's config differs in, where ``2w`` is twice the width of a side,
 and where its parts are; a method is its links.
 """
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import torch
 import yaml
@@ -162,7 +162,7 @@ class Runner:
     """Runs the cells of one package's page.
 
     Args:
-        package: ``'mmdet'`` or ``'mmseg'``.
+        package: A key of `BATCHES`.
     """
 
     def __init__(self, package: str) -> None:
@@ -212,7 +212,8 @@ class Runner:
     def model_of(self, family: Family, side: str) -> ConfigDict:
         """Config of a family's small student or teacher."""
         model = scaled(family['model'], WIDTHS[side])
-        path = f'{self.package}::{family["config"]}'
+        path = str(family['config'])
+        path = path if '::' in path else f'{self.package}::{path}'
         return model_config(dict(model, cfg_path=path), side)
 
     def pair_of(self, family: Family) -> Pair:
@@ -241,7 +242,7 @@ class Runner:
             ValueError: A loss is not finite, gives the student no gradient, or gives
                 the teacher one.
         """
-        batch = dict(mmdet=detection_batch, mmseg=segmentation_batch)[self.package]
+        batch = BATCHES[self.package]
         with self.quiet():
             model: TeacherDistill = MODELS.build(
                 dict(
@@ -383,11 +384,29 @@ def segmentation_batch(model: nn.Module) -> dict[str, Any]:
     return dict(inputs=inputs, data_samples=samples)
 
 
+def classification_batch(model: nn.Module) -> dict[str, Any]:
+    """Two pictures of noise with labels."""
+    from mmpretrain.structures import DataSample
+
+    draw = torch.Generator().manual_seed(0)
+    return dict(
+        inputs=[255 * torch.rand(3, 64, 64, generator=draw) for _ in range(2)],
+        data_samples=[DataSample().set_gt_label(label) for label in (0, 7)],
+    )
+
+
+BATCHES: dict[str, Callable[[nn.Module], dict[str, Any]]] = dict(
+    mmdet=detection_batch, mmseg=segmentation_batch, mmpretrain=classification_batch
+)
+
+
 # ---- the page ----------------------------------------------------------------------
 
 
 def cells_text(cells: Cells) -> str:
     """Writes cells as Markdown, with the reasons below, each with its number."""
+    if not cells:
+        return ''
     reasons: dict[str, int] = {'': 0}
     rows = []
     for method in next(iter(cells.values())):
@@ -436,7 +455,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('package', choices=['mmdet', 'mmseg'])
+    parser.add_argument('package', choices=[*BATCHES])
     parser.add_argument('--check', action='store_true', help='write nothing')
     args = parser.parse_args(argv)
     torch.set_num_threads(1)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 __version__ = '0.1.0'
 
-_STACK = ('torch', 'mmengine', 'mmcv', 'mmdet', 'mmsegmentation', 'mmrazor', 'numpy')
+_STACK = (
+    'torch',
+    'mmengine',
+    'mmcv',
+    'mmdet',
+    'mmsegmentation',
+    'mmpretrain',
+    'mmrazor',
+    'numpy',
+)
 
 
 def stack_versions() -> dict[str, str]:

@@ -316,10 +316,7 @@ class ExperimentRunner(StepRunner):
             self.log(f'{label}: trained before, kept ({checkpoint})')
             return checkpoint, float(done['seconds'])
         if run.checkpoint:
-            self.log(f'{label}: {run.checkpoint} is taken as it is')
-            (folder / 'last_checkpoint').write_text(os.path.abspath(run.checkpoint))
-            write_json(folder / 'trained.json', {'mark': mark, 'seconds': 0.0})
-            return Path(run.checkpoint), 0.0
+            return self._take(run, folder, mark, label)
         command = ['tools/train.py', run.config, '--work-dir', str(folder)]
         before = 0.0
         try:
@@ -348,6 +345,17 @@ class ExperimentRunner(StepRunner):
         write_json(folder / 'trained.json', {'mark': mark, 'seconds': seconds})
         self.log(f'{label}: trained in {seconds:.0f} s')
         return checkpoint, seconds
+
+    def _take(
+        self, run: Run, folder: Path, mark: str, label: str
+    ) -> tuple[Path, float]:
+        """Notes the weights that others have trained as if they were trained here."""
+        self.log(f'{label}: {run.checkpoint} is taken as it is')
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / 'last_checkpoint').write_text(run.checkpoint)
+        for name in ('begun', 'trained'):
+            write_json(folder / f'{name}.json', {'mark': mark, 'seconds': 0.0})
+        return Path(run.checkpoint), 0.0
 
     def _progress(self, run: Run, folder: Path) -> Callable[[], None]:
         """Returns a function that tells how far a training is, by its own log."""

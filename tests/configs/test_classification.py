@@ -24,7 +24,7 @@ PLAIN = sorted((CONFIGS / 'plain' / 'mmpretrain').glob('*.py'))
 
 
 def named(method: str, student: str) -> Config:
-    (path,) = (CONFIGS / 'distill/mmpretrain' / method).glob(f'*_{student}_*.py')
+    (path,) = (CONFIGS / 'distill/mmpretrain' / method).glob(f'*_{student}[-_]*.py')
     return Config.fromfile(path)
 
 
