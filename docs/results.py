@@ -68,6 +68,8 @@ def result_text(path: Path) -> str:
         return _mutations(content)
     if 'oracle' in content:
         return _oracle(content)
+    if 'signals' in content:
+        return _mixing(content)
     if 'sets' in content:
         return experiment_text(content, level=2, classes=True)
     if 'orders' in content:
@@ -229,6 +231,31 @@ def _oracle(content: Mapping[str, Any]) -> str:
             table(['width', *sets], rows, 'l' + 'r' * len(sets)),
             "mIoU of the authors' weights without training, see [](projects.md). "
             f"Logits differ from the authors' network by at most {furthest:.1g}. "
+            + _environment(content),
+        ]
+    )
+
+
+def _mixing(content: Mapping[str, Any]) -> str:
+    """Returns what each signal for the mixing of statistics would have gained."""
+    rows = [
+        [f'{row["mixing"]} for all' if row['mixing'] != 'best' else 'the best for each',
+         '', '', f'{row["mean_gain"]:+.1f}', f'{row["worst"]:+.1f}']
+        for row in content['fixed']
+    ]  # fmt: skip
+    rows += [
+        [row['signal'].replace('_', ' '), ', '.join(map(str, row['candidates'])),
+         str(row['margin']), f'{row["mean_gain"]:+.1f}', f'{row["worst"]:+.1f}']
+        for row in content['signals']
+        if row['margin'] in (0.0, 0.1, 0.2)
+    ]  # fmt: skip
+    header = ['share of the picture', 'candidates', 'margin', 'mIoU', 'worst domain']
+    return '\n\n'.join(
+        [
+            "## The share of a picture's statistics, found without labels",
+            table(header, rows, 'lllr'),
+            "ESPNetv2 of four widths on pictures of CamVid's train; gains over the "
+            "source's statistics, a mean over widths and domains. "
             + _environment(content),
         ]
     )
