@@ -13,6 +13,7 @@ The table has, for each signal and margin, the mean gain over 0 and the worst do
 from __future__ import annotations
 
 import argparse
+import ast
 import copy
 import os
 import sys
@@ -64,7 +65,12 @@ def rule_config(width: str) -> Config:
     rule = Config.fromfile(ROOT / 'benchmarks/experiments/adapt_espnetv2_rates.py')
     # of the rule, the pictures and not the network
     network = copy.deepcopy(config.espnetv2[width])
-    config.merge_from_dict(rule.options)
+    lists = {
+        key: ast.literal_eval(value)
+        for key, value in rule.options.items()
+        if str(value).startswith('[')
+    }
+    config.merge_from_dict({**rule.options, **lists})
     config.model.architecture = network
     return config
 
