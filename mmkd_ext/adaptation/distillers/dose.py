@@ -104,9 +104,9 @@ class DoSeDistiller(TeacherDistiller):
     reported. `b` are the statistics at the batch norms, :math:`P_d` those of the domain
     (`DomainPrototypes`), `D` is `RelativeDistance`. After each update weights go back
     to the source with probability 0.1, from which the next iteration starts; the
-    teacher follows the weights from before that. A weight that no update moves remembers about
-    ``1 / restore`` images. Every 100 images hard ones (`ReplayBuffer`) are seen again,
-    labelled anew.
+    teacher follows the weights from before that. A weight that no update moves
+    remembers about ``1 / restore`` images. Every 100 images hard ones (`ReplayBuffer`)
+    are seen again, labelled anew.
 
     **Known** to us are the abstract and a reading note: the roles of the models, the
     three terms, the restore and its 0.1, the score by the variance of gradients of
