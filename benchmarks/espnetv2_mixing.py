@@ -13,6 +13,8 @@ The table has, for each signal and margin, the mean gain over 0 and the worst do
 from __future__ import annotations
 
 import argparse
+import ast
+import copy
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -61,8 +63,15 @@ def rule_config(width: str) -> Config:
     """Returns the config of a width on the stream that chooses settings."""
     config = Config.fromfile(ROOT / 'projects/espnetv2/configs/_base_/adapt-camvid.py')
     rule = Config.fromfile(ROOT / 'benchmarks/experiments/adapt_espnetv2_rates.py')
-    config.merge_from_dict(rule.options)
-    config.model.architecture = config.espnetv2[width]
+    # of the rule, the pictures and not the network
+    network = copy.deepcopy(config.espnetv2[width])
+    lists = {
+        key: ast.literal_eval(value)
+        for key, value in rule.options.items()
+        if str(value).startswith('[')
+    }
+    config.merge_from_dict({**rule.options, **lists})
+    config.model.architecture = network
     return config
 
 
@@ -78,16 +87,12 @@ def measure_domain(model: Any, dataset: Any, class_map: Sequence[int]) -> Any:
         x = model.data_preprocessor(batch, False)['inputs']
         truth = item['data_samples'].gt_sem_seg.data[0]
         source = None
+        distances.append(distance_of(model, x))
         for share in MIXINGS:
             for norm in norms.values():
                 norm.momentum = share
-            recorder = NormRecorder()
-            with recorder.recording(model):
-                logits = image_logits(model, x)
-            mirrored = image_logits(model, x.flip(-1))
-            if source is None:
-                source = logits
-                distances.append(distance_of(model, recorder.statistics))
+            logits, mirrored = image_logits(model, x), image_logits(model, x.flip(-1))
+            source = logits if source is None else source
             signals[share].append(signals_of(logits, mirrored, source))
             size = truth.shape
             resized = torch.nn.functional.interpolate(logits, size, mode='bilinear')
@@ -107,15 +112,18 @@ def measure_domain(model: Any, dataset: Any, class_map: Sequence[int]) -> Any:
     return {'distance': round(sum(distances) / len(distances), 3), 'mixings': rows}
 
 
-def distance_of(model: Any, statistics: dict[str, Statistics]) -> float:
-    """Returns how far the picture's statistics are from the source's."""
-    norms = batch_norms(model)
-    distance = RelativeDistance(model, list(statistics))
+def distance_of(model: Any, x: Tensor) -> float:
+    """Returns how far a picture's statistics are from the source's."""
+    recorder = NormRecorder()
+    with recorder.recording(model):
+        image_logits(model, x)
+    norms, found = batch_norms(model), recorder.statistics
+    distance = RelativeDistance(model, list(found))
     running = {
         name: Statistics(norms[name].running_mean, norms[name].running_var)
-        for name in statistics
+        for name in found
     }
-    return float(distance(distance.stack(statistics), distance.stack(running)))
+    return float(distance(distance.stack(found), distance.stack(running)))
 
 
 def signals_of(logits: Tensor, mirrored: Tensor, source: Tensor) -> dict[str, float]:

@@ -36,14 +36,20 @@ for key, share in (('bn_20', 0.2), ('bn_100', 1.0)):
     methods[key]['options'] = {'model.distiller.mixing': share}
 guard = {'model.guard.type': 'mmkd_ext.CollapseGuard'}
 fast = {'test_cfg.optim_wrapper.optimizer.lr': 1e-3}
-for key in ('dose', 'tent'):
-    base = methods[key]
-    methods[f'{key}_fast'] = dict(base, title=f'{base["title"]}, rate 0.001', once=True)
-    methods[f'{key}_fast']['options'] = fast
-    methods[f'{key}_fast_guarded'] = dict(
-        base, title=f'{base["title"]}, rate 0.001, guarded', once=True
+for key, beside, settings in (
+    ('dose', 'decay 0, rate 0.001', {**fast, 'model.distiller.decay': 0}),
+    ('tent', 'rate 0.001', fast),
+):
+    title_ = f'{methods[key]["title"]}, {beside}'
+    methods[f'{key}_fast'] = dict(
+        methods[key], title=title_, once=True, options=settings
     )
-    methods[f'{key}_fast_guarded']['options'] = {**fast, **guard}
+    methods[f'{key}_fast_guarded'] = dict(
+        methods[key],
+        title=f'{title_}, guarded',
+        once=True,
+        options={**settings, **guard},
+    )
 seeds = (0,)
 options = {
     'test_cfg.rounds': 2,
@@ -53,4 +59,4 @@ options = {
 for number, pictures in enumerate((101, 62, 101, 101, 101, 101)):
     kept = ','.join(map(str, range(0, pictures, 11 if number == 1 else 18)))
     options[f'test_cfg.domains.{number}.dataset.indices'] = f'[{kept}]'
-del folder, key, share, guard, fast, base, number, pictures, kept
+del folder, key, share, guard, fast, beside, settings, title_, number, pictures, kept

@@ -281,3 +281,34 @@ def test_without_labels_none_is_read_and_the_classes_are_those_of_the_weights():
     assert config.model.calculate_student_loss is False
     assert config.model.architecture.decode_head.num_classes == 20
     assert len(config.test_evaluator.class_map) == 20
+
+
+STREAMS = sorted(CONFIGS.glob('*_camvid-stream.py'))
+
+
+@pytest.mark.parametrize('path', STREAMS, ids=lambda path: path.stem)
+def test_a_stream_is_predicted_in_the_classes_of_the_data(path):
+    from mmengine.optim import OptimWrapper
+    from mmseg.structures import SegDataSample
+
+    from mmkd_ext.registry import MODELS
+
+    init_default_scope('mmseg')
+    config = Config.fromfile(path)
+    config.model.architecture = config.espnetv2.w05
+    model = MODELS.build(config.model)
+    model.start(0)
+    optimizer = None
+    if model.distiller.trains:
+        rate = config.test_cfg.optim_wrapper.optimizer.lr
+        weights = [*model.distiller.trained().values()]
+        optimizer = OptimWrapper(torch.optim.Adam(weights, lr=rate))
+    sample = SegDataSample(metainfo=dict(ori_shape=(36, 48), img_shape=(32, 64)))
+    picture = torch.randint(0, 256, (3, 32, 64), dtype=torch.uint8)
+    found = model.adapt_step(
+        dict(inputs=[picture], data_samples=[sample]), optimizer, domain='day'
+    ).data_samples[0]
+    assert found.seg_logits.data.shape == (11, 36, 48)
+    assert model.num_classes == 11
+    names = [domain.name for domain in config.test_cfg.domains]
+    assert names == ['day', 'dusk', 'fog', 'night', 'rain', 'snow']

@@ -382,7 +382,8 @@ class AdaptDistiller(BaseModule):
 
 
 def _described(value: Any) -> Any:
-    return value.describe() if isinstance(value, nn.Module) else value
+    part: Any = value  # a module's attributes are tensors, to a type checker
+    return part.describe() if isinstance(value, nn.Module) else value
 
 
 def values_of(losses: Mapping[str, Tensor]) -> dict[str, float]:
