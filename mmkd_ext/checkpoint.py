@@ -54,7 +54,9 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 _SHOWN = 5
 _STUDENT = '_student'
-_REPORTS: weakref.WeakKeyDictionary[nn.Module, LoadReport] = weakref.WeakKeyDictionary()
+_REPORTS: weakref.WeakKeyDictionary[nn.Module, LoadReport] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 @dataclass(frozen=True)

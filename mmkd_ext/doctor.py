@@ -53,12 +53,8 @@ NEEDED: dict[str, tuple[str, str | None, str, tuple[str, ...]]] = {
 UNDECLARED = ('joblib', 'sklearn', 'pydacefit', 'ftfy', 'regex', 'ordered_set')
 
 DISTRIBUTIONS = {  # what pip calls a module, where the names differ
-    'PIL': 'pillow',
-    'cv2': 'opencv-python-headless<5',
-    'ordered_set': 'ordered-set',
-    'pkg_resources': 'setuptools<81',
-    'sklearn': 'scikit-learn',
-    'yaml': 'pyyaml',
+    'PIL': 'pillow', 'cv2': 'opencv-python-headless<5', 'ordered_set': 'ordered-set',
+    'pkg_resources': 'setuptools<81', 'sklearn': 'scikit-learn', 'yaml': 'pyyaml',
 }
 
 OPS_SCRIPT = """
@@ -165,14 +161,8 @@ def _run(script: str, *arguments: str, timeout: float = 120) -> tuple[bool, str]
     """Runs ``script`` in a process of its own, where even a crash is an answer."""
     command = [sys.executable, '-W', 'ignore', '-c', script, *arguments]
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env=dict(os.environ, OMP_NUM_THREADS='1'),
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout,
+                              check=False, env=dict(os.environ, OMP_NUM_THREADS='1'))
     except subprocess.TimeoutExpired:
         return False, f'no answer within {timeout:.0f} s'
     if done.returncode == 0:

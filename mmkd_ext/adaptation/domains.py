@@ -88,7 +88,8 @@ class Reset:
             if set(config) != {'every'} or not fits:
                 raise ConfigError.at(
                     'test_cfg.reset',
-                    f'a dict must be dict(every=<steps>), but is {dict(config)!r}.',
+                    'a dict must be dict(every=<steps>), but is '
+                    f'{dict(config)!r}.'
                 )
             return cls('every', int(every or 0))
         choices = ('never', 'domain', 'round', 'guarded')
@@ -276,7 +277,8 @@ def parse_streams(
     if twice:
         raise ConfigError.at(
             'test_cfg.streams',
-            f'{sorted(twice)} would share a folder. Give them a `name`.',
+            f'{sorted(twice)} would share a folder. Give them '
+            'a `name`.'
         )
     return found
 
@@ -330,6 +332,6 @@ def _order(order: Any, names: Sequence[str], path: str) -> tuple[str, ...]:
             raise ConfigError.at(
                 path,
                 f'there is no domain {name!r}; there are {list(names)}.'
-                f'{did_you_mean(str(name), names)}',
+                f'{did_you_mean(str(name), names)}'
             )
     return tuple(order)

@@ -396,9 +396,8 @@ def describe_cost(cfg: Config) -> str:
 
     # time needs no weights
     config = {k: v for k, v in cfg.model.items() if not k.endswith('_ckpt')}
-    with (
-        warnings.catch_warnings(),
-        DefaultScope.overwrite_default_scope(cfg.default_scope),
+    with warnings.catch_warnings(), DefaultScope.overwrite_default_scope(
+        cfg.default_scope
     ):
         warnings.simplefilter('ignore')
         try:

@@ -191,7 +191,7 @@ def adapt(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(args.config, args.cfg_options)
     if not is_adaptation_config(cfg):
         raise ConfigError(
-            f'{args.config!r} is no adaptation: `model.type` must be '
+            f"{args.config!r} is no adaptation: `model.type` must be "
             "'mmkd_ext.ContinualAdaptation'. `mmkd test` tests a model as it is."
         )
     run(args, cfg)

@@ -172,9 +172,8 @@ def image_grid(
             axis.set_title(text, fontsize=7.5, loc='left', pad=2)
             if image is not None:
                 axis.imshow(image, interpolation='nearest', aspect='auto')
-                axis.text(
-                    0, -2 / 110, caption, fontsize=7, va='top', transform=axis.transAxes
-                )
+                axis.text(0, -2 / 110, caption, fontsize=7, va='top',
+                          transform=axis.transAxes)
     if names:
         legend(figure, names)
     return png(figure)

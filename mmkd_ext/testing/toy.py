@@ -48,14 +48,12 @@ class _Stage(nn.Module):
 class _Backbone(nn.Module):
     """Returns a map of each stage; level `l` has stride ``2 ** (l + 1)``."""
 
-    def __init__(
-        self, channels: int, levels: int, dropout: float, inplace: bool
-    ) -> None:
+    def __init__(self, channels: int, levels: int, dropout: float, inplace: bool
+                 ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(
             _Stage(channels if level else 3, channels, inplace)
-            for level in range(levels)
-        )
+            for level in range(levels))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -72,8 +70,7 @@ class _Neck(nn.Module):
     def __init__(self, channels: int, levels: int) -> None:
         super().__init__()
         self.convs = nn.ModuleList(
-            nn.Conv2d(channels, channels, 1) for _ in range(levels)
-        )
+            nn.Conv2d(channels, channels, 1) for _ in range(levels))
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         out = [conv(x) for conv, x in zip(self.convs, maps)]
@@ -86,9 +83,8 @@ class _Neck(nn.Module):
 class _Head(nn.Module):
     """Logits of a map; its own ``__call__`` is never used, as with mmseg's heads."""
 
-    def __init__(
-        self, channels: int, classes: int, dropout: float, inplace: bool
-    ) -> None:
+    def __init__(self, channels: int, classes: int, dropout: float, inplace: bool
+                 ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
         self.relu = nn.ReLU(inplace=inplace)
@@ -170,11 +166,9 @@ class ToyModel(BaseModel):
         labels = self._targets(inputs, data_samples)
         aux = F.interpolate(self.aux_head(maps[-1]), inputs.shape[2:])
         accuracy = (logits.argmax(1) == labels).float().mean()
-        return {
-            'loss_seg': F.cross_entropy(logits, labels),
-            'loss_aux': 0.4 * F.cross_entropy(aux, labels),
-            'acc': accuracy,
-        }
+        return {'loss_seg': F.cross_entropy(logits, labels),
+                'loss_aux': 0.4 * F.cross_entropy(aux, labels),
+                'acc': accuracy}
 
     def _logits(self, maps: tuple[Tensor, ...]) -> Tensor:
         shared = [self.head_shared(level) for level in self.neck(maps)]
@@ -209,10 +203,8 @@ def toy_batch(
     """Returns `inputs` in [0, 1) and fitting `data_samples`, the same for a seed."""
     dataset = ToyDataset(batch, size, classes, seed)
     items = [dataset[i] for i in range(batch)]
-    return {
-        'inputs': torch.stack([item['inputs'] for item in items]),
-        'data_samples': [item['data_samples'] for item in items],
-    }
+    return {'inputs': torch.stack([item['inputs'] for item in items]),
+            'data_samples': [item['data_samples'] for item in items]}
 
 
 @DATASETS.register_module()
@@ -227,14 +219,8 @@ class ToyDataset(Dataset):
         scale: Largest pixel value.
     """
 
-    def __init__(
-        self,
-        length: int = 4,
-        size: int = 16,
-        classes: int = 4,
-        seed: int = 0,
-        scale: float = 1.0,
-    ) -> None:
+    def __init__(self, length: int = 4, size: int = 16, classes: int = 4, seed: int = 0,
+                 scale: float = 1.0) -> None:
         self.length, self.size, self.classes = length, size, classes
         self.seed, self.scale = seed, scale
         self.metainfo = {'classes': tuple(f'class {i}' for i in range(classes))}
@@ -250,13 +236,8 @@ class ToyDataset(Dataset):
         noise = torch.rand(1, 3, 4, 4, generator=generator)
         image = F.interpolate(noise, (self.size, self.size), mode='bilinear')
         shape = (self.size, self.size)
-        sample = BaseDataElement(
-            metainfo={
-                'img_shape': shape,
-                'ori_shape': shape,
-                'img_path': f'toy/{index}.png',
-            }
-        )
+        sample = BaseDataElement(metainfo={
+            'img_shape': shape, 'ori_shape': shape, 'img_path': f'toy/{index}.png'})
         sample.gt_sem_seg = PixelData(data=toy_labels(image, self.classes))
         return {'inputs': image[0] * self.scale, 'data_samples': sample}
 

@@ -137,7 +137,9 @@ def _map(
         norm = LogNorm if panel.log else Normalize
         colours = {'cmap': panel.cmap, 'norm': norm(*limits)}
     extent = _extent(panel, page.picture)
-    shown = axis.imshow(panel.values, extent=extent, interpolation='nearest', **colours)
+    shown = axis.imshow(
+        panel.values, extent=extent, interpolation='nearest', **colours
+    )
     axis.set_facecolor(_BACKGROUND)
     _boxes(axis, page, coloured=False)
     _frame(axis, page.picture)

@@ -421,7 +421,9 @@ def _front(
         height = float(rng.uniform(1.6, 3.6))
         pixels = draw.masonry(brush, height, length, colour, draw.WALL)
         _along(street, side, near, z0, z1, 0, height, pixels)
-        wing = draw.masonry(Brush(rng, brush.ppm * 0.6), height, 6.0, colour, draw.WALL)
+        wing = draw.masonry(
+            Brush(rng, brush.ppm * 0.6), height, 6.0, colour, draw.WALL
+        )
         _facing(street, side * near, side * (near + 6.0), z0, 0, height, wing)
         street.blockers.append((side, z0, z1, height, near))
     elif kind == 'fence':
@@ -664,7 +666,8 @@ def _walker_faces(street: Street, z: float, looks: list[int], size: float) -> Ca
     """Returns what draws one person, or a crowd of them."""
     ppm = street.ppm(z, 4.0)
     moves = [
-        [sprite(draw.pedestrian(look, ppm, step=s)) for s in range(4)] for look in looks
+        [sprite(draw.pedestrian(look, ppm, step=s)) for s in range(4)]
+        for look in looks
     ]
 
     def faces(

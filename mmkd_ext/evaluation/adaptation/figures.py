@@ -105,9 +105,8 @@ def _guard(results: AdaptResults) -> bytes | None:
     charts: dict[str, dict[str, Any]] = {}
     for title, keys in _SIGNALS.items():
         for name, key in keys.items():
-            points = [
-                (p['step'], p[key]) for p in results.timeline if p.get(key) is not None
-            ]
+            points = [(p['step'], p[key]) for p in results.timeline
+                      if p.get(key) is not None]
             if points:
                 charts.setdefault(title, {})[name] = tuple(zip(*points))
     done = {str(event.get('action')) for event in results.events}
@@ -172,15 +171,8 @@ def _prototypes(results: AdaptResults) -> bytes | None:
     for row, values in enumerate(distances if len(names) <= 12 else ()):
         for column, value in enumerate(values):
             colour = 'black' if value > middle else 'white'
-            axis.text(
-                column,
-                row,
-                f'{value:.3g}',
-                ha='center',
-                va='center',
-                fontsize=8,
-                color=colour,
-            )
+            axis.text(column, row, f'{value:.3g}', ha='center', va='center', fontsize=8,
+                      color=colour)
     axis.set_xticks(range(len(names)), names, rotation=35, ha='right')
     axis.set_yticks(range(len(names)), names)
     axis.grid(visible=False)

@@ -34,16 +34,8 @@ MISSING = 'missing'
 MOST_ROUNDS = 20
 _COUNTS = ('updates', 'skipped', 'rolled_back', 'resets')
 _WORK = ('predicted_classes', 'source_predicted_classes', 'forwards', 'backwards')
-_OWN = (
-    'order',
-    'rounds',
-    'reset',
-    'learning_rate',
-    'views',
-    'seed',
-    'protocol',
-    'trainable',
-)
+_OWN = ('order', 'rounds', 'reset', 'learning_rate', 'views', 'seed', 'protocol',
+        'trainable')
 
 
 def run_settings(results: AdaptResults) -> dict[str, Any]:
