@@ -15,17 +15,14 @@ published, and the paper prints ``alpha`` as "10e-7".
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from mmkd_ext.checkpoint import latest_checkpoint, read_checkpoint, weights_of
+from mmkd_ext.checkpoint import read_checkpoint, weights_of
 from mmkd_ext.errors import (
     CheckpointError,
     ConfigError,
@@ -39,6 +36,7 @@ from mmkd_ext.functional.direction import unit_vectors
 from mmkd_ext.functional.mimicry import squared_error
 from mmkd_ext.methods._base import PairLoss, check_map
 from mmkd_ext.methods._identity import KnowsTeacher
+from mmkd_ext.methods._stages import differ, stage_one_file
 from mmkd_ext.registry import MODELS
 
 __all__ = [
@@ -115,7 +113,7 @@ class KAAutoEncoder(nn.Module, KnowsTeacher):
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         saved = state_dict.get(f'{prefix}teacher_mark')
-        if _differ(saved, self.teacher_mark):
+        if differ(saved, self.teacher_mark):
             raise CheckpointError(
                 f'the auto-encoder `{prefix[:-1]}` in the checkpoint has learned from '
                 'a teacher of other weights than this one. Resume with that teacher, '
@@ -250,13 +248,19 @@ class KAEncoder(nn.Module, KnowsTeacher):
                 logger='current',
             )
         else:
-            self._file = _stage_one_file(checkpoint, stage_one)
+            self._file = stage_one_file(
+                checkpoint, stage_one, who='KAEncoder', what='auto-encoder'
+            )
             self._load(self._file, teacher)
         self.requires_grad_(False).eval()
 
     def bind_teacher(self, fingerprint: Tensor) -> None:
-        """Compares the teacher with the one whose features stage one has encoded."""
-        if _differ(self._made_for, fingerprint):
+        """Compares the teacher with the one whose features stage one has encoded.
+
+        Raises:
+            CheckpointError: Its weights are others.
+        """
+        if differ(self._made_for, fingerprint):
             raise CheckpointError(
                 f'{self._file!r} encodes the features of a teacher of the same name '
                 'and sizes as this one, but of other weights, so its code means '
@@ -421,45 +425,6 @@ def _encoder(
         conv = nn.Conv2d(ins, outs, 3, stride, padding=1, bias=False)
         stages.append(nn.Sequential(conv, nn.BatchNorm2d(outs), nn.ReLU()))
     return nn.Sequential(*stages)
-
-
-def _stage_one_file(checkpoint: str | None, stage_one: str | None) -> str:
-    """Returns the checkpoint of stage one; see `KAEncoder` for the arguments."""
-    places = _folders_of(str(stage_one)) if checkpoint is None else [checkpoint]
-    for place in places:
-        if '://' in place or os.path.isfile(place):
-            return place
-        checkpoint_file = latest_checkpoint(place)
-        if checkpoint_file is not None:
-            return checkpoint_file
-    run = f': `python tools/train.py {stage_one}`' if stage_one else ''
-    looked = ' or '.join(repr(os.path.abspath(place)) for place in places)
-    raise CheckpointError(
-        f'`KAEncoder` finds no checkpoint of stage one in {looked}. Train the '
-        f'auto-encoder first{run}. If its result is elsewhere, set `checkpoint` to the '
-        'file or to the folder of the run.'
-    )
-
-
-def _folders_of(stage_one: str) -> list[str]:
-    """Returns where a training of a config may have written, see `KAEncoder`."""
-    config = Path(stage_one)
-    usual = Path('work_dirs', config.stem)
-    folders = [usual]
-    if config.is_file():
-        own = Config.fromfile(config).get('work_dir')
-        if own is not None:
-            return [str(own)]
-        roots = [up.parent for up in config.resolve().parents if up.name == 'configs']
-        folders += [root / usual for root in roots]
-    return list(dict.fromkeys(str(folder) for folder in folders))
-
-
-def _differ(one: Tensor | None, other: Tensor) -> bool:
-    """Whether two known fingerprints are of different teachers."""
-    if one is None or not one.any() or not other.any():
-        return False
-    return not torch.equal(one.cpu(), other.cpu())
 
 
 def _as_bytes(text: str) -> Tensor:
