@@ -1,0 +1,107 @@
+"""The configs of CIFAR-10, on a few small pictures in the same folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmkd_ext.config.check import check_config
+
+pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+
+FOLDER = Path(__file__).parents[2] / 'benchmarks' / 'configs' / 'cifar10'
+METHODS = sorted(
+    path.name.removesuffix('_resnet56_resnet8.py')
+    for path in FOLDER.glob('*_resnet56_resnet8.py')
+    if not path.name.startswith('base_')
+)
+
+
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory):
+    """Two pictures a class to train on, one to validate on."""
+    root = tmp_path_factory.mktemp('cifar10')
+    draw = np.random.default_rng(0)
+    for split, count in (('train', 2), ('val', 1)):
+        for label in 'abcdefghij':
+            folder = root / split / label
+            folder.mkdir(parents=True)
+            for i in range(count):
+                picture = draw.integers(0, 255, (32, 32, 3), np.uint8)
+                cv2.imwrite(str(folder / f'{i}.jpg'), picture)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def _there(pictures, monkeypatch):
+    monkeypatch.setenv('CIFAR10_ROOT', str(pictures))
+    text = property(lambda config: repr(config._cfg_dict))
+    monkeypatch.setattr(Config, 'pretty_text', text)
+
+
+def read(name):
+    config = Config.fromfile(FOLDER / f'{name}.py')
+    config.train_dataloader.batch_size = 4
+    config.train_dataloader.num_workers = 0
+    config.train_dataloader.persistent_workers = False
+    config.val_dataloader.num_workers = 0
+    return config
+
+
+def plain(node):
+    return node.to_dict() if hasattr(node, 'to_dict') else node
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_a_method_trains_and_every_link_teaches(method, tmp_path):
+    config = read(f'{method}_resnet56_resnet8')
+    config.model.teacher_ckpt = None
+    config.model.teacher.backbone.depth = 14
+    config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
+    config.param_scheduler = []
+    config.test_dataloader = config.test_cfg = config.test_evaluator = None
+    config.val_dataloader = config.val_cfg = config.val_evaluator = None
+    config.default_hooks = dict(checkpoint=None)
+    config.log_level, config.visualizer = 'WARNING', None
+    config.work_dir = str(tmp_path)
+    runner = Runner.from_cfg(config)
+    runner.train()
+    assert sorted(config.model.distiller.links) == [
+        f'loss_{part}' for part in sorted(method.split('+'))
+    ]
+    for link in config.model.distiller.links:
+        value = runner.message_hub.get_scalar(f'train/distill.{link}').current()
+        assert 0 < value < float('inf')
+
+
+def test_the_check_passes_but_for_the_weights_of_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = read('kd_resnet56_resnet8')
+    config.model.teacher.backbone.depth = 14
+    problems = check_config(config).findings.problems
+    assert [problem.path for problem in problems] == ['model.teacher_ckpt']
+    assert 'there is no file' in problems[0].found
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_both_students_learn_the_same_way(method):
+    small, large = (
+        plain(read(f'{method}_resnet56_resnet{depth}')._cfg_dict) for depth in (8, 20)
+    )
+    assert small['model']['architecture']['backbone'].pop('depth') == 8
+    assert large['model']['architecture']['backbone'].pop('depth') == 20
+    assert small == large
+
+
+@pytest.mark.parametrize('depth', [8, 20])
+def test_alone_the_student_is_what_is_distilled(depth):
+    alone = read(f'student_resnet{depth}')
+    distilled = read(f'dkd_resnet56_resnet{depth}')
+    assert plain(alone.model) == plain(distilled.model.architecture)
+    for key in ('train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg'):
+        assert alone[key] == distilled[key]
