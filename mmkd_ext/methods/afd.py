@@ -92,7 +92,7 @@ class AFDLoss(CrossLayerLoss):
         **policy: Any,
     ) -> None:
         super().__init__(student_channels, teacher_channels, **policy)
-        check_integer('width', width, low=1)
+        check_integer('width', width, ge=1)
         teachers = len(self.teacher_channels)
         self.queries = nn.ModuleList(_dense(c, width) for c in self.teacher_channels)
         self.keys = nn.ModuleList(

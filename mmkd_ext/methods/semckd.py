@@ -51,7 +51,7 @@ def similarity_rows(feature: Tensor, references: int) -> Tensor:
                 [11., 25.,  0.]])
     """
     check_shapes(feature=(feature, 'n ...'))
-    check_integer('references', references, low=1)
+    check_integer('references', references, ge=1)
     rows = feature.flatten(1)
     similarity = rows @ rows[:references].T
     return F.pad(similarity, (0, references - similarity.shape[1]))
@@ -99,7 +99,7 @@ class SemCKDLoss(CrossLayerLoss):
         **policy: Any,
     ) -> None:
         super().__init__(student_channels, teacher_channels, **policy)
-        check_integer('batch_size', batch_size, low=1)
+        check_integer('batch_size', batch_size, ge=1)
         self.batch_size = batch_size
         self.queries = nn.ModuleList(
             _embedding(batch_size) for _ in self.student_channels

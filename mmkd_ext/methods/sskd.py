@@ -110,7 +110,7 @@ def kept_by_rank(scores: Tensor, targets: Tensor, *, keep: float = 1.0) -> Tenso
         tensor([False,  True,  True])
     """
     check_shapes(scores=(scores, 'n c'), targets=(targets, 'n'))
-    check_range('keep', keep, low=0, high=1)
+    check_range('keep', keep, ge=0, le=1)
     own = scores.gather(1, targets.unsqueeze(1))
     ranks = (scores > own).sum(1)
     order = ranks.argsort(stable=True)
@@ -157,7 +157,7 @@ class SSKDHead(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        check_integer('channels', channels, low=1)
+        check_integer('channels', channels, ge=1)
         self.channels = channels
         self.layers = nn.Sequential(
             nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels)
@@ -330,8 +330,8 @@ class SSKDSimilarityLoss(PairLoss):
 
     def __init__(self, tau: float = 0.5, keep: float = 0.75, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('tau', tau, above=0)
-        check_range('keep', keep, low=0, high=1)
+        check_range('tau', tau, gt=0)
+        check_range('keep', keep, ge=0, le=1)
         self.tau, self.keep = tau, keep
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
@@ -363,7 +363,7 @@ class SSKDPlainLoss(PairLoss):
 
     def __init__(self, tau: float = 4.0, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('tau', tau, above=0)
+        check_range('tau', tau, gt=0)
         self.tau = tau
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
@@ -397,8 +397,8 @@ class SSKDTransformedLoss(PairLoss):
 
     def __init__(self, tau: float = 4.0, keep: float = 1.0, **policy: Any) -> None:
         super().__init__(**policy)
-        check_range('tau', tau, above=0)
-        check_range('keep', keep, low=0, high=1)
+        check_range('tau', tau, gt=0)
+        check_range('keep', keep, ge=0, le=1)
         self.tau, self.keep = tau, keep
 
     def compute(  # type: ignore[override]
