@@ -331,6 +331,7 @@ def _losses(content: Mapping[str, Any]) -> str:
         'mmrazor': 'Time and memory of the losses, beside MMRazor',
         'direct': 'Relations between positions, beside their direct form',
         'dense': 'Relations between the pixels of a batch, beside whole matrices',
+        'plain': 'Relations of samples and of layers, beside a plain reading',
     }.get(rival, f'Time and memory of the losses, beside {rival}')
     cells = {
         'loss': '{loss}',
