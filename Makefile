@@ -57,6 +57,7 @@ bench: setup  ## time and memory of a step, of each method, of losses and adapta
 	@$(BIN)/python benchmarks/bench_losses.py $(ARGS)
 	@$(BIN)/python benchmarks/bench_affinity.py $(ARGS)
 	@$(BIN)/python benchmarks/bench_relations.py $(ARGS)
+	@$(BIN)/python benchmarks/bench_layers.py $(ARGS)
 	@$(BIN)/python benchmarks/bench_adapt.py $(ARGS)
 
 doctor: setup  ## every part of the stack: found, needed, verdict

@@ -40,6 +40,7 @@ from mmkd_ext.connectors.build import (
 )
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
+from mmkd_ext.distillers.schedules import Schedule, build_schedule
 from mmkd_ext.errors import (
     CheckpointError,
     ConfigError,
@@ -112,7 +113,9 @@ class TeacherDistill(BaseAlgorithm):
             must fill; below it loading is an error.
         student_trainable: False runs the student without gradients, to train only
             connectors.
-        calculate_student_loss: False leaves the task loss out.
+        calculate_student_loss: False leaves the task loss out. A schedule, as a link
+            has one, weights it: with ``dict(type='constant', begin=1000)`` the first
+            1000 iterations are those of the links alone.
         teacher_trainable: Must be False; joint training is MMRazor's.
         teacher_norm_eval: Must be True; the teacher is in eval mode throughout.
         module_inplace: True leaves in-place activations of the student as they are,
@@ -142,7 +145,7 @@ class TeacherDistill(BaseAlgorithm):
         inherit: Sequence[str] | Mapping[str, str] | None = None,
         min_matched: float = 0.5,
         student_trainable: bool = True,
-        calculate_student_loss: bool = True,
+        calculate_student_loss: bool | Mapping[str, Any] = True,
         teacher_trainable: bool = False,
         teacher_norm_eval: bool = True,
         module_inplace: bool | None = None,
@@ -173,7 +176,11 @@ class TeacherDistill(BaseAlgorithm):
         if not student_trainable:
             # DDP waits for the gradient of every parameter that requires one
             self.architecture.requires_grad_(False)
-        self.calculate_student_loss = calculate_student_loss
+        self.task_schedule: Schedule | None = None
+        if isinstance(calculate_student_loss, Mapping):
+            where = 'model.calculate_student_loss'
+            self.task_schedule = build_schedule(dict(calculate_student_loss), where)
+        self.calculate_student_loss = bool(calculate_student_loss)
         self.distillation_stopped = False
         self._checked_teachers = False
         self.student_report: LoadReport | None = None
@@ -531,7 +538,10 @@ class TeacherDistill(BaseAlgorithm):
         distiller = self.distiller
         stopped = self.distillation_stopped
         deliveries = None if stopped else distiller.deliveries
-        distiller.begin_step()
+        position = distiller.begin_step()
+        task = float(self.calculate_student_loss)
+        if self.task_schedule is not None:
+            task = self.task_schedule.factor(*position)
         try:
             if deliveries is not None:
                 deliveries.override_data = False
@@ -546,7 +556,7 @@ class TeacherDistill(BaseAlgorithm):
                         raise
             if deliveries is not None:
                 deliveries.override_data = True
-            losses = self._student_losses(inputs, data_samples, deliveries)
+            losses = self._student_losses(inputs, data_samples, deliveries, task)
             if stopped:
                 distill = distiller.idle()
             else:
@@ -570,25 +580,32 @@ class TeacherDistill(BaseAlgorithm):
         return super().parse_losses(losses)
 
     def _student_losses(
-        self, inputs: Tensor, data_samples: Any, deliveries: Any
-    ) -> dict[str, Tensor]:
-        """Runs the student, recording what is tapped; returns its task losses."""
+        self, inputs: Tensor, data_samples: Any, deliveries: Any, weight: float
+    ) -> dict[str, Any]:
+        """Runs the student, recording what is tapped; returns its task losses.
+
+        Args:
+            inputs: The batch.
+            data_samples: Its samples.
+            deliveries: What the student takes over from the teacher's pass.
+            weight: Factor on the task losses, which are not computed where it is 0.
+        """
         distiller, student = self.distiller, self.architecture
         recorder = None
         if STUDENT in distiller.active and not self.distillation_stopped:
             recorder = distiller.recorders.get(STUDENT)
-        if recorder is None and not self.calculate_student_loss:
+        if recorder is None and not weight:
             # no part of the student is used, so its pass is left out
             return {}
-        mode = 'loss' if self.calculate_student_loss else self.student_mode
+        mode = 'loss' if weight else self.student_mode
         # without a task loss nothing is needed after the last tap, nor any label
         recording = (
             nullcontext()
             if recorder is None
-            else recorder.recording(student, stop=not self.calculate_student_loss)
+            else recorder.recording(student, stop=not weight)
         )
         gradients = nullcontext() if self.student_trainable else torch.no_grad()
-        losses: dict[str, Tensor] = {}
+        losses: dict[str, Any] = {}
         try:
             with recording, gradients, deliveries or nullcontext():
                 losses = student(inputs, data_samples, mode=mode)
@@ -596,8 +613,10 @@ class TeacherDistill(BaseAlgorithm):
             if recorder is not None:
                 self._explain_missing_labels(recorder, mode, error)
             raise
-        if not self.calculate_student_loss:
+        if not weight:
             return {}
+        if weight != 1:
+            losses = {name: _weighted(name, v, weight) for name, v in losses.items()}
         return {f'student.{name}': value for name, value in losses.items()}
 
     def _explain_missing_labels(
@@ -670,6 +689,15 @@ def read_teachers(
         kept = {key: value for key, value in config.items() if key in known}
         sources[name] = TeacherSource(kept, f'{own}.model', f'{own}.ckpt')
     return sources, problems
+
+
+def _weighted(name: str, value: Any, weight: float) -> Any:
+    """Weights what is added up as a loss; accuracies and the like stay."""
+    if 'loss' not in name:
+        return value
+    if isinstance(value, (list, tuple)):
+        return [part * weight for part in value]
+    return value * weight
 
 
 def build_distiller(config: Any) -> LinkDistiller:

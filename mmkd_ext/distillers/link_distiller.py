@@ -361,11 +361,16 @@ class LinkDistiller(BaseDistiller):
 
     # ---- one step -----------------------------------------------------------------
 
-    def begin_step(self) -> None:
-        """Takes the position from the runner, or counts, and sets the weights."""
-        position = self._runner.read()
-        if position is not None:
-            self._iteration, self._epoch = position
+    def begin_step(self) -> tuple[int, int]:
+        """Takes the position from the runner, or counts, and sets the weights.
+
+        Returns:
+            Iteration and epoch of the step.
+        """
+        read = self._runner.read()
+        if read is not None:
+            self._iteration, self._epoch = read
+        position = self._iteration, self._epoch
         self.active = set(self._delivering)
         for link in self.links:
             factor = self.factor(link, self._iteration, self._epoch)
@@ -374,6 +379,7 @@ class LinkDistiller(BaseDistiller):
                 self.active |= link.owners
         self._iteration += 1
         self.position[0], self.position[1] = self._iteration, self._epoch
+        return position
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)

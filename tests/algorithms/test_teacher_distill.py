@@ -67,6 +67,46 @@ def test_gradients_reach_the_student_only():
     assert all(p.grad is None for p in algorithm.teacher.parameters())
 
 
+<<<<<<< HEAD
+=======
+def test_the_task_loss_can_be_left_out():
+    losses = build(calculate_student_loss=False)(**toy_batch(), mode='loss')
+    assert set(losses) == {'distill.loss_cwd'}
+
+
+def test_a_schedule_leaves_the_task_loss_out_for_a_while():
+    first = {'loss_x': link('backbone', 'FitNetsLoss',
+                            schedule=dict(type='constant', end=2))}
+    algorithm = build(first, calculate_student_loss=dict(type='constant', begin=2))
+    for step in range(3):
+        algorithm.zero_grad()
+        losses = algorithm(**toy_batch(), mode='loss')
+        tasks = {name for name in losses if name.startswith('student.')}
+        assert tasks == (set() if step < 2 else {
+            'student.loss_seg', 'student.loss_aux', 'student.acc'})
+        assert bool(losses['distill.loss_x'] > 0) is (step < 2)
+        algorithm.parse_losses(losses)[0].backward()
+        # without the task nothing is learned behind the tap
+        head = algorithm.student.head.conv_seg.weight.grad
+        assert (head is None) is (step < 2)
+
+
+def test_a_schedule_weights_what_is_a_loss_of_the_task():
+    whole = build()(**toy_batch(), mode='loss')
+    half = build(calculate_student_loss=dict(type='constant', value=0.5))(
+        **toy_batch(), mode='loss')
+    for name in ('student.loss_seg', 'student.loss_aux'):
+        torch.testing.assert_close(half[name], whole[name] / 2)
+    for name in ('student.acc', 'distill.loss_cwd'):
+        torch.testing.assert_close(half[name], whole[name])
+
+
+def test_a_wrong_schedule_of_the_task_is_named():
+    found = problem(calculate_student_loss=dict(type='constant', begins=2))
+    assert '`model.calculate_student_loss.begins`' in found
+
+
+>>>>>>> ma
 def test_a_frozen_student_trains_connectors_only():
     algorithm = build(FEATURES, **WITHOUT_STUDENT)
     losses_of(algorithm)['loss_x'].backward()
