@@ -13,6 +13,7 @@ from mmkd_ext.errors import ConfigError
 NEEDED = {
     'channels': 4,
     'classes': 3,
+    'depth': 10,
     'connector': dict(type='mmkd_ext.ConvAdapter', in_channels=4, out_channels=4),
     'in_channels': 4,
     'levels': 2,
