@@ -502,7 +502,8 @@ class _TorchvisionUserFinder:
 
 
 def _lacks_torchvision_finder() -> bool:
-    return _TorchvisionUserFinder not in sys.meta_path
+    wanted = importlib.util.find_spec('mmpretrain') is not None
+    return wanted and _TorchvisionUserFinder not in sys.meta_path
 
 
 def _add_torchvision_finder() -> None:
@@ -599,7 +600,7 @@ PATCHES: tuple[Patch, ...] = (
         'torchvision-of-mmpretrain',
         'mmpretrain imports torchvision for a few transforms, and the torchvision of '
         'the package index does not load beside a torch of another build',
-        ('mmpretrain',),
+        (),
         _lacks_torchvision_finder,
         _add_torchvision_finder,
     ),

@@ -100,7 +100,7 @@ def test_a_new_method_appears_in_the_table_and_has_a_page(copy):
         '"""XYZ: A -> B.\n\nPaper: x\nCommand: y\nExpected: 3.0 |\nmIoU.\n'
         'Status: measured\n"""\n_base_ = []\n')
     row = ('| [XYZ](/_generated/xyz.md) | [A Paper](http://x.org) | '
-           'Compares `a` with b. | 1 | 0 | 1 of 1 |')
+           'Compares `a` with b. | 1 | 0 | 0 | 1 of 1 |')
     assert row in expand.methods_text(copy).splitlines()
     page = expand.pages(copy)['xyz']
     assert '.. automodule:: mmkd_ext.methods.xyz' in page

@@ -11,7 +11,7 @@ from mmkd_ext.errors import ConfigError
 
 #: What classes need besides, by argument.
 NEEDED = {
-    'channels': 4, 'classes': 3,
+    'channels': 4, 'classes': 3, 'depth': 10,
     'connector': dict(type='mmkd_ext.ConvAdapter', in_channels=4, out_channels=4),
     'in_channels': 4, 'levels': 2, 'map_size': (4, 4), 'num_classes': 3,
     'out_channels': 4}

@@ -32,6 +32,7 @@ RANK = {name: i for i, column in enumerate(COLUMNS) for name in column}
 ALLOWED = {
     ('__init__', 'version'): 'so that `mmkd_ext.__version__` is there',
     ('__init__', 'discovery'): 'finds the names of the methods, without importing them',
+    ('compat', 'errors'): 'its stand-in raises the error of what is not installed',
     ('adaptation', 'algorithms'): 'adapts with the teachers and preprocessing of there',
     ('engine', 'evaluation'): 'the loop of a stream counts and writes its results'}
 FORBIDDEN = {

@@ -268,8 +268,8 @@ def run(args: argparse.Namespace) -> None:
     prefix, python = venv, scripts / 'python'
     if args.into_current:
         prefix, python = Path(sys.prefix), Path(sys.executable)
-    extras = {*args.extra, *read_stamp(prefix / STAMP).get('extras', ())}
-    extras = sorted(extras - {*BASE})
+    wanted = {*args.extra, *read_stamp(prefix / STAMP).get('extras', ())}
+    extras = sorted(wanted - {*BASE})
     if not args.force and is_ready(prefix, extras):
         return
     started = time.monotonic()

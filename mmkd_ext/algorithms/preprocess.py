@@ -28,10 +28,6 @@ __all__ = [
 ]
 
 
-#: What preprocessors call it that they turn channels around.
-_SWAPS = ('channel_conversion', '_channel_conversion', 'to_rgb')
-
-
 @dataclass(frozen=True)
 class InputStats:
     """How a preprocessor maps pixel values to network input.
@@ -53,7 +49,12 @@ class InputStats:
         """Reads the statistics of an OpenMMLab preprocessor; None if it has none."""
         if preprocessor is None or not hasattr(preprocessor, '_enable_normalize'):
             return None
-        swap = any(getattr(preprocessor, name, False) for name in _SWAPS)
+        # mmdet and mmengine, mmseg, mmpretrain
+        swap = bool(
+            getattr(preprocessor, 'channel_conversion', False)
+            or getattr(preprocessor, '_channel_conversion', False)
+            or getattr(preprocessor, 'to_rgb', False)
+        )
         pad = getattr(preprocessor, 'pad_val', getattr(preprocessor, 'pad_value', 0))
         pad = float(pad) if isinstance(pad, (int, float)) else 0.0
         if not preprocessor._enable_normalize:

@@ -10,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT_MODELS
 
+from mmkd_ext.connectors.build import find_class, init_parameters
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.package_configs import find_config
 from mmkd_ext.registry import MODELS
@@ -110,8 +111,20 @@ def hand_preprocessor(source: Any, preprocessor: Any, path: str) -> tuple[Any, A
             'data_preprocessor', f'has no `type`, and `{path}` is built already.'
         )
     config = model_config(source, path)
+    if 'type' in preprocessor and not _takes_preprocessor(config):
+        return source, preprocessor
     config['data_preprocessor'] = copy.deepcopy(dict(preprocessor))
     return config, None
+
+
+def _takes_preprocessor(config: ConfigDict) -> bool:
+    """Whether a model's class has the argument, as far as is known."""
+    kind, scope = config['type'], config.get('_scope_')
+    if scope and isinstance(kind, str) and '.' not in kind:
+        kind = f'{scope}.{kind}'
+    cls = find_class(kind)
+    accepted = None if cls is None else init_parameters(cls)
+    return accepted is None or 'data_preprocessor' in accepted
 
 
 def _from_file(name: str, path: str) -> ConfigDict:

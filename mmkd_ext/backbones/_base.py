@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.model import BaseModule
 from torch import nn
 
-from mmkd_ext.errors import ConfigError, is_integer
+from mmkd_ext.errors import ConfigError, check_integer, is_integer
 
 __all__ = ['SmallBackbone', 'blocks_of', 'conv3x3', 'conv_norm']
 
@@ -65,7 +65,8 @@ def blocks_of(kind: str, depth: int, rest: int) -> int:
     Raises:
         ConfigError: ``depth`` is no such number.
     """
-    if not is_integer(depth) or depth < 6 + rest or (depth - rest) % 6:
+    check_integer(f'{kind}.depth', depth, low=6 + rest)
+    if (depth - rest) % 6:
         raise ConfigError(
             f'`depth` of `{kind}` must be 6 n + {rest}, as {6 + rest} or {18 + rest}, '
             f'but is {depth!r}.'
