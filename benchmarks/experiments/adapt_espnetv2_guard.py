@@ -2,8 +2,8 @@
 
 python benchmarks/adapt_grid.py benchmarks/experiments/adapt_espnetv2_guard.py
 
-The pictures of adapt_espnetv2_rates.py, ESPNetv2 of width 1.5, one round, a rate of 1e-3:
-DoSe as in the paper, with the teacher of the iteration before and the source's
+The pictures of adapt_espnetv2_rates.py, ESPNetv2 of width 1.5, one round, a rate of
+1e-3: DoSe as in the paper, with the teacher of the iteration before and the source's
 statistics, and TENT with the source's statistics, each with the guard and without.
 """
 
