@@ -127,16 +127,9 @@ def experiment_text(
             values, gain = figures['runs'][run], figures['gain'].get(run)
             more = {**values, **values.get('class AP', {})}
             each = '' if not gain else ', '.join(f'{v:+.2f}' for v in gain['values'])
-            rows.append(
-                [
-                    about['title'],
-                    _spread(values[lead]),
-                    *(_spread(more[other]) for other in others),
-                    str(len(values[lead]['values'])),
-                    _gain(gain),
-                    each,
-                ]
-            )
+            rows.append([about['title'], _spread(values[lead]),
+                         *(_spread(more[other]) for other in others),
+                         str(len(values[lead]['values'])), _gain(gain), each])
         header = ['', f'{lead} on {name}', *others, 'runs', 'gain', 'gain of each seed']
         parts.append(table(header, rows))
         parts += _class_text(content, figures) if classes else []
@@ -186,22 +179,10 @@ def _cost_text(content: Mapping[str, Any]) -> list[str]:
         if not step or not share:
             continue
         ratio = f'{step["to_plain"]:.2f}' if 'to_plain' in step else ''
-        rows.append(
-            [
-                about['title'],
-                f'{1000 * step["seconds"]:.0f}',
-                ratio,
-                f'{share["first"]:.0f}',
-                f'{share["mean"]:.0f}',
-            ]
-        )
-    header = [
-        '',
-        'ms a step',
-        'to the student alone',
-        'KD share at first, %',
-        'KD share on average, %',
-    ]
+        rows.append([about['title'], f'{1000 * step["seconds"]:.0f}', ratio,
+                     f'{share["first"]:.0f}', f'{share["mean"]:.0f}'])
+    header = ['', 'ms a step', 'to the student alone', 'KD share at first, %',
+              'KD share on average, %']
     return [table(header, rows)] if rows else []
 
 
@@ -311,10 +292,8 @@ def _rates(content: Mapping[str, Any]) -> str:
         beside = f', {order}' if len(content['orders']) > 1 else ''
         for method in methods:
             label, tried = f'{method["title"]}{beside}', method['learning_rates']
-            tables = [
-                _mean(content, f'{label}, lr {r:g}') if r in tried else ''
-                for r in rates
-            ]
+            tables = [_mean(content, f'{label}, lr {r:g}') if r in tried else ''
+                      for r in rates]
             rows.append([label, '' if tried else _mean(content, label), *tables])
     return table(['mIoU', 'does not learn', *(f'{rate:g}' for rate in rates)], rows)
 
@@ -344,8 +323,7 @@ def _adaptation_speed(content: Mapping[str, Any]) -> str:
         f'{_size(settings["size"])}. The floor are the passes that a method makes, '
         'alone, see `benchmarks/bench_adapt.py`. DoSe has '
         '{median:.1f} ({q1:.1f} to {q3:.1f}) times the images a second of CoTTA with '
-        '14 views. '.format_map(content['dose_to_cotta'])
-        + _environment(content)
+        '14 views. '.format_map(content['dose_to_cotta']) + _environment(content)
     )
 
 
@@ -368,7 +346,7 @@ def _steps(content: Mapping[str, Any]) -> str:
             columns(rows, cells),
         ]
     parts.append(
-        "The floor is the student's step plus the teacher's forward pass to its last "
+        'The floor is the student\'s step plus the teacher\'s forward pass to its last '
         'tap. Times are processor time, rounds interleaved. ' + _environment(content)
     )
     return '\n\n'.join(parts)
@@ -399,10 +377,8 @@ def _losses(content: Mapping[str, Any]) -> str:
     }
     parts = [f'## {title}', columns(_sized(content['results']), cells)]
     if 'limits' in content:
-        parts += [
-            'Our peak follows `max_memory`, not the size of the map:',
-            columns(_sized(content['limits']), limits),
-        ]
+        parts += ['Our peak follows `max_memory`, not the size of the map:',
+                  columns(_sized(content['limits']), limits)]
     parts.append('Forward and backward pass. ' + _environment(content))
     return '\n\n'.join(parts)
 
@@ -438,10 +414,8 @@ def _methods(content: Mapping[str, Any]) -> str:
         f'R50 teaches R18, input {_size(content["results"][0]["input"])}, links as '
         "shipped. The floor is the student's step, the teacher's forward pass to its "
         'last tap, and the layers with weights that the method itself brings, forward '
-        'and backward'
-        + ('. ' if segmentation else roi)
-        + (about_parts if parts else '')
-        + _environment(content)
+        'and backward' + ('. ' if segmentation else roi)
+        + (about_parts if parts else '') + _environment(content)
     )
 
 
@@ -484,12 +458,10 @@ def share_text(path: Path) -> str:
     rows = {**content['folders'], 'all': content['total']}
     notes = [
         f'`{row["config"]}`: {"; ".join(row["problems"]) or row["step"]}.'
-        for folder in folders
-        for row in folder['failures']
+        for folder in folders for row in folder['failures']
     ] + [
         f'`{name}` is not counted: the package cannot build it ({why}).'
-        for folder in folders
-        for name, why in folder.get(CANNOT, {}).items()
+        for folder in folders for name, why in folder.get(CANNOT, {}).items()
     ]
     text = columns([dict(row, name=name) for name, row in rows.items()], cells)
     versions = content['environment']['versions'].items()
