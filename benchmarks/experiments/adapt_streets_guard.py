@@ -12,10 +12,7 @@ name = 'adapt_streets_guard'
 title = 'Toy streets, other drives: what the guard sees in 60 rounds'
 orders = dict(_delete_=True, forward=None)
 seeds = (0,)
-methods = {
-    key: _base_.methods[key]
-    for key in ('tent', 'sar', 'eata', 'dose')
-}
+methods = {key: _base_.methods[key] for key in ('tent', 'sar', 'eata', 'dose')}
 for kind, rate in (('tent', 1e-2), ('dose', 1e-2)):
     base = _base_.methods[kind]
     methods[f'{kind}_fast'] = dict(base, title=f'{base["title"]}, rate {rate:g}')

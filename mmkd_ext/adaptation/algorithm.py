@@ -479,14 +479,12 @@ def _part(config: Any, kind: type, path: str) -> Any:
         return config
     if not isinstance(config, Mapping) or 'type' not in config:
         raise ConfigError.at(
-            path,
-            f"must be dict(type='mmkd_ext....', ...), but is {config!r}."
+            path, f"must be dict(type='mmkd_ext....', ...), but is {config!r}."
         )
     module = build_module(config, path)
     if not isinstance(module, kind):
         raise ConfigError.at(
             f'{path}.type',
-            f'must be an `{kind.__name__}`, but '
-            f'`{type(module).__name__}` is none.'
+            f'must be an `{kind.__name__}`, but `{type(module).__name__}` is none.',
         )
     return module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
@@ -33,6 +34,8 @@ LIMITS = {
 }
 #: The strongest action for a signal alone.
 STRONGEST = {'entropy': 'reset', 'classes': 'reset', 'agreement': 'restore'}
+#: How often the limit of a window one image may lose.
+DOUBT = 1.5
 SOURCE_NORMS = ('method', 'source')
 ANSWERS = ('source', 'model')
 _SETTINGS = (
@@ -64,8 +67,9 @@ class CollapseGuard(AdaptGuard):
        no signal was more than halfway to its limit;
     4. ``reset``: back to the source, with optimizer, prototypes and buffers.
 
-    From the first grade on the source's prediction is reported, until the alarm is
-    over: first, do no harm.
+    From the first grade on the source's prediction is reported, until the alarm and the
+    pause after it are over; and for an image that by itself has lost half as much again
+    of entropy or classes as a limit allows: first, do no harm.
 
     A signal whose alarm outlasts a window gets one grade more: by then nothing is left
     in the window of what was before, so the action has not helped. After going back the
@@ -90,14 +94,14 @@ class CollapseGuard(AdaptGuard):
     Args:
         window: Images that are compared at a time. The guard judges from a quarter of
             it on.
-        every: Compares every n-th image only, all during an alarm: one forward pass of
-            the source each.
+        every: Compares every n-th image only, all during an alarm and the pause after
+            it: one forward pass of the source each.
         source_scale: Size of the image that the source sees, as a share of its height
             and width. 0.5 costs a quarter, and lets small classes count less.
         source_norm: ``'method'`` normalises the source as the method does its student,
             so what was learned is compared, not whose statistics are used. ``'source'``
             leaves it its own, with which it may be lost in another domain.
-        answer: Whose prediction is reported during an alarm, the ``'source'``'s or the
+        answer: Whose prediction is reported in doubt, the ``'source'``'s or the
             ``'model'``'s.
         limits: Limits by signal, ``'entropy'``, ``'classes'``, ``'agreement'``, each
             above 0 and below 1, or None to leave the signal out. What is not named
@@ -169,7 +173,7 @@ class CollapseGuard(AdaptGuard):
     @property
     def needs_source(self) -> bool:  # type: ignore[override]
         """Whether the next image is compared."""
-        return self.alarmed or self.seen % self.every == 0
+        return self.alarmed or self.pause > 0 or self.seen % self.every == 0
 
     def source_inputs(self, inputs: Tensor) -> Tensor:
         """Returns the images as the source is to see them."""
@@ -193,17 +197,33 @@ class CollapseGuard(AdaptGuard):
                 return Decision('skip', reason, signals)
             # the image is sound, so it is the weights that are not, and stay so
             return self._go_back('roll_back', 'the prediction is not finite', signals)
+        doubt = paused
         if source_scores is not None:
             row = compare(scores, source_scores, valid, self.min_share)
             self.rows.append(row)
             signals['source_classes'] = float(row[-1])
+            doubt = doubt or self._doubts(row)
         found = self._measure(signals)
+        answer = doubt and self.answer == 'source'
         if paused:
             signals['pause'] = float(self.pause)
-            return Decision('skip', 'updates rest after going back', signals)
-        if source_scores is None:
-            return Decision(signals=signals)
-        return self._judge(found, signals)
+            reason = 'updates rest after going back'
+            return Decision('skip', reason, signals, answer=answer)
+        decision = (
+            Decision(signals=signals)
+            if source_scores is None
+            else self._judge(found, signals)
+        )
+        return replace(decision, answer=decision.answer or answer)
+
+    def _doubts(self, row: Tensor) -> bool:
+        """Whether one image has lost too much for its prediction to be reported."""
+        own, _ = lost([row])
+        return any(
+            own[name] > DOUBT * limit
+            for name, limit in self.limits.items()
+            if self.strongest[name] != 'restore'
+        )
 
     def _measure(self, signals: dict[str, float]) -> dict[str, float]:
         """Returns what is lost, and adds it to the signals."""

@@ -31,13 +31,13 @@ def check_segmentor(model: nn.Module, path: str) -> None:
         raise ConfigError.at(
             path,
             f'adaptation needs a segmentor of mmseg, such as '
-            f'`EncoderDecoder`, but `{type(model).__name__}` has no {lacking}.'
+            f'`EncoderDecoder`, but `{type(model).__name__}` has no {lacking}.',
         )
     if class_count(model) < 2:
         raise ConfigError.at(
             path,
             'has one output channel; entropy and pseudo-labels need one a '
-            'class. Set `decode_head.out_channels=2`.'
+            'class. Set `decode_head.out_channels=2`.',
         )
 
 

@@ -278,15 +278,23 @@ def test_it_asks_the_source_for_every_nth_image_and_for_all_in_an_alarm(labels, 
     assert found == asked
 
 
-def test_the_source_answers_as_long_as_an_alarm_lasts():
+def test_the_source_answers_as_long_as_an_alarm_and_its_pause_last():
     guard = CollapseGuard(**MILD)
     found = [tell(guard, labels) for labels in [FAIR] + [HALF] * 4 + [FAIR] * 4]
-    assert [decision.answer for decision in found] == [
-        decision.action != 'continue' for decision in found
-    ]
-    assert any(decision.answer for decision in found)
+    found += [tell(guard, HALF) for _ in range(20)]
+    answered = [decision.answer for decision in found]
+    assert answered == [decision.action != 'continue' for decision in found]
+    assert {'restore', 'roll_back', 'skip'} <= {d.action for d in found if d.answer}
     watching = CollapseGuard(answer='model', **MILD)
-    assert not any(tell(watching, HALF).answer for _ in range(9))
+    assert not any(tell(watching, HALF).answer for _ in range(20))
+
+
+def test_the_source_answers_for_a_single_image_that_has_lost_too_much():
+    guard = CollapseGuard(window=40)  # too long for an alarm
+    found = [tell(guard, labels) for labels in (FAIR, ONE, SWAPPED, FAIR)]
+    assert {decision.action for decision in found} == {'continue'}
+    # to disagree is no reason
+    assert [decision.answer for decision in found] == [False, True, False, False]
 
 
 def test_a_blank_image_is_skipped_and_forgotten():

@@ -151,8 +151,7 @@ def test_every_tensor_of_the_authors_finds_its_place(width):
     assert len(ours) == 526 - 3  # the unused slopes
     backbone, head = ESPNetv2(width), ESPNetv2Head(channels_of(width), 20)
     for name, part in (('backbone.', backbone), ('decode_head.', head)):
-        found = {
-            k[len(name) :]: v for k, v in ours.items() if k.startswith(name)}
+        found = {k[len(name) :]: v for k, v in ours.items() if k.startswith(name)}
         part.load_state_dict(found, strict=True)
     torch.testing.assert_close(
         backbone.level4.units[2].eesp.branches[3].weight,

@@ -4,8 +4,8 @@ Paper: Dynamically Instance-Guided Adaptation, CVPR 2023,
 https://github.com/Waybaba/DIGA
 Settings: the share of the picture is found by `MixingSearch`, published 0.2.
 Command: CAMVID_ROOT=<folder> mmkd test CONFIG data/espnetv2/espnetv2-w20.pth
-Expected: EXPECT
-Status: unrun
+Expected: not measured yet.
+Status: smoke
 """
 
 _base_ = ['./_base_/adapt-camvid.py']

@@ -4,8 +4,8 @@ Paper: Efficient Test-Time Model Adaptation without Forgetting, ICML 2022,
 https://arxiv.org/abs/2204.02610
 Settings: batch norms mixed, not all of the batch as published.
 Command: CAMVID_ROOT=<folder> mmkd test CONFIG data/espnetv2/espnetv2-w20.pth
-Expected: EXPECT
-Status: unrun
+Expected: not measured yet.
+Status: smoke
 """
 
 _base_ = ['./_base_/adapt-camvid.py']

@@ -5,8 +5,8 @@ https://arxiv.org/abs/2302.12400
 Settings: batch norms mixed; the last stage is not trained, as published; no recovery,
 whose 0.2 is of classifiers.
 Command: CAMVID_ROOT=<folder> mmkd test CONFIG data/espnetv2/espnetv2-w20.pth
-Expected: EXPECT
-Status: unrun
+Expected: not measured yet.
+Status: smoke
 """
 
 _base_ = ['./_base_/adapt-camvid.py']
