@@ -14,7 +14,7 @@ NEEDED = {
     'channels': 4, 'classes': 3, 'depth': 10,
     'connector': dict(type='mmkd_ext.ConvAdapter', in_channels=4, out_channels=4),
     'in_channels': 4, 'levels': 2, 'map_size': (4, 4), 'num_classes': 3,
-    'out_channels': 4}
+    'out_channels': 4, 'samples': 7, 'student_channels': 3, 'teacher_channels': 4}
 
 
 def arguments(cls):
@@ -50,7 +50,9 @@ def integers():
 @pytest.mark.parametrize(('cls', 'name'), integers())
 @pytest.mark.parametrize('value', [2.5, 8.0, True, '3'])
 def test_an_integer_argument_takes_no_other_number(cls, name, value):
-    given = {key: NEEDED[key] for key, argument in arguments(cls).items()
+    given = {key: [NEEDED[key]] if key != 'map_size'
+             and argument.annotation == 'Sequence[int]' else NEEDED[key]
+             for key, argument in arguments(cls).items()
              if argument.default is argument.empty and key in NEEDED}
     with pytest.raises(ConfigError, match=rf'`.*{name}` must be an? .*integer'):
         cls(**{**given, name: value})

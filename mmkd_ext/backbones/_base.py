@@ -65,7 +65,7 @@ def blocks_of(kind: str, depth: int, rest: int) -> int:
     Raises:
         ConfigError: ``depth`` is no such number.
     """
-    check_integer(f'{kind}.depth', depth, low=6 + rest)
+    check_integer(f'{kind}.depth', depth, ge=6 + rest)
     if (depth - rest) % 6:
         raise ConfigError(
             f'`depth` of `{kind}` must be 6 n + {rest}, as {6 + rest} or {18 + rest}, '

@@ -299,7 +299,8 @@ ELSEWHERE = [
     (CHECKED_BATCH, '', 'as large as the picture'),
     ({**PYRAMID, '.loss.reduction': 'none'}, '.loss', 'takes one level'),
     ({'model.teacher': None, 'model.teachers': ['x']}, 'model.teachers', 'a dict'),
-    ({'model.teacher': None, 'model.teachers': {}}, 'model.teachers', 'a dict'),
+    ({'model.teacher': None, 'model.teachers': {}},
+     'model.distiller.links.loss_cwd.preds_T.of', "no 'teacher'"),
     ({'model.teacher': None, 'model.teachers': {'batch': {}}}, 'model.teachers',
      "['batch']"),
 ]  # fmt: skip
