@@ -157,7 +157,7 @@ class SemCKDLoss(CrossLayerLoss):
                     projected[made] = projector(average_grid(s, size))
                 error = (projected[made] - targets[j, size]).square()
                 errors.append(error.flatten(1).mean(1))
-        return torch.stack(errors, dim=1).unflatten(1, (len(student), len(teacher)))
+        return torch.stack(errors, dim=1).reshape(-1, len(student), len(teacher))
 
 
 def _embedding(width: int) -> nn.Module:
