@@ -19,6 +19,9 @@ NEEDED = {
     'map_size': (4, 4),
     'num_classes': 3,
     'out_channels': 4,
+    'samples': 7,
+    'student_channels': 3,
+    'teacher_channels': 4,
 }
 
 
