@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -58,16 +60,17 @@ def classified(feature: Tensor, classifier: nn.Module) -> Tensor:
             f'the classifier takes features {wanted}, but got {tuple(feature.shape)}; '
             f'give the student an adapter to {width} channels.'
         )
-    weight = classifier.weight.to(feature.dtype)
-    bias = None if classifier.bias is None else classifier.bias.to(feature.dtype)
-    if not dense:
+    layer = cast('nn.Linear | nn.Conv2d', classifier)
+    weight = layer.weight.to(feature.dtype)
+    bias = None if layer.bias is None else layer.bias.to(feature.dtype)
+    if not isinstance(layer, nn.Conv2d):
         pooled = feature.mean((2, 3)) if feature.dim() == 4 else feature
         return F.linear(pooled, weight, bias)
     return F.conv2d(
         feature,
         weight,
         bias,
-        stride=classifier.stride,
-        padding=classifier.padding,
-        groups=classifier.groups,
+        stride=layer.stride,
+        padding=layer.padding,
+        groups=layer.groups,
     )

@@ -340,7 +340,7 @@ class CRDLoss(PairLoss):
                 "samples' classes differ. Resume with the data set that it was trained "
                 'on, or start anew.'
             )
-        if len(classes.unique()) < 2:
+        if int(classes.min()) == int(classes.max()):
             raise ConfigError(
                 'all samples are of one class, so `CRDLoss` finds no negative.'
             )
@@ -465,7 +465,7 @@ class CRDLoss(PairLoss):
         """Moves the rows of the samples of all processes to their new features."""
         both, index = gathered(torch.cat([ours, theirs], 1), index)
         # a sample that came twice, as samplers pad an epoch: the last one counts
-        unique, group = index.unique(return_inverse=True)
+        unique, group = index.unique(return_inverse=True)  # type: ignore[no-untyped-call]
         last = torch.zeros_like(unique).scatter_reduce_(
             0, group, torch.arange(len(index), device=index.device), 'amax'
         )

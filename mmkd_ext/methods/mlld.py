@@ -13,7 +13,7 @@ segmentation in the paper; on maps each pixel is a sample.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -219,9 +219,7 @@ class MLLDLoss(PairLoss):
         scores = teacher.detach().softmax(1)
         samples = self._masked(scores.max(1).values)
         classes = self._masked(scores.sum(0))
-        items = sum(
-            class_divergence(student, teacher, tau=tau) for tau in self.temperatures
-        )
+        items = self._summed(class_divergence, student, teacher)
         relations = self._relations(student, teacher, samples, classes, share)
         return items * samples + relations
 
@@ -229,10 +227,12 @@ class MLLDLoss(PairLoss):
         self, weak: tuple[Tensor, Tensor], strong: tuple[Tensor, Tensor], share: float
     ) -> Tensor:
         """Items of the strong view ``(m)``."""
-        items = sum(
-            class_divergence(*(weak if tau in self.slipped else strong), tau=tau)
-            for tau in self.temperatures
-        )
+        items = torch.stack(
+            [
+                class_divergence(*(weak if tau in self.slipped else strong), tau=tau)
+                for tau in self.temperatures
+            ]
+        ).sum(0)
         if self.strong_relations:
             one = items.new_ones(())
             items = items + self._relations(*strong, one, one, share)
@@ -255,13 +255,16 @@ class MLLDLoss(PairLoss):
             classes: What each class counts, ``(c)`` or one number.
             share: What a sum over samples is multiplied with.
         """
-        batch: Any = 0
-        classwise: Any = 0
-        for tau in self.temperatures:
-            batch = batch + batch_relation_distance(student, teacher, tau=tau)
-            classwise = classwise + class_relation_distance(student, teacher, tau=tau)
-        classwise = (classwise * classes).mean() * share**2
-        return batch * samples * share + classwise
+        batch = self._summed(batch_relation_distance, student, teacher)
+        classwise = self._summed(class_relation_distance, student, teacher)
+        return batch * samples * share + (classwise * classes).mean() * share**2
+
+    def _summed(
+        self, distance: Callable[..., Tensor], student: Tensor, teacher: Tensor
+    ) -> Tensor:
+        """Sum of a distance over the temperatures."""
+        values = [distance(student, teacher, tau=tau) for tau in self.temperatures]
+        return torch.stack(values).sum(0)
 
     def _masked(self, sureness: Tensor) -> Tensor:
         """How much each one counts, of which the teacher is sure to this extent."""

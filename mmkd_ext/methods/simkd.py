@@ -118,7 +118,7 @@ class SimKDClassifier(nn.Module):
         return classified(self.projector(feature), self.classifier)
 
 
-@MODELS.register_module(name='SimKDHead')
+@MODELS.register_module(name='SimKDHead')  # type: ignore[untyped-decorator]
 def simkd_head(
     head: dict[str, Any], channels: int, factor: int = 2, **changes: Any
 ) -> nn.Module:
