@@ -22,11 +22,13 @@ NO_DOOR = 'upstream offers no other way to'
 IMPORTS = {
     'mmkd_ext.methods._adversary.discriminators_of': SHARED,
     'mmkd_ext.methods._base.Levels': SHARED, 'mmkd_ext.methods._base.PairLoss': SHARED,
+    'mmkd_ext.methods._base.as_levels': SHARED,
     'mmkd_ext.methods._base.pair_levels': SHARED,
     'mmkd_ext.methods._boxes.boxes_of': SHARED,
     'mmkd_ext.methods._boxes.image_sizes': SHARED,
     'mmkd_ext.methods._identity.KnowsTeacher': SHARED,
     'mmkd_ext.methods._identity.fingerprint': SHARED,
+    'mmkd_ext.methods._layers.CrossLayerLoss': SHARED,
     'torch.nn.modules.batchnorm._BatchNorm': f'{NO_DOOR} name all batch norms',
     'torch.nn.modules.instancenorm._InstanceNorm': f'{NO_DOOR} name all instance norms'}
 ATTRIBUTES = {

@@ -119,7 +119,17 @@ class AdaptiveBatchNorm(_BatchNorm):
             return F.batch_norm(
                 x, None, None, self.weight, self.bias, True, 0.0, self.eps
             )
-        mean, var = self.statistics(x)
+        mean, var = self.running_mean, self.running_var
+        alone = self.momentum == 0 or x.numel() == x.size(1)
+        if not alone or self.listener is not None:
+            batch = channel_moments(x)
+            if self.listener is not None:
+                self.listener(x, batch)
+            if not alone:
+                mean, var = batch
+            if not alone and self.momentum != 1:
+                mean = self.running_mean.lerp(batch.mean, self.momentum)
+                var = self.running_var.lerp(batch.var, self.momentum)
         if keeps:
             with torch.no_grad():
                 self.running_mean.copy_(mean)
@@ -138,24 +148,6 @@ class AdaptiveBatchNorm(_BatchNorm):
         if mean is self.running_mean and self.keep:
             mean, var = mean.clone(), var.clone()
         return F.batch_norm(x, mean, var, self.weight, self.bias, False, 0.0, self.eps)
-
-    def statistics(self, x: Tensor) -> Statistics:
-        """Returns the statistics with which a batch is normalised."""
-        running = Statistics(self.running_mean, self.running_var)
-        alone = self.momentum == 0 or x.numel() == x.size(1)
-        if alone and self.listener is None:
-            return running
-        batch = channel_moments(x)
-        if self.listener is not None:
-            self.listener(x, batch)
-        if alone:
-            return running
-        if self.momentum == 1:
-            return batch
-        return Statistics(
-            running.mean.lerp(batch.mean, self.momentum),
-            running.var.lerp(batch.var, self.momentum),
-        )
 
     def extra_repr(self) -> str:
         """Returns which statistics are used."""

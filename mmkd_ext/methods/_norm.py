@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmkd_ext.errors import ShapeError
 
 __all__ = ['BatchNorm']
 
 
-class BatchNorm(nn.modules.batchnorm._BatchNorm):
+class BatchNorm(_BatchNorm):
     """Normalises vectors ``(n c)`` and maps ``(n c h w)`` over all axes but the second.
 
     A channel with a single value has no variance, and torch refuses it in training. It

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
@@ -71,6 +70,7 @@ class StatisticsDistiller(AdaptDistiller):
 
     def predict(self, batch: Batch) -> Tensor:
         """Predicts, and with ``'ema'`` keeps the statistics."""
-        keeping = self.statistics == 'ema'
-        with learning(self.student) if keeping else nullcontext():
-            return self(batch.inputs, batch.originals)
+        if self.statistics != 'ema':
+            return self.run(self.student, batch.inputs)
+        with learning(self.student):
+            return self.run(self.student, batch.inputs)
