@@ -161,8 +161,11 @@ def _folder_text(folder: Folder, root: Path) -> list[str]:
          one.header.get('Expected', '')]
         for one in folder.recipes
     ]
+    about = f'```{{include}} ../../{readme}\n:heading-offset: 1\n```'
+    if not rows:
+        return [about]
     return [
-        f'```{{include}} ../../{readme}\n:heading-offset: 1\n```',
+        about,
         f'### Configs of {folder.title}',
         table(['config', 'status', 'expected'], rows, 'l'),
     ]

@@ -34,7 +34,12 @@ results = load(ROOT / 'docs' / 'results.py')  # which `expand` imports
 outputs = load(ROOT / 'docs' / 'outputs.py')
 expand = load(ROOT / 'docs' / 'expand.py')
 
-FOLDERS = sorted(path.parent for path in (ROOT / 'configs').rglob('README.md'))
+# a method that is measured on other data first has its README before its configs
+FOLDERS = sorted(
+    path.parent
+    for path in (ROOT / 'configs').rglob('README.md')
+    if any(path.parent.glob('*.py'))
+)
 CONFIGS = sorted(path for folder in FOLDERS for path in folder.glob('*.py'))
 PAGES = [
     *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')),
