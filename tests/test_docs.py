@@ -21,7 +21,9 @@ from mmkd_ext import _catalog
 ROOT = Path(__file__).resolve().parents[1]
 DISTILL = ROOT / 'configs' / 'distill'
 
-FOLDERS = sorted(path.parent for path in (ROOT / 'configs').rglob('README.md'))
+# a method that is measured on other data first has its README before its configs
+FOLDERS = sorted(path.parent for path in (ROOT / 'configs').rglob('README.md')
+                 if any(path.parent.glob('*.py')))
 CONFIGS = sorted(path for folder in FOLDERS for path in folder.glob('*.py'))
 PAGES = [
     *(ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')),

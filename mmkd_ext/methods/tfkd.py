@@ -73,8 +73,8 @@ def virtual_teacher_divergence(
         ConfigError: ``correct`` or ``tau`` is out of range.
 
     Examples:
-        >>> virtual_teacher_divergence(torch.zeros(1, 2), torch.tensor([0]), tau=1e6)
-        tensor([0.])
+        >>> virtual_teacher_divergence(torch.zeros(1, 2), torch.tensor([0]), tau=1.0)
+        tensor([0.1070])
     """
     sizes = check_shapes(student=(student, 'n c'), labels=(labels, 'n'))
     check_classes(student)
