@@ -69,7 +69,7 @@ class CollapseGuard(AdaptGuard):
 
     From the first grade on the source's prediction is reported, until the alarm and the
     pause after it are over; and for an image that by itself has lost half as much again
-    of entropy or classes as a limit allows: first, do no harm.
+    as a limit allows: first, do no harm.
 
     A signal whose alarm outlasts a window gets one grade more: by then nothing is left
     in the window of what was before, so the action has not helped. After going back the
@@ -219,11 +219,7 @@ class CollapseGuard(AdaptGuard):
     def _doubts(self, row: Tensor) -> bool:
         """Whether one image has lost too much for its prediction to be reported."""
         own, _ = lost([row])
-        return any(
-            own[name] > DOUBT * limit
-            for name, limit in self.limits.items()
-            if self.strongest[name] != 'restore'
-        )
+        return any(own[name] > DOUBT * limit for name, limit in self.limits.items())
 
     def _measure(self, signals: dict[str, float]) -> dict[str, float]:
         """Returns what is lost, and adds it to the signals."""
