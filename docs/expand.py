@@ -4,7 +4,8 @@
 docs/_generated, written when the docs are built: the files in mmkd_ext/methods with
 their configs, and the methods of adaptation. ``<!-- modules: mmkd_ext.engine -->``
 becomes the reference of every public module of a package, ``<!-- benchmarks -->`` the
-tables of what lies in benchmarks/results, ``<!-- share: x.json -->`` that of one file.
+tables of what lies in benchmarks/results, ``<!-- result: x.json -->`` those of one file
+and ``<!-- share: x.json -->`` its rows by folder.
 So no page lists methods or modules, and no figure is typed by hand.
 """
 
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results import RESULTS, benchmarks_text, share_text, template
+from results import RESULTS, benchmarks_text, result_text, share_text, template
 
 from mmkd_ext._catalog import Folder, read_folder, read_folders
 
@@ -32,6 +33,7 @@ TASKS = {
     'mmpretrain': 'classification',
 }
 MODULES = re.compile(r'^<!-- modules: (\S+) -->$', re.MULTILINE)
+RESULT = re.compile(r'^<!-- result: (\S+) -->$', re.MULTILINE)
 SHARE = re.compile(r'^<!-- share: (\S+) -->$', re.MULTILINE)
 INNER = ('compute', 'compute_losses', 'extra_repr', 'forward', 'init_weights', 'train')
 OWN_PAGE = 'mmkd_ext.methods'  # each of its modules has a page in docs/_generated
@@ -155,6 +157,7 @@ def expand(app: Sphinx, docname: str, source: list[str]) -> None:
     if '<!-- methods -->' in text:
         app.env.note_reread()  # a new config changes it
         text = text.replace('<!-- methods -->', methods_text())
+    text = RESULT.sub(lambda found: result_text(RESULTS / found[1], brief=True), text)
     text = SHARE.sub(lambda found: share_text(RESULTS / found[1]), text)
     if '<!-- benchmarks -->' in text:
         for path in RESULTS.glob('*.json'):

@@ -174,7 +174,7 @@ def mixing_table(content: Mapping[str, Any]) -> str:
             'candidates': ', '.join(map(str, row['candidates'])),
         }
         for row in content['signals']
-        if row['margin'] in (0.0, 0.1, 0.2)
+        if row['margin'] in (0.0, 0.1, 0.2) and len(row['candidates']) == 3
     ]
     cells = {
         'share of the picture': '{name}', 'candidates': '{candidates}',
@@ -246,15 +246,17 @@ def benchmarks_text(folder: Path = RESULTS) -> str:
     return '\n\n'.join(map(result_text, files)) or 'There are no results yet.'
 
 
-def result_text(path: Path) -> str:
-    """Returns the tables of one file of results."""
+def result_text(path: Path, *, brief: bool = False) -> str:
+    """Returns the tables of one file of results; `brief` without those of classes."""
     content = json.loads(path.read_text(encoding='utf-8'))
     first = (content.get('results') or [content.get('result', {})])[0]
     kinds = [kind for key, kind in KINDS.items() if key in content or key in first]
     if not kinds:
         return f'## {path.stem}\n\nSee `benchmarks/results/{path.name}`.'
     if kinds[0] == 'experiment':
-        return str(template('results.md.j2').experiment(content, classes=True)).strip()
+        return str(
+            template('results.md.j2').experiment(content, classes=not brief)
+        ).strip()
     return str(getattr(template('results.md.j2'), kinds[0])(content)).strip()
 
 
