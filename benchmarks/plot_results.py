@@ -1,9 +1,10 @@
-"""Draws what each method of an experiment gains, with its spread over seeds.
+"""Draws results of several methods: what each gains, or its course over a stream.
 
-    python benchmarks/plot_gains.py benchmarks/results/camvid_fpn.json
+    python benchmarks/plot_results.py benchmarks/results/camvid_fpn.json
 
-One figure a file, a panel for each set that was tested: a dot is a seed, the bar the
-mean and its 95 % confidence interval. It is written to docs/figures/<name>.png.
+Of a file of ``repeat.py`` a panel for each set that was tested: a dot is a seed, the
+bar the mean and its 95 % confidence interval. Of a file of ``adapt_grid.py`` the mIoU of
+each method over the source's, condition by condition. Written to docs/figures/.
 """
 
 from __future__ import annotations
@@ -59,21 +60,55 @@ def draw_gains(content: Mapping[str, Any]) -> Any:
     return figure
 
 
+def draw_stream(content: Mapping[str, Any]) -> Any:
+    """Returns the figure of the results of a grid of adaptations.
+
+    Args:
+        content: What ``benchmarks/adapt_grid.py`` wrote.
+    """
+    from matplotlib.figure import Figure
+
+    source = content['runs']['Source']['cells']
+    places = [(turn, name) for turn, cells in source.items() for name in cells]
+    figure = Figure(figsize=(2.5 + 0.55 * len(places), 4), layout='constrained')
+    axes = figure.subplots()
+    axes.axhline(0, color='black', linewidth=1, label='Source')
+    for (name, run), marker in zip(content['runs'].items(), 'osD^vPXhd<>*' * 3):
+        if name == 'Source':
+            continue
+        cells = run['cells']
+        gains = [
+            cells[turn][place]['mean'] - source[turn][place]['mean']
+            for turn, place in places
+        ]
+        axes.plot(range(len(places)), gains, marker=marker, label=name, alpha=0.8)
+    axes.set_xticks(
+        range(len(places)), [f'{name} {turn}' for turn, name in places], rotation=60
+    )
+    axes.set_ylabel('mIoU over the source')
+    axes.grid(alpha=0.3)
+    figure.legend(loc='outside right upper')
+    return figure
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('results', nargs='+', help='files of repeat.py')
+    parser.add_argument(
+        'results', nargs='+', help='files of repeat.py or adapt_grid.py'
+    )
     parser.add_argument('--out', default='docs/figures', help='folder')
     args = parser.parse_args(argv)
     for file in args.results:
         content = json.loads(Path(file).read_text(encoding='utf-8'))
-        if 'sets' not in content or 'gain' not in next(iter(content['sets'].values())):
-            parser.error(f'{file!r} is no result of repeat.py')
+        if not {'sets', 'orders'} & content.keys():
+            parser.error(f'{file!r} is no result of repeat.py or adapt_grid.py')
+        draw = draw_gains if 'sets' in content else draw_stream
         target = Path(args.out) / f'{content["experiment"]}.png'
         target.parent.mkdir(parents=True, exist_ok=True)
-        draw_gains(content).savefig(target, dpi=110)
+        draw(content).savefig(target, dpi=110)
         print(target)
     return 0
 
