@@ -3,8 +3,8 @@
     python benchmarks/plot_results.py benchmarks/results/camvid_fpn.json
 
 Of a file of ``repeat.py`` a panel for each set that was tested: a dot is a seed, the
-bar the mean and its 95 % confidence interval. Of a file of ``adapt_grid.py`` the mIoU of
-each method over the source's, condition by condition. Written to docs/figures/.
+bar the mean and its 95 % confidence interval. Of a file of ``adapt_grid.py`` the mIoU
+of each method over the source's, condition by condition. Written to docs/figures/.
 """
 
 from __future__ import annotations
