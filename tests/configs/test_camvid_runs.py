@@ -14,10 +14,11 @@ from PIL import Image
 from mmkd_ext import _catalog
 
 CONFIGS = Path(__file__).parents[2] / 'benchmarks/configs/camvid'
-UNRUN = [
+UNMEASURED = [
     path
     for path in sorted(CONFIGS.glob('*_*_*.py'))
-    if _catalog.read_recipe(path).header.get('Status') == 'unrun'
+    if _catalog.read_recipe(path).header.get('Status') in ('unrun', 'smoke')
+    and not path.name.startswith('ka_')  # needs what its first stage has trained
 ]
 
 pytestmark = pytest.mark.mmseg
@@ -41,7 +42,7 @@ def camvid(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.mark.parametrize('path', UNRUN, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', UNMEASURED, ids=lambda path: path.stem)
 def test_a_config_trains_two_iterations(path, camvid, tmp_path, monkeypatch):
     monkeypatch.setenv('CAMVID_ROOT', str(camvid))
     # configs are dumped without yapf, which takes longer than the training
