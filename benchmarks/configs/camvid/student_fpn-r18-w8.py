@@ -1,7 +1,7 @@
 """The student alone on CamVid: what distillation has to beat.
 
 Command: python benchmarks/repeat.py benchmarks/experiments/camvid_fpn.py
-Expected: 20.1 +- 1.5 mIoU on val (seeds 0 to 2, 2 CPU cores).
+Expected: 40.6 +- 0.4 mIoU on val (seeds 0 to 2, 2 CPU cores).
 Status: measured
 """
 
