@@ -47,7 +47,9 @@ def test_the_gain_is_taken_seed_by_seed(content):
     assert gain.pop('classes')['car']['values'] == [3.0, 1.0, 2.0]
     # by hand: 3, 1, 2, so 2 +- 1, where unpaired spreads would add up to more
     assert gain == {'over': 'student', 'mean': 2.0, 'std': 1.0,
-                    'values': [3.0, 1.0, 2.0], 'verdict': 'none'}
+                    'values': [3.0, 1.0, 2.0], 'verdict': 'none',
+                    # 4.303 / sqrt(3): Student's t of two degrees of freedom
+                    'ci95': [-0.48, 4.48]}
 
 
 def test_a_second_mean_leaves_rare_classes_out(content):

@@ -27,6 +27,7 @@ LONG = {
     'bccd/fgd+ld': 'no other config has this combination',
     'camvid/cirkd-v2': 'its form of the channel terms is of CamVid alone',
     'camvid/ka': 'its two stages are of CamVid alone',
+    'camvid/student': 'SegFormer has a schedule of its own',
     'camvid/teacher': 'a schedule of its own'}
 
 
