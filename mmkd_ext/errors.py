@@ -130,7 +130,7 @@ def problems_of(error: Exception, path: str) -> list[Problem]:
 
     Examples:
         >>> problems_of(KeyError('x'), 'model')
-        [Problem(path='model', found="KeyError: 'x'", hint='')]
+        [Problem(path='model', found="KeyError: 'x'", hint='', link='')]
     """
     if isinstance(error, MMKDError):
         return list(error.problems) or [Problem(path, str(error))]

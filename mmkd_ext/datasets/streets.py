@@ -6,7 +6,7 @@ from typing import NoReturn
 
 
 def __getattr__(name: str) -> NoReturn:
-    if name.startswith('__'):
+    if name not in ('CONDITIONS', 'StreetSettings', 'Streets', 'make_streets'):
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     raise ImportError(
         f'`{__name__}.{name}` is gone: the toy streets are drawn by '

@@ -96,7 +96,7 @@ def test_a_part_inside_another_counts_once():
         (['head.dropout'], ['model.inherit[0]'], 'no weights'),
         ('neck', ['model.inherit'], 'list'),
         ([], ['model.inherit'], 'list'),
-        ({'neck': 'neck'}, ['model.inherit'], 'list'),
+        ({}, ['model.inherit'], 'list'),
     ],
 )
 def test_mistakes_are_named(modules, paths, word):

@@ -83,7 +83,7 @@ def test_the_check_passes_but_for_the_weights_of_others(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = read('kd_resnet56_resnet8')
     config.model.teacher.backbone.depth = 14
-    problems = check_config(config).findings.problems
+    problems = check_config(config).problems
     assert [problem.path for problem in problems] == ['model.teacher_ckpt']
     assert 'there is no file' in problems[0].found
 

@@ -22,7 +22,10 @@ ORDER = {
     'cityscapes-to-shift': ['rain', 'fog', 'dusk', 'night'],
     'cityscapes-to-cdriving': ['cloudy', 'rainy', 'snowy', 'overcast'],
     'streets-fog-night-rain-snow': WEATHERS,
-    'camvid-day-dusk-weather': ['day', 'dusk', *WEATHERS]}
+    'camvid-day-dusk-weather': ['day', 'dusk', *WEATHERS],
+    'camvid-256x512-day-dusk-weather': ['day', 'dusk', *WEATHERS],
+    'camvid-480x640-dusk': ['dusk']}
+ROUNDS = {'camvid-256x512-day-dusk-weather': 3, 'camvid-480x640-dusk': 1}
 
 
 def stream(name: str) -> Config:
@@ -49,7 +52,7 @@ def test_every_stream_is_listed_here():
 def test_a_stream_is_online_and_its_domains_have_the_same_classes(path):
     config = Config.fromfile(path)
     assert config.test_cfg.type == 'mmkd_ext.ContinualAdaptLoop'
-    assert config.test_cfg.rounds == 10
+    assert config.test_cfg.rounds == ROUNDS.get(path.stem, 10)
     assert [domain.name for domain in config.test_cfg.domains] == ORDER[path.stem]
     assert config.test_dataloader.batch_size == 1
     assert not config.test_dataloader.sampler.shuffle

@@ -139,7 +139,7 @@ def weights(path):
 
 def test_the_check_trains_a_step_on_the_data(tmp_path):
     report = check_config(config(tmp_path))
-    assert report.ok, report.findings.problems
+    assert report.ok, report.problems
     assert report.batch == '2 x 3 x 8 x 8 pictures'
     terms = [term.name for term in report.terms]
     assert terms == ['student.loss', 'distill.loss_kd']
@@ -149,7 +149,7 @@ def test_a_student_with_other_classes_than_the_teacher_is_found(tmp_path):
     teacher = resnet(14, data_preprocessor=dict(PREPROCESSOR))
     teacher['head']['num_classes'] = 12
     report = check_config(config(tmp_path, teacher=teacher), data=False)
-    found = [str(problem) for problem in report.findings.problems]
+    found = [str(problem) for problem in report.problems]
     assert any('differ in classes' in one for one in found), found
 
 
@@ -244,5 +244,5 @@ def test_mixed_pictures_reach_the_teacher_and_dkd_refuses_their_labels(kind, tmp
     train(config(tmp_path / 'kd', student=student, **given))
     links = dict(loss_dkd=DKD)
     report = check_config(config(tmp_path, student=student, links=links, **given))
-    found = [str(problem) for problem in report.findings.problems]
+    found = [str(problem) for problem in report.problems]
     assert any('labels' in one and 'loss_dkd' in one for one in found), found

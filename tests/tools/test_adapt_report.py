@@ -55,7 +55,7 @@ def test_wrong_input_is_a_message_and_not_a_traceback(tool, tmp_path, capsys, te
 
 def test_a_missing_file_and_a_file_in_the_way_are_told(tool, result, tmp_path, capsys):
     assert tool.main([str(tmp_path / 'nothing.json')]) == 2
-    assert 'No result file' in capsys.readouterr().err
+    assert 'nothing.json' in capsys.readouterr().err
     (tmp_path / 'file').write_text('')
     assert tool.main([result('a'), '--out', str(tmp_path / 'file')]) == 2
     assert 'error: ' in capsys.readouterr().err

@@ -387,7 +387,7 @@ def test_export_tells_what_is_wrong_and_writes_nothing(trained, tmp_path, capsys
     out = tmp_path / 's.pth'
     for told, arguments in {
             'averaged weights': [checkpoint, '--ema', '--out', out],
-            'never hold the teacher': [checkpoint, '--part', 'teacher', '--out', out],
+            'has no teacher in it': [checkpoint, '--part', 'teacher', '--out', out],
             'is the checkpoint itself': [checkpoint, '--out', checkpoint],
             'does not exist': [tmp_path / 'none.pth', '--out', out],
             'size mismatch': [checkpoint, '--out', out, '--config',
