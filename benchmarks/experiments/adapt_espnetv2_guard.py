@@ -4,7 +4,8 @@ python benchmarks/adapt_grid.py benchmarks/experiments/adapt_espnetv2_guard.py
 
 The pictures of adapt_espnetv2_rates.py, ESPNetv2 of width 1.5, one round, a rate of
 1e-3: DoSe as in the paper, with the teacher of the iteration before and the source's
-statistics, and TENT with the source's statistics, each with the guard and without.
+statistics, and TENT with the source's statistics, each with the guard and without; and
+DoSe with its default teacher, a slow average, unguarded.
 """
 
 _base_ = './adapt_espnetv2_rates.py'
@@ -27,5 +28,11 @@ for key, settings in (
     guard = {'model.guard.type': 'mmkd_ext.CollapseGuard'}
     methods[f'{key}_guarded'] = dict(base, title=f'{base["title"]}, guarded')
     methods[f'{key}_guarded']['options'] = {**fast, **settings, **guard}
+methods['dose_slow'] = dict(
+    _base_.methods['dose'],
+    title='DoSe, decay 0.99',
+    learning_rates=(),
+    options={**fast, 'model.distiller.mixing': 0},
+)
 methods['_delete_'] = True
 del fast, key, settings, base, guard
