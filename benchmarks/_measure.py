@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import statistics
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
 import torch
+from rich.console import Console
+from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 
 from mmkd_ext.files import write_json
 from mmkd_ext.version import stack_versions
 
 Job = Callable[[], Any]
+Measure = Callable[..., 'dict[str, Any]']
 
 
 def interleaved(
@@ -104,3 +109,40 @@ def environment() -> dict[str, Any]:
 def write(result: dict[str, Any], out: Path) -> None:
     """Writes JSON, the whole file or nothing."""
     write_json(out, result)
+
+
+def compare(
+    doc: str, cases: Mapping[str, Sequence[Any]], measure: Measure, rival: str, out: str
+) -> None:
+    """Measures losses beside a rival, prints a table and writes the results.
+
+    Args:
+        doc: The script's docstring.
+        cases: Name of a case to what ``measure`` takes besides name and rounds.
+        measure: Gives the row of a case.
+        rival: Whom ours is beside, a key of the rows' ``time`` and ``peak_mib``.
+        out: Name of the file in benchmarks/results.
+    """
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--threads', type=int, default=1)
+    default = Path(__file__).parent / 'results' / out
+    parser.add_argument('--out', type=Path, default=default)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    results = [measure(name, *case, args.rounds) for name, case in cases.items()]
+    table = Table(title='forward and backward')
+    header = ['loss', 'ours ms', f'{rival} ms', 'ratio', 'ours MiB', f'{rival} MiB']
+    for column in header:
+        table.add_column(column, justify='left' if column == 'loss' else 'right')
+    for row in results:
+        times = [row['time'][key]['median_ms'] for key in ('mmkd_ext', rival)]
+        peaks = [row['peak_mib'][key] for key in ('mmkd_ext', rival)]
+        table.add_row(
+            row['loss'],
+            *(f'{time:.1f}' for time in times),
+            f'{row["time_ratio"]["median"]:.3f}',
+            *(f'{peak:.1f}' for peak in peaks),
+        )
+    Console().print(table)
+    write({'environment': environment(), 'results': results}, args.out)

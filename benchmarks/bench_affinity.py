@@ -8,17 +8,13 @@ python benchmarks/bench_affinity.py [--rounds 5]
 
 from __future__ import annotations
 
-import argparse
 import gc
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Callable
 
 import torch
 import torch.nn.functional as F
-from _measure import environment, interleaved, peak_memory, ratio, summary, write
-from rich.console import Console
-from rich.table import Table
+from _measure import compare, interleaved, peak_memory, ratio, summary
 from torch import Tensor
 
 from mmkd_ext.methods import IFVDLoss, KAAffinityLoss, SKDSPairwiseLoss
@@ -130,41 +126,5 @@ def measure(
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument(
-        '--out', type=Path, default=Path(__file__).parent / 'results' / 'affinity.json'
-    )
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    results = [measure(name, *case, args.rounds) for name, case in cases().items()]
-    table = Table(title='relation losses, forward and backward')
-    for column in (
-        'loss',
-        'ours ms',
-        'direct ms',
-        'ratio',
-        'ours MiB',
-        'direct MiB',
-        'ratio',
-        'value error',
-        'gradient error',
-    ):
-        table.add_column(column, justify='left' if column == 'loss' else 'right')
-    for row in results:
-        table.add_row(
-            row['loss'],
-            *(f'{row["time"][key]["median_ms"]:.0f}' for key in ('mmkd_ext', 'direct')),
-            f'{row["time_ratio"]["median"]:.3f}',
-            *(f'{row["peak_mib"][key]:.1f}' for key in ('mmkd_ext', 'direct')),
-            f'{row["peak_ratio"]:.3f}',
-            *(f'{row["relative_error"][k]:.1e}' for k in ('value', 'gradient')),
-        )
-    Console().print(table)
-    write({'environment': environment(), 'results': results}, args.out)
-
-
 if __name__ == '__main__':
-    main()
+    compare(__doc__, cases(), measure, 'direct', 'affinity.json')

@@ -10,15 +10,11 @@ python benchmarks/bench_contrast.py [--rounds 5]
 
 from __future__ import annotations
 
-import argparse
 import gc
-from pathlib import Path
 from typing import Any, Callable
 
 import torch
-from _measure import environment, interleaved, peak_memory, ratio, summary, write
-from rich.console import Console
-from rich.table import Table
+from _measure import compare, interleaved, peak_memory, ratio, summary
 from torch import Tensor
 
 from mmkd_ext.methods.crd import noise_contrast
@@ -86,29 +82,5 @@ def measure(name: str, samples: int, batch: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument(
-        '--out', type=Path, default=Path(__file__).parent / 'results' / 'contrast.json'
-    )
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    results = [measure(name, *case, args.rounds) for name, case in CASES.items()]
-    table = Table(title='CRD, forward and backward of one memory')
-    for column in ('loss', 'ours ms', 'gather ms', 'ratio', 'ours MiB', 'gather MiB'):
-        table.add_column(column, justify='left' if column == 'loss' else 'right')
-    for row in results:
-        table.add_row(
-            row['loss'],
-            *(f'{row["time"][key]["median_ms"]:.0f}' for key in ('mmkd_ext', 'gather')),
-            f'{row["time_ratio"]["median"]:.3f}',
-            *(f'{row["peak_mib"][key]:.1f}' for key in ('mmkd_ext', 'gather')),
-        )
-    Console().print(table)
-    write({'environment': environment(), 'results': results}, args.out)
-
-
 if __name__ == '__main__':
-    main()
+    compare(__doc__, CASES, measure, 'gather', 'contrast.json')

@@ -8,15 +8,11 @@ python benchmarks/bench_layers.py [--rounds 5]
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from _measure import environment, interleaved, peak_memory, ratio, summary, write
-from rich.console import Console
-from rich.table import Table
+from _measure import compare, interleaved, peak_memory, ratio, summary
 from torch import Tensor
 
 from mmkd_ext.methods import AFDLoss, RKDAngleLoss, SemCKDLoss
@@ -136,29 +132,5 @@ def measure(name: str, ours: Any, plain: Any, more: Any, rounds: int) -> dict[st
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument(
-        '--out', type=Path, default=Path(__file__).parent / 'results' / 'layers.json'
-    )
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    results = [measure(name, *case, args.rounds) for name, case in cases().items()]
-    table = Table(title='losses across samples and layers, forward and backward')
-    for column in ('loss', 'ours ms', 'plain ms', 'ratio', 'ours MiB', 'plain MiB'):
-        table.add_column(column, justify='left' if column == 'loss' else 'right')
-    for row in results:
-        table.add_row(
-            row['loss'],
-            *(f'{row["time"][key]["median_ms"]:.0f}' for key in ('mmkd_ext', 'plain')),
-            f'{row["time_ratio"]["median"]:.3f}',
-            *(f'{row["peak_mib"][key]:.1f}' for key in ('mmkd_ext', 'plain')),
-        )
-    Console().print(table)
-    write({'environment': environment(), 'results': results}, args.out)
-
-
 if __name__ == '__main__':
-    main()
+    compare(__doc__, cases(), measure, 'plain', 'layers.json')

@@ -4,8 +4,9 @@
 docs/_generated, written when the docs are built: the files in mmkd_ext/methods with
 their configs, and the methods of adaptation. ``<!-- modules: mmkd_ext.engine -->``
 becomes the reference of every public module of a package, ``<!-- benchmarks -->`` the
-tables of what lies in benchmarks/results, ``<!-- result: x.json -->`` those of one file
-and ``<!-- share: x.json -->`` its rows by folder.
+tables of what lies in benchmarks/results, ``<!-- result: x.json -->`` those of one,
+``<!-- means: x.json y.json -->`` the means of grids side by side and
+``<!-- share: x.json -->`` rows by folder.
 So no page lists methods or modules, and no figure is typed by hand.
 """
 
@@ -19,7 +20,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from results import RESULTS, benchmarks_text, result_text, share_text, template
+from results import (
+    RESULTS,
+    benchmarks_text,
+    means_text,
+    result_text,
+    share_text,
+    template,
+)
 
 from mmkd_ext._catalog import Folder, read_folder, read_folders
 
@@ -34,6 +42,7 @@ TASKS = {
 }
 MODULES = re.compile(r'^<!-- modules: (\S+) -->$', re.MULTILINE)
 RESULT = re.compile(r'^<!-- result: (\S+) -->$', re.MULTILINE)
+MEANS = re.compile(r'^<!-- means: (.+) -->$', re.MULTILINE)
 SHARE = re.compile(r'^<!-- share: (\S+) -->$', re.MULTILINE)
 INNER = ('compute', 'compute_losses', 'extra_repr', 'forward', 'init_weights', 'train')
 OWN_PAGE = 'mmkd_ext.methods'  # each of its modules has a page in docs/_generated
@@ -158,6 +167,9 @@ def expand(app: Sphinx, docname: str, source: list[str]) -> None:
         app.env.note_reread()  # a new config changes it
         text = text.replace('<!-- methods -->', methods_text())
     text = RESULT.sub(lambda found: result_text(RESULTS / found[1], brief=True), text)
+    text = MEANS.sub(
+        lambda found: means_text([RESULTS / name for name in found[1].split()]), text
+    )
     text = SHARE.sub(lambda found: share_text(RESULTS / found[1]), text)
     if '<!-- benchmarks -->' in text:
         for path in RESULTS.glob('*.json'):

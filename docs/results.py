@@ -265,6 +265,18 @@ def experiment_text(content: Mapping[str, Any]) -> str:
     return str(template('results.md.j2').experiment(content, heading='###')).strip()
 
 
+def means_text(paths: Sequence[Path]) -> str:
+    """Returns the mean mIoU of each method of adaptation, a column a file."""
+    grids = [json.loads(path.read_text(encoding='utf-8')) for path in paths]
+    methods = dict.fromkeys(name for grid in grids for name in grid['runs'])
+    header = ['mIoU', *(grid['title'].split(' from ')[0] for grid in grids)]
+    rows = []
+    for name in methods:
+        found = [grid['runs'].get(name, {}).get('mIoU') for grid in grids]
+        rows.append([name, *(f'{one["mean"]:.1f}' if one else '' for one in found)])
+    return table(header, rows)
+
+
 def share_text(path: Path) -> str:
     """Returns the configs that pass the check, a row a folder, and what fails."""
     content = json.loads(path.read_text(encoding='utf-8'))

@@ -1,54 +1,12 @@
-"""Which methods help ResNet-20 on a tenth of CIFAR-10? The teacher saw all of it.
+"""Which methods help ResNet-20 on a tenth of CIFAR-10? As cifar10_resnet8.py.
 
 python benchmarks/repeat.py benchmarks/experiments/cifar10_resnet20.py
-
-with `CIFAR10_ROOT` set to a folder that holds `train/` and `val/`, a folder a class.
-The teacher is `resnet56-4bfd9763.th` of
-https://github.com/akamaster/pytorch_resnet_cifar10, after `python
-benchmarks/cifar10_teacher.py <that file>`. The student alone stands there twice: with
-the schedule of all, and with twice as many epochs.
 """
 
+_base_ = './cifar10_resnet8.py'
 name = 'cifar10_resnet20'
 title = 'ResNet-20 on 5,000 pictures of CIFAR-10'
-student = 'benchmarks/configs/cifar10/student_resnet20.py'
-runs = dict(
-    teacher=dict(
-        config='benchmarks/configs/cifar10/teacher_resnet56.py',
-        once=True,
-        checkpoint='work_dirs/cifar10/resnet56.pth',
-    ),
-    student=dict(config=student, title='student alone'),
-    student_long=dict(
-        config=student,
-        title='student alone, 80 epochs',
-        options={
-            'train_cfg.max_epochs': 80,
-            'train_cfg.val_interval': 80,
-            'param_scheduler.1.end': 80,
-            'param_scheduler.1.T_max': 79,
-        },
-    ),
-    **{
-        file.replace('+', '_'): dict(
-            config=f'benchmarks/configs/cifar10/{file}_resnet56_resnet20.py',
-            teacher='teacher',
-            title=title,
-        )
-        for file, title in {
-            'kd': 'KD',
-            'dkd': 'DKD',
-            'dist': 'DIST',
-            'at': 'AT',
-            'fitnets': 'FitNets',
-            'reviewkd': 'ReviewKD',
-            'mgd': 'MGD',
-            'at+kd': 'AT and KD',
-            'fitnets+kd': 'FitNets and KD',
-            'reviewkd+kd': 'ReviewKD and KD',
-        }.items()
-    },
-)
-tests = dict(val={})
-seeds = (0, 1, 2)
-del student
+runs = {
+    key: dict(config=run['config'].replace('_resnet8.', '_resnet20.'))
+    for key, run in _base_.runs.items()
+}

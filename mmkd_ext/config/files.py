@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from mmkd_ext.config.parts import datasets_in, walk
+from mmengine.registry import DATASETS
+
+from mmkd_ext.config.parts import datasets_in, find_type, walk
 from mmkd_ext.errors import Problem
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     'check_load_from',
     'check_pretrained',
+    'downloads',
     'is_remote',
     'missing_data',
     'name_variables',
@@ -67,6 +71,21 @@ def missing_data(config: Any, path: str) -> Iterator[Problem]:
         # with `backend_args` the files lie on a server
         if isinstance(dataset, Mapping) and not dataset.get('backend_args'):
             yield from _missing_files(dataset, where)
+
+
+def downloads(dataset: Any) -> bool:
+    """Whether a data set fetches what is missing, as mmpretrain's CIFAR does.
+
+    Args:
+        dataset: Its config.
+    """
+    if not isinstance(dataset, Mapping):
+        return False
+    cls = find_type(dataset.get('type'), DATASETS)
+    accepted = inspect.signature(cls).parameters if inspect.isclass(cls) else {}
+    if 'download' not in accepted:
+        return False
+    return bool(dataset.get('download', accepted['download'].default))
 
 
 def _missing_files(dataset: Mapping[str, Any], path: str) -> Iterator[Problem]:

@@ -145,6 +145,19 @@ def test_the_check_trains_a_step_on_the_data(tmp_path):
     assert terms == ['student.loss', 'distill.loss_kd']
 
 
+def test_data_that_the_training_fetches_are_no_problem(tmp_path):
+    cfg = config(tmp_path)
+    cifar = dict(type='CIFAR10', data_root=str(tmp_path / 'gone'), split='train')
+    for download, absent in ((True, 0), (False, 1)):
+        dataset = dict(cifar, download=download)
+        cfg.train_dataloader.dataset = Config(dict(dataset, pipeline=[]))._cfg_dict
+        report = check_config(cfg)
+        place = 'train_dataloader.dataset.data_root'
+        assert [p.path for p in report.problems].count(place) == absent
+        assert [p.path for p in report.notes].count(place) == 1 - absent
+    assert not (tmp_path / 'gone').exists()
+
+
 def test_a_student_with_other_classes_than_the_teacher_is_found(tmp_path):
     teacher = resnet(14, data_preprocessor=dict(PREPROCESSOR))
     teacher['head']['num_classes'] = 12
