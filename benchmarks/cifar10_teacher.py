@@ -11,17 +11,21 @@ network is `mmkd_ext.SmallResNet` with ``shortcut='pad'``, in
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from mmkd_ext.backbones import SmallResNet
+from mmkd_ext.checkpoint import read_checkpoint, weights_of
+from mmkd_ext.engine.launch import handle_errors
 from mmkd_ext.errors import CheckpointError
 
 CLASSIFIER = 'linear.'
 
 
-def convert(content: dict[str, torch.Tensor], depth: int) -> dict[str, torch.Tensor]:
+def convert(content: Mapping[str, torch.Tensor], depth: int) -> dict[str, torch.Tensor]:
     """Returns the weights of a classifier, with mmpretrain's names.
 
     Args:
@@ -43,24 +47,27 @@ def convert(content: dict[str, torch.Tensor], depth: int) -> dict[str, torch.Ten
     try:
         backbone.load_state_dict({**counts, **found}, strict=True)
     except RuntimeError as error:
-        raise CheckpointError(f'The file is of no ResNet-{depth}: {error}') from error
+        found = str(error).splitlines()[1].strip()
+        raise CheckpointError(f'The file is of no ResNet-{depth}: {found}') from error
     return {f'backbone.{k}': v for k, v in backbone.state_dict().items()} | head
 
 
-def main() -> None:
+@handle_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Reads the command line and converts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('source', type=Path)
     parser.add_argument('--depth', type=int, default=56)
     parser.add_argument('--out', type=Path)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     out = args.out or Path(f'work_dirs/cifar10/resnet{args.depth}.pth')
-    content = torch.load(args.source, map_location='cpu', weights_only=True)
+    weights = convert(weights_of(read_checkpoint(args.source)), args.depth)
     out.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({'state_dict': convert(content['state_dict'], args.depth)}, out)
+    torch.save({'state_dict': weights}, out)
     print(f'written: {out}')
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())
