@@ -4,8 +4,8 @@ Paper: Tent: Fully Test-Time Adaptation by Entropy Minimization, ICLR 2021,
 https://arxiv.org/abs/2006.10726
 Settings: batch norms mixed, not all of the batch as published.
 Command: CAMVID_ROOT=<folder> mmkd test CONFIG data/espnetv2/espnetv2-w20.pth
-Expected: 38.8 mIoU with width 1.5, over 2 rounds of six pictures a domain (seed 0, 2 CPU
-cores); the source 36.7. Width 2.0 is not measured yet.
+Expected: 38.8 mIoU with width 1.5, over 2 rounds of six pictures a domain (seed 0,
+2 CPU cores); the source 36.7.
 Status: smoke
 """
 
