@@ -66,12 +66,14 @@ def draw_stream(content: Mapping[str, Any]) -> Any:
     Args:
         content: What ``benchmarks/adapt_grid.py`` wrote.
     """
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     source = content['runs']['Source']['cells']
     places = [(turn, name) for turn, cells in source.items() for name in cells]
     figure = Figure(figsize=(2.5 + 0.55 * len(places), 4), layout='constrained')
     axes = figure.subplots()
+    axes.set_prop_cycle(color=colormaps['tab20'].colors)
     axes.axhline(0, color='black', linewidth=1, label='Source')
     for (name, run), marker in zip(content['runs'].items(), 'osD^vPXhd<>*' * 3):
         if name == 'Source':
