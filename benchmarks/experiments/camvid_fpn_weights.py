@@ -40,13 +40,13 @@ runs = dict(
             dist=('dist-logits', 'DIST'),
             mgd=('mgd-feat', 'MGD'),
             fitnets=('fitnets-feat', 'FitNets'),
-            cirkd=('cirkd', 'CIRKD'),
             cwd_feat=('cwd-feat', 'CWD, features'),
             at=('at-feat', 'AT'),
             dkd=('dkd-logits', 'DKD per pixel'),
             reviewkd=('reviewkd-backbone', 'ReviewKD'),
             skds=('skds', 'SKDS, pixel and pair-wise'),
             ifvd=('ifvd', 'IFVD'),
+            cirkd=('cirkd', 'CIRKD'),
         ).items()
         for label, factor in (
             ('tenth', 0.1),
