@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
+from pathlib import Path
 
+import engine_toys as toys
 import pytest
 import torch
 from mmengine.config import Config
@@ -259,3 +263,49 @@ def test_mixed_pictures_reach_the_teacher_and_dkd_refuses_their_labels(kind, tmp
     report = check_config(config(tmp_path, student=student, links=links, **given))
     found = [str(problem) for problem in report.problems]
     assert any('labels' in one and 'loss_dkd' in one for one in found), found
+
+
+@pytest.mark.skipif(
+    not torch.distributed.is_gloo_available(), reason='torch was built without gloo'
+)
+def test_two_processes_stay_in_step_and_have_one_memory(tmp_path):
+    width = dict(student_channels=64, teacher_channels=64, channels=8)
+    crd = dict(
+        loss=dict(type='mmkd_ext.CRDLoss', samples=32, negatives=5, **width),
+        indices=dict(of='batch', at='data_samples'),
+        **sides('neck', item=-1),
+    )
+    cfg = config(
+        tmp_path / 'run',
+        links=dict(loss_kd=KD, loss_crd=crd),
+        iterations=2,
+        custom_imports=dict(imports=['engine_toys']),
+        custom_hooks=[
+            dict(type='mmkd_ext.CRDClassesHook'),
+            dict(type='ToyDump', folder=str(tmp_path)),
+        ],
+    )
+    cfg.train_dataloader.batch_size = 4
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.train_cfg.pop('val_interval')
+    cfg.dump(tmp_path / 'digits.json')
+    script = Path(__file__).parents[2] / 'tools/dist_train.sh'
+    run = subprocess.run(
+        ['bash', str(script), str(tmp_path / 'digits.json'), '2', '--no-check'],
+        env=toys.environment(PYTHON=sys.executable, PORT=toys.free_port()),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stdout[-4000:]
+    one, other = (
+        torch.load(tmp_path / f'rank{i}.pt', weights_only=True)['state_dict']
+        for i in range(2)
+    )
+    for name in one:
+        if 'running' not in name:  # statistics of batches are each one's own
+            assert torch.equal(one[name], other[name]), name
+    # each has what both have seen: two batches of four
+    (memory,) = (one[name] for name in one if name.endswith('student_memory'))
+    assert int((memory.norm(dim=1) - 1).abs().lt(1e-5).sum()) == 16
