@@ -16,7 +16,6 @@ from mmkd_ext.cli import chain
 from mmkd_ext.errors import ConfigError, MMKDError
 
 TASK = """
-    import os
     custom_imports = dict(imports=['mmkd_ext.testing.toy', 'slow_hook'])
     train_dataloader = dict(
         batch_size=2, num_workers=0, dataset=dict(type='mmkd_ext.ToyDataset'),
