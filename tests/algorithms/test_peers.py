@@ -188,7 +188,6 @@ def test_weights_of_a_peer_come_from_its_file_but_a_resumed_run_keeps_its_own(tm
     (dict(teachers={}), 'model.teachers', 'the other students'),
     (dict(teachers=[dict(type='x')]), 'model.teachers', 'the other students'),
     (dict(at=None), 'model.at', 'where the logits are'),
-    (dict(at=dict(student=LOGITS)), 'model.at', 'no module of `wide`'),
     (dict(at='head.cnv_seg'), 'links.loss_wide_to_student.preds_S.at', 'conv_seg'),
     (dict(target='all'), 'model.target', 'mean'),
     (dict(teacher_trainable=False), 'model.teacher_trainable', 'all students learn'),

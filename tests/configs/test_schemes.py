@@ -58,11 +58,11 @@ def test_every_step_of_a_chain_is_a_training_of_the_same_data(path):
     configs = [Config.fromfile(step.config) for step in steps]
     for step, config in zip(steps, configs):
         assert config.train_dataloader == configs[0].train_dataloader
-        assert not step.teacher or config.model.distiller.links
+        assert not step.teachers or config.model.distiller.links
     # who teaches is who was trained
     for step, config in zip(steps, configs):
-        if step.teacher:
-            before = configs[[one.name for one in steps].index(step.teacher)].model
+        for teacher in step.teachers.values():
+            before = configs[[one.name for one in steps].index(teacher)].model
             trained = before.get('architecture', before)
             assert config.model.teacher.backbone == trained.backbone
 
