@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for file in args.results:
         content = json.loads(Path(file).read_text(encoding='utf-8'))
         if not {'sets', 'orders', 'pictures'} & content.keys():
-            parser.error(f'{file!r} is no result of repeat.py, adapt_grid.py or a stream')
+            parser.error(f'{file!r} is of no experiment, grid or stream')
         name = args.name or content.get('experiment', 'predictions')
         target = Path(args.out) / f'{name}.png'
         target.parent.mkdir(parents=True, exist_ok=True)

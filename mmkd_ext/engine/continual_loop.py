@@ -333,9 +333,10 @@ class ContinualAdaptLoop(BaseLoop):
         if domain.evaluator is not None:
             domain.evaluator.process(data_samples=outputs, data_batch=data)
         record.add(outputs, [*map(_labels, outputs)], result, at.step, at.index)
-        if self.pictures and at.round in (1, self.rounds):
-            if at.index % -(-len(domain) // self.pictures) == 0:
-                self._add_picture(run, domain, data, outputs[0])
+        if self.pictures and at.round in (1, self.rounds) and (
+            at.index % -(-len(domain) // self.pictures) == 0
+        ):  # fmt: skip
+            self._add_picture(run, domain, data, outputs[0])
         for event in result.events:
             self._log(
                 f'{event["action"]} at step {at.step}: {event["reason"]}',
