@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
+from mmkd_ext.algorithms.compiled import compile_between_taps
 from mmkd_ext.algorithms.dry_run import (
     blank_batch,
     input_size,
@@ -31,7 +32,7 @@ from mmkd_ext.algorithms.tap_checks import (
     row_problems,
     unfilled_problems,
 )
-from mmkd_ext.algorithms.teacher import STRIDE, Teacher
+from mmkd_ext.algorithms.teacher import PRECISIONS, STRIDE, Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.connectors.build import (
     compare_arguments,
@@ -47,6 +48,7 @@ from mmkd_ext.errors import (
     DataError,
     Problem,
     TapError,
+    check_choice,
     check_range,
     collecting,
     did_you_mean,
@@ -69,7 +71,15 @@ __all__ = [
     'read_teachers',
 ]
 
-_TEACHER_KEYS = ('model', 'ckpt', 'weight', 'preprocess', 'min_matched')
+_TEACHER_KEYS = (
+    'model',
+    'ckpt',
+    'weight',
+    'preprocess',
+    'min_matched',
+    'precision',
+    'channels_last',
+)
 NO_DISCRIMINATOR_OPTIMIZER = Problem(
     'optim_wrapper.constructor',
     'a link has a discriminator, which needs an optimizer of its own, or the '
@@ -103,7 +113,8 @@ class TeacherDistill(BaseAlgorithm):
         teachers: Several teachers by name instead: each a dict of `model`, `ckpt`,
             `weight` (factor on the losses of the links that tap it), `preprocess`
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
-            std=...)``) and `min_matched`. Empty where no link needs a teacher.
+            std=...)``), and its own `min_matched`, `precision` and `channels_last`.
+            Empty where no link needs a teacher.
         student_ckpt: File or URL of the student's first weights.
         inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that are
             initialised with the weights of the (first) teacher where names and shapes
@@ -111,6 +122,14 @@ class TeacherDistill(BaseAlgorithm):
             the name that it has in the teacher.
         min_matched: Least share of parameters that `student_ckpt` and `teacher_ckpt`
             must fill; below it loading is an error.
+        teacher_precision: ``'bf16'``, ``'fp16'`` or ``'fp32'``, in which teachers run
+            whatever the student's mixed precision is; their taps arrive in float32.
+            None runs them as the student.
+        teacher_channels_last: True keeps the teachers' weights and maps in memory with
+            the channels last, in which convolutions may be faster.
+        compile: True, or a dict of arguments of `torch.compile`, compiles what lies
+            between the taps of student and teachers, see
+            :func:`~mmkd_ext.algorithms.compiled.compile_between_taps`.
         student_trainable: False runs the student without gradients, to train only
             connectors.
         calculate_student_loss: False leaves the task loss out. A schedule, as a link
@@ -144,6 +163,9 @@ class TeacherDistill(BaseAlgorithm):
         student_ckpt: str | None = None,
         inherit: Sequence[str] | Mapping[str, str] | None = None,
         min_matched: float = 0.5,
+        teacher_precision: str | None = None,
+        teacher_channels_last: bool = False,
+        compile: bool | Mapping[str, Any] = False,
         student_trainable: bool = True,
         calculate_student_loss: bool | Mapping[str, Any] = True,
         teacher_trainable: bool = False,
@@ -172,6 +194,11 @@ class TeacherDistill(BaseAlgorithm):
         )
         self.student_ckpt = student_ckpt
         self.min_matched = min_matched
+        self.teacher_defaults = dict(
+            min_matched=min_matched,
+            precision=teacher_precision,
+            channels_last=teacher_channels_last,
+        )
         self.student_trainable = student_trainable
         if not student_trainable:
             # DDP waits for the gradient of every parameter that requires one
@@ -218,6 +245,10 @@ class TeacherDistill(BaseAlgorithm):
                 },
                 problems,
             )
+        if compile is not False:
+            arguments = dict(compile) if isinstance(compile, Mapping) else {}
+            with collecting(problems, 'model.compile'):
+                compile_between_taps(self.distiller, self.models, arguments)
         if problems:
             raise ConfigError.of(problems, self)
 
@@ -249,7 +280,8 @@ class TeacherDistill(BaseAlgorithm):
         """Builds the teachers; of one that cannot be built there is a problem."""
         built = {}
         for name, source in sources.items():
-            config, renormalize = source.config, None
+            own, renormalize = source.config, None
+            config = {**self.teacher_defaults, **own}
             module: Any = None
             with collecting(problems, source.path):
                 module = build_model(config.get('model'), source.path)
@@ -262,6 +294,9 @@ class TeacherDistill(BaseAlgorithm):
             with collecting(problems, f'model.teachers.{name}.weight'):
                 check_range('weight', weight, ge=0)
             preprocess, path = config.get('preprocess'), f'model.teachers.{name}'
+            where = f'{path}.' if 'precision' in own else 'model.teacher_'
+            with collecting(problems, f'{where}precision'):
+                check_choice('precision', config['precision'], (None, *PRECISIONS))
             with collecting(problems, f'{path}.preprocess'):
                 renormalize = Teacher.renormalization(
                     module, self, preprocess, f'{path}.preprocess'
@@ -272,9 +307,11 @@ class TeacherDistill(BaseAlgorithm):
                     module,
                     checkpoint=config.get('ckpt'),
                     weight=weight,
-                    min_matched=config.get('min_matched', self.min_matched),
+                    min_matched=config['min_matched'],
                     renormalize=renormalize,
                     own_input=preprocess is not False,
+                    precision=config['precision'],
+                    channels_last=config['channels_last'],
                 )
         return built
 
