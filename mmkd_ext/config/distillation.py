@@ -294,12 +294,14 @@ class _Distillation:
 
     def _summarize_models(self, algorithm: TeacherDistill) -> None:
         self.summaries[STUDENT].mode = 'loss'
+        if algorithm.student_input is not None:
+            self.summaries[STUDENT].input = f'x {algorithm.student_input.scale}'
         if algorithm.init_report is not None:
             self.report.note('model.inherit', algorithm.init_report.summary())
         for name, teacher in algorithm.teachers.items():
             summary = self.summaries[name]
             summary.mode = teacher.mode
-            summary.input = 'as the student'
+            summary.input = 'as it is' if algorithm.student_input else 'as the student'
             if teacher.renormalize is not None:
                 summary.input = 're-normalised'
                 plan = teacher.renormalize.describe()
