@@ -27,6 +27,7 @@ from mmkd_ext.algorithms.init_from_teacher import (
     plan_init,
 )
 from mmkd_ext.algorithms.sources import build_model, hand_preprocessor
+from mmkd_ext.algorithms.student_input import StudentInput
 from mmkd_ext.algorithms.tap_checks import (
     gradient_problems,
     row_problems,
@@ -130,6 +131,10 @@ class TeacherDistill(BaseAlgorithm):
         compile: True, or a dict of arguments of `torch.compile`, compiles what lies
             between the taps of student and teachers, see
             :func:`~mmkd_ext.algorithms.compiled.compile_between_taps`.
+        student_input: ``dict(scale=0.5)`` trains the student on pictures of half the
+            height and width, while teachers see the batch as it is; boxes, masks and
+            labels follow. Val and test pictures are what their pipelines make them, so
+            resize them there as the exported student will get them.
         student_trainable: False runs the student without gradients, to train only
             connectors.
         calculate_student_loss: False leaves the task loss out. A schedule, as a link
@@ -166,6 +171,7 @@ class TeacherDistill(BaseAlgorithm):
         teacher_precision: str | None = None,
         teacher_channels_last: bool = False,
         compile: bool | Mapping[str, Any] = False,
+        student_input: Mapping[str, Any] | None = None,
         student_trainable: bool = True,
         calculate_student_loss: bool | Mapping[str, Any] = True,
         teacher_trainable: bool = False,
@@ -208,6 +214,10 @@ class TeacherDistill(BaseAlgorithm):
             where = 'model.calculate_student_loss'
             self.task_schedule = build_schedule(dict(calculate_student_loss), where)
         self.calculate_student_loss = bool(calculate_student_loss)
+        self.student_input: StudentInput | None = None
+        if student_input is not None:
+            with collecting(problems, 'model.student_input'):
+                self.student_input = StudentInput(student_input, 'model.student_input')
         self.distillation_stopped = False
         self._checked_teachers = False
         self.student_report: LoadReport | None = None
@@ -332,8 +342,13 @@ class TeacherDistill(BaseAlgorithm):
         problems += distiller.tap_problems(self.models)
         distiller.drop({*distiller.broken, *(problem.link for problem in problems)})
         # all see the same pictures in training
-        self.input_size = input_size(*self.models.values())
-        batch = blank_batch(self.architecture, self.input_size)
+        own_size = self.input_size = input_size(*self.models.values())
+        if self.student_input is not None:
+            own_size, self.input_size = self.student_input.blank_sizes(own_size)
+            unfit = self.student_input.link_problems(distiller)
+            distiller.drop({problem.link for problem in unfit})
+            problems += unfit
+        batch = blank_batch(self.architecture, own_size)
         try:
             silent = self._record(batch, may_fix)
             while silent:
@@ -576,6 +591,7 @@ class TeacherDistill(BaseAlgorithm):
         stopped = self.distillation_stopped
         deliveries = None if stopped else distiller.deliveries
         position = distiller.begin_step()
+        batch = self.student_batch(inputs, data_samples)
         task = float(self.calculate_student_loss)
         if self.task_schedule is not None:
             task = self.task_schedule.factor(*position)
@@ -593,17 +609,22 @@ class TeacherDistill(BaseAlgorithm):
                         raise
             if deliveries is not None:
                 deliveries.override_data = True
-            losses = self._student_losses(inputs, data_samples, deliveries, task)
+            losses = self._student_losses(**batch, deliveries=deliveries, weight=task)
             if stopped:
                 distill = distiller.idle()
             else:
-                batch = {'inputs': inputs, 'data_samples': data_samples}
                 distill = distiller.compute_distill_losses(batch)
             for name, value in distill.items():
                 losses[f'distill.{name}'] = value
             return losses
         finally:
             distiller.clear()
+
+    def student_batch(self, inputs: Tensor, data_samples: Any) -> dict[str, Any]:
+        """Returns what the student gets of a batch; see `student_input`."""
+        if self.student_input is not None:
+            return self.student_input(inputs, data_samples)
+        return {'inputs': inputs, 'data_samples': data_samples}
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sums the losses up, as every step of a training does.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmkd_ext.connectors.adapters import ConvAdapter, LinearAdapter
+from mmkd_ext.connectors.class_map import ClassMap
 from mmkd_ext.connectors.per_level import PerLevel
 from mmkd_ext.connectors.queries import QueryClassMaps
 from mmkd_ext.connectors.roi import RoIClassify
@@ -10,6 +11,7 @@ from mmkd_ext.connectors.rows import ConcatLevels, FlattenPredictions
 from mmkd_ext.connectors.tokens import TokensToMap
 
 __all__ = [
+    'ClassMap',
     'ConcatLevels',
     'ConvAdapter',
     'FlattenPredictions',
