@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmkd_ext.algorithms.teacher_distill import TeacherDistill
-from mmkd_ext.distillers.links import BATCH, STUDENT
+from mmkd_ext.distillers.links import STUDENT
 from mmkd_ext.errors import ConfigError, check_choice, did_you_mean
 from mmkd_ext.registry import MODELS
 
@@ -109,7 +109,7 @@ def mutual_links(
         what = f'must be a dict of the other students, but is {teachers!r}.'
         raise ConfigError.at('model.teachers', what)
     loss = {'type': 'mmkd_ext.KDLoss', **(loss or {})}
-    taps = {n: {'of': n, 'at': _place(at, n)} for n in (STUDENT, *teachers) if n != BATCH}
+    taps = {n: {'of': n, 'at': _place(at, n)} for n in (STUDENT, *teachers)}
     links: dict[str, Any] = {}
     for own, tap in taps.items():
         others = {name: other for name, other in taps.items() if name != own}

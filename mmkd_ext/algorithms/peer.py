@@ -10,6 +10,8 @@ from mmkd_ext.algorithms.teacher import Teacher
 from mmkd_ext.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor, nn
 
     from mmkd_ext.distillers.taps import Recorder
@@ -60,8 +62,8 @@ class Peer(Teacher):
 
     def initialize(self) -> None:
         """Initialises it as its config says, and loads its checkpoint."""
-        if hasattr(self.module, 'init_weights'):
-            self.module.init_weights()
+        initialize: Callable[[], None] = self.module.init_weights  # type: ignore[assignment]
+        initialize()
         self.load()
 
     def find_divisor(self, recorder: Recorder, size: tuple[int, int]) -> None:
@@ -79,7 +81,6 @@ class Peer(Teacher):
         """
         if self.renormalize is not None:
             inputs = self.renormalize(inputs, data_samples)
-        recording = nullcontext() if recorder is None else recorder.recording(self.module)
-        with recording:
+        with recorder.recording(self.module) if recorder else nullcontext():
             losses = self.module(inputs, data_samples, mode='loss')
         return {f'{self.name}.{name}': value for name, value in losses.items()}

@@ -359,8 +359,10 @@ class _Distillation:
         """Reports how much of what a link gets comes from each of its teachers."""
         for link in distiller.links:
             for key, tap in link.all_taps():
-                combined = distiller.connectors[tap.connector] if tap.connector else None
-                shares = getattr(combined, 'shares', None)
+                if tap.connector is None:
+                    continue
+                combined = distiller.connectors[tap.connector]
+                shares = getattr(combined, 'last_shares', None)
                 if isinstance(shares, torch.Tensor):
                     of = [tap.of, *(one.of for _, one in tap.given if one.of != BATCH)]
                     shown = [f'`{n}` {s:.0%}' for n, s in zip(of, shares.tolist())]

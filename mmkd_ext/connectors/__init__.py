@@ -8,25 +8,17 @@ from mmkd_ext.connectors.per_level import PerLevel
 from mmkd_ext.connectors.queries import QueryClassMaps
 from mmkd_ext.connectors.roi import RoIClassify
 from mmkd_ext.connectors.rows import ConcatLevels, FlattenPredictions
-from mmkd_ext.connectors.teachers import (
-    AgreeingTeachers,
-    ConfidentTeachers,
-    RandomTeacher,
-    TeacherMean,
-)
+from mmkd_ext.connectors.teachers import TeacherMean
 from mmkd_ext.connectors.tokens import TokensToMap
 
 __all__ = [
-    'AgreeingTeachers',
     'ClassMap',
     'ConcatLevels',
-    'ConfidentTeachers',
     'ConvAdapter',
     'FlattenPredictions',
     'LinearAdapter',
     'PerLevel',
     'QueryClassMaps',
-    'RandomTeacher',
     'RoIClassify',
     'TeacherMean',
     'TokensToMap',

@@ -1,22 +1,8 @@
-"""Connectors that make one teacher of several.
-
-The first teacher is the tap itself, the others are given to its connector:
-
-.. code-block:: python
-
-    preds_T=dict(
-        of='wide', at='head',
-        connector=dict(type='mmkd_ext.ConfidentTeachers', tau=4.0),
-        given=dict(
-            deep=dict(of='deep', at='head'),
-            data_samples=dict(of='batch', at='data_samples')))
-
-Their values, maps or rows of classes, may differ in the size of the maps only.
-"""
+"""One teacher of several."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -28,88 +14,50 @@ from mmkd_ext.errors import ConfigError, ShapeError, check_choice, check_range
 from mmkd_ext.methods._labels import class_indices, labelled, labels_at
 from mmkd_ext.registry import MODELS
 
-__all__ = ['AgreeingTeachers', 'ConfidentTeachers', 'RandomTeacher', 'TeacherMean']
+__all__ = ['TeacherMean']
 
-
-class Teachers(nn.Module, ABC):
-    r"""Base of what combines teachers: a mean with a share for each.
-
-    .. math::
-        \bar t = \sum_k w_k t_k \quad \text{or, with a temperature,} \quad
-        \bar t = \tau \log \sum_k w_k \operatorname{softmax}(t_k / \tau)
-
-    In the second form a softmax of the result at the same temperature gives the mean of
-    the probabilities.
-
-    Args:
-        tau: Temperature of the loss, > 0, to average probabilities of logits; None
-            averages the values, which may be features then.
-
-    Attributes:
-        shares: Mean share of each teacher in the last call ``(k)``.
-    """
-
-    yields_classes: ClassVar[bool] = True
-
-    def __init__(self, tau: float | None = None) -> None:
-        super().__init__()
-        if tau is not None:
-            check_range('tau', tau, gt=0)
-        self.tau = tau
-        self.shares: Tensor | None = None
-
-    @abstractmethod
-    def weigh(self, values: Tensor, data_samples: Any) -> Tensor:
-        """Returns the share of each teacher, of the form ``(k n 1 ...)``.
-
-        Args:
-            values: Values of the `k` teachers ``(k n c ...)``.
-            data_samples: Samples of the batch, None where they are not given.
-        """
-
-    def forward(
-        self, first: Tensor, data_samples: Any = None, **others: Tensor
-    ) -> Tensor:
-        """Returns the teachers' mean, of the form of the first one's value.
-
-        Raises:
-            ShapeError: The teachers' values differ, but for the size of maps.
-        """
-        if not others:
-            raise ConfigError(
-                f'`{type(self).__name__}` has one teacher: write the others into the '
-                "tap's `given`, such as given=dict(other=dict(of='other', at=...))."
-            )
-        values = [first]
-        for name, other in others.items():
-            if other.dim() == first.dim() == 4 and other.shape[2:] != first.shape[2:]:
-                other = F.interpolate(other, first.shape[2:], mode='bilinear')
-            if other.shape != first.shape:
-                raise ShapeError(
-                    f'the teachers differ: `{name}` gives {tuple(other.shape)}, the '
-                    f'first one {tuple(first.shape)}.'
-                )
-            values.append(other)
-        with torch.autocast(first.device.type, enabled=False):
-            stacked = torch.stack(values)
-            if stacked.dtype in (torch.float16, torch.bfloat16):
-                stacked = stacked.float()
-            weights = self.weigh(stacked.detach(), data_samples)
-            self.shares = weights.detach().flatten(1).mean(1)
-            if self.tau is None:
-                return (weights * stacked).sum(0)
-            scores = (stacked / self.tau).log_softmax(2) + weights.log()
-            return self.tau * scores.logsumexp(0)
+_IGNORED = 255
 
 
 @MODELS.register_module()
-class TeacherMean(Teachers):
-    """Mean of the teachers, each with the same share or with a given one.
+class TeacherMean(nn.Module):
+    r"""Combines teachers to one: a mean with a share for each.
+
+    The first teacher is the tap, the others are given to its connector:
+
+    .. code-block:: python
+
+        preds_T=dict(of='wide', at='head',
+            connector=dict(type='mmkd_ext.TeacherMean', shares='confidence', tau=4.0),
+            given=dict(deep=dict(of='deep', at='head'),
+                       data_samples=dict(of='batch', at='data_samples')))
+
+    With a temperature probabilities are averaged, and a softmax of the result at this
+    temperature gives their mean:
+
+    .. math:: \bar t = \tau \log \sum_k w_k \operatorname{softmax}(t_k / \tau)
 
     Args:
-        weights: Share of each teacher in the order of the config, not all 0; they are
-            scaled to sum to 1.
-        tau: See `Teachers`.
+        shares: How large :math:`w_k` is.
+
+            - ``'equal'``, or a list of numbers in the order of the teachers.
+            - ``'confidence'``, for each sample or pixel by the cross entropy
+              :math:`L_k` to its label, which the tap's `given` must have:
+              :math:`w_k = (1 - e^{L_k} / \sum_j e^{L_j}) / (K - 1)`, as in
+              "Confidence-Aware Multi-Teacher Knowledge Distillation", ICASSP 2022,
+              `arXiv 2201.00007 <https://arxiv.org/abs/2201.00007>`_. Pixels without a
+              label, 255, have equal shares.
+            - ``'agreement'``, for each sample or pixel by the divergence from the mean
+              of all, :math:`w_k \propto e^{-D_{KL}(p_k \| \bar p) / \beta}`. The rule
+              is ours. Two are nearly as far from their mean, so it takes three.
+            - ``'random'``, one teacher, drawn for each sample by PyTorch; all run.
+              In evaluation it is their mean.
+        tau: Temperature of the loss, > 0; None averages the values themselves, which
+            may be features then.
+        beta: How many nats of divergence lower a share by a factor of `e`, > 0.
+
+    Attributes:
+        last_shares: Mean share of each teacher in the last call ``(k)``.
 
     Examples:
         >>> mean = TeacherMean([3, 1])
@@ -117,127 +65,94 @@ class TeacherMean(Teachers):
         tensor([[1., 2.]])
     """
 
+    yields_classes: ClassVar[bool] = True
+
     def __init__(
-        self, weights: Sequence[float] | None = None, tau: float | None = None
+        self,
+        shares: str | Sequence[float] = 'equal',
+        *,
+        tau: float | None = None,
+        beta: float = 0.1,
     ) -> None:
-        super().__init__(tau)
-        for weight in weights or ():
-            check_range('weights', weight, ge=0)
-        if weights is not None and sum(weights) == 0:
-            raise ConfigError(f'`weights` must not all be 0, but are {weights!r}.')
-        self.weights = weights
-
-    def weigh(self, values: Tensor, data_samples: Any) -> Tensor:
-        """Returns the given shares."""
-        own = self.weights or [1.0] * len(values)
-        if len(own) != len(values):
-            raise ConfigError(
-                f'`weights` are {len(own)}, but there are {len(values)} teachers.'
-            )
-        weights = values.new_tensor(own) / sum(own)
-        return weights.reshape(-1, *[1] * (values.dim() - 1))
-
-
-@MODELS.register_module()
-class ConfidentTeachers(Teachers):
-    r"""Mean of the teachers that trusts those more which predict the label.
-
-    .. math::
-        w_k = \frac{1}{K - 1} \Bigl(1 - \frac{\exp L_k}{\sum_j \exp L_j}\Bigr)
-
-    with the cross entropy :math:`L_k` of each sample or pixel: CA-MKD, "Confidence-Aware
-    Multi-Teacher Knowledge Distillation", ICASSP 2022, `arXiv 2201.00007
-    <https://arxiv.org/abs/2201.00007>`_. Of `K` teachers one that is right where all
-    others are wrong has the share ``1 / (K - 1)``. Pixels without a label have equal
-    shares. The tap needs ``given=dict(data_samples=dict(of='batch',
-    at='data_samples'))``.
-
-    Args:
-        tau: See `Teachers`.
-        ignore_index: Label of the pixels that have none.
-    """
-
-    def __init__(self, tau: float | None = None, ignore_index: int = 255) -> None:
-        super().__init__(tau)
-        self.ignore_index = ignore_index
-
-    def weigh(self, values: Tensor, data_samples: Any) -> Tensor:
-        """Returns a share for each sample or pixel."""
-        if data_samples is None:
-            raise ConfigError(
-                '`ConfidentTeachers` needs the labels: add data_samples=dict('
-                "of='batch', at='data_samples') to `given`."
-            )
-        if values.dim() == 5:
-            labels = labels_at(data_samples, values[0])
-            ignore = self.ignore_index
-            counts = labelled(labels, values.shape[2], ignore_index=ignore)
-            labels = labels.where(counts, -1)
-        else:
-            labels = class_indices(data_samples, values[0])
-        wrong = torch.stack(
-            [
-                F.cross_entropy(one, labels, reduction='none', ignore_index=-1)
-                for one in values
-            ]
-        )
-        share = (1 - wrong.softmax(0)) / (len(values) - 1)
-        return share.unsqueeze(2)
-
-
-@MODELS.register_module()
-class AgreeingTeachers(Teachers):
-    r"""Mean of the teachers that trusts those less which are alone with their view.
-
-    .. math::
-        w_k \propto \exp(-D_{KL}(p_k \| \bar p) / \beta), \quad
-        \bar p = \frac{1}{K} \sum_j p_j
-
-    for each sample or pixel. No label is needed. The rule is ours; of two teachers both
-    are nearly as far from their mean, so it takes three.
-
-    Args:
-        tau: See `Teachers`.
-        beta: How much divergence, in nats, lowers a share by a factor of `e`, > 0.
-    """
-
-    def __init__(self, tau: float | None = None, beta: float = 0.1) -> None:
-        super().__init__(tau)
-        check_range('beta', beta, gt=0)
-        self.beta = beta
-
-    def weigh(self, values: Tensor, data_samples: Any) -> Tensor:
-        """Returns a share for each sample or pixel."""
-        log_p = values.log_softmax(2)
-        p = log_p.exp()
-        log_mean = p.mean(0).clamp_min(torch.finfo(p.dtype).tiny).log()
-        apart = (p * (log_p - log_mean)).sum(2, keepdim=True)
-        return (-apart / self.beta).softmax(0)
-
-
-@MODELS.register_module()
-class RandomTeacher(Teachers):
-    """One of the teachers at random, for each sample or for each batch.
-
-    That of a batch is in "Efficient Knowledge Distillation from an Ensemble of
-    Teachers", Interspeech 2017. All teachers run in each step. In evaluation it is
-    their mean. The draws are PyTorch's, so `ReproducibleStepHook` repeats them.
-
-    Args:
-        each: ``'sample'`` or ``'batch'``.
-    """
-
-    def __init__(self, each: str = 'sample') -> None:
         super().__init__()
-        check_choice('each', each, ('sample', 'batch'))
-        self.each = each
+        if isinstance(shares, str):
+            kinds = ('equal', 'confidence', 'agreement', 'random')
+            check_choice('shares', shares, kinds)
+        elif not shares or min(shares) < 0 or sum(shares) <= 0:
+            raise ConfigError(f'`shares` must be >= 0, not all 0, but are {shares!r}.')
+        if tau is not None:
+            check_range('tau', tau, gt=0)
+        check_range('beta', beta, gt=0)
+        self.shares, self.tau, self.beta = shares, tau, beta
+        self.last_shares: Tensor | None = None
 
-    def weigh(self, values: Tensor, data_samples: Any) -> Tensor:
-        """Returns 1 for the teacher that was drawn, 0 for the others."""
-        count, items = values.shape[:2]
-        shape = (count, items, *[1] * (values.dim() - 2))
-        if not self.training:
-            return values.new_full(shape, 1 / count)
-        drawn = torch.randint(count, (items if self.each == 'sample' else 1,))
-        chosen = F.one_hot(drawn.expand(items), count).T.to(values)
-        return chosen.reshape(shape)
+    def forward(
+        self, first: Tensor, data_samples: Any = None, **others: Tensor
+    ) -> Tensor:
+        """Returns the mean, of the form of the first teacher's value.
+
+        Args:
+            first: Rows ``(n c)`` or maps ``(n c h w)``.
+            data_samples: Samples with labels, for ``'confidence'``.
+            others: Values of the other teachers; maps may be of another size.
+
+        Raises:
+            ShapeError: The values differ.
+            ConfigError: There is one teacher, or labels are missing or wrong.
+        """
+        if not others:
+            hint = "into the tap's `given`: given=dict(b=dict(of='b', at=...))."
+            raise ConfigError(f'`TeacherMean` has one teacher: write others {hint}')
+        values = [first]
+        for name, value in others.items():
+            if value.dim() == first.dim() == 4 and value.shape != first.shape:
+                value = F.interpolate(value, first.shape[2:], mode='bilinear')
+            if value.shape != first.shape:
+                shapes = f'{tuple(value.shape)}, the first one {tuple(first.shape)}'
+                raise ShapeError(f'the teachers differ: `{name}` gives {shapes}.')
+            values.append(value)
+        with torch.autocast(first.device.type, enabled=False):
+            stacked = torch.stack(values)
+            if stacked.dtype in (torch.float16, torch.bfloat16):
+                stacked = stacked.float()
+            weights = self._weigh(stacked.detach(), data_samples)
+            self.last_shares = weights.flatten(1).mean(1)
+            if self.tau is None:
+                return (weights * stacked).sum(0)
+            scores = (stacked / self.tau).log_softmax(2) + weights.log()
+            return self.tau * scores.logsumexp(0)
+
+    def _weigh(self, values: Tensor, data_samples: Any) -> Tensor:
+        """Returns the share of each teacher ``(k n 1 ...)`` in ``(k n c ...)``."""
+        count = len(values)
+        if self.shares == 'confidence':
+            return (1 - _wrong(values, data_samples).softmax(0)) / (count - 1)
+        if self.shares == 'agreement':
+            log_p = values.log_softmax(2)
+            log_mean = log_p.logsumexp(0) - math.log(count)
+            apart = (log_p.exp() * (log_p - log_mean)).sum(2, keepdim=True)
+            return (-apart / self.beta).softmax(0)
+        shape = (count, -1, *[1] * (values.dim() - 2))
+        if self.shares == 'random' and self.training:
+            drawn = torch.randint(count, values.shape[1:2])
+            return F.one_hot(drawn, count).T.to(values).reshape(shape)
+        own = [1.0] * count if isinstance(self.shares, str) else self.shares
+        if len(own) != count:
+            raise ConfigError(f'`shares` are {len(own)}, the teachers {count}.')
+        return (values.new_tensor(own) / sum(own)).reshape(shape)
+
+
+def _wrong(values: Tensor, data_samples: Any) -> Tensor:
+    """Returns the cross entropy of each teacher to the labels ``(k n 1 ...)``."""
+    if data_samples is None:
+        where = "data_samples=dict(of='batch', at='data_samples')"
+        raise ConfigError(f'`TeacherMean` needs labels: add {where} to `given`.')
+    if values.dim() == 5:
+        labels = labels_at(data_samples, values[0])
+        counts = labelled(labels, values.shape[2], ignore_index=_IGNORED)
+        labels = labels.where(counts, -1)
+    else:
+        labels = class_indices(data_samples, values[0])
+    options: dict[str, Any] = dict(reduction='none', ignore_index=-1)
+    each = [F.cross_entropy(one, labels, **options) for one in values]
+    return torch.stack(each).unsqueeze(2)

@@ -54,8 +54,8 @@ def plain_config(cfg: Config, name: str = 'student') -> Config:
 
     source, path = cfg.model.get('architecture'), 'model.architecture'
     if name != 'student':
-        source = ((cfg.model.get('teachers') or {}).get(name) or {}).get('model')
-        source, path = source or cfg.model.get('teacher'), f'model.teachers.{name}.model'
+        several = cfg.model.get('teachers') or {'teacher': {'model': cfg.model.teacher}}
+        source, path = several[name]['model'], f'model.teachers.{name}.model'
     student = model_config(source, path)
     # the algorithm's preprocessor replaces the student's, as in training
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
