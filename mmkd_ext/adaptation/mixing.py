@@ -22,7 +22,7 @@ __all__ = ['AutoMixing', 'Mixing', 'build_mixing', 'relative_contrast']
 Mixing = Union[float, str, Mapping[str, Any]]
 
 
-class AutoMixing(nn.Module):
+class AutoMixing:
     r"""Takes more of a picture's statistics the more faded it is: ``mixing='auto'``.
 
     One share cannot be right for two kinds of weather: a fifth of the picture's
@@ -38,7 +38,7 @@ class AutoMixing(nn.Module):
 
     with the scale `s` and the `relative_contrast` `c` of the picture in the frozen
     source. It costs one forward pass a picture. No label is looked at, no other
-    picture, and nothing that was learned.
+    picture, and nothing that was learned, so there is nothing to save.
 
     Args:
         scale: The share that a picture without any contrast would get, from 0 to 1.
@@ -46,13 +46,9 @@ class AutoMixing(nn.Module):
     """
 
     def __init__(self, scale: float = 0.5) -> None:
-        super().__init__()
         check_range('mixing.scale', scale, ge=0, le=1)
         self.scale = scale
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets the last picture."""
+        #: The share of the last pictures.
         self.value = 0.0
 
     def look(
@@ -85,14 +81,6 @@ class AutoMixing(nn.Module):
     def describe(self) -> dict[str, Any]:
         """Returns its settings."""
         return {'scale': self.scale}
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """Returns the share in use."""
-        return {'value': self.value}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restores that of a saved stream."""
-        self.value = state['value']
 
 
 def build_mixing(mixing: Mixing) -> float | AutoMixing:

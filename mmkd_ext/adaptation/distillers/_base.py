@@ -135,8 +135,6 @@ class AdaptDistiller(BaseModule):
         """
         if isinstance(self.filter, PixelFilter):
             self.filter.reset()
-        if isinstance(self.mixing, AutoMixing):
-            self.mixing.reset()
 
     def forward(
         self, inputs: Tensor, originals: Sequence[Original] | None = None
@@ -293,15 +291,15 @@ class AdaptDistiller(BaseModule):
     # ---- called by the algorithm --------------------------------------------------
 
     @torch.no_grad()
-    def before(self, batch: Batch, reference: Callable[[], nn.Module]) -> None:
+    def before(self, inputs: Tensor, reference: Callable[[], nn.Module]) -> None:
         """Is called once before each image: finds its share of mixing, if it is to.
 
         Args:
-            batch: The images.
+            inputs: The images ``(n c h w)``.
             reference: Returns the source, normalised as the student is.
         """
         if isinstance(self.mixing, AutoMixing):
-            self.mixing.look(self.run, reference(), batch.inputs)
+            self.mixing.look(self.run, reference(), inputs)
 
     def reseed(self, seed: int) -> None:
         """Seeds every `SeededGenerator` in here, each differently."""

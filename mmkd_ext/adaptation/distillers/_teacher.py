@@ -58,8 +58,6 @@ class TeacherDistiller(AdaptDistiller):
         """Builds the teacher as a copy of the student."""
         super().prepare(student, source)
         if isinstance(self.mixing, AutoMixing) and not batch_norms(student):
-            # nothing to search for; a module must go before a number comes
-            del self.mixing
             self.mixing = 0.0
         if self.mixing != 0:
             require_batch_norm(student, type(self).__name__)
