@@ -381,7 +381,7 @@ class AdaptDistiller(BaseModule):
 
 def _described(value: Any) -> Any:
     part: Any = value  # a module's attributes are tensors, to a type checker
-    return part.describe() if isinstance(value, nn.Module) else value
+    return part.describe() if isinstance(value, (nn.Module, AutoMixing)) else value
 
 
 def values_of(losses: Mapping[str, Tensor]) -> dict[str, float]:
