@@ -1,0 +1,195 @@
+"""Does DisWOT's score without training say which student is best after it?
+
+    CIFAR10_ROOT=DIR python benchmarks/search_cifar10.py train
+    CIFAR10_ROOT=DIR python benchmarks/search_cifar10.py score
+
+`train` trains all 24 students of benchmarks/configs/cifar10/search_resnet56.py for
+eight epochs of its 5,000 pictures, by labels and by KD from ResNet-56, each from the
+same seed and on the same crops in the same order; the teacher sees every crop once, and
+all students share its logits. What is done is kept: a second call does what is missing.
+`score` scores the same students untrained, and writes how well scores, parameters and
+FLOPs rank the trained accuracy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import _measure
+import torch
+import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from torch import Tensor, nn
+
+from mmkd_ext import compat
+
+compat.apply()
+
+from mmpretrain.registry import DATASETS  # noqa: E402  (after the patches)
+
+from mmkd_ext.algorithms.sources import (  # noqa: E402
+    build_model,
+    hand_preprocessor,
+)
+from mmkd_ext.checkpoint import load_weights  # noqa: E402
+from mmkd_ext.files import write_json  # noqa: E402
+from mmkd_ext.methods import KDLoss  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / 'benchmarks/configs/cifar10/search_resnet56.py'
+TRAINED = ROOT / 'work_dirs/search_cifar10/trained.json'
+EPOCHS, BATCH, WARMUP = 8, 64, 78
+
+
+def students(config: Config) -> Iterator[tuple[str, Any]]:
+    """Yields name and model dict of each student of the space."""
+    depths, widths = config.search.space.values()
+    for depth, (width, channels) in itertools.product(depths, widths):
+        model = config.model.architecture.to_dict()
+        model['backbone'].update(depth=depth, widths=width)
+        model['head'].update(in_channels=channels)
+        yield f'depth {depth}, widths {tuple(width)}', model
+
+
+def built(model: Any, config: Config, seed: int = 0) -> nn.Module:
+    """Returns a model with the first weights of a seed."""
+    torch.manual_seed(seed)
+    source, _ = hand_preprocessor(model, config.data_preprocessor, 'model')
+    module = build_model(source, 'model')
+    module.init_weights()
+    return module
+
+
+def pictures(config: Config, split: str, model: nn.Module) -> tuple[Tensor, Tensor]:
+    """Returns normalised pictures ``(n 3 h w)`` and labels ``(n)``, in order."""
+    source = dict(config.val_dataloader.dataset, data_prefix=split)
+    dataset = DATASETS.build(source)
+    samples = [dataset[i] for i in range(len(dataset))]
+    data = {key: [sample[key] for sample in samples] for key in samples[0]}
+    labels = torch.cat([sample.gt_label for sample in data['data_samples']])
+    inputs: Tensor = model.data_preprocessor(data)['inputs']
+    return inputs, labels
+
+
+def batches(images: Tensor, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields indices and cropped, mirrored pictures of an epoch; of a seed of its own.
+
+    The border of a crop is 0 before normalisation in the config, and the mean here.
+    """
+    draw = torch.Generator().manual_seed(epoch)
+    order = torch.randperm(len(images), generator=draw)
+    for start in range(0, len(images) - BATCH + 1, BATCH):
+        chosen = order[start : start + BATCH]
+        padded = F.pad(images[chosen], (4, 4, 4, 4))
+        top, left = torch.randint(0, 9, (2, BATCH), generator=draw).tolist()
+        mirror = (torch.rand(BATCH, generator=draw) < 0.5).tolist()
+        crops = [
+            image[:, t : t + 32, le : le + 32].flip(-1 if m else ())
+            for image, t, le, m in zip(padded, top, left, mirror)
+        ]
+        yield chosen, torch.stack(crops)
+
+
+@torch.no_grad()
+def teacher_logits(teacher: nn.Module, images: Tensor) -> list[list[Tensor]]:
+    """Returns the teacher's logits of every batch of every epoch."""
+    return [
+        [teacher(crops, mode='tensor') for _, crops in batches(images, epoch)]
+        for epoch in range(EPOCHS)
+    ]
+
+
+def train(
+    student: nn.Module, images: Tensor, labels: Tensor, soft: list[list[Tensor]]
+) -> None:
+    """Trains a student as `kd_resnet56_resnet8` says, for `EPOCHS`."""
+    distill = KDLoss(tau=4.0, loss_weight=0.9)
+    optimizer = torch.optim.SGD(
+        student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4
+    )
+    steps = EPOCHS * len(soft[0])
+
+    def rate(step: int) -> float:
+        cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+        return min(1.0, (step + 1) / WARMUP) * cosine
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    student.train()
+    for epoch in range(EPOCHS):
+        for (chosen, crops), target in zip(batches(images, epoch), soft[epoch]):
+            logits = student(crops, mode='tensor')
+            loss = 0.1 * F.cross_entropy(logits, labels[chosen])
+            loss = loss + distill(logits, target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """Returns the share of right classes in percent."""
+    model.eval()
+    right = sum(
+        int((model(part, mode='tensor').argmax(1) == truth).sum())
+        for part, truth in zip(images.split(500), labels.split(500))
+    )
+    return 100 * right / len(labels)
+
+
+def train_all(config: Config) -> None:
+    """Trains what is not trained yet."""
+    content = {'environment': _measure.environment(), 'students': {}}
+    if TRAINED.is_file():
+        content = json.loads(TRAINED.read_text())
+    teacher = built(config.model.teacher, config)
+    load_weights(teacher, config.model.teacher_ckpt, role='teacher', min_matched=1.0)
+    teacher.eval()
+    images, labels = pictures(config, 'train', teacher)
+    tests = pictures(config, 'val', teacher)
+    missing = [pair for pair in students(config) if pair[0] not in content['students']]
+    soft: list[list[Tensor]] = []
+    for name, model in missing:
+        if not soft:
+            started = time.process_time()
+            soft = teacher_logits(teacher, images)
+            content['teacher'] = accuracy(teacher, *tests)
+            content['teacher_seconds'] = round(time.process_time() - started, 1)
+        started = time.process_time()
+        student = built(model, config)
+        train(student, images, labels, soft)
+        content['students'][name] = {
+            'accuracy': accuracy(student, *tests),
+            'seconds': round(time.process_time() - started, 1),
+        }
+        write_json(TRAINED, content)
+        print(name, content['students'][name], flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('step', choices=['train', 'score'])
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    MMLogger.get_current_instance().setLevel('WARNING')
+    config = Config.fromfile(CONFIG)
+    init_default_scope(config.default_scope)
+    {'train': train_all}[args.step](config)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
