@@ -1,13 +1,13 @@
 """Does DisWOT's score without training say which student is best after it?
 
-    CIFAR10_ROOT=DIR python benchmarks/search_cifar10.py train
-    CIFAR10_ROOT=DIR python benchmarks/search_cifar10.py score
+    CIFAR10_ROOT=DIR python benchmarks/search_cifar10.py train --epochs 3
+    CIFAR10_ROOT=DIR python benchmarks/search_cifar10.py score --epochs 3
 
 `train` trains all 24 students of benchmarks/configs/cifar10/search_resnet56.py for
-six epochs of its 5,000 pictures, by labels and by KD from ResNet-56, each from the same
-seed and on the same crops in the same order, in bfloat16 (autocast); the teacher sees
-every crop once, and all students share its logits. What is done is kept: a second call
-does what is missing.
+some epochs of its 5,000 pictures, by labels and by KD from ResNet-56, each from the
+same seed and on the same crops in the same order, in bfloat16 (autocast); the teacher
+sees every crop once, and all students share its logits. What is done is kept: a second
+call does what is missing.
 `score` scores the same students untrained, and writes how well scores, parameters and
 FLOPs rank the trained accuracy.
 """
@@ -48,8 +48,8 @@ from mmkd_ext.methods import KDLoss  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'benchmarks/configs/cifar10/search_resnet56.py'
-TRAINED = ROOT / 'work_dirs/search_cifar10/trained.json'
-EPOCHS, BATCH, WARMUP = 6, 64, 78
+TRAINED = ROOT / 'work_dirs/search_cifar10'
+BATCH, WARMUP = 64, 39
 BFLOAT16 = torch.autocast('cpu', torch.bfloat16)
 
 
@@ -103,23 +103,25 @@ def batches(images: Tensor, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 @torch.no_grad()
-def teacher_logits(teacher: nn.Module, images: Tensor) -> list[list[Tensor]]:
+def teacher_logits(
+    teacher: nn.Module, images: Tensor, epochs: int
+) -> list[list[Tensor]]:
     """Returns the teacher's logits of every batch of every epoch."""
     return [
         [teacher(crops, mode='tensor').float() for _, crops in batches(images, epoch)]
-        for epoch in range(EPOCHS)
+        for epoch in range(epochs)
     ]
 
 
 def train(
     student: nn.Module, images: Tensor, labels: Tensor, soft: list[list[Tensor]]
 ) -> None:
-    """Trains a student as `kd_resnet56_resnet8` says, for `EPOCHS`."""
+    """Trains as `kd_resnet56_resnet8` says, an epoch for each list of targets."""
     distill = KDLoss(tau=4.0, loss_weight=0.9)
     optimizer = torch.optim.SGD(
         student.parameters(), lr=0.05, momentum=0.9, weight_decay=5e-4
     )
-    steps = EPOCHS * len(soft[0])
+    steps = len(soft) * len(soft[0])
 
     def rate(step: int) -> float:
         cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -127,8 +129,8 @@ def train(
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     student.train()
-    for epoch in range(EPOCHS):
-        for (chosen, crops), target in zip(batches(images, epoch), soft[epoch]):
+    for epoch, targets in enumerate(soft):
+        for (chosen, crops), target in zip(batches(images, epoch), targets):
             with BFLOAT16:
                 logits = student(crops, mode='tensor').float()
             loss = 0.1 * F.cross_entropy(logits, labels[chosen])
@@ -150,11 +152,12 @@ def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     return 100 * right / len(labels)
 
 
-def train_all(config: Config) -> None:
+def train_all(config: Config, epochs: int) -> None:
     """Trains what is not trained yet."""
     content = {'environment': _measure.environment(), 'students': {}}
-    if TRAINED.is_file():
-        content = json.loads(TRAINED.read_text())
+    path = TRAINED / f'epochs{epochs}.json'
+    if path.is_file():
+        content = json.loads(path.read_text())
     teacher = built(config.model.teacher, config)
     load_weights(teacher, config.model.teacher_ckpt, role='teacher', min_matched=1.0)
     teacher.eval()
@@ -166,7 +169,7 @@ def train_all(config: Config) -> None:
         if not soft:
             started = time.process_time()
             with BFLOAT16:
-                soft = teacher_logits(teacher, images)
+                soft = teacher_logits(teacher, images, epochs)
             content['teacher'] = accuracy(teacher, *tests)
             content['teacher_seconds'] = round(time.process_time() - started, 1)
         started = time.process_time()
@@ -176,7 +179,7 @@ def train_all(config: Config) -> None:
             'accuracy': accuracy(student, *tests),
             'seconds': round(time.process_time() - started, 1),
         }
-        write_json(TRAINED, content)
+        write_json(path, content)
         print(name, content['students'][name], flush=True)
 
 
@@ -186,12 +189,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('step', choices=['train', 'score'])
+    parser.add_argument('--epochs', type=int, default=3)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     MMLogger.get_current_instance().setLevel('WARNING')
     config = Config.fromfile(CONFIG)
     init_default_scope(config.default_scope)
-    {'train': train_all}[args.step](config)
+    {'train': train_all}[args.step](config, args.epochs)
     return 0
 
 
