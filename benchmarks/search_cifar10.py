@@ -15,6 +15,7 @@ FLOPs rank the trained accuracy.
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
 import json
 import math
@@ -28,8 +29,8 @@ import _measure
 import torch
 import torch.nn.functional as F
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+from scipy.stats import kendalltau, spearmanr
 from torch import Tensor, nn
 
 from mmkd_ext import compat
@@ -38,18 +39,18 @@ compat.apply()
 
 from mmpretrain.registry import DATASETS  # noqa: E402  (after the patches)
 
-from mmkd_ext.algorithms.sources import (  # noqa: E402
-    build_model,
-    hand_preprocessor,
-)
-from mmkd_ext.checkpoint import load_weights  # noqa: E402
+from mmkd_ext.algorithms.sources import hand_preprocessor  # noqa: E402
+from mmkd_ext.cli.search import Scorer, search_config  # noqa: E402
+from mmkd_ext.evaluation.diswot import first_weights  # noqa: E402
 from mmkd_ext.files import write_json  # noqa: E402
 from mmkd_ext.methods import KDLoss  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / 'benchmarks/configs/cifar10/search_resnet56.py'
 TRAINED = ROOT / 'work_dirs/search_cifar10'
-BATCH, WARMUP = 64, 39
+OUT = ROOT / 'benchmarks/results/search_cifar10.json'
+BATCH, WARMUP, SEEDS = 64, 39, 3
+WIDTHS = 'backbone.widths, head.in_channels'
 BFLOAT16 = torch.autocast('cpu', torch.bfloat16)
 
 
@@ -63,13 +64,10 @@ def students(config: Config) -> Iterator[tuple[str, Any]]:
         yield f'depth {depth}, widths {tuple(width)}', model
 
 
-def built(model: Any, config: Config, seed: int = 0) -> nn.Module:
-    """Returns a model with the first weights of a seed."""
-    torch.manual_seed(seed)
+def built(model: Any, config: Config, ckpt: str | None = None) -> nn.Module:
+    """Returns a model with the first weights of seed 0, or those of a checkpoint."""
     source, _ = hand_preprocessor(model, config.data_preprocessor, 'model')
-    module = build_model(source, 'model')
-    module.init_weights()
-    return module
+    return first_weights(source, 0, ckpt)
 
 
 def pictures(config: Config, split: str, model: nn.Module) -> tuple[Tensor, Tensor]:
@@ -158,8 +156,7 @@ def train_all(config: Config, epochs: int) -> None:
     path = TRAINED / f'epochs{epochs}.json'
     if path.is_file():
         content = json.loads(path.read_text())
-    teacher = built(config.model.teacher, config)
-    load_weights(teacher, config.model.teacher_ckpt, role='teacher', min_matched=1.0)
+    teacher = built(config.model.teacher, config, config.model.teacher_ckpt)
     teacher.eval()
     images, labels = pictures(config, 'train', teacher)
     tests = pictures(config, 'val', teacher)
@@ -183,6 +180,67 @@ def train_all(config: Config, epochs: int) -> None:
         print(name, content['students'][name], flush=True)
 
 
+def score_all(config: Config, epochs: int) -> None:
+    """Scores what is trained, and writes how the predictors rank its accuracy."""
+    trained = json.loads((TRAINED / f'epochs{epochs}.json').read_text())
+    names = [name for name, _ in students(config)]
+    shape = [len(values) for values in config.search.space.values()]
+    choices = dict(zip(names, itertools.product(*map(range, shape))))
+    rows = {
+        name: dict(found, predictors={}) for name, found in trained['students'].items()
+    }
+    kinds = [(True, 'classes'), (False, 'classes'), (True, 'channels')]
+    for weights, semantic in kinds:
+        asked = copy.deepcopy(config)
+        asked.search.update(semantic=semantic, seeds=SEEDS)
+        if not weights:
+            asked.model.teacher_ckpt = None
+        teacher = 'trained' if weights else 'untrained'
+        path = TRAINED / f'{semantic}-{teacher}.json'
+        scorer = Scorer(asked, search_config(asked), path)
+        for name, row in rows.items():
+            if (
+                semantic == 'channels'
+                and config.model.teacher.head.in_channels
+                != (config.search.space[WIDTHS][choices[name][1]][1])
+            ):
+                continue  # the authors' form takes students as wide as the teacher
+            scorer(choices[name])
+            found = scorer.rows[','.join(map(str, choices[name]))]
+            row.update(params=found['params'], flops=found['flops'])
+            for term in ('score', 'semantic', 'relation'):
+                of = f'{term}, {semantic}, {teacher} teacher'
+                row['predictors'][of] = found[term]
+    for row in rows.values():
+        row['predictors'].update(parameters=row['params'], FLOPs=row['flops'])
+    predictors = dict.fromkeys(
+        key for row in rows.values() for key in row['predictors']
+    )
+    result = {
+        'environment': _measure.environment(),
+        'trained': {k: v for k, v in trained.items() if k != 'students'},
+        'epochs': epochs,
+        'students': rows,
+        'rank': {key: ranked(key, rows) for key in predictors},
+    }
+    _measure.write(result, OUT)
+    for key, found in result['rank'].items():
+        print(f'{key:40} {found}')
+
+
+def ranked(key: str, rows: dict[str, Any]) -> dict[str, float]:
+    """Returns how well a predictor ranks the accuracy of the students that have it."""
+    have = [row for row in rows.values() if key in row['predictors']]
+    sides = [row['predictors'][key] for row in have], [row['accuracy'] for row in have]
+    kendall, spearman = kendalltau(*sides), spearmanr(*sides)
+    return {
+        'kendall': round(float(kendall.statistic), 3),
+        'spearman': round(float(spearman.statistic), 3),
+        'p': round(float(kendall.pvalue), 4),
+        'students': len(have),
+    }
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -192,10 +250,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('--epochs', type=int, default=3)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    MMLogger.get_current_instance().setLevel('WARNING')
     config = Config.fromfile(CONFIG)
     init_default_scope(config.default_scope)
-    {'train': train_all}[args.step](config, args.epochs)
+    {'train': train_all, 'score': score_all}[args.step](config, args.epochs)
     return 0
 
 

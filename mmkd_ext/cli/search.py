@@ -13,9 +13,9 @@ says what of the student may change, and what it may cost:
                                                   [(16, 16, 32, 64), 64]]},
         strategy='evolution', candidates=50, max_params=2e5, max_flops=5e7)
 
-DIR gets search.json with all scores, ranking.md and ranking.png. A second call scores
-only what is missing, so a search that was stopped goes on, and one with more candidates
-or another budget begins with what is known. Exit status: 0 ranked, 2 wrong input.
+DIR gets search.json, ranking.md and ranking.png. A second call scores only what is
+missing, after a stop, with more candidates or another budget. Exit status: 0 ranked, 2
+wrong input.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from mmkd_ext import compat
 compat.apply()
 
 from mmengine.config import Config, ConfigDict  # noqa: E402  (after the patches)
-from mmengine.logging import MMLogger  # noqa: E402
 from mmengine.registry import init_default_scope  # noqa: E402
 from mmengine.runner import Runner  # noqa: E402
 
@@ -83,17 +82,11 @@ SHOWN = 10
 
 
 def search_config(cfg: Config) -> ConfigDict:
-    """Returns the checked `search` of a config, with all keys.
-
-    Raises:
-        ConfigError: It is wrong, or the config is no distillation.
-    """
+    """Returns the checked `search` of a config, with all keys."""
     model = cfg.get('model') or {}
     if 'architecture' not in model or 'teacher' not in model:
-        raise ConfigError(
-            'A search needs the config of a distillation, with `model.architecture` '
-            'and `model.teacher`.'
-        )
+        what = 'needs `architecture` and `teacher`, as a distillation has them.'
+        raise ConfigError.at('model', what)
     check_keys('search', cfg.get('search'), DEFAULTS)
     found = ConfigDict({**DEFAULTS, **cfg.search})
     check_choice('search.strategy', found.strategy, ['evolution', 'random'])
@@ -104,9 +97,7 @@ def search_config(cfg: Config) -> ConfigDict:
 
 
 class Space:
-    """What of a model dict may change.
-
-    A choice is the number of a value for each entry.
+    """What of a model dict may change; a choice numbers a value of each entry.
 
     Args:
         config: Dotted keys of the model dict to lists of values. Keys joined by commas
@@ -145,11 +136,7 @@ class Space:
         return found
 
     def model(self, base: Any, choice: Choice) -> ConfigDict:
-        """Returns a model dict with the values of a choice.
-
-        Raises:
-            ConfigError: There is nothing above a key.
-        """
+        """Returns a model dict with the values of a choice."""
         model: Any = copy.deepcopy(base)
         for key, value in self.settings(choice).items():
             *parents, last = key.split('.')
@@ -191,11 +178,9 @@ def evolve(
 
     Args:
         space: What to choose from.
-        evaluate: Returns the score of a choice, or None where it does not count, as
-            above the budget.
+        evaluate: Returns the score of a choice; None where it does not count.
         rng: All draws are its.
-        candidates: So many are to have a score; fewer where the space, or what is
-            looked at (`TRIES` for each), is exhausted.
+        candidates: So many are to have a score, if looking at `TRIES` each is enough.
         population: How many live at a time.
         tournament: How many of them a parent is the best of.
     """
@@ -218,15 +203,12 @@ def evolve(
 
 
 class Scorer:
-    """Scores choices, and keeps what it found in a file.
+    """Scores choices, and keeps what it found in a file, of the same settings alone.
 
     Args:
         cfg: The config of the distillation.
         search: What `search_config` returned.
-        path: The file. What it holds must come from the same settings.
-
-    Raises:
-        ConfigError: The file is of other settings.
+        path: The file.
     """
 
     def __init__(self, cfg: Config, search: ConfigDict, path: Path) -> None:
@@ -238,6 +220,7 @@ class Scorer:
         found = {key: search[key] for key in ('space', *SCORING)}
         for key in ('architecture', 'teacher', 'teacher_ckpt'):
             found[f'model.{key}'] = cfg.model.get(key)
+        found['train_dataloader'] = cfg.train_dataloader
         self.settings = {key: repr(value) for key, value in found.items()}
         if path.is_file():
             known = json.loads(path.read_text(encoding='utf-8'))
@@ -252,7 +235,9 @@ class Scorer:
     def __call__(self, choice: Choice) -> float | None:
         """Returns the score of a choice; None if it cannot be built or costs more."""
         key = ','.join(map(str, choice))
-        row = self.rows.setdefault(key, self._costs(choice))
+        if key not in self.rows:
+            self.rows[key] = self._costs(choice)
+        row = self.rows[key]
         if 'score' not in row and self._affordable(row):
             row.update(self._score(choice))
             write_json(self.path, {'settings': self.settings, 'rows': self.rows})
@@ -362,8 +347,9 @@ def picture(rows: Sequence[Mapping[str, Any]]) -> bytes:
     return figures.png(figure)
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line."""
+@handle_errors
+def main(argv: Sequence[str] | None = None) -> None:
+    """Searches."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -371,20 +357,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--work-dir', help='where scores and the ranking go')
     add_cfg_options(parser)
     add_debug(parser)
-    return parser.parse_args(argv)
-
-
-@handle_errors
-def main(argv: Sequence[str] | None = None) -> None:
-    """Searches."""
-    args = parse_args(argv)
+    args = parser.parse_args(argv)
     cfg = load_config(args.config, args.cfg_options)
     set_work_dir(cfg, args)
     set_default_scope(cfg)
     search = search_config(cfg)
     init_default_scope(cfg.default_scope)
-    # every layer of every candidate would say how it is initialised
-    MMLogger.get_current_instance().setLevel('WARNING')
     folder = Path(cfg.work_dir)
     scorer = Scorer(cfg, search, folder / 'search.json')
     # of a population that never fills no one has children

@@ -4,19 +4,17 @@ r"""DisWOT: which student suits a teacher, scored without training.
 <https://arxiv.org/abs/2303.15678>`_. Both terms compare an untrained student with the
 teacher on one batch; higher is better, and 0 is the best:
 
-- the *semantic* term compares the gradients of the classifier's rows, one a class: what
-  of the features would raise a class, as class activation maps have it. On dense logits
-  the sum runs over all pixels, so it is that of the class's map.
-- the *relation* term compares how similar the pictures are to each other in the last
+- the *semantic* term compares the gradients of the classifier's rows, one a class, as
+  class activation maps do; on dense logits they are sums over all pixels. The authors'
+  form, `channel_score`, takes students as wide as the teacher; `row_score` takes any.
+- the *relation* term, `row_score`, compares how similar pictures are in the last
   features.
-
-The paper's code takes students as wide as the teacher at the end, see `channel_score`.
-`row_score` takes any width, and is what the relation term is anyway.
 """
 
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -124,16 +122,12 @@ def signature(
     """Runs a classifier or segmentor on a batch, forward and backward once.
 
     Args:
-        model: The model. Untrained ones run in training mode, since running statistics
-            say nothing yet.
+        model: The model.
         data: Batch of a data loader, with labels; not changed.
-        trained: Whether the model has weights, and runs in eval mode.
+        trained: False runs in training mode, as running statistics say nothing yet.
         classifier: Dotted name of its last layer; None knows that of mmpretrain's
             linear heads and of mmseg's decode heads.
         feature: Dotted name of the module whose (last) output is compared.
-
-    Raises:
-        ConfigError: The model has no such module.
     """
     names = dict(model.named_modules())
     last = classifier or next((n for n in _CLASSIFIERS if n in names), _CLASSIFIERS[1])
@@ -180,10 +174,16 @@ def first_weights(config: Any, seed: int, ckpt: str | None = None) -> Any:
     Raises:
         ConfigError: It cannot be built.
     """
-    with preserve_random_state():
-        torch.manual_seed(seed)
-        model = build_model(untrained(config), 'model')
-        model.init_weights()
+    # every layer would say how it is initialised
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        with preserve_random_state():
+            torch.manual_seed(seed)
+            model = build_model(untrained(config), 'model')
+            model.init_weights()
+    finally:
+        logging.disable(before)
     if ckpt is not None:
         load_weights(model, ckpt, role='teacher', min_matched=0.5)
     return revert_sync_batchnorm(model)
