@@ -14,8 +14,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from mmkd_ext.errors import check_shapes
 from mmkd_ext.functional.direction import unit_vectors
+from mmkd_ext.functional.mimicry import squared_error
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.registry import MODELS
 
@@ -26,10 +26,12 @@ __all__ = ['FeatureCosineLoss']
 class FeatureCosineLoss(PairLoss):
     r"""One minus the cosine of the features, a mean over all positions.
 
-    .. math:: L = \frac{1}{N P} \sum_{n,p} 1 - \cos(F^S_{np}, F^T_{np})
+    .. math::
+        L = \frac{1}{N P} \sum_{n,p} 1 - \cos(F^S_{np}, F^T_{np})
+          = \frac{1}{2 N P} \sum_{n,p} \lVert u^S_{np} - u^T_{np} \rVert^2
 
-    Maps ``(n c h w)``, tokens ``(n l c)`` and vectors ``(n c)`` are features. Where one
-    side is 0, the cosine counts as 0.
+    with `u` the unit vectors, 0 where a feature is 0. Maps ``(n c h w)``, tokens
+    ``(n l c)`` and vectors ``(n c)`` are features.
 
     Args:
         policy: See :class:`~mmkd_ext.methods.PairLoss`.
@@ -45,9 +47,8 @@ class FeatureCosineLoss(PairLoss):
 
     def compute(self, student: Tensor, teacher: Tensor) -> Tensor:  # type: ignore[override]
         """Returns the distance of each position ``(n ...)``, from 0 to 2."""
-        check_shapes(student=(student, 'n ...'), teacher=(teacher, 'n ...'))
         axis = 2 if student.dim() == 3 else 1
-        student, teacher = (
+        units = (
             unit_vectors(x, x.norm(dim=axis, keepdim=True)) for x in (student, teacher)
         )
-        return 1 - (student * teacher).sum(axis)
+        return squared_error(*units).sum(axis) / 2
