@@ -44,8 +44,9 @@ from mmkd_ext.adaptation.norms import (  # noqa: E402
     use_adaptive_norms,
 )
 from mmkd_ext.adaptation.pseudo_labels import entropy  # noqa: E402
-from mmkd_ext.adaptation.segment import image_logits, merge_classes  # noqa: E402
+from mmkd_ext.adaptation.segment import image_logits  # noqa: E402
 from mmkd_ext.evaluation.adaptation.record import areas, iou_metrics  # noqa: E402
+from mmkd_ext.functional import merge_classes  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTHS = ('w05', 'w10', 'w15', 'w20')

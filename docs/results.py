@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -108,15 +109,19 @@ def leading_table(content: Mapping[str, Any], name: str) -> str:
     others = [one for one in others if all(one in found for found in every.values())]
     rows = []
     for run, about in content['runs'].items():
-        gain, text, each = figures['gain'].get(run), '', ''
+        gain, text, each, pays = figures['gain'].get(run), '', '', ''
+        minutes = fmean(about.get('train_seconds') or [0]) / 60
         if gain:
             text = spread(gain, '+.2f')
             text = f'none ({text})' if gain.get('verdict') == 'none' else text
             each = ', '.join(f'{value:+.2f}' for value in gain['values'])
+            pays = f'{gain["mean"] / minutes:+.1f}' if minutes else ''
         means = [spread(every[run][figure]) for figure in (lead, *others)]
         count = str(len(runs[run][lead]['values']))
-        rows.append([about['title'], *means, count, text, each])
-    header = ['', f'{lead} on {name}', *others, 'runs', 'gain', 'gain of each seed']
+        took = f'{minutes:.1f}' if minutes else ''
+        rows.append([about['title'], *means, count, text, each, took, pays])
+    header = ['', f'{lead} on {name}', *others, 'runs', 'gain', 'gain of each seed',
+              'minutes', 'gain a minute']  # fmt: skip
     return table(header, rows)
 
 

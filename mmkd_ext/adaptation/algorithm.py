@@ -18,17 +18,13 @@ from mmkd_ext.adaptation.distillers import AdaptDistiller
 from mmkd_ext.adaptation.originals import originals_of
 from mmkd_ext.adaptation.pseudo_labels import log_probabilities
 from mmkd_ext.adaptation.randomness import generators_going_on
-from mmkd_ext.adaptation.segment import (
-    check_segmentor,
-    class_count,
-    image_logits,
-    merge_classes,
-)
+from mmkd_ext.adaptation.segment import check_segmentor, class_count, image_logits
 from mmkd_ext.adaptation.source import SourceCopy
 from mmkd_ext.algorithms.sources import build_model
 from mmkd_ext.checkpoint import load_weights
 from mmkd_ext.connectors.build import build_module
 from mmkd_ext.errors import CheckpointError, ConfigError
+from mmkd_ext.functional import merge_classes
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
