@@ -25,6 +25,8 @@ SIDES = {'l': 'left', 'c': 'center', 'r': 'right'}
 #: Kinds of files, by a key of their content or of their first row.
 KINDS = {
     'boxes': 'boxes',
+    'rank': 'search',
+    'mean': 'novel_classes',
     'folders': 'share',
     'false_alarms_on_unchanged': 'mutations',
     'oracle': 'oracle',
