@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cells
 import distill_toys as toys
 import numpy as np
 import pytest
