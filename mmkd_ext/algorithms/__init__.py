@@ -1,4 +1,4 @@
-"""Distillation algorithms for the Runner."""
+"""Algorithms: who is trained, who teaches, and what one step does."""
 
 from __future__ import annotations
 
