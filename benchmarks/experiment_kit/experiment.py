@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,23 @@ class Experiment:
     options: Mapping[str, Any] = field(default_factory=dict)
     source: str = ''
     rare: tuple[str, ...] = ()
+
+    def only(self, names: Sequence[str]) -> Experiment:
+        """Returns it with these runs alone, and what they need.
+
+        Raises:
+            ConfigError: There is no such run.
+        """
+        known = {run.name: run for run in self.runs}
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise ConfigError(f'{self.source} has no run {name!r}.{hint}')
+        kept = set(names)
+        for run in reversed(self.runs):  # what a run needs stands before it
+            if run.name in kept:
+                kept.update(run.needs.values())
+        return replace(self, runs=tuple(run for run in self.runs if run.name in kept))
 
 
 def load_experiment(path: str | os.PathLike[str]) -> Experiment:

@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
+from mmkd_ext.algorithms.compiled import compile_between_taps
 from mmkd_ext.algorithms.dry_run import (
     blank_batch,
     input_size,
@@ -28,12 +29,13 @@ from mmkd_ext.algorithms.init_from_teacher import (
 )
 from mmkd_ext.algorithms.peer import Peer
 from mmkd_ext.algorithms.sources import build_model, hand_preprocessor
+from mmkd_ext.algorithms.student_input import StudentInput
 from mmkd_ext.algorithms.tap_checks import (
     gradient_problems,
     row_problems,
     unfilled_problems,
 )
-from mmkd_ext.algorithms.teacher import STRIDE, Teacher
+from mmkd_ext.algorithms.teacher import PRECISIONS, STRIDE, Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.connectors.build import (
     compare_arguments,
@@ -49,6 +51,7 @@ from mmkd_ext.errors import (
     DataError,
     Problem,
     TapError,
+    check_choice,
     check_range,
     collecting,
     did_you_mean,
@@ -73,7 +76,7 @@ __all__ = [
 
 _TEACHER_KEYS = (
     *('model', 'ckpt', 'weight', 'preprocess', 'min_matched'),
-    *('trainable', 'optimizer'),
+    *('precision', 'channels_last', 'trainable', 'optimizer'),
 )
 NO_DISCRIMINATOR_OPTIMIZER = Problem(
     'optim_wrapper.constructor',
@@ -110,9 +113,10 @@ class TeacherDistill(BaseAlgorithm):
         teachers: Several teachers by name instead: each a dict of `model`, `ckpt`,
             `weight` (factor on the losses of the links that tap it), `preprocess`
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
-            std=...)``), `min_matched`, `trainable` (default `teacher_trainable`), and
-            for such a one `optimizer`, what is otherwise than the student's:
-            ``dict(lr=0.01)``. Empty where no link needs a teacher.
+            std=...)``), `trainable` (default `teacher_trainable`), for such a one
+            `optimizer`, what is otherwise than the student's (``dict(lr=0.01)``), and
+            its own `min_matched`, `precision` and `channels_last`. Empty where no link
+            needs a teacher.
         student_ckpt: File or URL of the student's first weights.
         inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that are
             initialised with the weights of the (first) teacher where names and shapes
@@ -120,6 +124,18 @@ class TeacherDistill(BaseAlgorithm):
             the name that it has in the teacher.
         min_matched: Least share of parameters that `student_ckpt` and `teacher_ckpt`
             must fill; below it loading is an error.
+        teacher_precision: ``'bf16'``, ``'fp16'`` or ``'fp32'``, in which teachers run
+            whatever the student's mixed precision is; their taps arrive in float32.
+            None runs them as the student.
+        teacher_channels_last: True keeps the teachers' weights and maps in memory with
+            the channels last, in which convolutions may be faster.
+        compile: True, or a dict of arguments of `torch.compile`, compiles what lies
+            between the taps of student and teachers, see
+            :func:`~mmkd_ext.algorithms.compiled.compile_between_taps`.
+        student_input: ``dict(scale=0.5)`` trains the student on pictures of half the
+            height and width, while teachers see the batch as it is; boxes, masks and
+            labels follow. Val and test pictures are what their pipelines make them, so
+            resize them there as the exported student will get them.
         student_trainable: False runs the student without gradients, to train only
             connectors.
         calculate_student_loss: False leaves the task loss out. A schedule, as a link
@@ -154,6 +170,10 @@ class TeacherDistill(BaseAlgorithm):
         student_ckpt: str | None = None,
         inherit: Sequence[str] | Mapping[str, str] | None = None,
         min_matched: float = 0.5,
+        teacher_precision: str | None = None,
+        teacher_channels_last: bool = False,
+        compile: bool | Mapping[str, Any] = False,
+        student_input: Mapping[str, Any] | None = None,
         student_trainable: bool = True,
         calculate_student_loss: bool | Mapping[str, Any] = True,
         teacher_trainable: bool = False,
@@ -181,6 +201,11 @@ class TeacherDistill(BaseAlgorithm):
         )
         self.student_ckpt = student_ckpt
         self.min_matched = min_matched
+        self.teacher_defaults = dict(
+            min_matched=min_matched,
+            precision=teacher_precision,
+            channels_last=teacher_channels_last,
+        )
         self.student_trainable = student_trainable
         if not student_trainable:
             # DDP waits for the gradient of every parameter that requires one
@@ -190,6 +215,10 @@ class TeacherDistill(BaseAlgorithm):
             where = 'model.calculate_student_loss'
             self.task_schedule = build_schedule(dict(calculate_student_loss), where)
         self.calculate_student_loss = bool(calculate_student_loss)
+        self.student_input: StudentInput | None = None
+        if student_input is not None:
+            with collecting(problems, 'model.student_input'):
+                self.student_input = StudentInput(student_input, 'model.student_input')
         self.distillation_stopped = False
         self._checked_teachers = False
         self.student_report: LoadReport | None = None
@@ -230,6 +259,10 @@ class TeacherDistill(BaseAlgorithm):
                 },
                 problems,
             )
+        if compile is not False:
+            arguments = dict(compile) if isinstance(compile, Mapping) else {}
+            with collecting(problems, 'model.compile'):
+                compile_between_taps(self.distiller, self.models, arguments)
         if problems:
             raise ConfigError.of(problems, self)
 
@@ -266,7 +299,8 @@ class TeacherDistill(BaseAlgorithm):
         """Builds the teachers; of one that cannot be built there is a problem."""
         built = {}
         for name, source in sources.items():
-            config, renormalize = source.config, None
+            own, renormalize = source.config, None
+            config = {**self.teacher_defaults, **own}
             module: Any = None
             with collecting(problems, source.path):
                 module = build_model(config.get('model'), source.path)
@@ -279,6 +313,9 @@ class TeacherDistill(BaseAlgorithm):
             with collecting(problems, f'model.teachers.{name}.weight'):
                 check_range('weight', weight, ge=0)
             preprocess, path = config.get('preprocess'), f'model.teachers.{name}'
+            where = f'{path}.' if 'precision' in own else 'model.teacher_'
+            with collecting(problems, f'{where}precision'):
+                check_choice('precision', config['precision'], (None, *PRECISIONS))
             with collecting(problems, f'{path}.preprocess'):
                 renormalize = Teacher.renormalization(
                     module, self, preprocess, f'{path}.preprocess'
@@ -292,9 +329,11 @@ class TeacherDistill(BaseAlgorithm):
                     module,
                     checkpoint=config.get('ckpt'),
                     weight=weight,
-                    min_matched=config.get('min_matched', self.min_matched),
+                    min_matched=config['min_matched'],
                     renormalize=renormalize,
                     own_input=preprocess is not False,
+                    precision=config['precision'],
+                    channels_last=config['channels_last'],
                 )
         return built
 
@@ -315,8 +354,13 @@ class TeacherDistill(BaseAlgorithm):
         problems += distiller.tap_problems(self.models)
         distiller.drop({*distiller.broken, *(problem.link for problem in problems)})
         # all see the same pictures in training
-        self.input_size = input_size(*self.models.values())
-        batch = blank_batch(self.architecture, self.input_size)
+        own_size = self.input_size = input_size(*self.models.values())
+        if self.student_input is not None:
+            own_size, self.input_size = self.student_input.blank_sizes(own_size)
+            unfit = self.student_input.link_problems(distiller)
+            distiller.drop({problem.link for problem in unfit})
+            problems += unfit
+        batch = blank_batch(self.architecture, own_size)
         try:
             silent = self._record(batch, may_fix)
             while silent:
@@ -577,6 +621,7 @@ class TeacherDistill(BaseAlgorithm):
         stopped = self.distillation_stopped
         deliveries = None if stopped else distiller.deliveries
         position = distiller.begin_step()
+        batch = self.student_batch(inputs, data_samples)
         losses: dict[str, Any] = {}
         task = float(self.calculate_student_loss)
         if self.task_schedule is not None:
@@ -598,17 +643,22 @@ class TeacherDistill(BaseAlgorithm):
                         raise
             if deliveries is not None:
                 deliveries.override_data = True
-            losses |= self._student_losses(inputs, data_samples, deliveries, task)
+            losses |= self._student_losses(**batch, deliveries=deliveries, weight=task)
             if stopped:
                 distill = distiller.idle()
             else:
-                batch = {'inputs': inputs, 'data_samples': data_samples}
                 distill = distiller.compute_distill_losses(batch)
             for name, value in distill.items():
                 losses[f'distill.{name}'] = value
             return losses
         finally:
             distiller.clear()
+
+    def student_batch(self, inputs: Tensor, data_samples: Any) -> dict[str, Any]:
+        """Returns what the student gets of a batch; see `student_input`."""
+        if self.student_input is not None:
+            return self.student_input(inputs, data_samples)
+        return {'inputs': inputs, 'data_samples': data_samples}
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sums the losses up, as every step of a training does.

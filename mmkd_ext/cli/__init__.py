@@ -13,6 +13,7 @@ __all__ = ['COMMANDS', 'main']
 
 COMMANDS = {
     'distill': ('distill:main', 'write a config from a student and a teacher'),
+    'search': ('search:main', 'rank students for a teacher without training'),
     'check': ('check:main', 'report every problem of a config before training'),
     'train': ('train:main', 'train the model of a config'),
     'chain': ('chain:main', 'train teachers and students one after another'),

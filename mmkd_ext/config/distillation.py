@@ -29,6 +29,7 @@ from mmkd_ext.config.context import (
 )
 from mmkd_ext.config.parts import find_type, scoped
 from mmkd_ext.config.training import check_link_schedules
+from mmkd_ext.connectors import ClassMap
 from mmkd_ext.connectors.build import known_arguments
 from mmkd_ext.distillers.alignment import ours_instead
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
@@ -172,6 +173,8 @@ class _Distillation:
         """Compares the student with its teachers and with the data."""
         report, size = self.report, self.summaries[STUDENT].parameters
         classes = class_count(student)
+        if 'ClassMap' in str(self.config.get('distiller')):
+            classes = None  # their difference is meant; the notes have the map
         for name, source in sources.items():
             teacher, path = self.models[name], source.path.removesuffix('.model')
             if teacher is None:
@@ -181,7 +184,8 @@ class _Distillation:
                 report.warn(
                     path,
                     f'tells {count} classes apart, the student {classes}.',
-                    'Features can be compared, predictions cannot.',
+                    'Features can be compared, predictions through '
+                    '`mmkd_ext.ClassMap`.',
                 )
             other = self.summaries[name].parameters
             if size >= other and not source.learns:
@@ -298,12 +302,14 @@ class _Distillation:
 
     def _summarize_models(self, algorithm: TeacherDistill) -> None:
         self.summaries[STUDENT].mode = 'loss'
+        if algorithm.student_input is not None:
+            self.summaries[STUDENT].input = f'x {algorithm.student_input.scale}'
         if algorithm.init_report is not None:
             self.report.note('model.inherit', algorithm.init_report.summary())
         for name, teacher in algorithm.teachers.items():
             summary = self.summaries[name]
             summary.mode = 'loss' if teacher.learns else teacher.mode
-            summary.input = 'as the student'
+            summary.input = 'as it is' if algorithm.student_input else 'as the student'
             if teacher.renormalize is not None:
                 summary.input = 're-normalised'
                 plan = teacher.renormalize.describe()
@@ -315,6 +321,7 @@ class _Distillation:
         self, distiller: LinkDistiller, plan: LinkPlan, seen: measure.Measured
     ) -> LinkSummary:
         link = next(link for link in distiller.links if link.name == plan.name)
+        loss = distiller.distill_losses[link.name]
         taps = tuple(
             TapSummary(
                 key,
@@ -328,7 +335,11 @@ class _Distillation:
             )
             for key, tap in link.all_taps()
         )
-        loss = distiller.distill_losses[link.name]
+        for key, tap in link.all_taps():
+            connector = distiller.connectors[tap.connector] if tap.connector else loss
+            for module in connector.modules():
+                if isinstance(module, ClassMap):
+                    self.report.note(link.where(f'{key}.connector'), module.describe())
         student, teacher = (plan.shapes.get(key) for key in ('preds_S', 'preds_T'))
         foreign = not isinstance(loss, PairLoss)
         if foreign and None not in (student, teacher) and student != teacher:

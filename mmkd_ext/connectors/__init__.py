@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmkd_ext.connectors.adapters import ConvAdapter, LinearAdapter
+from mmkd_ext.connectors.class_map import ClassMap
 from mmkd_ext.connectors.per_level import PerLevel
 from mmkd_ext.connectors.queries import QueryClassMaps
 from mmkd_ext.connectors.roi import RoIClassify
@@ -11,6 +12,7 @@ from mmkd_ext.connectors.teachers import TeacherMean
 from mmkd_ext.connectors.tokens import TokensToMap
 
 __all__ = [
+    'ClassMap',
     'ConcatLevels',
     'ConvAdapter',
     'FlattenPredictions',

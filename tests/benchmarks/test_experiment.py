@@ -92,6 +92,15 @@ def test_trains_and_tests_every_run_in_order_and_hands_on_the_teacher(place):
     assert len([line for line in calls('test') if 'dusk.txt' in line]) == 3
 
 
+def test_a_part_of_the_runs_brings_what_it_needs(place):
+    experiment = load_experiment('toy.py')
+    assert [r.name for r in experiment.only(['distilled']).runs] == [
+        'teacher', 'distilled']
+    assert [r.name for r in experiment.only(['student']).runs] == ['student']
+    with pytest.raises(ConfigError, match=r"no run 'distiled'.*`distilled`"):
+        experiment.only(['distiled'])
+
+
 def test_a_teacher_of_others_is_tested_and_handed_on_but_not_trained(place):
     Path('toy.py').write_text(textwrap.dedent(EXPERIMENT).replace(
         "config='teacher.py'", "config='teacher.py', checkpoint='theirs.pth'"))
