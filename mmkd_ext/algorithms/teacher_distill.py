@@ -503,6 +503,9 @@ class TeacherDistill(BaseAlgorithm):
         if isinstance(constructor, str):
             constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
         if getattr(constructor, 'trains_discriminators', False):
+            if any(getattr(one, 'optimizer', None) for one in self.teachers.values()):
+                what = "does not look at a teacher's `optimizer`: leave one out."
+                raise ConfigError.at('optim_wrapper.constructor', what)
             return build(self, cfg)
         if not any(p.requires_grad for p in self.architecture.parameters()):
             # nothing to choose among

@@ -329,16 +329,3 @@ def test_classifiers_learn_from_each_other_and_the_check_shows_it(tmp_path):
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         plain = MODELS.build(resnet(14, data_preprocessor=dict(PREPROCESSOR)))
     plain.load_state_dict(weights(tmp_path / 'iter_2_deep.pth'), strict=True)
-
-
-def test_a_wrong_mutual_learning_is_reported_with_its_place(tmp_path):
-    cfg = config(tmp_path)
-    wrong = dict(model=resnet(14), optimizer=dict(lr=1, typ='SGD'))
-    cfg.model = dict(
-        type='mmkd_ext.MutualDistill', architecture=resnet(), at='hed',
-        teachers=dict(deep=wrong))
-    found = [str(problem) for problem in check_config(cfg).problems]
-    assert any('loss_deep_to_student.preds_S.at' in one for one in found), found
-    cfg.model.update(at='head', target='all')
-    found = [str(problem) for problem in check_config(cfg).problems]
-    assert any('model.target' in one for one in found), found
