@@ -16,15 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from experiment_kit.logs import figures, read_metrics, read_scalars
-from experiment_kit.runner import (
-    StepRunner,
-    as_options,
-    missing_file,
-    read_file,
-    read_state,
-    unknown_keys,
-)
+from experiment_kit.runner import StepRunner, missing_file, read_file, unknown_keys
 from mmkd_ext.checkpoint import latest_checkpoint
+from mmkd_ext.engine.steps import as_options, read_state
 from mmkd_ext.errors import (
     CheckpointError,
     ConfigError,

@@ -14,7 +14,8 @@ import pytest
 from experiment_kit.experiment import ExperimentRunner, load_experiment
 from experiment_kit.grid import load_grid
 from experiment_kit.results import results
-from experiment_kit.runner import StepError, run_command, stop_on_signals
+from experiment_kit.runner import StepError, run_command
+from mmkd_ext.engine.steps import stop_on_signals
 from mmkd_ext.errors import CheckpointError, ConfigError
 
 ROOT = Path(__file__).parents[2]

@@ -262,7 +262,7 @@ AT_THE_KEY = [
     ('model.architecture.type', 'mmkd_ext.ToyModle', '`mmkd_ext.ToyModel`'),
     ('model.architecture.chanels', 3, '`channels`'),
     ('model.architecture', {'type': 'CheckedBrokenModel'}, 'no such luck'),
-    ('model.teacher_trainable', True, 'mmrazor.SingleTeacherDistill'),
+    ('model.teacher_norm_eval', False, 'teacher_trainable=True'),
     ('model.teacher_ckpt', 'gone.pth', "'gone.pth'"),
     ('model.teacher', 'gone.py', "'gone.py'"),
 ]  # fmt: skip
