@@ -23,12 +23,12 @@ runs = dict(
         title='student alone, 480 x 360',
     ),
     kd=dict(
-        config=f'{configs}/crkd-kd_fpn-r18-w32_fpn-r18-w8.py',
+        config=f'{configs}/rakd-kd_fpn-r18-w32_fpn-r18-w8.py',
         teacher='teacher',
         title='240 x 180, KD of pixels',
     ),
-    crkd=dict(
-        config=f'{configs}/crkd_fpn-r18-w32_fpn-r18-w8.py',
+    rakd=dict(
+        config=f'{configs}/rakd_fpn-r18-w32_fpn-r18-w8.py',
         teacher='teacher',
         title='240 x 180, all terms',
     ),

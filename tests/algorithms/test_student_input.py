@@ -164,10 +164,10 @@ def test_it_learns_labels_of_half_the_size_and_predicts_at_the_original_one():
 @pytest.mark.parametrize(
     ('name', 'large', 'small'),
     [
-        ('camvid/crkd_fpn-r18-w32_fpn-r18-w8', (480, 360), (240, 180)),
-        ('camvid/crkd-kd_fpn-r18-w32_fpn-r18-w8', (480, 360), (240, 180)),
-        ('bccd/crkd_gfl-r18-w24_gfl-r18-w8', (640, 480), (320, 240)),
-        ('cifar10/crkd_resnet56_resnet20', (32, 32), 16),
+        ('camvid/rakd_fpn-r18-w32_fpn-r18-w8', (480, 360), (240, 180)),
+        ('camvid/rakd-kd_fpn-r18-w32_fpn-r18-w8', (480, 360), (240, 180)),
+        ('bccd/rakd_gfl-r18-w24_gfl-r18-w8', (640, 480), (320, 240)),
+        ('cifar10/rakd_resnet56_resnet20', (32, 32), 16),
     ],
 )
 def test_a_config_tests_its_student_at_the_size_at_which_it_learned(name, large, small):
