@@ -3,7 +3,12 @@
 CAMVID_ROOT=<folder> python benchmarks/repeat.py benchmarks/experiments/<this file>
 
 A student of 240 x 180 is tested at that size, and judged at 480 x 360 as all are. Gains
-are over the small student alone; the large one says what there is to win.
+are over the small student alone; the large one says what there is to win. Then
+
+    python benchmarks/plot_speed.py benchmarks/results/camvid_resolution.json \
+        --large 360 480 --small 180 240 --exclude teacher
+
+draws accuracy over images a second.
 """
 
 name = 'camvid_resolution'
