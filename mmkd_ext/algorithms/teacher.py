@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, ClassVar
 
 import torch
 from mmengine.logging import print_log
@@ -63,6 +63,9 @@ class Teacher:
     Raises:
         ConfigError: ``checkpoint`` names a file that is not there.
     """
+
+    learns: ClassVar[bool] = False
+    """Whether it is trained beside the student, as a `Peer` is."""
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
@@ -26,7 +27,9 @@ from mmkd_ext.algorithms.init_from_teacher import (
     init_from_teacher,
     plan_init,
 )
+from mmkd_ext.algorithms.peer import Peer
 from mmkd_ext.algorithms.sources import build_model, hand_preprocessor
+from mmkd_ext.algorithms.student_input import StudentInput
 from mmkd_ext.algorithms.tap_checks import (
     gradient_problems,
     row_problems,
@@ -72,13 +75,8 @@ __all__ = [
 ]
 
 _TEACHER_KEYS = (
-    'model',
-    'ckpt',
-    'weight',
-    'preprocess',
-    'min_matched',
-    'precision',
-    'channels_last',
+    *('model', 'ckpt', 'weight', 'preprocess', 'min_matched'),
+    *('precision', 'channels_last', 'trainable', 'optimizer'),
 )
 NO_DISCRIMINATOR_OPTIMIZER = Problem(
     'optim_wrapper.constructor',
@@ -100,7 +98,9 @@ class TeacherDistill(BaseAlgorithm):
 
     Takes the keys of MMRazor's ``SingleTeacherDistill``. Unlike there, a teacher is
     fully in eval mode, gets input normalised to its own statistics, stops after its
-    last tap, and is never in a checkpoint.
+    last tap, and is never in a checkpoint. The exception is a `trainable` one, which is
+    a further student: it runs in training mode, learns the task, and is in the
+    checkpoint under ``peers.<name>``, with a file of its own beside.
 
     Args:
         architecture: The student: a model dict, a dict with `cfg_path`, the path of a
@@ -113,8 +113,10 @@ class TeacherDistill(BaseAlgorithm):
         teachers: Several teachers by name instead: each a dict of `model`, `ckpt`,
             `weight` (factor on the losses of the links that tap it), `preprocess`
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
-            std=...)``), and its own `min_matched`, `precision` and `channels_last`.
-            Empty where no link needs a teacher.
+            std=...)``), `trainable` (default `teacher_trainable`), for such a one
+            `optimizer`, what is otherwise than the student's (``dict(lr=0.01)``), and
+            its own `min_matched`, `precision` and `channels_last`. Empty where no link
+            needs a teacher.
         student_ckpt: File or URL of the student's first weights.
         inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that are
             initialised with the weights of the (first) teacher where names and shapes
@@ -130,13 +132,18 @@ class TeacherDistill(BaseAlgorithm):
         compile: True, or a dict of arguments of `torch.compile`, compiles what lies
             between the taps of student and teachers, see
             :func:`~mmkd_ext.algorithms.compiled.compile_between_taps`.
+        student_input: ``dict(scale=0.5)`` trains the student on pictures of half the
+            height and width, while teachers see the batch as it is; boxes, masks and
+            labels follow. Val and test pictures are what their pipelines make them, so
+            resize them there as the exported student will get them.
         student_trainable: False runs the student without gradients, to train only
             connectors.
         calculate_student_loss: False leaves the task loss out. A schedule, as a link
             has one, weights it: with ``dict(type='constant', begin=1000)`` the first
             1000 iterations are those of the links alone.
-        teacher_trainable: Must be False; joint training is MMRazor's.
-        teacher_norm_eval: Must be True; the teacher is in eval mode throughout.
+        teacher_trainable: True trains student and teachers together. Losses of the
+            links reach the student's side alone, unless ``teacher_detach=False``.
+        teacher_norm_eval: Must be True; a frozen teacher is in eval mode throughout.
         module_inplace: True leaves in-place activations of the student as they are,
             False turns all off (MMRazor's default); None turns them off only where
             they would overwrite what a link taps.
@@ -166,6 +173,7 @@ class TeacherDistill(BaseAlgorithm):
         teacher_precision: str | None = None,
         teacher_channels_last: bool = False,
         compile: bool | Mapping[str, Any] = False,
+        student_input: Mapping[str, Any] | None = None,
         student_trainable: bool = True,
         calculate_student_loss: bool | Mapping[str, Any] = True,
         teacher_trainable: bool = False,
@@ -175,14 +183,13 @@ class TeacherDistill(BaseAlgorithm):
         data_preprocessor: Any = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        sources, problems = read_teachers(teacher, teacher_ckpt, teachers)
-        if teacher_trainable or not teacher_norm_eval:
-            key = 'teacher_trainable' if teacher_trainable else 'teacher_norm_eval'
-            found = (
-                'a teacher here is frozen and in eval mode. To train '
-                'teacher and student together use `mmrazor.SingleTeacherDistill`.'
-            )
-            problems.append(Problem(f'model.{key}', found))
+        sources, problems = read_teachers(
+            teacher, teacher_ckpt, teachers, trainable=teacher_trainable
+        )
+        if not teacher_norm_eval:
+            found = 'a frozen teacher is in eval mode.'
+            hint = 'To train it beside the student write `teacher_trainable=True`.'
+            problems.append(Problem('model.teacher_norm_eval', found, hint))
         architecture, data_preprocessor = hand_preprocessor(
             architecture, data_preprocessor, 'model.architecture'
         )
@@ -208,6 +215,10 @@ class TeacherDistill(BaseAlgorithm):
             where = 'model.calculate_student_loss'
             self.task_schedule = build_schedule(dict(calculate_student_loss), where)
         self.calculate_student_loss = bool(calculate_student_loss)
+        self.student_input: StudentInput | None = None
+        if student_input is not None:
+            with collecting(problems, 'model.student_input'):
+                self.student_input = StudentInput(student_input, 'model.student_input')
         self.distillation_stopped = False
         self._checked_teachers = False
         self.student_report: LoadReport | None = None
@@ -223,6 +234,9 @@ class TeacherDistill(BaseAlgorithm):
         unread = not sources and bool(problems)
         if self.distiller is None or unread or len(self.teachers) < len(sources):
             raise ConfigError.of(problems)
+        self.peers = nn.ModuleDict(
+            {name: one.module for name, one in self.teachers.items() if one.learns}
+        )
         self.distiller.deliver_from(list(self.teachers))
         self.init_report: InitReport | None = None
         if inherit is not None:
@@ -253,6 +267,11 @@ class TeacherDistill(BaseAlgorithm):
             raise ConfigError.of(problems, self)
 
     # ---- construction -------------------------------------------------------------
+
+    @classmethod
+    def complete(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the keys of a config with those that its class adds to them."""
+        return dict(config)
 
     @property
     def student(self) -> nn.Module:
@@ -301,8 +320,11 @@ class TeacherDistill(BaseAlgorithm):
                 renormalize = Teacher.renormalization(
                     module, self, preprocess, f'{path}.preprocess'
                 )
+            kind: Any = Teacher
+            if source.learns:
+                kind = partial(Peer, optimizer=config.get('optimizer'), path=path)
             with collecting(problems, source.ckpt_path):
-                built[name] = Teacher(
+                built[name] = kind(
                     name,
                     module,
                     checkpoint=config.get('ckpt'),
@@ -332,8 +354,13 @@ class TeacherDistill(BaseAlgorithm):
         problems += distiller.tap_problems(self.models)
         distiller.drop({*distiller.broken, *(problem.link for problem in problems)})
         # all see the same pictures in training
-        self.input_size = input_size(*self.models.values())
-        batch = blank_batch(self.architecture, self.input_size)
+        own_size = self.input_size = input_size(*self.models.values())
+        if self.student_input is not None:
+            own_size, self.input_size = self.student_input.blank_sizes(own_size)
+            unfit = self.student_input.link_problems(distiller)
+            distiller.drop({problem.link for problem in unfit})
+            problems += unfit
+        batch = blank_batch(self.architecture, own_size)
         try:
             silent = self._record(batch, may_fix)
             while silent:
@@ -355,7 +382,8 @@ class TeacherDistill(BaseAlgorithm):
             # the student's pictures may have sides that the teacher cannot take
             pads = known_divisor(self.architecture) % STRIDE != 0
             for name, teacher in self.teachers.items():
-                found += unfilled_problems(distiller, teacher, self.input_size)
+                if not teacher.learns:
+                    found += unfilled_problems(distiller, teacher, self.input_size)
                 if pads and name in distiller.recorders:
                     teacher.find_divisor(distiller.recorders[name], self.input_size)
             distiller.drop({problem.link for problem in found})
@@ -393,7 +421,8 @@ class TeacherDistill(BaseAlgorithm):
     ) -> tuple[str, Problem | None]:
         """Returns the mode in which the taps of a model fire, or why they do not."""
         try:
-            return run_once(model, recorder, batch, stop=owner != STUDENT), None
+            stop = owner in self.teachers and not self.teachers[owner].learns
+            return run_once(model, recorder, batch, stop=stop), None
         except TapError as error:
             cause = error.__cause__
             if cause is not None:
@@ -436,6 +465,7 @@ class TeacherDistill(BaseAlgorithm):
         problems = [
             problem
             for teacher in self.teachers.values()
+            if not teacher.learns
             for problem in unfilled_problems(self.distiller, teacher, self.input_size)
         ]
         if problems:
@@ -461,7 +491,8 @@ class TeacherDistill(BaseAlgorithm):
         """Builds the optimizer: the student's as in a plain run, the rest beside it.
 
         Constructors and `paramwise_cfg` choose by the names of a plain model. So they
-        see the student alone; connectors and losses get the base learning rate.
+        see the student alone; connectors and losses get the base learning rate. A
+        teacher that learns has groups of its own, which its `optimizer` may change.
 
         Args:
             build: Builds the optimizer wrapper of a model, as mmengine does.
@@ -476,9 +507,16 @@ class TeacherDistill(BaseAlgorithm):
         if not any(p.requires_grad for p in self.architecture.parameters()):
             # nothing to choose among
             return build(self, {k: v for k, v in cfg.items() if k not in choosing})
-        if not any(map(cfg.get, choosing)):
+        if not any(map(cfg.get, choosing)) and not self.peers:
             return build(self, cfg)
-        return self.add_connectors(build(self.architecture, cfg))
+        wrapper = build(self.architecture, cfg)
+        for peer in self.teachers.values():
+            if isinstance(peer, Peer):
+                optimizer = {**cfg.get('optimizer', {}), **peer.optimizer}
+                own = build(peer.module, {**cfg, 'optimizer': optimizer})
+                for group in own.optimizer.param_groups:
+                    wrapper.optimizer.add_param_group(group)
+        return self.add_connectors(wrapper, but=self.peers.parameters())
 
     def add_connectors(
         self, wrapper: OptimWrapper, but: Iterable[nn.Parameter] = ()
@@ -529,6 +567,10 @@ class TeacherDistill(BaseAlgorithm):
         # checkpoints of MMRazor hold the teacher, which has its own file here
         for key in [k for k in state_dict if k.startswith(f'{prefix}teacher.')]:
             del state_dict[key]
+        for name in self.peers:
+            if any(key.startswith(f'{prefix}peers.{name}.') for key in state_dict):
+                # its own checkpoint must not undo this
+                self.teachers[name].is_ready = True
         self._rename_plain(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -576,6 +618,8 @@ class TeacherDistill(BaseAlgorithm):
         stopped = self.distillation_stopped
         deliveries = None if stopped else distiller.deliveries
         position = distiller.begin_step()
+        batch = self.student_batch(inputs, data_samples)
+        losses: dict[str, Any] = {}
         task = float(self.calculate_student_loss)
         if self.task_schedule is not None:
             task = self.task_schedule.factor(*position)
@@ -583,7 +627,10 @@ class TeacherDistill(BaseAlgorithm):
             if deliveries is not None:
                 deliveries.override_data = False
             for name, teacher in self.teachers.items():
-                if name in distiller.active and not stopped:
+                if isinstance(teacher, Peer):
+                    recorder = distiller.recorders.get(name)
+                    losses |= teacher.learn(recorder, inputs, data_samples)
+                elif name in distiller.active and not stopped:
                     recorder = distiller.recorders[name]
                     try:
                         with deliveries or nullcontext():
@@ -593,17 +640,22 @@ class TeacherDistill(BaseAlgorithm):
                         raise
             if deliveries is not None:
                 deliveries.override_data = True
-            losses = self._student_losses(inputs, data_samples, deliveries, task)
+            losses |= self._student_losses(**batch, deliveries=deliveries, weight=task)
             if stopped:
                 distill = distiller.idle()
             else:
-                batch = {'inputs': inputs, 'data_samples': data_samples}
                 distill = distiller.compute_distill_losses(batch)
             for name, value in distill.items():
                 losses[f'distill.{name}'] = value
             return losses
         finally:
             distiller.clear()
+
+    def student_batch(self, inputs: Tensor, data_samples: Any) -> dict[str, Any]:
+        """Returns what the student gets of a batch; see `student_input`."""
+        if self.student_input is not None:
+            return self.student_input(inputs, data_samples)
+        return {'inputs': inputs, 'data_samples': data_samples}
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sums the losses up, as every step of a training does.
@@ -679,15 +731,17 @@ class TeacherSource:
         config: Its `model`, `ckpt` and other options.
         path: Config path of its model.
         ckpt_path: Config path of its checkpoint.
+        learns: Whether it is trained beside the student.
     """
 
     config: dict[str, Any]
     path: str
     ckpt_path: str
+    learns: bool = False
 
 
 def read_teachers(
-    teacher: Any, ckpt: Any, teachers: Any
+    teacher: Any, ckpt: Any, teachers: Any, *, trainable: bool = False
 ) -> tuple[dict[str, TeacherSource], list[Problem]]:
     """Reads the teachers from the keys of a `TeacherDistill`, without building them.
 
@@ -695,6 +749,7 @@ def read_teachers(
         teacher: Its `teacher`.
         ckpt: Its `teacher_ckpt`.
         teachers: Its `teachers`.
+        trainable: Its `teacher_trainable`.
 
     Returns:
         The teachers by name, none where it is not known which they are; the problems.
@@ -704,7 +759,8 @@ def read_teachers(
         return {}, [Problem('model.teacher', 'give either `teacher` or `teachers`.')]
     if teachers is None:
         config = {'model': teacher, 'ckpt': ckpt}
-        one = TeacherSource(config, 'model.teacher', 'model.teacher_ckpt')
+        paths = 'model.teacher', 'model.teacher_ckpt'
+        one = TeacherSource(config, *paths, bool(trainable))
         return {TEACHER: one}, []
     if not isinstance(teachers, Mapping) or not all(
         isinstance(config, Mapping) for config in teachers.values()
@@ -724,7 +780,16 @@ def read_teachers(
         known, own = dict.fromkeys(_TEACHER_KEYS, False), f'{path}.{name}'
         problems += compare_arguments(name, known, config, own)
         kept = {key: value for key, value in config.items() if key in known}
-        sources[name] = TeacherSource(kept, f'{own}.model', f'{own}.ckpt')
+        learns = bool(kept.get('trainable', trainable))
+        if learns and ('.' in name or hasattr(nn.ModuleDict, name)):
+            found = 'is no name that a module can have in a checkpoint.'
+            problems.append(Problem(own, found, 'Call it otherwise.'))
+            learns = False
+        sources[name] = TeacherSource(kept, f'{own}.model', f'{own}.ckpt', learns)
+        if 'optimizer' in kept and not learns:
+            found = 'is for a teacher that is trained.'
+            hint = 'Write `trainable=True` beside it, or leave it out.'
+            problems.append(Problem(f'{own}.optimizer', found, hint))
     return sources, problems
 
 
