@@ -14,6 +14,7 @@ __all__ = ['COMMANDS', 'main']
 COMMANDS = {
     'distill': ('distill:main', 'write a config from a student and a teacher'),
     'check': ('check:main', 'report every problem of a config before training'),
+    'store': ('store:main', 'store what links tap of a teacher'),
     'train': ('train:main', 'train the model of a config'),
     'test': ('test:main', 'test a model'),
     'adapt': ('test:adapt', 'adapt a model to a stream of domains'),

@@ -49,7 +49,9 @@ from mmkd_ext.registry import MODELS
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ['LinkDistiller', 'LinkPlan']
+    from mmkd_ext.distillers.store import TeacherStore
+
+__all__ = ['LinkDistiller', 'LinkPlan', 'is_classifier']
 
 
 @dataclass(frozen=True)
@@ -137,6 +139,8 @@ class LinkDistiller(BaseDistiller):
         self._iteration, self._epoch = 0, 0
         self._runner = RunnerPosition()
         self.teacher_weights: dict[str, float] = {}
+        #: Stores of the teachers that have one.
+        self.stores: dict[str, TeacherStore] = {}
         #: Models that a link with a weight above 0, or a delivery, needs in this step.
         self.active: set[str] = set()
         self._factors: dict[str, float] = {}
@@ -252,7 +256,7 @@ class LinkDistiller(BaseDistiller):
         return links_to_mmrazor(self.links, self.connector_configs)
 
     def tap_problems(self, models: Mapping[str, nn.Module | None]) -> list[Problem]:
-        """Returns a problem for each tap that is not in its model.
+        """Returns a problem for each tap that is not in its model, or in its store.
 
         Args:
             models: Student and teachers by name; those that are None are not looked at.
@@ -266,6 +270,9 @@ class LinkDistiller(BaseDistiller):
                     hint = did_you_mean(tap.of, [*models, BATCH])
                     hint = f'It is one of {[*models, BATCH]}.{hint}'
                     problems.append(Problem(where, found, hint, link.name))
+                elif tap.of in self.stores:
+                    with collecting(problems, link.where(f'{key}.at'), link.name):
+                        self.stores[tap.of].tap(tap)
                 elif model is not None and tap.of != BATCH:
                     problems += [
                         Problem(link.where(f'{key}.at'), found, hint, link.name)
@@ -288,7 +295,10 @@ class LinkDistiller(BaseDistiller):
                     user = self.connectors[tap.connector]
                 for module in user.modules():
                     if isinstance(module, KnowsTeacher):
-                        weights = fingerprint(models[tap.of], tap.source.name)
+                        if tap.of in self.stores:
+                            weights = self.stores[tap.of].fingerprint(tap)
+                        else:
+                            weights = fingerprint(models[tap.of], tap.source.name)
                         try:
                             module.bind_teacher(weights)
                         except CheckpointError as error:
@@ -354,7 +364,9 @@ class LinkDistiller(BaseDistiller):
     def _yields_classes(self, model: nn.Module | None, tap: Tap) -> bool:
         """Whether the channels or columns that a tap hands to its loss are classes."""
         if tap.connector is None:
-            return model is not None and _is_classifier(model, tap)
+            if tap.of in self.stores:
+                return bool(self.stores[tap.of].tap(tap).get('classes'))
+            return model is not None and is_classifier(model, tap)
         connector = self.connectors[tap.connector]
         last = connector[-1] if isinstance(connector, nn.Sequential) else connector
         return bool(getattr(last, 'yields_classes', False))
@@ -588,7 +600,7 @@ def _given_problems(tap: Tap, connector: nn.Module, path: str) -> list[Problem]:
     return compare_arguments(kind, accepted, given, f'{path}.given', hint)
 
 
-def _is_classifier(model: nn.Module, tap: Tap) -> bool:
+def is_classifier(model: nn.Module, tap: Tap) -> bool:
     """Whether the channels that a tap records are the classes of its head.
 
     This holds for the input of a detector's `loss_cls`, and for the output of a layer
