@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import random
 
 import numpy as np
 import pytest
 import torch
+from classifier_toys import (
+    FITNETS,
+    KD,
+    PREPROCESSOR,
+    config,
+    resnet,
+    sides,
+    train,
+    weights,
+)
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
 from mmengine.registry import TRANSFORMS, DefaultScope
-from test_classifiers import FITNETS, KD, PREPROCESSOR, config, resnet, sides, weights
-from test_classifiers import train as run
 
 from mmkd_ext.cli.store import main as store
-from mmkd_ext.config.check import check_config
-from mmkd_ext.distillers.store import TeacherStore
-from mmkd_ext.errors import ConfigError, DataError
 from mmkd_ext.registry import MODELS
 
 LINKS = dict(
@@ -127,7 +131,7 @@ def test_with_all_epochs_stored_the_student_is_the_same_to_the_bit(
     name = 'epoch_2.pth' if by_epoch else 'iter_8.pth'
     made = {}
     for key, more in runs.items():
-        run(distillation(tmp_path / key, teacher, iterations=8, **more))
+        train(distillation(tmp_path / key, teacher, iterations=8, **more))
         made[key] = weights(tmp_path / key / name)
     assert made['live'].keys() == made['stored'].keys()
     pairs = [(made['live'][k], made['stored'][k]) for k in made['live']]
