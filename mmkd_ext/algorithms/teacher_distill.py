@@ -341,8 +341,8 @@ class TeacherDistill(BaseAlgorithm):
         built = [model for model in self.models.values() if model is not None]
         self.input_size = next(iter(sizes), None) or input_size(*built)
         if len(sizes) > 1:
-            found = f'pictures of {sorted(sizes)} were stored; all must have one size.'
-            raise ConfigError.at('model.teachers', found)
+            what = f'pictures of {sorted(sizes)} were stored; all must have one size.'
+            raise ConfigError.at('model.teachers', what)
         batch = blank_batch(self.architecture, self.input_size)
         try:
             silent = self._record(batch, may_fix)
@@ -381,8 +381,9 @@ class TeacherDistill(BaseAlgorithm):
         self.distiller.reset_recorders()
         for owner, recorder in self.distiller.recorders.items():
             model, teacher = self.models[owner], self.teachers.get(owner)
-            if isinstance(teacher, StoredTeacher) or model is None:
+            if isinstance(teacher, StoredTeacher):
                 teacher.run_blank(recorder)
+            if model is None:
                 continue
             # each project packs its samples in a class of its own
             own = batch if teacher is None else blank_batch(model, self.input_size)

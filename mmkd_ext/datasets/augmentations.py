@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from torch import Tensor
+import numpy as np
 from torch.utils.data import Dataset
 
 from mmkd_ext.errors import DataError
@@ -101,6 +101,5 @@ def _checksum(item: Any) -> int:
     value = item['inputs']
     checksum = 0
     for part in value if isinstance(value, (list, tuple)) else [value]:
-        array = part.contiguous().numpy() if isinstance(part, Tensor) else part
-        checksum = zlib.crc32(memoryview(array).cast('B'), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(part).tobytes(), checksum)
     return checksum

@@ -280,7 +280,7 @@ class LinkDistiller(BaseDistiller):
                     ]
         return problems
 
-    def bind_teachers(self, models: Mapping[str, nn.Module]) -> None:
+    def bind_teachers(self, models: Mapping[str, nn.Module | None]) -> None:
         """Binds modules that work with one teacher only to the loaded teachers.
 
         Raises:
@@ -295,10 +295,11 @@ class LinkDistiller(BaseDistiller):
                     user = self.connectors[tap.connector]
                 for module in user.modules():
                     if isinstance(module, KnowsTeacher):
-                        if tap.of in self.stores:
+                        model = models[tap.of]
+                        if model is None:
                             weights = self.stores[tap.of].fingerprint(tap)
                         else:
-                            weights = fingerprint(models[tap.of], tap.source.name)
+                            weights = fingerprint(model, tap.source.name)
                         try:
                             module.bind_teacher(weights)
                         except CheckpointError as error:
@@ -306,13 +307,13 @@ class LinkDistiller(BaseDistiller):
                             raise CheckpointError.at(where, str(error)) from error
 
     def plan(
-        self, batch: Mapping[str, Any], models: Mapping[str, nn.Module]
+        self, batch: Mapping[str, Any], models: Mapping[str, nn.Module | None]
     ) -> list[Problem]:
         """Plans alignment from what a dry run has recorded.
 
         Args:
             batch: ``inputs`` and ``data_samples`` of the dry run.
-            models: Student and teachers by name.
+            models: Student and teachers by name, None for stored ones.
 
         Returns:
             A problem for each link whose sides do not fit.
@@ -324,7 +325,10 @@ class LinkDistiller(BaseDistiller):
         return problems
 
     def _plan_link(
-        self, link: Link, batch: Mapping[str, Any], models: Mapping[str, nn.Module]
+        self,
+        link: Link,
+        batch: Mapping[str, Any],
+        models: Mapping[str, nn.Module | None],
     ) -> None:
         values = {}
         for key, tap in link.taps.items():

@@ -271,8 +271,8 @@ class TeacherStore:
         augmentation, part, place = self._place(row)
         raw, kind = self._open(augmentation, part)
         names = kind.names or ()
-        values = raw[place].view(kind)[0]
-        if 'check' in names and zlib.crc32(raw[place, 4:]) != int(values['check']):
+        values, rest = raw[place].view(kind)[0], raw[place, 4:].tobytes()
+        if 'check' in names and zlib.crc32(rest) != int(values['check']):
             path = self.folder / shard_name(augmentation, part)
             raise DataError(f'{_damaged(path)}, in row {place}. {_REMOVE}')
         if 'picture' in names and checksum != int(values['picture']):
@@ -333,8 +333,8 @@ class TeacherStore:
             return entry
         known = {name: [*one.get('taps', {})] for name, one in self._teachers.items()}
         raise DataError(
-            f'The store {str(self.folder)!r} has no {key!r} of `{tap.of}`, but {known}. '
-            f'Run `mmkd store` with these links.{did_you_mean(key, taps)}'
+            f'The store {str(self.folder)!r} has no {key!r} of `{tap.of}`; it has '
+            f'{known}. Run `mmkd store` with these links.{did_you_mean(key, taps)}'
         )
 
     def fingerprint(self, tap: Tap) -> Tensor:

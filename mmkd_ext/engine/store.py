@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
@@ -307,7 +308,7 @@ class StoreWriter:
         return min(self.rows_per_shard, self.rows - part * self.rows_per_shard)
 
     def check_space(self, max_gb: float) -> None:
-        """Raises `ConfigError` if the store is larger than allowed, or than the disk."""
+        """Raises `ConfigError` if the store is larger than what is allowed or free."""
         folder = self.folder.absolute()
         while not folder.exists():
             folder = folder.parent
@@ -343,19 +344,20 @@ class StoreWriter:
             shard['check'] = [zlib.crc32(row) for row in raw[:, 4:]]
             np.save(buffer := io.BytesIO(), shard)
             path = self.folder / shard_name(augmentation, part)
-            atomic_write(path, buffer.getbuffer())
+            atomic_write(path, buffer.getvalue())
 
     def _fill(self, shard: np.ndarray, begin: int, data: Any) -> int:
         """Runs a batch and puts its rows into a shard; returns how many."""
+        smallest = self._smallest(data)
         data = self._preprocess(data)
-        size = tuple(data['inputs'].shape[2:])
-        if size != self.input_size:
-            raise DataError(
-                f'A batch of pictures is {size} large, an earlier one '
-                f'{self.input_size}: what a teacher makes of a picture depends on how '
-                'far those beside it make it padded, so it cannot be stored. Let the '
-                'pipeline or the preprocessor (`size`) bring all to one size.'
-            )
+        for size in (smallest, tuple(data['inputs'].shape[2:])):
+            if size != self.input_size:
+                raise DataError(
+                    f'A picture is {size[0]} x {size[1]} large, another one '
+                    f'{self.input_size}: what a teacher makes of it depends on how far '
+                    'those beside it make it padded, so it cannot be stored. Let the '
+                    'pipeline or the preprocessor (`size`) bring all to one size.'
+                )
         values, _ = self._run(data)
         rows = [row - begin for row in rows_of(data['data_samples'])]
         shard['picture'][rows] = [
@@ -395,6 +397,16 @@ class StoreWriter:
             collate_fn=self.loader.collate_fn,
             worker_init_fn=self.loader.worker_init_fn,
         )
+
+    def _smallest(self, data: Any) -> tuple[int, ...]:
+        """Returns the size of the smallest picture when no other is beside it."""
+        inputs = data['inputs']
+        if isinstance(inputs, torch.Tensor) or len({x.shape for x in inputs}) == 1:
+            return self.input_size
+        at = min(range(len(inputs)), key=lambda i: inputs[i].numel())
+        samples = copy.deepcopy(data['data_samples'][at : at + 1])
+        alone = {'inputs': inputs[at : at + 1], 'data_samples': samples}
+        return tuple(self._preprocess(alone)['inputs'].shape[2:])
 
     def _preprocess(self, data: Any) -> dict[str, Any]:
         """Returns the batch as a training step sees it."""

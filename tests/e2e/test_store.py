@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -19,10 +21,20 @@ from classifier_toys import (
 )
 from mmcv.transforms import BaseTransform
 from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.hooks import Hook
 from mmengine.registry import TRANSFORMS, DefaultScope
+from mmengine.runner import Runner
 
 from mmkd_ext.cli.store import main as store
+from mmkd_ext.config.check import check_config
+from mmkd_ext.datasets.augmentations import Augmentations, rows_of
+from mmkd_ext.distillers.store import Column, TeacherStore, tap_key
+from mmkd_ext.errors import DataError, MMKDError
 from mmkd_ext.registry import MODELS
+
+pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+pytest.importorskip('sklearn', reason='digits')
 
 LINKS = dict(
     loss_kd=KD,
@@ -139,3 +151,256 @@ def test_with_all_epochs_stored_the_student_is_the_same_to_the_bit(
     assert any('aligners' in key for key in made['live'])
     # and the augmentations are other ones where each pass draws its own
     assert not all(torch.equal(made['live'][k], made['anew'][k]) for k in made['live'])
+
+
+def flat(value):
+    return value if isinstance(value, tuple) else (value,)
+
+
+@pytest.mark.parametrize(
+    ('form', 'bound'),
+    [('float32', 0), ('float16', 2**-11), ('bfloat16', 2**-8), ('int8', 0.5 / 127)],
+)
+def test_rows_are_what_the_live_teacher_gives_to_the_error_of_the_format(
+    form, bound, tmp_path, teacher, float32
+):
+    """Of a batch that is mixed otherwise; the error is relative, of int8 to the max."""
+    out, cfg = float32, distillation(tmp_path, teacher)
+    if form != 'float32':
+        out = tmp_path / 'store'
+        assert stored(cfg, out, 1, '--format', form) == 0
+    reader = TeacherStore(out)
+    runner = Runner.from_cfg(cfg)
+    model = runner.model.eval()
+    model.load_teachers()
+    pictures = Augmentations(
+        runner.build_dataloader(runner._train_dataloader).dataset, 1
+    )
+    batch = pseudo_collate([pictures[i] for i in (30, 2, 11, 7, 5)])
+    batch = model.data_preprocessor(batch, True)
+    recorder = model.distiller.recorders['teacher']
+    model.teachers['teacher'].run(recorder, batch['inputs'], batch['data_samples'])
+    kept = reader.values(recorder.taps, [30, 2, 11, 7, 5])
+    seen = 0
+    for tap in recorder.taps:
+        for live, row in zip(flat(recorder.value(tap)), flat(kept[tap_key(tap)])):
+            size = live.abs()
+            if form == 'int8':
+                maps = live.dim() == 4
+                size = size.amax((2, 3) if maps else 1, keepdim=True)
+            assert row.dtype == live.dtype
+            assert ((row - live).abs() <= bound * size + 1e-30).all()
+            assert bound == 0 or not torch.equal(row, live)
+            seen += 1
+    assert seen == 5
+
+
+def test_first_classes_are_kept_and_the_rest_is_spread_evenly():
+    logits = torch.tensor([[2.0, 0.0, -1.0, 1.0]]).log_softmax(1)
+    column = Column('x', (4,), 'top2')
+    p = column.decode(column.encode(logits)).exp()
+    known = logits.exp()[0]
+    assert p[0, [0, 3]].tolist() == pytest.approx(known[[0, 3]].tolist(), rel=2**-10)
+    assert p[0, 1] == p[0, 2]
+    assert float(p.sum()) == pytest.approx(1, abs=1e-6)
+    maps = torch.randn(2, 300, 3, 4)
+    column = Column('x', (300, 3, 4), 'top5')
+    kinds = [kind for _, kind, _ in column.fields()]
+    assert kinds == ['<f2', '<u2']
+    spread = column.decode(column.encode(maps))
+    assert torch.equal(spread.argmax(1), maps.argmax(1))
+    assert (spread.exp().sum(1) - 1).abs().max() < 1e-6
+
+
+def test_predictions_get_the_first_classes_and_features_get_half_floats(
+    tmp_path, teacher
+):
+    out = tmp_path / 'store'
+    cfg = distillation(tmp_path, teacher)
+    assert stored(cfg, out, 1, '--format', 'top3') == 0
+    forms = [(one.name, one.format) for one in TeacherStore(out).columns.values()]
+    assert forms == [
+        ('teacher.head', 'top3'),
+        ('teacher.backbone item=1', 'float16'),
+        *((f'teacher.neck.{level}', 'float16') for level in range(3)),
+    ]
+
+
+def test_a_stopped_run_goes_on_and_a_store_gets_more_augmentations(
+    tmp_path, teacher, float32, capsys
+):
+    out = tmp_path / 'store'
+    cfg = distillation(tmp_path, teacher)
+    assert stored(cfg, out, 1) == 0
+    first = (out / '0000-0000.npy').stat()
+    assert stored(cfg, out, 2) == 0
+    assert (out / '0000-0000.npy').stat().st_mtime_ns == first.st_mtime_ns
+    for name in ('0000-0000.npy', '0001-0000.npy'):
+        assert (out / name).read_bytes() == (float32 / name).read_bytes()
+    (out / '0001-0000.npy').unlink()
+    with pytest.raises(DataError, match=r'1 of 2 files are missing, 0001'):
+        TeacherStore(out)
+    capsys.readouterr()
+    assert stored(cfg, out, 2) == 0
+    assert '1 files are to be written' in capsys.readouterr().out
+    assert (out / '0001-0000.npy').read_bytes() == (
+        float32 / '0001-0000.npy'
+    ).read_bytes()
+
+
+def test_nothing_is_written_that_is_larger_than_allowed(tmp_path, teacher, capsys):
+    out = tmp_path / 'store'
+    cfg = distillation(tmp_path, teacher)
+    assert stored(cfg, out, 4, '--max-gb', '0.0001') == 2
+    told = capsys.readouterr()
+    # 8 bytes for checksums, 10 logits, a map, a pyramid of vectors
+    size = 4 * 32 * (8 + 4 * (10 + 40 * 4 * 4 + 24 + 40 + 72))
+    assert f'{size / 1e9:.4g} GB' in told.out
+    assert '`--max-gb` is 0.0001' in told.err
+    assert not out.exists()
+
+
+def test_a_damaged_file_is_named(tmp_path, teacher, float32):
+    out = tmp_path / 'store'
+    shutil.copytree(float32, out)
+    content = bytearray((out / '0001-0000.npy').read_bytes())
+    content[-3] ^= 1
+    (out / '0001-0000.npy').write_bytes(content)
+    with pytest.raises(DataError, match=r'0001-0000.npy.* damaged, in row 31'):
+        TeacherStore(out).check(63, 0)
+    train(distillation(tmp_path / 'first', teacher, store=out, iterations=4))
+    with pytest.raises(DataError, match=r'0001-0000.npy.* damaged'):
+        train(distillation(tmp_path / 'second', teacher, store=out, iterations=8))
+    (out / '0001-0000.npy').write_bytes(content[:-100])
+    with pytest.raises(DataError, match=r'0001-0000.npy.* damaged'):
+        TeacherStore(out).read([40], ['teacher.head'])
+
+
+def refusal(cfg):
+    with pytest.raises(MMKDError) as found:
+        train(cfg)
+    return str(found.value)
+
+
+def test_another_pipeline_teacher_or_data_set_is_refused(tmp_path, teacher, float32):
+    def told(change, **more):
+        cfg = distillation(tmp_path, teacher, store=float32, **more)
+        change(cfg)
+        return refusal(cfg)
+
+    padding = [dict(FLIPPED[0], padding=1), *FLIPPED[1:]]
+    text = told(lambda cfg: None, pipeline=padding)
+    assert '`pipeline.pipeline.0.padding` was 2 and is 1' in text
+    text = told(lambda cfg: cfg.data_preprocessor.update(mean=[0.0] * 3))
+    assert '`preprocess' in text
+    assert 'normalised' in text
+    text = told(lambda cfg: cfg.train_dataloader.dataset.update(indices=24))
+    assert '32 pictures' in text
+    assert 'set has 24' in text
+    text = told(lambda cfg: cfg.model.teacher.backbone.update(depth=20))
+    assert '`teachers.teacher.model`' in text
+    other = tmp_path / 'other.pth'
+    torch.save(dict(torch.load(teacher), extra=torch.zeros(1)), other)
+    text = told(lambda cfg: cfg.model.update(teacher_ckpt=str(other)))
+    assert '`teachers.teacher.ckpt`' in text
+
+
+def test_a_picture_that_the_teacher_did_not_see_is_found(
+    tmp_path, teacher, float32, monkeypatch
+):
+    """As one does that another version of a library makes."""
+    crop = TRANSFORMS.get('mmpretrain.RandomCrop')
+    monkeypatch.setattr(crop, 'transform', lambda self, results: results)
+    text = refusal(distillation(tmp_path, teacher, store=float32))
+    assert 'is not the one that the teacher' in text
+
+
+def test_taps_that_are_not_stored_are_listed(tmp_path, teacher, float32):
+    links = dict(loss_maps=dict(loss=FITNETS, **sides('backbone', item=2)))
+    text = refusal(distillation(tmp_path, teacher, store=float32, links=links))
+    assert "no 'backbone item=2'" in text
+    assert "'backbone item=1'" in text
+    assert 'preds_T.at' in text
+
+
+@pytest.mark.parametrize(
+    ('step', 'words'),
+    [('Blend', 'remembers earlier pictures'), ('OddSize', 'beside it make it padded')],
+)
+def test_what_depends_on_other_pictures_is_not_stored(
+    step, words, tmp_path, teacher, capsys
+):
+    cfg = distillation(tmp_path, teacher, pipeline=[dict(type=step), FLIPPED[-1]])
+    cfg.data_preprocessor.pad_size_divisor = 4
+    assert stored(cfg, tmp_path / 'store') == 2
+    assert words in ' '.join(capsys.readouterr().err.split())
+
+
+def test_mixed_batches_are_not_stored(tmp_path, teacher, capsys):
+    cfg = distillation(tmp_path, teacher)
+    cfg.model.architecture.train_cfg = dict(augments=dict(type='Mixup', alpha=0.8))
+    assert stored(cfg, tmp_path / 'store') == 2
+    assert "['Mixup']" in capsys.readouterr().err
+
+
+def test_without_the_hook_the_samples_are_not_the_stored_ones(
+    tmp_path, teacher, float32
+):
+    cfg = distillation(tmp_path, teacher, store=float32, custom_hooks=[])
+    assert 'ReproducibleStepHook' in refusal(cfg)
+
+
+def test_the_check_runs_a_step_with_the_store(tmp_path, teacher, float32):
+    cfg = distillation(tmp_path, teacher, store=float32)
+    for data in (True, False):
+        report = check_config(cfg, data=data)
+        assert report.ok, report.problems
+        assert [model.kind for model in report.models] == ['ImageClassifier', 'stored']
+        assert [plan.alignment for plan in report.links][1:] == [
+            '1x1 conv 32->40',
+            'linear 16->24, linear 32->40, linear 64->72',
+        ]
+    cfg.model.teacher_store = str(tmp_path / 'gone')
+    (problem,) = check_config(cfg).problems
+    assert problem.path == 'model.teacher_store'
+    assert 'mmkd store' in problem.found
+
+
+def test_a_teacher_that_is_not_ours_is_a_folder_of_arrays(tmp_path):
+    """Written by hand: no checksums, one augmentation, logits of another framework."""
+    out = tmp_path / 'api'
+    out.mkdir()
+    logits = np.random.default_rng(0).normal(size=(32, 10)).astype('<f4')
+    rows = np.zeros(32, [('logits', '<f4', (10,))])
+    rows['logits'] = logits
+    np.save(out / '0000-0000.npy', rows)
+    manifest = dict(
+        version=1,
+        samples=32,
+        input_size=[8, 8],
+        columns=[dict(name='logits', shape=[10])],
+        teachers=dict(teacher=dict(taps=dict(head=dict(value='logits', classes=True)))),
+    )
+    (out / 'manifest.json').write_text(json.dumps(manifest))
+    pipeline = [dict(type='PackInputs')]
+    cfg = distillation(tmp_path, None, store=out, pipeline=pipeline)
+    cfg.model.distiller.links = dict(loss_kd=KD)
+    del cfg.model['teacher'], cfg.model['teacher_ckpt']
+    seen, given = [], []
+
+    class Look(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            seen.append((rows_of(data_batch['data_samples']), given.pop()))
+
+    def give(values, device):
+        given.append(values['head'])
+        original(values, device)
+
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(Look())
+    recorder = runner.model.distiller.recorders['teacher']
+    original, recorder.give = recorder.give, give
+    runner.train()
+    assert len(seen) >= 4
+    for rows, values in seen:
+        assert torch.equal(values, torch.from_numpy(logits[rows]))

@@ -14,7 +14,6 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
 from mmkd_ext.datasets.augmentations import Augmentations
-from mmkd_ext.engine.store import check_origin
 from mmkd_ext.errors import ConfigError, DataError, check_integer
 from mmkd_ext.random_state import derive_seed, seed_all
 from mmkd_ext.registry import HOOKS
@@ -172,6 +171,9 @@ class ReproducibleStepHook(Hook):
                 'stores of a training need the same, and so does the hook.'
             )
         for store in stores:
+            # with a store there is a distillation; hooks work without MMRazor too
+            from mmkd_ext.engine.store import check_origin
+
             check_origin(store, runner.cfg, model, dataset)
         for count, seed in wanted:
             return Augmentations(dataset, count, seed, stores)
