@@ -31,6 +31,7 @@ class StoredTeacher:
 
     #: There is none, nor anything that belongs to it.
     module: nn.Module | None = None
+    learns = False
     checkpoint: str | None = None
     report: LoadReport | None = None
     renormalize: Renormalize | None = None

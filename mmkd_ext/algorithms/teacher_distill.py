@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
@@ -12,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
+from mmkd_ext.algorithms.compiled import compile_between_taps
 from mmkd_ext.algorithms.dry_run import (
     blank_batch,
     input_size,
@@ -25,14 +27,16 @@ from mmkd_ext.algorithms.init_from_teacher import (
     init_from_teacher,
     plan_init,
 )
+from mmkd_ext.algorithms.peer import Peer
 from mmkd_ext.algorithms.sources import build_model, hand_preprocessor
 from mmkd_ext.algorithms.stored_teacher import StoredTeacher
+from mmkd_ext.algorithms.student_input import StudentInput
 from mmkd_ext.algorithms.tap_checks import (
     gradient_problems,
     row_problems,
     unfilled_problems,
 )
-from mmkd_ext.algorithms.teacher import STRIDE, Teacher
+from mmkd_ext.algorithms.teacher import PRECISIONS, STRIDE, Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.connectors.build import (
     compare_arguments,
@@ -49,6 +53,7 @@ from mmkd_ext.errors import (
     DataError,
     Problem,
     TapError,
+    check_choice,
     check_range,
     collecting,
     did_you_mean,
@@ -71,7 +76,10 @@ __all__ = [
     'read_teachers',
 ]
 
-_TEACHER_KEYS = ('model', 'ckpt', 'weight', 'preprocess', 'min_matched', 'store')
+_TEACHER_KEYS = (
+    *('model', 'ckpt', 'weight', 'preprocess', 'min_matched'),
+    *('precision', 'channels_last', 'trainable', 'optimizer', 'store'),
+)
 NO_DISCRIMINATOR_OPTIMIZER = Problem(
     'optim_wrapper.constructor',
     'a link has a discriminator, which needs an optimizer of its own, or the '
@@ -93,7 +101,9 @@ class TeacherDistill(BaseAlgorithm):
 
     Takes the keys of MMRazor's ``SingleTeacherDistill``. Unlike there, a teacher is
     fully in eval mode, gets input normalised to its own statistics, stops after its
-    last tap, and is never in a checkpoint.
+    last tap, and is never in a checkpoint. The exception is a `trainable` one, which is
+    a further student: it runs in training mode, learns the task, and is in the
+    checkpoint under ``peers.<name>``, with a file of its own beside.
 
     Args:
         architecture: The student: a model dict, a dict with `cfg_path`, the path of a
@@ -106,7 +116,10 @@ class TeacherDistill(BaseAlgorithm):
         teachers: Several teachers by name instead: each a dict of `model`, `ckpt`,
             `weight` (factor on the losses of the links that tap it), `preprocess`
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
-            std=...)``), `min_matched` and `store`. Empty where no link needs a teacher.
+            std=...)``), `trainable` (default `teacher_trainable`), for such a one
+            `optimizer`, what is otherwise than the student's (``dict(lr=0.01)``), and
+            its own `min_matched`, `precision`, `channels_last` and `store`. Empty where
+            no link needs a teacher.
         teacher_store: Folder that ``mmkd store`` has written: what links tap is read
             from there, and the teacher is not built.
         student_ckpt: File or URL of the student's first weights.
@@ -116,13 +129,26 @@ class TeacherDistill(BaseAlgorithm):
             the name that it has in the teacher.
         min_matched: Least share of parameters that `student_ckpt` and `teacher_ckpt`
             must fill; below it loading is an error.
+        teacher_precision: ``'bf16'``, ``'fp16'`` or ``'fp32'``, in which teachers run
+            whatever the student's mixed precision is; their taps arrive in float32.
+            None runs them as the student.
+        teacher_channels_last: True keeps the teachers' weights and maps in memory with
+            the channels last, in which convolutions may be faster.
+        compile: True, or a dict of arguments of `torch.compile`, compiles what lies
+            between the taps of student and teachers, see
+            :func:`~mmkd_ext.algorithms.compiled.compile_between_taps`.
+        student_input: ``dict(scale=0.5)`` trains the student on pictures of half the
+            height and width, while teachers see the batch as it is; boxes, masks and
+            labels follow. Val and test pictures are what their pipelines make them, so
+            resize them there as the exported student will get them.
         student_trainable: False runs the student without gradients, to train only
             connectors.
         calculate_student_loss: False leaves the task loss out. A schedule, as a link
             has one, weights it: with ``dict(type='constant', begin=1000)`` the first
             1000 iterations are those of the links alone.
-        teacher_trainable: Must be False; joint training is MMRazor's.
-        teacher_norm_eval: Must be True; the teacher is in eval mode throughout.
+        teacher_trainable: True trains student and teachers together. Losses of the
+            links reach the student's side alone, unless ``teacher_detach=False``.
+        teacher_norm_eval: Must be True; a frozen teacher is in eval mode throughout.
         module_inplace: True leaves in-place activations of the student as they are,
             False turns all off (MMRazor's default); None turns them off only where
             they would overwrite what a link taps.
@@ -150,6 +176,10 @@ class TeacherDistill(BaseAlgorithm):
         student_ckpt: str | None = None,
         inherit: Sequence[str] | Mapping[str, str] | None = None,
         min_matched: float = 0.5,
+        teacher_precision: str | None = None,
+        teacher_channels_last: bool = False,
+        compile: bool | Mapping[str, Any] = False,
+        student_input: Mapping[str, Any] | None = None,
         student_trainable: bool = True,
         calculate_student_loss: bool | Mapping[str, Any] = True,
         teacher_trainable: bool = False,
@@ -160,15 +190,16 @@ class TeacherDistill(BaseAlgorithm):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         sources, problems = read_teachers(
-            teacher, teacher_ckpt, teachers, teacher_store
+            teacher,
+            teacher_ckpt,
+            teachers,
+            teacher_store,
+            trainable=teacher_trainable,
         )
-        if teacher_trainable or not teacher_norm_eval:
-            key = 'teacher_trainable' if teacher_trainable else 'teacher_norm_eval'
-            found = (
-                'a teacher here is frozen and in eval mode. To train '
-                'teacher and student together use `mmrazor.SingleTeacherDistill`.'
-            )
-            problems.append(Problem(f'model.{key}', found))
+        if not teacher_norm_eval:
+            found = 'a frozen teacher is in eval mode.'
+            hint = 'To train it beside the student write `teacher_trainable=True`.'
+            problems.append(Problem('model.teacher_norm_eval', found, hint))
         architecture, data_preprocessor = hand_preprocessor(
             architecture, data_preprocessor, 'model.architecture'
         )
@@ -180,6 +211,11 @@ class TeacherDistill(BaseAlgorithm):
         )
         self.student_ckpt = student_ckpt
         self.min_matched = min_matched
+        self.teacher_defaults = dict(
+            min_matched=min_matched,
+            precision=teacher_precision,
+            channels_last=teacher_channels_last,
+        )
         self.student_trainable = student_trainable
         if not student_trainable:
             # DDP waits for the gradient of every parameter that requires one
@@ -189,6 +225,10 @@ class TeacherDistill(BaseAlgorithm):
             where = 'model.calculate_student_loss'
             self.task_schedule = build_schedule(dict(calculate_student_loss), where)
         self.calculate_student_loss = bool(calculate_student_loss)
+        self.student_input: StudentInput | None = None
+        if student_input is not None:
+            with collecting(problems, 'model.student_input'):
+                self.student_input = StudentInput(student_input, 'model.student_input')
         self.distillation_stopped = False
         self._checked_teachers = False
         self.student_report: LoadReport | None = None
@@ -204,6 +244,13 @@ class TeacherDistill(BaseAlgorithm):
         unread = not sources and bool(problems)
         if self.distiller is None or unread or len(self.teachers) < len(sources):
             raise ConfigError.of(problems)
+        self.peers = nn.ModuleDict(
+            {
+                name: one.module
+                for name, one in self.teachers.items()
+                if isinstance(one, Peer)
+            }
+        )
         self.distiller.deliver_from(list(self.teachers))
         self.distiller.stores = self.stores
         if self.stores and self.distiller.deliveries is not None:
@@ -236,10 +283,20 @@ class TeacherDistill(BaseAlgorithm):
                 },
                 problems,
             )
+        if compile is not False:
+            arguments = dict(compile) if isinstance(compile, Mapping) else {}
+            with collecting(problems, 'model.compile'):
+                built = {k: v for k, v in self.models.items() if v is not None}
+                compile_between_taps(self.distiller, built, arguments)
         if problems:
             raise ConfigError.of(problems, self)
 
     # ---- construction -------------------------------------------------------------
+
+    @classmethod
+    def complete(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the keys of a config with those that its class adds to them."""
+        return dict(config)
 
     @property
     def student(self) -> nn.Module:
@@ -286,12 +343,15 @@ class TeacherDistill(BaseAlgorithm):
         """Builds the teachers; of one that cannot be built there is a problem."""
         built: dict[str, Teacher | StoredTeacher] = {}
         for name, source in sources.items():
-            config, renormalize = source.config, None
+            own, renormalize = source.config, None
+            config = {**self.teacher_defaults, **own}
             weight = config.get('weight', 1.0)
             with collecting(problems, f'model.teachers.{name}.weight'):
                 check_range('weight', weight, ge=0)
             if config.get('store') is not None:
                 with collecting(problems, source.store_path):
+                    if source.learns:
+                        raise ConfigError('a teacher that is trained cannot be stored.')
                     store = TeacherStore(config['store'])
                     built[name] = StoredTeacher(name, store, weight)
                 continue
@@ -304,19 +364,27 @@ class TeacherDistill(BaseAlgorithm):
                 # it came built; init_weights() must not undo that
                 vars(module)['_is_init'] = True
             preprocess, path = config.get('preprocess'), f'model.teachers.{name}'
+            where = f'{path}.' if 'precision' in own else 'model.teacher_'
+            with collecting(problems, f'{where}precision'):
+                check_choice('precision', config['precision'], (None, *PRECISIONS))
             with collecting(problems, f'{path}.preprocess'):
                 renormalize = Teacher.renormalization(
                     module, self, preprocess, f'{path}.preprocess'
                 )
+            kind: Any = Teacher
+            if source.learns:
+                kind = partial(Peer, optimizer=config.get('optimizer'), path=path)
             with collecting(problems, source.ckpt_path):
-                built[name] = Teacher(
+                built[name] = kind(
                     name,
                     module,
                     checkpoint=config.get('ckpt'),
                     weight=weight,
-                    min_matched=config.get('min_matched', self.min_matched),
+                    min_matched=config['min_matched'],
                     renormalize=renormalize,
                     own_input=preprocess is not False,
+                    precision=config['precision'],
+                    channels_last=config['channels_last'],
                 )
         return built
 
@@ -339,11 +407,20 @@ class TeacherDistill(BaseAlgorithm):
         # all see the same pictures in training
         sizes = {store.input_size for store in self.stores.values()}
         built = [model for model in self.models.values() if model is not None]
-        self.input_size = next(iter(sizes), None) or input_size(*built)
+        own_size = self.input_size = next(iter(sizes), None) or input_size(*built)
         if len(sizes) > 1:
             what = f'pictures of {sorted(sizes)} were stored; all must have one size.'
             raise ConfigError.at('model.teachers', what)
-        batch = blank_batch(self.architecture, self.input_size)
+        if self.student_input is not None:
+            own_size, self.input_size = self.student_input.blank_sizes(own_size)
+            for height, width in sizes:
+                self.input_size = height, width
+                scale = self.student_input.scale
+                own_size = int(height * scale), int(width * scale)
+            unfit = self.student_input.link_problems(distiller)
+            distiller.drop({problem.link for problem in unfit})
+            problems += unfit
+        batch = blank_batch(self.architecture, own_size)
         try:
             silent = self._record(batch, may_fix)
             while silent:
@@ -367,7 +444,8 @@ class TeacherDistill(BaseAlgorithm):
             for name, teacher in self.teachers.items():
                 if isinstance(teacher, StoredTeacher):
                     continue
-                found += unfilled_problems(distiller, teacher, self.input_size)
+                if not teacher.learns:
+                    found += unfilled_problems(distiller, teacher, self.input_size)
                 if pads and name in distiller.recorders:
                     teacher.find_divisor(distiller.recorders[name], self.input_size)
             distiller.drop({problem.link for problem in found})
@@ -409,7 +487,8 @@ class TeacherDistill(BaseAlgorithm):
     ) -> tuple[str, Problem | None]:
         """Returns the mode in which the taps of a model fire, or why they do not."""
         try:
-            return run_once(model, recorder, batch, stop=owner != STUDENT), None
+            stop = owner in self.teachers and not self.teachers[owner].learns
+            return run_once(model, recorder, batch, stop=stop), None
         except TapError as error:
             cause = error.__cause__
             if cause is not None:
@@ -456,6 +535,7 @@ class TeacherDistill(BaseAlgorithm):
         problems = [
             problem
             for teacher in self.live_teachers()
+            if not teacher.learns
             for problem in unfilled_problems(self.distiller, teacher, self.input_size)
         ]
         if problems:
@@ -481,7 +561,8 @@ class TeacherDistill(BaseAlgorithm):
         """Builds the optimizer: the student's as in a plain run, the rest beside it.
 
         Constructors and `paramwise_cfg` choose by the names of a plain model. So they
-        see the student alone; connectors and losses get the base learning rate.
+        see the student alone; connectors and losses get the base learning rate. A
+        teacher that learns has groups of its own, which its `optimizer` may change.
 
         Args:
             build: Builds the optimizer wrapper of a model, as mmengine does.
@@ -496,9 +577,16 @@ class TeacherDistill(BaseAlgorithm):
         if not any(p.requires_grad for p in self.architecture.parameters()):
             # nothing to choose among
             return build(self, {k: v for k, v in cfg.items() if k not in choosing})
-        if not any(map(cfg.get, choosing)):
+        if not any(map(cfg.get, choosing)) and not self.peers:
             return build(self, cfg)
-        return self.add_connectors(build(self.architecture, cfg))
+        wrapper = build(self.architecture, cfg)
+        for peer in self.teachers.values():
+            if isinstance(peer, Peer):
+                optimizer = {**cfg.get('optimizer', {}), **peer.optimizer}
+                own = build(peer.module, {**cfg, 'optimizer': optimizer})
+                for group in own.optimizer.param_groups:
+                    wrapper.optimizer.add_param_group(group)
+        return self.add_connectors(wrapper, but=self.peers.parameters())
 
     def add_connectors(
         self, wrapper: OptimWrapper, but: Iterable[nn.Parameter] = ()
@@ -549,6 +637,13 @@ class TeacherDistill(BaseAlgorithm):
         # checkpoints of MMRazor hold the teacher, which has its own file here
         for key in [k for k in state_dict if k.startswith(f'{prefix}teacher.')]:
             del state_dict[key]
+        for name, peer in self.teachers.items():
+            own = f'{prefix}peers.{name}.'
+            if isinstance(peer, Peer) and any(
+                key.startswith(own) for key in state_dict
+            ):
+                # its own checkpoint must not undo this
+                peer.is_ready = True
         self._rename_plain(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -596,6 +691,8 @@ class TeacherDistill(BaseAlgorithm):
         stopped = self.distillation_stopped
         deliveries = None if stopped else distiller.deliveries
         position = distiller.begin_step()
+        batch = self.student_batch(inputs, data_samples)
+        losses: dict[str, Any] = {}
         task = float(self.calculate_student_loss)
         if self.task_schedule is not None:
             task = self.task_schedule.factor(*position)
@@ -603,7 +700,10 @@ class TeacherDistill(BaseAlgorithm):
             if deliveries is not None:
                 deliveries.override_data = False
             for name, teacher in self.teachers.items():
-                if name in distiller.active and not stopped:
+                if isinstance(teacher, Peer):
+                    recorder = distiller.recorders.get(name)
+                    losses |= teacher.learn(recorder, inputs, data_samples)
+                elif name in distiller.active and not stopped:
                     recorder = distiller.recorders[name]
                     try:
                         with deliveries or nullcontext():
@@ -613,17 +713,22 @@ class TeacherDistill(BaseAlgorithm):
                         raise
             if deliveries is not None:
                 deliveries.override_data = True
-            losses = self._student_losses(inputs, data_samples, deliveries, task)
+            losses |= self._student_losses(**batch, deliveries=deliveries, weight=task)
             if stopped:
                 distill = distiller.idle()
             else:
-                batch = {'inputs': inputs, 'data_samples': data_samples}
                 distill = distiller.compute_distill_losses(batch)
             for name, value in distill.items():
                 losses[f'distill.{name}'] = value
             return losses
         finally:
             distiller.clear()
+
+    def student_batch(self, inputs: Tensor, data_samples: Any) -> dict[str, Any]:
+        """Returns what the student gets of a batch; see `student_input`."""
+        if self.student_input is not None:
+            return self.student_input(inputs, data_samples)
+        return {'inputs': inputs, 'data_samples': data_samples}
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sums the losses up, as every step of a training does.
@@ -700,16 +805,23 @@ class TeacherSource:
         path: Config path of its model.
         ckpt_path: Config path of its checkpoint.
         store_path: Config path of its store.
+        learns: Whether it is trained beside the student.
     """
 
     config: dict[str, Any]
     path: str
     ckpt_path: str
     store_path: str
+    learns: bool = False
 
 
 def read_teachers(
-    teacher: Any, ckpt: Any, teachers: Any, store: Any = None
+    teacher: Any,
+    ckpt: Any,
+    teachers: Any,
+    store: Any = None,
+    *,
+    trainable: bool = False,
 ) -> tuple[dict[str, TeacherSource], list[Problem]]:
     """Reads the teachers from the keys of a `TeacherDistill`, without building them.
 
@@ -718,6 +830,7 @@ def read_teachers(
         ckpt: Its `teacher_ckpt`.
         teachers: Its `teachers`.
         store: Its `teacher_store`; there may be no `teacher` then.
+        trainable: Its `teacher_trainable`.
 
     Returns:
         The teachers by name, none where it is not known which they are; the problems.
@@ -727,8 +840,8 @@ def read_teachers(
         return {}, [Problem('model.teacher', 'give either `teacher` or `teachers`.')]
     if teachers is None:
         config = {'model': teacher, 'ckpt': ckpt, 'store': store}
-        paths = [f'model.teacher{part}' for part in ('', '_ckpt', '_store')]
-        return {TEACHER: TeacherSource(config, *paths)}, []
+        paths = 'model.teacher', 'model.teacher_ckpt', 'model.teacher_store'
+        return {TEACHER: TeacherSource(config, *paths, bool(trainable))}, []
     if not isinstance(teachers, Mapping) or not all(
         isinstance(config, Mapping) for config in teachers.values()
     ):
@@ -748,8 +861,17 @@ def read_teachers(
         known, own = dict.fromkeys(_TEACHER_KEYS, False), f'{path}.{name}'
         problems += compare_arguments(name, known, config, own)
         kept = {key: value for key, value in config.items() if key in known}
-        paths = [f'{own}.{part}' for part in ('model', 'ckpt', 'store')]
-        sources[name] = TeacherSource(kept, *paths)
+        learns = bool(kept.get('trainable', trainable))
+        if learns and ('.' in name or hasattr(nn.ModuleDict, name)):
+            found = 'is no name that a module can have in a checkpoint.'
+            problems.append(Problem(own, found, 'Call it otherwise.'))
+            learns = False
+        paths = f'{own}.model', f'{own}.ckpt', f'{own}.store'
+        sources[name] = TeacherSource(kept, *paths, learns)
+        if 'optimizer' in kept and not learns:
+            found = 'is for a teacher that is trained.'
+            hint = 'Write `trainable=True` beside it, or leave it out.'
+            problems.append(Problem(f'{own}.optimizer', found, hint))
     return sources, problems
 
 

@@ -13,6 +13,7 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
+from mmkd_ext.connectors import ClassMap
 from mmkd_ext.connectors.build import (
     build_connector,
     build_module,
@@ -201,10 +202,16 @@ class LinkDistiller(BaseDistiller):
         problems = []
         if link.name in self.distill_losses:
             problems += _loss_problems(link, self.distill_losses[link.name])
+        labels = sorted({'labels', 'data_samples'} & {*link.taps})
         for key, tap in link.all_taps():
             if str(tap.connector) in self.connectors:
                 connector = self.connectors[str(tap.connector)]
                 problems += _given_problems(tap, connector, link.where(key))
+                maps = any(isinstance(one, ClassMap) for one in connector.modules())
+                if maps and labels and key == 'preds_S':
+                    what = f"maps the student's classes, but {labels} are of its own."
+                    where = link.where('preds_S.connector')
+                    problems.append(Problem(where, what, "Map the teacher's alone."))
         return [replace(problem, link=link.name) for problem in problems]
 
     def drop(self, names: Collection[str]) -> None:

@@ -253,6 +253,11 @@ class Recorder:
 
         self._records = self._mapped(crop)
 
+    def to_float32(self) -> None:
+        """Turns all recorded maps of half precision into float32."""
+        half = (torch.float16, torch.bfloat16)
+        self._records = self._mapped(lambda x: x.float() if x.dtype in half else x)
+
     @contextmanager
     def detached(self) -> Iterator[None]:
         """Detaches the records from their graph during the block."""

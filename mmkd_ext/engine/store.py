@@ -95,6 +95,9 @@ def origin(cfg: Mapping[str, Any], model: nn.Module, dataset: Any) -> dict[str, 
             name: {
                 'model': _model_digest(source.config.get('model'), source.path),
                 'ckpt': _checkpoint_digest(source.config.get('ckpt')),
+                'precision': source.config.get(
+                    'precision', config.get('teacher_precision')
+                ),
             }
             for name, source in sources.items()
         },
@@ -486,6 +489,8 @@ def _refuse(model: TeacherDistill, loader: DataLoader[Any]) -> None:
     """Raises where what the teacher sees is not a function of the sample."""
     if isinstance(loader.dataset, IterableDataset):
         raise ConfigError('A data set without indices has no pictures to tell apart.')
+    if any(teacher.learns for teacher in model.teachers.values()):
+        raise ConfigError('A teacher that is trained says another thing every time.')
     if model.distiller.deliveries is not None:
         raise ConfigError("Deliveries hand over what happens in a teacher's pass.")
     if not model.distiller.teachers:

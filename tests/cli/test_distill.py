@@ -91,3 +91,41 @@ def test_classifiers_compare_their_logits(tmp_path):
     assert links.loss_dkd.labels.item == 1
     with pytest.raises(ConfigError, match='no method suits both'):
         written(tmp_path, student, SEG_TEACHER)
+
+
+# ---- features only ------------------------------------------------------------------
+
+
+def test_features_of_any_task_teach_a_backbone_without_labels(tmp_path):
+    teacher = 'mmpretrain::resnet/resnet50_8xb32_in1k.py'
+    pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+    method, text = distill.distillation_text(
+        SEG, teacher, features_only=True, teacher_ckpt='t.pth', folder=str(tmp_path))
+    path = tmp_path / 'written.py'
+    path.write_text(text)
+    cfg = Config.fromfile(path)
+    assert method == 'features'
+    assert cfg.model.calculate_student_loss is False
+    assert cfg.model.teacher == teacher
+    assert cfg.model.distiller.links.loss_features.preds_T.item == -1
+    before = distill.load_config(SEG).train_dataloader.dataset.pipeline
+    after = cfg.train_dataloader.dataset.pipeline
+    dropped = [one.type for one in before if one.type not in [a.type for a in after]]
+    assert dropped == ['LoadAnnotations']
+    crop = next(one for one in after if one.type == 'RandomCrop')
+    assert 'cat_max_ratio' not in crop
+    assert cfg.val_cfg is None
+
+
+def test_patch_tokens_of_a_transformer_are_a_map(tmp_path):
+    pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+    name = 'mmpretrain::vision_transformer/vit-base-p32_64xb64_in1k-384px.py'
+    model = distill.load_config(name).model
+    assert distill.feature_teacher(model, name) == dict(
+        cfg_path=name, backbone=dict(out_type='featmap'))
+    assert distill.feature_teacher(dict(type='EncoderDecoder'), 'x.py') == 'x.py'
+
+
+def test_features_only_and_a_method_exclude_each_other():
+    with pytest.raises(ConfigError, match='not both'):
+        distill.distillation_text(SEG, SEG, features_only=True, method='cwd')

@@ -156,3 +156,86 @@ def test_mixed_pictures_reach_the_teacher_and_dkd_refuses_their_labels(kind, tmp
     report = check_config(config(tmp_path, student=student, links=links, **given))
     found = [str(problem) for problem in report.problems]
     assert any('labels' in one and 'loss_dkd' in one for one in found), found
+
+
+# ---- schemes -----------------------------------------------------------------------
+
+
+def exits(*stages):
+    """BYOT: exits after stages learn the label, and what the deepest one says."""
+    links, connectors = {}, {}
+    label = dict(type='ModuleInputs', source='head.loss_module')
+    for stage, width in stages:
+        connectors[f'exit{stage}'] = [
+            dict(type='mmkd_ext.ConvAdapter', in_channels=width, out_channels=64,
+                 kernel_size=3, norm=True, act=True),
+            dict(type='mmpretrain.GlobalAveragePooling'),
+            dict(type='mmkd_ext.LinearAdapter', in_channels=64, out_channels=10)]
+        out = dict(of='student', at=f'backbone.layer{stage}', connector=f'exit{stage}')
+        links[f'loss_label{stage}'] = dict(
+            loss=dict(type='mmpretrain.CrossEntropyLoss', loss_weight=0.7),
+            cls_score=out,
+            label=dict(of='student', at=label, item=1))
+        links[f'loss_soft{stage}'] = dict(
+            loss=dict(type='mmkd_ext.KDLoss', tau=3.0, loss_weight=0.3),
+            preds_S=out, preds_T=dict(of='student', at='head'))
+    return dict(type='mmkd_ext.LinkDistiller', links=links, connectors=connectors)
+
+
+def test_exits_of_a_classifier_learn_from_the_deepest_and_are_left_behind(tmp_path):
+    cfg = config(tmp_path)
+    model = dict(type='mmkd_ext.TeacherDistill', architecture=resnet(), teachers={})
+    cfg.model = dict(model, distiller=exits((1, 16), (2, 32)))
+    report = check_config(cfg)
+    assert report.ok, report.problems
+    # each exit moves what lies before it, and the deepest one stays a constant
+    moved = {t.name: t.gradient for t in report.terms}
+    for name in ('label1', 'label2', 'soft1', 'soft2'):
+        assert moved[f'distill.loss_{name}'] > 0
+    runner = train(cfg)
+    batch = runner.model.data_preprocessor(next(iter(runner.train_dataloader)), True)
+    losses = runner.model(**batch, mode='loss')
+    runner.model.zero_grad()
+    losses['distill.loss_soft1'].backward()
+    reached = {
+        name.split('.')[1]
+        for name, p in runner.model.student.named_parameters()
+        if p.grad is not None and name.startswith(('backbone.layer', 'head'))
+    }
+    assert reached == {'layer1'}
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        plain = MODELS.build(resnet(data_preprocessor=dict(PREPROCESSOR)))
+    plain.load_state_dict(weights(tmp_path / 'iter_4_student.pth'), strict=True)
+
+
+def test_classifiers_learn_from_each_other_and_the_check_shows_it(tmp_path):
+    cfg = config(tmp_path, iterations=2)
+    other = dict(model=resnet(14, data_preprocessor=dict(PREPROCESSOR)))
+    cfg.model = dict(
+        type='mmkd_ext.MutualDistill', architecture=resnet(), at='head',
+        teachers=dict(deep=other, deeper=dict(model=resnet(20))), target='mean')
+    report = check_config(cfg)
+    assert report.ok, report.problems
+    assert not report.warnings, report.warnings
+    assert {m.role: m.mode for m in report.models} == dict(
+        student='loss', deep='loss', deeper='loss')
+    shares = [n.found for n in report.notes if n.path.endswith('preds_T')]
+    assert shares[0] == 'is of `deep` 50%, `deeper` 50% in the dry run.'
+    assert 'deep.loss' in {term.name for term in report.terms}
+    train(cfg)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        plain = MODELS.build(resnet(14, data_preprocessor=dict(PREPROCESSOR)))
+    plain.load_state_dict(weights(tmp_path / 'iter_2_deep.pth'), strict=True)
+
+
+def test_a_wrong_mutual_learning_is_reported_with_its_place(tmp_path):
+    cfg = config(tmp_path)
+    wrong = dict(model=resnet(14), optimizer=dict(lr=1, typ='SGD'))
+    cfg.model = dict(
+        type='mmkd_ext.MutualDistill', architecture=resnet(), at='hed',
+        teachers=dict(deep=wrong))
+    found = [str(problem) for problem in check_config(cfg).problems]
+    assert any('loss_deep_to_student.preds_S.at' in one for one in found), found
+    cfg.model.update(at='head', target='all')
+    found = [str(problem) for problem in check_config(cfg).problems]
+    assert any('model.target' in one for one in found), found
