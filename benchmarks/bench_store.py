@@ -31,7 +31,7 @@ from mmkd_ext.datasets.augmentations import Augmentations
 from mmkd_ext.engine.store import StoreWriter
 from mmkd_ext.registry import MODELS
 
-PICTURES, BATCH = 16, 2
+PICTURES, BATCH = 4, 2
 
 
 class Noise(Dataset[Any]):
@@ -73,7 +73,7 @@ def measure(name: str, form: str, rounds: int, folder: str) -> dict[str, Any]:
         recorder.clear()
 
     jobs['teacher'] = teach
-    storing = interleaved(jobs, max(rounds // 3, 3), warmup=1)
+    storing = interleaved(jobs, rounds, warmup=1)
     config.pop('teacher')
     stored = MODELS.build({**config, 'teacher_store': folder})
     stored.load_state_dict(live.state_dict())
