@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
@@ -12,17 +12,10 @@ from torch.utils.data import Dataset
 from mmkd_ext.errors import DataError
 from mmkd_ext.random_state import derive_seed, seed_all
 
-__all__ = ['CHECKSUM', 'ROW', 'Augmentations', 'RowChecker', 'rows_of']
+__all__ = ['CHECKSUM', 'ROW', 'Augmentations', 'rows_of']
 
 #: Keys in the `metainfo` of a sample: the number of its view, and its checksum.
 ROW, CHECKSUM = 'augmentation_row', 'augmentation_checksum'
-
-
-class RowChecker(Protocol):
-    """What compares a picture with the one that a teacher saw."""
-
-    def check(self, row: int, checksum: int) -> None:
-        """Raises `DataError` if they differ."""
 
 
 class Augmentations(Dataset[Any]):
@@ -38,7 +31,7 @@ class Augmentations(Dataset[Any]):
             with a row of its own.
         count: Number of augmentations of each picture.
         seed: What they are drawn with.
-        checkers: Look at each picture, where it is loaded.
+        stores: Stores of teachers, which check each picture where it is loaded.
     """
 
     def __init__(
@@ -46,10 +39,10 @@ class Augmentations(Dataset[Any]):
         dataset: Any,
         count: int,
         seed: int = 0,
-        checkers: Sequence[RowChecker] = (),
+        stores: Sequence[Any] = (),
     ) -> None:
         self.dataset, self.count, self.seed = dataset, count, seed
-        self.checkers = checkers
+        self.stores = stores
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -75,8 +68,8 @@ class Augmentations(Dataset[Any]):
                     "of OpenMMLab's transforms that pack, such as `PackInputs`."
                 )
             sample.set_metainfo({ROW: row, CHECKSUM: checksum})
-            for checker in self.checkers:
-                checker.check(row, checksum)
+            for store in self.stores:
+                store.check(row, checksum)
         return item
 
 

@@ -164,8 +164,7 @@ def tap_key(tap: Tap) -> str:
 class TeacherStore:
     """Reads a store.
 
-    The rows are mapped into memory, so processes on a machine share what was read. It
-    can be sent to another process, which opens the files anew.
+    The rows are mapped into memory, so processes on a machine share what was read.
 
     Args:
         folder: The folder.
@@ -205,6 +204,8 @@ class TeacherStore:
                 'docs/howto/store.md for what it holds.'
             ) from error
         self.input_size: tuple[int, int] = (height, width)
+        columns = self.columns.values()
+        self._fields = {name for one in columns for name, *_ in one.fields()}
         self.rows = self.samples * self.views
         self.rows_per_shard = int(self.manifest.get('rows_per_shard', self.rows))
         missing = [path.name for path in self.shards() if not path.is_file()]
@@ -214,17 +215,6 @@ class TeacherStore:
                 f'{len(self.shards())} files are missing, {missing[0]} first. Run '
                 '`mmkd store` again, which goes on where it was.'
             )
-        self._forget()
-
-    def _forget(self) -> None:
-        self._open = lru_cache(_OPEN_FILES)(self._read)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in vars(self).items() if k != '_open'}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._forget()
 
     def shards(self) -> list[Path]:
         """Returns the files, in the order of their rows."""
@@ -240,23 +230,18 @@ class TeacherStore:
         augmentation, rest = divmod(row, self.rows)
         return (augmentation, *divmod(rest, self.rows_per_shard))
 
-    def _read(self, augmentation: int, part: int) -> tuple[np.ndarray, np.dtype]:
+    def _open(self, augmentation: int, part: int) -> tuple[np.ndarray, np.dtype]:
         """Maps a file; returns its rows as bytes, and the type of a row."""
         path = self.folder / shard_name(augmentation, part)
+        array = _map(path, path.stat().st_mtime_ns)
         count = min(self.rows_per_shard, self.rows - part * self.rows_per_shard)
-        try:
-            array = np.load(path, mmap_mode='r')
-        except (OSError, ValueError) as error:
-            raise DataError(f'{_damaged(path)}: {error}. {_REMOVE}') from error
-        known = {name for column in self.columns.values() for name, *_ in
-                 column.fields()}  # fmt: skip
-        if array.shape != (count,) or not known <= set(array.dtype.names or ()):
+        names = array.dtype.names or ()
+        if array.shape != (count,) or not self._fields <= set(names):
             raise DataError(
-                f'{_damaged(path)}: it has {array.shape} rows of {array.dtype.names}, '
-                f'but the manifest says {count} of {sorted(known)}. {_REMOVE}'
+                f'{_damaged(path)}: it has {array.shape} rows of {names}, but the '
+                f'manifest says {count} of {sorted(self._fields)}. {_REMOVE}'
             )
-        raw = array.view(np.uint8).reshape(count, array.dtype.itemsize)
-        return raw, array.dtype
+        return array.view(np.uint8).reshape(count, -1), array.dtype
 
     def check(self, row: int, checksum: int) -> None:
         """Checks the bytes of a row, and that it is about a picture.
@@ -351,6 +336,16 @@ class TeacherStore:
 
 
 _REMOVE = 'Remove the file and run `mmkd store` again, which makes what is missing.'
+
+
+@lru_cache(_OPEN_FILES)
+def _map(path: Path, changed: int) -> np.ndarray:
+    """Maps a file into memory, once in a process unless the file has changed."""
+    del changed
+    try:
+        return np.asarray(np.load(path, mmap_mode='r'))
+    except (OSError, ValueError) as error:
+        raise DataError(f'{_damaged(path)}: {error}. {_REMOVE}') from error
 
 
 def _damaged(path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from mmkd_ext.algorithms.sources import model_config
@@ -42,16 +43,16 @@ from mmkd_ext.registry import type_name
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from torch import Tensor, nn
+    from torch import Tensor
 
 __all__ = ['StoreWriter', 'check_origin', 'origin', 'without_stores']
 
 SHARD_BYTES = 64 * 2**20
 GB = 1e9
-#: Keys of a data set that say where its files are; those themselves are compared.
+_JSON = (bool, int, float, str, type(None))
+#: Keys of a data set that say where its files are; each picture has its checksum.
 _PLACES = ('data_root', 'ann_file', 'data_prefix', 'backend_args', 'metainfo')
 _WHAT = {
-    'data': 'the pictures are others, or in another order',
     'pipeline': 'the pictures are augmented in another way',
     'preprocess': 'the batch is normalised or padded in another way',
     'teachers': 'the teacher is another one',
@@ -69,40 +70,42 @@ def without_stores(cfg: Config) -> Config:
     return cfg
 
 
-def origin(cfg: Mapping[str, Any], model: nn.Module, dataset: Any) -> dict[str, Any]:
-    """Returns what stored values depend on, as JSON.
+def origin(cfg: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
+    """Returns what stored values depend on besides the pictures, as JSON.
 
     Args:
         cfg: Config of the training.
         model: The distillation; its preprocessor is looked at.
-        dataset: The training set.
 
     Returns:
-        The pipeline and the preprocessor in words; digests of the pictures' names,
-        sizes and order, and for each teacher of its config and its checkpoint. None
-        where something cannot be told.
+        The data set's config without places, and the preprocessor's settings; for each
+        teacher its precision and digests of its config and its checkpoint. None where
+        something cannot be told.
     """
-    loader = cfg.get('train_dataloader')
-    pipeline = loader.get('dataset') if isinstance(loader, Mapping) else None
-    config = cfg.get('model') or {}
+    loader, config = cfg.get('train_dataloader'), cfg.get('model') or {}
     keys = ('teacher', 'teacher_ckpt', 'teachers', 'teacher_store')
     sources, _ = read_teachers(*map(config.get, keys))
-    made = {
-        'data': _files_digest(dataset),
-        'pipeline': _without_places(pipeline),
+    teachers = {}
+    for name, source in sources.items():
+        own, ckpt = source.config, source.config.get('ckpt')
+        built = None
+        if own.get('model') is not None and not isinstance(own['model'], nn.Module):
+            built = json.dumps(_plain(model_config(own['model'], source.path)))
+        teachers[name] = {
+            'model': built and _digest(built.encode()),
+            'ckpt': ckpt
+            if ckpt is None or '://' in ckpt
+            else _digest(Path(ckpt).read_bytes())
+            if os.path.isfile(ckpt)
+            else None,
+            'precision': own.get('precision', config.get('teacher_precision')),
+        }
+    data = loader.get('dataset') if isinstance(loader, Mapping) else None
+    return {
+        'pipeline': _plain(data),
         'preprocess': _settings(getattr(model, 'data_preprocessor', None)),
-        'teachers': {
-            name: {
-                'model': _model_digest(source.config.get('model'), source.path),
-                'ckpt': _checkpoint_digest(source.config.get('ckpt')),
-                'precision': source.config.get(
-                    'precision', config.get('teacher_precision')
-                ),
-            }
-            for name, source in sources.items()
-        },
+        'teachers': teachers,
     }
-    return dict(json.loads(json.dumps(made, default=type_name)))
 
 
 def check_origin(
@@ -119,7 +122,7 @@ def check_origin(
             f'the training set has {len(dataset)}.'
         )
     if store.manifest.get('origin'):
-        _compare(store.folder, store.manifest['origin'], origin(cfg, model, dataset))
+        _compare(store.folder, store.manifest['origin'], origin(cfg, model))
 
 
 def _compare(folder: Path, stored: Any, now: Any) -> None:
@@ -136,71 +139,41 @@ def _difference(stored: Any, now: Any, path: str) -> str:
     """Returns the first place where two values differ; what is None is not known."""
     if stored is None or now is None or stored == now:
         return ''
-    if isinstance(stored, dict) and isinstance(now, dict):
-        parts = [(k, stored.get(k, 'nothing'), now.get(k, 'nothing'))
-                 for k in {**stored, **now}]  # fmt: skip
-    elif isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
-        parts = [(i, a, b) for i, (a, b) in enumerate(zip(stored, now))]
-    else:
+    both = [stored, now]
+    if all(isinstance(one, list) for one in both) and len(stored) == len(now):
+        both = [dict(enumerate(one)) for one in both]
+    if not all(isinstance(one, dict) for one in both):
         return f'`{path}` was {stored!r} and is {now!r}.'
-    found = (_difference(a, b, f'{path}.{key}') for key, a, b in parts)
+    found = (
+        _difference(old.get(key, 'nothing'), new.get(key, 'nothing'), f'{path}.{key}')
+        for old, new in [both]
+        for key in {**old, **new}
+    )
     return next(filter(None, found), '')
 
 
-def _without_places(config: Any) -> Any:
+def _plain(config: Any) -> Any:
+    """Returns a config as JSON, without the keys that say where files are."""
     if isinstance(config, Mapping):
-        return {k: _without_places(v) for k, v in config.items() if k not in _PLACES}
+        return {k: _plain(v) for k, v in config.items() if k not in _PLACES}
     if isinstance(config, (list, tuple)):
-        return [_without_places(part) for part in config]
-    return config
+        return [_plain(part) for part in config]
+    return config if isinstance(config, _JSON) else type_name(config)
 
 
 def _settings(preprocessor: Any) -> dict[str, Any] | None:
     """Returns the plain attributes of a preprocessor, and its statistics."""
     if preprocessor is None:
         return None
-    plain = (bool, int, float, str, list, tuple, type(None))
-    found = {k: v for k, v in vars(preprocessor).items() if isinstance(v, plain)}
+    kinds, changing = (*_JSON, list, tuple), ('training', '_is_init')
+    found = {k: v for k, v in vars(preprocessor).items() if isinstance(v, kinds)}
     found.update({k: v.tolist() for k, v in preprocessor.named_buffers()})
-    kept = {k: v for k, v in found.items() if k not in ('training', '_is_init')}
+    kept = {k: _plain(v) for k, v in found.items() if k not in changing}
     return {'type': type(preprocessor).__name__, **kept}
 
 
-def _digest(*parts: Any) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        digest.update(part if isinstance(part, bytes) else f'{part}\0'.encode())
-    return digest.hexdigest()
-
-
-def _model_digest(source: Any, path: str) -> str | None:
-    if source is None or isinstance(source, torch.nn.Module):
-        return None
-    config = model_config(source, path).to_dict()
-    return _digest(json.dumps(config, sort_keys=True, default=type_name))
-
-
-def _checkpoint_digest(name: str | None) -> str | None:
-    if name is None or '://' in name:
-        return name
-    return _digest(Path(name).read_bytes()) if os.path.isfile(name) else None
-
-
-def _files_digest(dataset: Any) -> str | None:
-    """Hashes names below their common folder, and sizes, of all pictures in order."""
-    if not hasattr(dataset, 'get_data_info'):
-        return None
-    paths = [dataset.get_data_info(i).get('img_path') for i in range(len(dataset))]
-    if not all(isinstance(path, str) for path in paths):
-        return None
-    root = os.path.commonpath([os.path.dirname(path) for path in paths])
-    return _digest(
-        *(
-            f'{os.path.relpath(path, root)} '
-            f'{os.path.getsize(path) if os.path.isfile(path) else ""}'
-            for path in paths
-        )
-    )
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 # ---- writing ------------------------------------------------------------------------
@@ -263,7 +236,6 @@ class StoreWriter:
         batches = max(SHARD_BYTES // self.type.itemsize // rows, 1)
         self.rows_per_shard = min(batches * rows, self.rows)
         self.size = self.type.itemsize * self.rows * augmentations
-        made = origin(cfg, model, loader.dataset)
         self.manifest = {
             'version': VERSION,
             'samples': len(self.dataset),
@@ -277,7 +249,7 @@ class StoreWriter:
                 for one in self.columns
             ],
             'teachers': teachers,
-            'origin': made,
+            'origin': origin(cfg, model),
         }
         self._go_on()
         parts = -(-self.rows // self.rows_per_shard)

@@ -128,13 +128,13 @@ def float32(tmp_path_factory, teacher):
     return out
 
 
-@pytest.mark.parametrize('by_epoch', [False, True])
-def test_with_all_epochs_stored_the_student_is_the_same_to_the_bit(
-    by_epoch, tmp_path, teacher, float32
+@pytest.mark.parametrize(('by_epoch', 'first'), [(False, 2), (True, 1)])
+def test_the_student_of_a_store_is_that_of_the_live_teacher_to_the_bit(
+    by_epoch, first, tmp_path, teacher, float32
 ):
-    hook = dict(type='mmkd_ext.ReproducibleStepHook')
+    hook = dict(type='mmkd_ext.ReproducibleStepHook', augmentations=first)
     runs = {
-        'live': dict(custom_hooks=[dict(hook, augmentations=2)]),
+        'live': dict(custom_hooks=[hook]),
         'stored': dict(custom_hooks=[hook], store=float32),
     }
     if by_epoch:
@@ -315,6 +315,8 @@ def test_another_pipeline_teacher_or_data_set_is_refused(tmp_path, teacher, floa
     torch.save(dict(torch.load(teacher), extra=torch.zeros(1)), other)
     text = told(lambda cfg: cfg.model.update(teacher_ckpt=str(other)))
     assert '`teachers.teacher.ckpt`' in text
+    text = told(lambda cfg: cfg.custom_hooks[0].update(augmentations=3))
+    assert '3 augmentations are asked for, but [2] are stored' in text
 
 
 def test_a_picture_that_the_teacher_did_not_see_is_found(

@@ -54,8 +54,8 @@ class ReproducibleStepHook(Hook):
             saved just before a validation that the stop may have cut off. Without it,
             a best checkpoint or a scheduler that follows the metric could differ.
         augmentations: Number of augmentations that each picture has. None for a new one
-            each time, or as many as were stored where a teacher is.
-        augmentation_seed: What they are drawn with.
+            each time, or where a teacher is stored, for as many as were.
+        augmentation_seed: What they are drawn with; a store has its own.
 
     Raises:
         ConfigError: The data cannot be those which a stored teacher saw.
@@ -162,22 +162,22 @@ class ReproducibleStepHook(Hook):
         stores = list(by_folder.values())
         if isinstance(dataset, Augmentations):
             dataset = dataset.dataset
-        wanted = {(store.augmentations, store.seed) for store in stores}
-        if self.augmentations is not None:
-            wanted.add((self.augmentations, self.augmentation_seed))
-        if len(wanted) > 1:
+        stored = [store.augmentations for store in stores]
+        count = self.augmentations or min(stored, default=None)
+        if count is None:
+            return None
+        seeds = {s.seed for s in stores} or {self.augmentation_seed}
+        if len(seeds) > 1 or count > min(stored, default=count):
             raise ConfigError(
-                f'Several (augmentations, seed) are asked for: {sorted(wanted)}. All '
-                'stores of a training need the same, and so does the hook.'
+                f'{count} augmentations are asked for, but {stored} are stored, with '
+                f'the seeds {sorted(seeds)}: store as many, with one seed.'
             )
         for store in stores:
             # with a store there is a distillation; hooks work without MMRazor too
             from mmkd_ext.engine.store import check_origin
 
             check_origin(store, runner.cfg, model, dataset)
-        for count, seed in wanted:
-            return Augmentations(dataset, count, seed, stores)
-        return None
+        return Augmentations(dataset, count, seeds.pop(), stores)
 
     def _missed(self, runner: Runner) -> bool:
         """Whether a validation was due right after the checkpoint."""
