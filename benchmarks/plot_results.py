@@ -4,7 +4,9 @@
 
 Of a file of ``repeat.py`` a panel for each set that was tested: a dot is a seed, the
 bar the mean and its 95 % confidence interval. Of a file of ``adapt_grid.py`` the mIoU
-of each method over the source's, condition by condition. Written to docs/figures/.
+of each method over the source's, condition by condition. Of the ``results.json`` of one
+stream the pictures that it kept: the image, the source's prediction, the adapted one's,
+the truth. Written to docs/figures/.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Any
 
 from experiment_kit.command import REPOSITORY
 from experiment_kit.statistics import interval
+from mmkd_ext.evaluation.adaptation.figures import run_figures
+from mmkd_ext.evaluation.adaptation.results import read_results
 
 HELP, LOSS, UNCLEAR = '#1b7837', '#b2182b', '#7f7f7f'
 
@@ -102,15 +106,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         'results', nargs='+', help='files of repeat.py or adapt_grid.py'
     )
     parser.add_argument('--out', default='docs/figures', help='folder')
+    parser.add_argument('--name', help="of the figure, by default the experiment's")
     args = parser.parse_args(argv)
     for file in args.results:
         content = json.loads(Path(file).read_text(encoding='utf-8'))
-        if not {'sets', 'orders'} & content.keys():
-            parser.error(f'{file!r} is no result of repeat.py or adapt_grid.py')
-        draw = draw_gains if 'sets' in content else draw_stream
-        target = Path(args.out) / f'{content["experiment"]}.png'
+        if not {'sets', 'orders', 'pictures'} & content.keys():
+            parser.error(f'{file!r} is of no experiment, grid or stream')
+        name = args.name or content.get('experiment', 'predictions')
+        target = Path(args.out) / f'{name}.png'
         target.parent.mkdir(parents=True, exist_ok=True)
-        draw(content).savefig(target, dpi=110)
+        if 'pictures' in content:
+            figures = run_figures(read_results(file))
+            if 'predictions' not in figures:
+                parser.error(f'{file!r} has no pictures: `test_cfg.pictures` was 0')
+            target.write_bytes(figures['predictions'])
+        else:
+            draw = draw_gains if 'sets' in content else draw_stream
+            draw(content).savefig(target, dpi=110)
         print(target)
     return 0
 

@@ -26,6 +26,8 @@ from mmkd_ext.files import write_json
 def repeat(args: argparse.Namespace) -> int:
     """Runs every seed and rewrites the results after each."""
     experiment = load_experiment(args.experiment)
+    if args.runs:
+        experiment = experiment.only(args.runs)
     seeds = args.seeds or experiment.seeds
     if args.list:
         for run in experiment.runs:
@@ -47,6 +49,8 @@ def repeat(args: argparse.Namespace) -> int:
         content = results(
             experiment, outcomes, note=args.note, failures=runner.failures
         )
+        if args.runs:
+            content['command'] += f' --runs {" ".join(args.runs)}'
         write_json(target, content)
     print_log(f'results: {target}')
     for name in content['sets']:
@@ -60,6 +64,12 @@ def repeat(args: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit status."""
     parser = experiment_parser(__doc__, 'experiment', 'repeat')
+    parser.add_argument(
+        '--runs',
+        nargs='+',
+        metavar='NAME',
+        help='only these, and what they need; gains want the student alone too',
+    )
     parser.add_argument('--list', action='store_true', help='print the runs, no more')
     args = parser.parse_args(argv)
     return run_main(lambda: repeat(args))

@@ -50,7 +50,7 @@ __all__ = [
 #: Where a part of a distillation lies, the first prefix that occurs wins.
 PARTS: dict[str, tuple[str, ...]] = {
     'student': ('architecture.', 'student.'),
-    'teacher': ('teacher.', 'distiller.teacher.module.'),
+    'teacher': ('teacher.', 'distiller.teacher.module.', 'peers.teacher.'),
 }
 _SHOWN = 5
 _STUDENT = '_student'
@@ -291,15 +291,15 @@ def student_checkpoint(
     return {'meta': meta, 'state_dict': state}
 
 
-def student_path(checkpoint: str) -> str:
-    """Returns the path of the student's file beside a checkpoint.
+def student_path(checkpoint: str, name: str = 'student') -> str:
+    """Returns the path of a student's file beside a checkpoint.
 
     Examples:
         >>> student_path('work_dirs/x/iter_100.pth')
         'work_dirs/x/iter_100_student.pth'
     """
     stem, extension = os.path.splitext(checkpoint)
-    return f'{stem}{_STUDENT}{extension}'
+    return f'{stem}_{name}{extension}'
 
 
 def whole_path(student: str) -> str | None:

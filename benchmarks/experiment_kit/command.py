@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from experiment_kit.runner import stop_on_signals
 from mmkd_ext import compat
+from mmkd_ext.engine.steps import stop_on_signals
 from mmkd_ext.errors import MMKDError
 
 __all__ = ['REPOSITORY', 'experiment_parser', 'run_main']

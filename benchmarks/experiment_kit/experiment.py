@@ -11,20 +11,14 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from experiment_kit.logs import figures, read_metrics, read_scalars
-from experiment_kit.runner import (
-    StepRunner,
-    as_options,
-    missing_file,
-    read_file,
-    read_state,
-    unknown_keys,
-)
+from experiment_kit.runner import StepRunner, missing_file, read_file, unknown_keys
 from mmkd_ext.checkpoint import latest_checkpoint
+from mmkd_ext.engine.steps import as_options, read_state
 from mmkd_ext.errors import (
     CheckpointError,
     ConfigError,
@@ -121,6 +115,23 @@ class Experiment:
     options: Mapping[str, Any] = field(default_factory=dict)
     source: str = ''
     rare: tuple[str, ...] = ()
+
+    def only(self, names: Sequence[str]) -> Experiment:
+        """Returns it with these runs alone, and what they need.
+
+        Raises:
+            ConfigError: There is no such run.
+        """
+        known = {run.name: run for run in self.runs}
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                raise ConfigError(f'{self.source} has no run {name!r}.{hint}')
+        kept = set(names)
+        for run in reversed(self.runs):  # what a run needs stands before it
+            if run.name in kept:
+                kept.update(run.needs.values())
+        return replace(self, runs=tuple(run for run in self.runs if run.name in kept))
 
 
 def load_experiment(path: str | os.PathLike[str]) -> Experiment:

@@ -17,14 +17,8 @@ from typing import Any
 from experiment_kit.comparison import Group, compare
 from experiment_kit.experiment import Experiment, ExperimentRunner, Run
 from experiment_kit.machine import commit, describe_machine
-from experiment_kit.runner import (
-    StepRunner,
-    as_options,
-    missing_file,
-    read_file,
-    read_state,
-    unknown_keys,
-)
+from experiment_kit.runner import StepRunner, missing_file, read_file, unknown_keys
+from mmkd_ext.engine.steps import as_options, read_state
 from mmkd_ext.errors import ConfigError, DataError, Problem
 from mmkd_ext.evaluation.adaptation.results import AdaptResults, read_results
 from mmkd_ext.files import write_json

@@ -122,7 +122,8 @@ def summary_table(content: Mapping[str, Any], name: str) -> DataFrame:
     """Returns every run's figures on set ``name``, mean and spread, and the gain.
 
     The figure that leads stands first; a detection shows AP50 and each class as well,
-    an experiment that names rare classes the mean of the others.
+    an experiment that names rare classes the mean of the others. `minutes` is how long
+    a training took.
     """
     part = content['sets'][name]
     lead = part.get('lead', 'mIoU')
@@ -136,15 +137,19 @@ def summary_table(content: Mapping[str, Any], name: str) -> DataFrame:
         cells = [values.get(figure) for figure in shown]
         cells += [values.get('class AP', {}).get(label) for label in classes]
         gain = part['gain'].get(run)
+        minutes = fmean(about.get('train_seconds') or [0]) / 60
         rows.append(
             [
                 about['title'],
                 *(summary_text(cell) if cell else '-' for cell in cells),
                 str(len(values[lead]['values'])),
                 gain_text(gain) if gain else '',
+                f'{minutes:.1f}' if minutes else '',
+                f'{gain["mean"] / minutes:+.1f}' if gain and minutes else '',
             ]
         )
     header = ['run', *shown, *classes, 'seeds', 'gain, seed by seed']
+    header += ['minutes', 'gain a minute']
     return text_table(header, rows)
 
 

@@ -1,13 +1,10 @@
 """Steps of an experiment: each a command in a folder, kept when done, resumed when not.
 
-A step that is done is not done again; one that was stopped goes on. Nothing that a
-run has left is ever removed: what is outdated is moved aside.
+A step that is done is not done again; one that was stopped goes on.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import shlex
 import signal
@@ -25,21 +22,18 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
+from mmkd_ext.engine.steps import StepFolders, as_options, fingerprint
 from mmkd_ext.errors import ConfigError, MMKDError, Problem, did_you_mean
 
 __all__ = [
     'StepError',
     'StepRunner',
-    'as_options',
     'missing_file',
     'print_log',
     'read_file',
-    'read_state',
     'run_command',
-    'stop_on_signals',
     'unknown_keys',
 ]
 
@@ -49,22 +43,6 @@ _RUNNING: set[subprocess.Popen[bytes]] = set()
 
 class StepError(MMKDError, RuntimeError):
     """A step of an experiment ended with an error."""
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def stop_on_signals() -> Iterator[None]:
-    """Lets SIGTERM and SIGHUP end the work as cleanly as Ctrl-C does."""
-    names = [signal.SIGTERM, signal.SIGHUP]
-    before = [signal.signal(number, _interrupt) for number in names]
-    try:
-        yield
-    finally:
-        for number, handler in zip(names, before):
-            signal.signal(number, handler)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -144,7 +122,7 @@ def run_command(
     return time.monotonic() - started
 
 
-class StepRunner:
+class StepRunner(StepFolders):
     """Does steps below one folder, side by side, and stops all when one fails.
 
     Args:
@@ -168,15 +146,12 @@ class StepRunner:
         jobs: int = 1,
         keep_going: bool = False,
     ) -> None:
-        self.root = Path(root)
-        self.fresh = fresh
-        self.log = log
+        super().__init__(root, fresh=fresh, log=log)
         self.python = python
         self.data = data
         self.jobs = jobs
         self.keep_going = keep_going
         self._stopping = threading.Event()
-        self._made: set[Path] = set()
         self._configs: dict[str, Any] = {}
 
     @contextmanager
@@ -215,45 +190,10 @@ class StepRunner:
             pool.shutdown()
             self._stopping.clear()
 
-    def begin_folder(self, folder: Path, fingerprint: str) -> dict[str, Any]:
-        """Makes way for a run: what another run has left in ``folder`` is moved aside.
-
-        Returns:
-            What was noted when this run began before, empty if it did not.
-
-        Raises:
-            ConfigError: The folder holds files of somebody else.
-        """
-        begun = folder / 'begun.json'
-        anew = self.fresh and folder not in self._made
-        self._made.add(folder)
-        if anew or read_state(begun).get('mark') != fingerprint:
-            if folder.is_dir() and any(folder.iterdir()) and not begun.is_file():
-                raise ConfigError(
-                    f'{str(folder)!r} holds files that are not of this experiment. '
-                    'Move them away, or choose another folder with `--work-dir`.'
-                )
-            why = 'a new start' if anew else 'its config, data or teacher changed'
-            self.move_aside(folder, why)
-        return read_state(begun)
-
-    def move_aside(self, folder: Path, why: str) -> None:
-        """Moves a folder below ``outdated`` and says so; nothing is removed."""
-        if not folder.is_dir() or not any(folder.iterdir()):
-            return
-        place = self.root / 'outdated' / folder.relative_to(self.root)
-        number = 1
-        while (target := place.with_name(f'{place.name}-{number}')).exists():
-            number += 1
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder.rename(target)
-        self.log(f'{folder}: {why}; what was there is kept in {target}')
-
     def fingerprint(self, config: str, options: Mapping[str, Any], more: str) -> str:
         """Returns a hash of all that a step's outcome hangs on but the code."""
         text = self.config(config).pretty_text
-        parts = json.dumps([text, sorted(as_options(options)), self.data, more])
-        return hashlib.sha256(parts.encode()).hexdigest()
+        return fingerprint(text, sorted(as_options(options)), self.data, more)
 
     def config(self, path: str) -> Any:
         """Returns a config; read all before threads begin, one at a time."""
@@ -286,20 +226,6 @@ class StepRunner:
             progress=progress,
             env=env,
         )
-
-
-def read_state(path: Path) -> dict[str, Any]:
-    """Returns what was noted in a file, empty when there is none or it is a half."""
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def as_options(options: Mapping[str, Any]) -> list[str]:
-    """Returns ``options`` as ``--cfg-options`` takes them."""
-    return [f'{key}={value}' for key, value in options.items()]
 
 
 def print_log(line: str) -> None:

@@ -18,17 +18,13 @@ from mmkd_ext.adaptation.distillers import AdaptDistiller
 from mmkd_ext.adaptation.originals import originals_of
 from mmkd_ext.adaptation.pseudo_labels import log_probabilities
 from mmkd_ext.adaptation.randomness import generators_going_on
-from mmkd_ext.adaptation.segment import (
-    check_segmentor,
-    class_count,
-    image_logits,
-    merge_classes,
-)
+from mmkd_ext.adaptation.segment import check_segmentor, class_count, image_logits
 from mmkd_ext.adaptation.source import SourceCopy
 from mmkd_ext.algorithms.sources import build_model
 from mmkd_ext.checkpoint import load_weights
 from mmkd_ext.connectors.build import build_module
 from mmkd_ext.errors import CheckpointError, ConfigError
+from mmkd_ext.functional import merge_classes
 from mmkd_ext.registry import MODELS
 
 if TYPE_CHECKING:
@@ -182,6 +178,7 @@ class ContinualAdaptation(BaseModel):
                 "`test_cfg=dict(type='mmkd_ext.ContinualAdaptLoop', ...)`."
             )
         originals = originals_of(data_samples, inputs, self.data_preprocessor)
+        self.distiller.before(inputs, self._source_as_student)
         scores = self.distiller(inputs, originals)
         return scores if mode == 'tensor' else self.to_samples(scores, data_samples)
 
@@ -233,7 +230,7 @@ class ContinualAdaptation(BaseModel):
         state = distiller.step_state()
         batch = Batch(inputs, samples, domain, step, originals, state=state)
         with distiller.in_precision_of(optim_wrapper):
-            distiller.before(batch, self._source_as_student)
+            distiller.before(inputs, self._source_as_student)
             decision, update = self._predict_and_update(batch, optim_wrapper)
             distiller.after(batch, update)
         scores = batch.scores if batch.answer is None else batch.answer

@@ -6,18 +6,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from mmkd_ext.errors import ConfigError, check_shapes
+from mmkd_ext.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor, nn
 
 __all__ = [
     'check_segmentor',
     'class_count',
     'image_logits',
-    'merge_classes',
     'uses_slide',
 ]
 
@@ -73,27 +70,3 @@ def image_logits(model: nn.Module, inputs: Tensor, *, whole: bool = False) -> Te
     ask = segmentor.encode_decode if whole else segmentor.inference
     logits: Tensor = ask(inputs, metas)
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def merge_classes(logits: Tensor, class_map: Sequence[int]) -> Tensor:
-    """Returns probabilities of merged classes.
-
-    Args:
-        logits: Of the network's own classes ``(n k h w)``.
-        class_map: For each of the ``k`` outputs the class that it counts as, from 0.
-
-    Returns:
-        Sums of the softmax ``(n m h w)``, ``m`` one more than the largest class.
-
-    Raises:
-        ShapeError: ``class_map`` has another length than ``k``.
-
-    Examples:
-        >>> merge_classes(torch.zeros(1, 4, 1, 1), [0, 1, 1, 1]).flatten().tolist()
-        [0.25, 0.75]
-    """
-    target = torch.as_tensor(class_map, device=logits.device)
-    check_shapes(logits=(logits, 'n k h w'), class_map=(target, 'k'))
-    n, _, h, w = logits.shape
-    merged = logits.new_zeros(n, max(class_map) + 1, h, w)
-    return merged.index_add_(1, target, logits.softmax(1))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import TYPE_CHECKING, Any, Callable, ClassVar
 
 import torch
 from mmengine.logging import print_log
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
     from mmkd_ext.distillers.taps import Recorder
 
-__all__ = ['STRIDE', 'Teacher']
+__all__ = ['PRECISIONS', 'STRIDE', 'Teacher']
 
 #: Stride of the coarsest maps that most detectors and segmentors use.
 STRIDE = 32
 _STRIDES = (8, 16, 32, 64, 128)
+#: What a teacher may run in.
+PRECISIONS = {'bf16': torch.bfloat16, 'fp16': torch.float16, 'fp32': torch.float32}
 
 
 class Teacher:
@@ -49,6 +51,11 @@ class Teacher:
         renormalize: Maps the student's input to the teacher's.
         own_input: Whether its input is normalised and padded as its own preprocessor
             does; False to feed it the student's.
+        precision: ``'bf16'``, ``'fp16'`` or ``'fp32'``: it runs under this autocast,
+            whatever the student's is, and what is recorded arrives in float32. None
+            runs it as the student.
+        channels_last: Whether its weights, and so its maps, lie in memory with the
+            channels last, in which convolutions may be faster.
 
     Attributes:
         is_ready: Whether it has the weights of its checkpoint.
@@ -56,6 +63,9 @@ class Teacher:
     Raises:
         ConfigError: ``checkpoint`` names a file that is not there.
     """
+
+    learns: ClassVar[bool] = False
+    """Whether it is trained beside the student, as a `Peer` is."""
 
     def __init__(
         self,
@@ -67,9 +77,13 @@ class Teacher:
         weight: float = 1.0,
         renormalize: Renormalize | None = None,
         own_input: bool = True,
+        precision: str | None = None,
+        channels_last: bool = False,
     ) -> None:
         self.name = name
         self.module = module.eval().requires_grad_(False)
+        if channels_last:
+            self.module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.checkpoint = checkpoint
         self.min_matched = min_matched
         self.weight = weight
@@ -79,6 +93,7 @@ class Teacher:
         self.preprocessor = None if stats is None else own
         self.padding = 0.0 if stats is None else stats.pad
         self.own_input = own_input
+        self.precision = precision
         self.divisor = padding_divisor(self.module) if own_input else 1
         self.mode = 'tensor'
         self.report: LoadReport | None = None
@@ -141,7 +156,11 @@ class Teacher:
         if self.module.training:
             self.module.eval()
         size = padded = inputs.shape[2:]
-        with torch.no_grad(), recorder.recording(self.module, stop=True):
+        with (
+            torch.no_grad(),
+            self._autocast(inputs.device.type),
+            recorder.recording(self.module, stop=True),
+        ):
             if not recorder.needed:
                 return
             if self.renormalize is not None:
@@ -152,8 +171,19 @@ class Teacher:
                 )
                 padded = inputs.shape[2:]
             self.module(inputs, data_samples, mode=self.mode)
+        if self.precision is not None:
+            recorder.to_float32()
         if padded != size:
             recorder.crop(padded, size, len(inputs))
+
+    def _autocast(self, device: str) -> AbstractContextManager[Any]:
+        """Returns the context of its precision."""
+        if self.precision is None:
+            return nullcontext()
+        dtype = PRECISIONS[self.precision]
+        if dtype is torch.float32:
+            return torch.autocast(device, enabled=False)
+        return torch.autocast(device, dtype=dtype)
 
     def record_blank(self, recorder: Recorder, size: tuple[int, int]) -> None:
         """Records a pass on a blank image with gradients, until it ends or fails."""

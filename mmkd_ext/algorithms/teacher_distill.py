@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
 import torch
@@ -12,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor, nn
 
+from mmkd_ext.algorithms.compiled import compile_between_taps
 from mmkd_ext.algorithms.dry_run import (
     blank_batch,
     input_size,
@@ -25,13 +27,16 @@ from mmkd_ext.algorithms.init_from_teacher import (
     init_from_teacher,
     plan_init,
 )
+from mmkd_ext.algorithms.peer import Peer
 from mmkd_ext.algorithms.sources import build_model, hand_preprocessor
+from mmkd_ext.algorithms.stored_teacher import StoredTeacher
+from mmkd_ext.algorithms.student_input import StudentInput
 from mmkd_ext.algorithms.tap_checks import (
     gradient_problems,
     row_problems,
     unfilled_problems,
 )
-from mmkd_ext.algorithms.teacher import STRIDE, Teacher
+from mmkd_ext.algorithms.teacher import PRECISIONS, STRIDE, Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.connectors.build import (
     compare_arguments,
@@ -41,12 +46,14 @@ from mmkd_ext.connectors.build import (
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.distillers.schedules import Schedule, build_schedule
+from mmkd_ext.distillers.store import TeacherStore
 from mmkd_ext.errors import (
     CheckpointError,
     ConfigError,
     DataError,
     Problem,
     TapError,
+    check_choice,
     check_range,
     collecting,
     did_you_mean,
@@ -69,13 +76,17 @@ __all__ = [
     'read_teachers',
 ]
 
-_TEACHER_KEYS = ('model', 'ckpt', 'weight', 'preprocess', 'min_matched')
+_TEACHER_KEYS = (
+    *('model', 'ckpt', 'weight', 'preprocess', 'min_matched'),
+    *('precision', 'channels_last', 'trainable', 'optimizer', 'store'),
+)
 NO_DISCRIMINATOR_OPTIMIZER = Problem(
     'optim_wrapper.constructor',
     'a link has a discriminator, which needs an optimizer of its own, or the '
     "student's would train it.",
     "Write constructor='mmkd_ext.AdversarialOptimWrapperConstructor'.",
 )
+_SINGLE = 'goes with `teacher`.'
 _PLAIN_NAMES = ('LinkDistiller', 'ConfigurableDistiller')
 _DISTILLERS = (
     'mmkd_ext.LinkDistiller',
@@ -90,7 +101,9 @@ class TeacherDistill(BaseAlgorithm):
 
     Takes the keys of MMRazor's ``SingleTeacherDistill``. Unlike there, a teacher is
     fully in eval mode, gets input normalised to its own statistics, stops after its
-    last tap, and is never in a checkpoint.
+    last tap, and is never in a checkpoint. The exception is a `trainable` one, which is
+    a further student: it runs in training mode, learns the task, and is in the
+    checkpoint under ``peers.<name>``, with a file of its own beside.
 
     Args:
         architecture: The student: a model dict, a dict with `cfg_path`, the path of a
@@ -103,7 +116,12 @@ class TeacherDistill(BaseAlgorithm):
         teachers: Several teachers by name instead: each a dict of `model`, `ckpt`,
             `weight` (factor on the losses of the links that tap it), `preprocess`
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
-            std=...)``) and `min_matched`. Empty where no link needs a teacher.
+            std=...)``), `trainable` (default `teacher_trainable`), for such a one
+            `optimizer`, what is otherwise than the student's (``dict(lr=0.01)``), and
+            its own `min_matched`, `precision`, `channels_last` and `store`. Empty where
+            no link needs a teacher.
+        teacher_store: Folder that ``mmkd store`` has written: what links tap is read
+            from there, and the teacher is not built.
         student_ckpt: File or URL of the student's first weights.
         inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that are
             initialised with the weights of the (first) teacher where names and shapes
@@ -111,13 +129,26 @@ class TeacherDistill(BaseAlgorithm):
             the name that it has in the teacher.
         min_matched: Least share of parameters that `student_ckpt` and `teacher_ckpt`
             must fill; below it loading is an error.
+        teacher_precision: ``'bf16'``, ``'fp16'`` or ``'fp32'``, in which teachers run
+            whatever the student's mixed precision is; their taps arrive in float32.
+            None runs them as the student.
+        teacher_channels_last: True keeps the teachers' weights and maps in memory with
+            the channels last, in which convolutions may be faster.
+        compile: True, or a dict of arguments of `torch.compile`, compiles what lies
+            between the taps of student and teachers, see
+            :func:`~mmkd_ext.algorithms.compiled.compile_between_taps`.
+        student_input: ``dict(scale=0.5)`` trains the student on pictures of half the
+            height and width, while teachers see the batch as it is; boxes, masks and
+            labels follow. Val and test pictures are what their pipelines make them, so
+            resize them there as the exported student will get them.
         student_trainable: False runs the student without gradients, to train only
             connectors.
         calculate_student_loss: False leaves the task loss out. A schedule, as a link
             has one, weights it: with ``dict(type='constant', begin=1000)`` the first
             1000 iterations are those of the links alone.
-        teacher_trainable: Must be False; joint training is MMRazor's.
-        teacher_norm_eval: Must be True; the teacher is in eval mode throughout.
+        teacher_trainable: True trains student and teachers together. Losses of the
+            links reach the student's side alone, unless ``teacher_detach=False``.
+        teacher_norm_eval: Must be True; a frozen teacher is in eval mode throughout.
         module_inplace: True leaves in-place activations of the student as they are,
             False turns all off (MMRazor's default); None turns them off only where
             they would overwrite what a link taps.
@@ -141,9 +172,14 @@ class TeacherDistill(BaseAlgorithm):
         teacher_ckpt: str | None = None,
         *,
         teachers: Mapping[str, Mapping[str, Any]] | None = None,
+        teacher_store: str | None = None,
         student_ckpt: str | None = None,
         inherit: Sequence[str] | Mapping[str, str] | None = None,
         min_matched: float = 0.5,
+        teacher_precision: str | None = None,
+        teacher_channels_last: bool = False,
+        compile: bool | Mapping[str, Any] = False,
+        student_input: Mapping[str, Any] | None = None,
         student_trainable: bool = True,
         calculate_student_loss: bool | Mapping[str, Any] = True,
         teacher_trainable: bool = False,
@@ -153,14 +189,17 @@ class TeacherDistill(BaseAlgorithm):
         data_preprocessor: Any = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        sources, problems = read_teachers(teacher, teacher_ckpt, teachers)
-        if teacher_trainable or not teacher_norm_eval:
-            key = 'teacher_trainable' if teacher_trainable else 'teacher_norm_eval'
-            found = (
-                'a teacher here is frozen and in eval mode. To train '
-                'teacher and student together use `mmrazor.SingleTeacherDistill`.'
-            )
-            problems.append(Problem(f'model.{key}', found))
+        sources, problems = read_teachers(
+            teacher,
+            teacher_ckpt,
+            teachers,
+            teacher_store,
+            trainable=teacher_trainable,
+        )
+        if not teacher_norm_eval:
+            found = 'a frozen teacher is in eval mode.'
+            hint = 'To train it beside the student write `teacher_trainable=True`.'
+            problems.append(Problem('model.teacher_norm_eval', found, hint))
         architecture, data_preprocessor = hand_preprocessor(
             architecture, data_preprocessor, 'model.architecture'
         )
@@ -172,6 +211,11 @@ class TeacherDistill(BaseAlgorithm):
         )
         self.student_ckpt = student_ckpt
         self.min_matched = min_matched
+        self.teacher_defaults = dict(
+            min_matched=min_matched,
+            precision=teacher_precision,
+            channels_last=teacher_channels_last,
+        )
         self.student_trainable = student_trainable
         if not student_trainable:
             # DDP waits for the gradient of every parameter that requires one
@@ -181,6 +225,10 @@ class TeacherDistill(BaseAlgorithm):
             where = 'model.calculate_student_loss'
             self.task_schedule = build_schedule(dict(calculate_student_loss), where)
         self.calculate_student_loss = bool(calculate_student_loss)
+        self.student_input: StudentInput | None = None
+        if student_input is not None:
+            with collecting(problems, 'model.student_input'):
+                self.student_input = StudentInput(student_input, 'model.student_input')
         self.distillation_stopped = False
         self._checked_teachers = False
         self.student_report: LoadReport | None = None
@@ -196,18 +244,35 @@ class TeacherDistill(BaseAlgorithm):
         unread = not sources and bool(problems)
         if self.distiller is None or unread or len(self.teachers) < len(sources):
             raise ConfigError.of(problems)
+        self.peers = nn.ModuleDict(
+            {
+                name: one.module
+                for name, one in self.teachers.items()
+                if isinstance(one, Peer)
+            }
+        )
         self.distiller.deliver_from(list(self.teachers))
+        self.distiller.stores = self.stores
+        if self.stores and self.distiller.deliveries is not None:
+            problems.append(
+                Problem(
+                    'model.distiller.distill_deliveries',
+                    "hand over what happens in a teacher's pass, and a stored one has "
+                    'none.',
+                )
+            )
         self.init_report: InitReport | None = None
         if inherit is not None:
-            first = next(iter(self.teachers.values())).module
             with collecting(problems, 'model.inherit'):
+                first = self._first_module()
                 self.init_report = plan_init(self.architecture, first, inherit)
         self.distiller.teacher_weights = {
             name: one.weight for name, one in self.teachers.items()
         }
         inplace = {STUDENT: module_inplace, TEACHER: teacher_module_inplace}
         for name, model in self.models.items():
-            if inplace[STUDENT if name == STUDENT else TEACHER] is False:
+            asked = inplace[STUDENT if name == STUDENT else TEACHER]
+            if model is not None and asked is False:
                 set_inplace(model, False)
         # alignment brings convolutions with random first weights
         with preserve_random_state():
@@ -218,10 +283,20 @@ class TeacherDistill(BaseAlgorithm):
                 },
                 problems,
             )
+        if compile is not False:
+            arguments = dict(compile) if isinstance(compile, Mapping) else {}
+            with collecting(problems, 'model.compile'):
+                built = {k: v for k, v in self.models.items() if v is not None}
+                compile_between_taps(self.distiller, built, arguments)
         if problems:
             raise ConfigError.of(problems, self)
 
     # ---- construction -------------------------------------------------------------
+
+    @classmethod
+    def complete(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the keys of a config with those that its class adds to them."""
+        return dict(config)
 
     @property
     def student(self) -> nn.Module:
@@ -231,25 +306,55 @@ class TeacherDistill(BaseAlgorithm):
     @property
     def teacher(self) -> nn.Module:
         """The model of the first teacher, with the weights of its checkpoint."""
-        first = next(iter(self.teachers.values()))
-        first.load()
-        return first.module
+        module = self._first_module()
+        next(iter(self.teachers.values())).load()
+        return module
+
+    def _first_module(self) -> nn.Module:
+        module = next(iter(self.teachers.values())).module
+        if module is None:
+            raise ConfigError('the (first) teacher is stored, so it has no modules.')
+        return module
 
     @property
-    def models(self) -> dict[str, nn.Module]:
-        """Student and teachers by the names that links use."""
+    def stores(self) -> dict[str, TeacherStore]:
+        """The stores of the teachers that have one."""
+        return {
+            name: teacher.store
+            for name, teacher in self.teachers.items()
+            if isinstance(teacher, StoredTeacher)
+        }
+
+    @property
+    def models(self) -> dict[str, nn.Module | None]:
+        """Student and teachers by the names that links use; None for stored ones."""
         return {
             STUDENT: self.architecture,
             **{name: one.module for name, one in self.teachers.items()},
         }
 
+    def live_teachers(self) -> list[Teacher]:
+        """Returns the teachers that run, not those that are stored."""
+        return [one for one in self.teachers.values() if isinstance(one, Teacher)]
+
     def _build_teachers(
         self, sources: Mapping[str, TeacherSource], problems: list[Problem]
-    ) -> dict[str, Teacher]:
+    ) -> dict[str, Teacher | StoredTeacher]:
         """Builds the teachers; of one that cannot be built there is a problem."""
-        built = {}
+        built: dict[str, Teacher | StoredTeacher] = {}
         for name, source in sources.items():
-            config, renormalize = source.config, None
+            own, renormalize = source.config, None
+            config = {**self.teacher_defaults, **own}
+            weight = config.get('weight', 1.0)
+            with collecting(problems, f'model.teachers.{name}.weight'):
+                check_range('weight', weight, ge=0)
+            if config.get('store') is not None:
+                with collecting(problems, source.store_path):
+                    if source.learns:
+                        raise ConfigError('a teacher that is trained cannot be stored.')
+                    store = TeacherStore(config['store'])
+                    built[name] = StoredTeacher(name, store, weight)
+                continue
             module: Any = None
             with collecting(problems, source.path):
                 module = build_model(config.get('model'), source.path)
@@ -258,23 +363,28 @@ class TeacherDistill(BaseAlgorithm):
             if module is config.get('model'):
                 # it came built; init_weights() must not undo that
                 vars(module)['_is_init'] = True
-            weight = config.get('weight', 1.0)
-            with collecting(problems, f'model.teachers.{name}.weight'):
-                check_range('weight', weight, ge=0)
             preprocess, path = config.get('preprocess'), f'model.teachers.{name}'
+            where = f'{path}.' if 'precision' in own else 'model.teacher_'
+            with collecting(problems, f'{where}precision'):
+                check_choice('precision', config['precision'], (None, *PRECISIONS))
             with collecting(problems, f'{path}.preprocess'):
                 renormalize = Teacher.renormalization(
                     module, self, preprocess, f'{path}.preprocess'
                 )
+            kind: Any = Teacher
+            if source.learns:
+                kind = partial(Peer, optimizer=config.get('optimizer'), path=path)
             with collecting(problems, source.ckpt_path):
-                built[name] = Teacher(
+                built[name] = kind(
                     name,
                     module,
                     checkpoint=config.get('ckpt'),
                     weight=weight,
-                    min_matched=config.get('min_matched', self.min_matched),
+                    min_matched=config['min_matched'],
                     renormalize=renormalize,
                     own_input=preprocess is not False,
+                    precision=config['precision'],
+                    channels_last=config['channels_last'],
                 )
         return built
 
@@ -295,8 +405,22 @@ class TeacherDistill(BaseAlgorithm):
         problems += distiller.tap_problems(self.models)
         distiller.drop({*distiller.broken, *(problem.link for problem in problems)})
         # all see the same pictures in training
-        self.input_size = input_size(*self.models.values())
-        batch = blank_batch(self.architecture, self.input_size)
+        sizes = {store.input_size for store in self.stores.values()}
+        built = [model for model in self.models.values() if model is not None]
+        own_size = self.input_size = next(iter(sizes), None) or input_size(*built)
+        if len(sizes) > 1:
+            what = f'pictures of {sorted(sizes)} were stored; all must have one size.'
+            raise ConfigError.at('model.teachers', what)
+        if self.student_input is not None:
+            own_size, self.input_size = self.student_input.blank_sizes(own_size)
+            for height, width in sizes:
+                self.input_size = height, width
+                scale = self.student_input.scale
+                own_size = int(height * scale), int(width * scale)
+            unfit = self.student_input.link_problems(distiller)
+            distiller.drop({problem.link for problem in unfit})
+            problems += unfit
+        batch = blank_batch(self.architecture, own_size)
         try:
             silent = self._record(batch, may_fix)
             while silent:
@@ -318,7 +442,10 @@ class TeacherDistill(BaseAlgorithm):
             # the student's pictures may have sides that the teacher cannot take
             pads = known_divisor(self.architecture) % STRIDE != 0
             for name, teacher in self.teachers.items():
-                found += unfilled_problems(distiller, teacher, self.input_size)
+                if isinstance(teacher, StoredTeacher):
+                    continue
+                if not teacher.learns:
+                    found += unfilled_problems(distiller, teacher, self.input_size)
                 if pads and name in distiller.recorders:
                     teacher.find_divisor(distiller.recorders[name], self.input_size)
             distiller.drop({problem.link for problem in found})
@@ -332,6 +459,10 @@ class TeacherDistill(BaseAlgorithm):
         self.distiller.reset_recorders()
         for owner, recorder in self.distiller.recorders.items():
             model, teacher = self.models[owner], self.teachers.get(owner)
+            if isinstance(teacher, StoredTeacher):
+                teacher.run_blank(recorder)
+            if model is None:
+                continue
             # each project packs its samples in a class of its own
             own = batch if teacher is None else blank_batch(model, self.input_size)
             mode, problem = self._run_once(owner, model, recorder, own)
@@ -356,7 +487,8 @@ class TeacherDistill(BaseAlgorithm):
     ) -> tuple[str, Problem | None]:
         """Returns the mode in which the taps of a model fire, or why they do not."""
         try:
-            return run_once(model, recorder, batch, stop=owner != STUDENT), None
+            stop = owner in self.teachers and not self.teachers[owner].learns
+            return run_once(model, recorder, batch, stop=stop), None
         except TapError as error:
             cause = error.__cause__
             if cause is not None:
@@ -386,19 +518,24 @@ class TeacherDistill(BaseAlgorithm):
                 min_matched=self.min_matched,
                 logger='current',
             )
-        for teacher in self.teachers.values():
-            teacher.initialize()
-        self._check_loaded()
+        self.load_teachers()
         self.distiller.bind_teachers(self.models)
         if self.init_report is not None:
             init_from_teacher(self.architecture, self.teacher, self.init_report)
             print_log(self.init_report.describe(), logger='current')
 
+    def load_teachers(self) -> None:
+        """Loads the teachers' checkpoints, which must fill what is tapped."""
+        for teacher in self.live_teachers():
+            teacher.initialize()
+        self._check_loaded()
+
     def _check_loaded(self) -> None:
         """Raises where a tap depends on weights that no checkpoint has filled."""
         problems = [
             problem
-            for teacher in self.teachers.values()
+            for teacher in self.live_teachers()
+            if not teacher.learns
             for problem in unfilled_problems(self.distiller, teacher, self.input_size)
         ]
         if problems:
@@ -407,14 +544,14 @@ class TeacherDistill(BaseAlgorithm):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> TeacherDistill:
         super()._apply(fn, *args)
-        for teacher in self.teachers.values():
+        for teacher in self.live_teachers():
             teacher.module._apply(fn)
         return self
 
     def train(self, mode: bool = True) -> TeacherDistill:
         """Sets the student's mode; teachers stay in eval."""
         super().train(mode)
-        for teacher in self.teachers.values():
+        for teacher in self.live_teachers():
             teacher.keep_preprocessor(self.data_preprocessor)
         return self
 
@@ -424,7 +561,8 @@ class TeacherDistill(BaseAlgorithm):
         """Builds the optimizer: the student's as in a plain run, the rest beside it.
 
         Constructors and `paramwise_cfg` choose by the names of a plain model. So they
-        see the student alone; connectors and losses get the base learning rate.
+        see the student alone; connectors and losses get the base learning rate. A
+        teacher that learns has groups of its own, which its `optimizer` may change.
 
         Args:
             build: Builds the optimizer wrapper of a model, as mmengine does.
@@ -435,13 +573,23 @@ class TeacherDistill(BaseAlgorithm):
         if isinstance(constructor, str):
             constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
         if getattr(constructor, 'trains_discriminators', False):
+            if any(getattr(one, 'optimizer', None) for one in self.teachers.values()):
+                what = "does not look at a teacher's `optimizer`: leave one out."
+                raise ConfigError.at('optim_wrapper.constructor', what)
             return build(self, cfg)
         if not any(p.requires_grad for p in self.architecture.parameters()):
             # nothing to choose among
             return build(self, {k: v for k, v in cfg.items() if k not in choosing})
-        if not any(map(cfg.get, choosing)):
+        if not any(map(cfg.get, choosing)) and not self.peers:
             return build(self, cfg)
-        return self.add_connectors(build(self.architecture, cfg))
+        wrapper = build(self.architecture, cfg)
+        for peer in self.teachers.values():
+            if isinstance(peer, Peer):
+                optimizer = {**cfg.get('optimizer', {}), **peer.optimizer}
+                own = build(peer.module, {**cfg, 'optimizer': optimizer})
+                for group in own.optimizer.param_groups:
+                    wrapper.optimizer.add_param_group(group)
+        return self.add_connectors(wrapper, but=self.peers.parameters())
 
     def add_connectors(
         self, wrapper: OptimWrapper, but: Iterable[nn.Parameter] = ()
@@ -492,6 +640,13 @@ class TeacherDistill(BaseAlgorithm):
         # checkpoints of MMRazor hold the teacher, which has its own file here
         for key in [k for k in state_dict if k.startswith(f'{prefix}teacher.')]:
             del state_dict[key]
+        for name, peer in self.teachers.items():
+            own = f'{prefix}peers.{name}.'
+            if isinstance(peer, Peer) and any(
+                key.startswith(own) for key in state_dict
+            ):
+                # its own checkpoint must not undo this
+                peer.is_ready = True
         self._rename_plain(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -539,6 +694,8 @@ class TeacherDistill(BaseAlgorithm):
         stopped = self.distillation_stopped
         deliveries = None if stopped else distiller.deliveries
         position = distiller.begin_step()
+        batch = self.student_batch(inputs, data_samples)
+        losses: dict[str, Any] = {}
         task = float(self.calculate_student_loss)
         if self.task_schedule is not None:
             task = self.task_schedule.factor(*position)
@@ -546,7 +703,10 @@ class TeacherDistill(BaseAlgorithm):
             if deliveries is not None:
                 deliveries.override_data = False
             for name, teacher in self.teachers.items():
-                if name in distiller.active and not stopped:
+                if isinstance(teacher, Peer):
+                    recorder = distiller.recorders.get(name)
+                    losses |= teacher.learn(recorder, inputs, data_samples)
+                elif name in distiller.active and not stopped:
                     recorder = distiller.recorders[name]
                     try:
                         with deliveries or nullcontext():
@@ -556,17 +716,22 @@ class TeacherDistill(BaseAlgorithm):
                         raise
             if deliveries is not None:
                 deliveries.override_data = True
-            losses = self._student_losses(inputs, data_samples, deliveries, task)
+            losses |= self._student_losses(**batch, deliveries=deliveries, weight=task)
             if stopped:
                 distill = distiller.idle()
             else:
-                batch = {'inputs': inputs, 'data_samples': data_samples}
                 distill = distiller.compute_distill_losses(batch)
             for name, value in distill.items():
                 losses[f'distill.{name}'] = value
             return losses
         finally:
             distiller.clear()
+
+    def student_batch(self, inputs: Tensor, data_samples: Any) -> dict[str, Any]:
+        """Returns what the student gets of a batch; see `student_input`."""
+        if self.student_input is not None:
+            return self.student_input(inputs, data_samples)
+        return {'inputs': inputs, 'data_samples': data_samples}
 
     def parse_losses(self, losses: dict[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
         """Sums the losses up, as every step of a training does.
@@ -642,15 +807,24 @@ class TeacherSource:
         config: Its `model`, `ckpt` and other options.
         path: Config path of its model.
         ckpt_path: Config path of its checkpoint.
+        store_path: Config path of its store.
+        learns: Whether it is trained beside the student.
     """
 
     config: dict[str, Any]
     path: str
     ckpt_path: str
+    store_path: str
+    learns: bool = False
 
 
 def read_teachers(
-    teacher: Any, ckpt: Any, teachers: Any
+    teacher: Any,
+    ckpt: Any,
+    teachers: Any,
+    store: Any = None,
+    *,
+    trainable: bool = False,
 ) -> tuple[dict[str, TeacherSource], list[Problem]]:
     """Reads the teachers from the keys of a `TeacherDistill`, without building them.
 
@@ -658,17 +832,19 @@ def read_teachers(
         teacher: Its `teacher`.
         ckpt: Its `teacher_ckpt`.
         teachers: Its `teachers`.
+        store: Its `teacher_store`; there may be no `teacher` then.
+        trainable: Its `teacher_trainable`.
 
     Returns:
         The teachers by name, none where it is not known which they are; the problems.
     """
     path = 'model.teachers'
-    if (teacher is None) == (teachers is None):
+    if ((teacher is None) == (teachers is None)) and (store is None or teachers):
         return {}, [Problem('model.teacher', 'give either `teacher` or `teachers`.')]
     if teachers is None:
-        config = {'model': teacher, 'ckpt': ckpt}
-        one = TeacherSource(config, 'model.teacher', 'model.teacher_ckpt')
-        return {TEACHER: one}, []
+        config = {'model': teacher, 'ckpt': ckpt, 'store': store}
+        paths = 'model.teacher', 'model.teacher_ckpt', 'model.teacher_store'
+        return {TEACHER: TeacherSource(config, *paths, bool(trainable))}, []
     if not isinstance(teachers, Mapping) or not all(
         isinstance(config, Mapping) for config in teachers.values()
     ):
@@ -679,15 +855,26 @@ def read_teachers(
         hint = 'Links use these names for others.'
         return {}, [Problem(path, f'a teacher cannot be called {taken}.', hint)]
     problems = []
-    if ckpt is not None:
-        hint = 'In `teachers` each one has its `ckpt`.'
-        problems.append(Problem('model.teacher_ckpt', 'goes with `teacher`.', hint))
+    for key, value in (('ckpt', ckpt), ('store', store)):
+        if value is not None:
+            hint = f'In `teachers` each one has its `{key}`.'
+            problems.append(Problem(f'model.teacher_{key}', _SINGLE, hint))
     sources = {}
     for name, config in teachers.items():
         known, own = dict.fromkeys(_TEACHER_KEYS, False), f'{path}.{name}'
         problems += compare_arguments(name, known, config, own)
         kept = {key: value for key, value in config.items() if key in known}
-        sources[name] = TeacherSource(kept, f'{own}.model', f'{own}.ckpt')
+        learns = bool(kept.get('trainable', trainable))
+        if learns and ('.' in name or hasattr(nn.ModuleDict, name)):
+            found = 'is no name that a module can have in a checkpoint.'
+            problems.append(Problem(own, found, 'Call it otherwise.'))
+            learns = False
+        paths = f'{own}.model', f'{own}.ckpt', f'{own}.store'
+        sources[name] = TeacherSource(kept, *paths, learns)
+        if 'optimizer' in kept and not learns:
+            found = 'is for a teacher that is trained.'
+            hint = 'Write `trainable=True` beside it, or leave it out.'
+            problems.append(Problem(f'{own}.optimizer', found, hint))
     return sources, problems
 
 

@@ -13,8 +13,11 @@ __all__ = ['COMMANDS', 'main']
 
 COMMANDS = {
     'distill': ('distill:main', 'write a config from a student and a teacher'),
+    'search': ('search:main', 'rank students for a teacher without training'),
     'check': ('check:main', 'report every problem of a config before training'),
+    'store': ('store:main', 'store what links tap of a teacher'),
     'train': ('train:main', 'train the model of a config'),
+    'chain': ('chain:main', 'train teachers and students one after another'),
     'test': ('test:main', 'test a model'),
     'adapt': ('test:adapt', 'adapt a model to a stream of domains'),
     'export': ('export:main', 'extract the student from a checkpoint'),

@@ -5,11 +5,13 @@
     mmkd distill my_student.py my_teacher.py --teacher-ckpt teacher.pth --train
     mmkd distill mmdet::retinanet/retinanet_r18_fpn_1x_coco.py \
         mmdet::retinanet/retinanet_r50_fpn_1x_coco.py --method fgd
+    mmkd distill my_student.py my_backbone.py --teacher-ckpt t.pth --features-only
 
 Student and teacher are config files, `package::path`, or names of configs that mmdet,
 mmseg and mmpretrain bring; weights of a named teacher are those of its model zoo.
 Without --method the logits of segmentors are compared with CWD, those of classifiers
-with KD, and the necks of detectors with PKD.
+with KD, and the necks of detectors with PKD. With --features-only the backbone follows
+the last features of the teacher's, of whatever task, without any label.
 Data, schedule and optimizer stay those of the student's config.
 
 Exit status: 0 no problems, 1 the check found problems, 2 wrong input.
@@ -54,6 +56,7 @@ __all__ = ['distillation_text', 'find_config', 'logits_tap', 'main', 'write_conf
 PACKAGES = ('mmseg', 'mmdet', 'mmpretrain')
 SEGMENTORS = ('EncoderDecoder', 'CascadeEncoderDecoder', 'SegTTAModel')
 CLASSIFIERS = ('ImageClassifier', 'TimmClassifier', 'HuggingFaceClassifier')
+TOKENS = ('VisionTransformer', 'ViT', 'DeiT3')
 STEPS = 3
 
 
@@ -68,6 +71,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('--student-ckpt', help="file or URL of the student's start")
     parser.add_argument(
         '--method', help='a folder of configs/distill, such as cwd, fgd or mgd'
+    )
+    parser.add_argument(
+        '--features-only',
+        action='store_true',
+        help="pretrain the backbone on the teacher's last features, without labels",
     )
     parser.add_argument(
         '--out', help='config to write; default: METHOD_TEACHER_STUDENT.py'
@@ -249,6 +257,38 @@ def method_links(
     return links
 
 
+FEATURES = {
+    'loss': {'type': 'mmkd_ext.FeatureCosineLoss'},
+    'preds_S': {'of': 'student', 'at': 'backbone', 'item': -1},
+    'preds_T': {'of': 'teacher', 'at': 'backbone', 'item': -1},
+}
+"""The link of ``--features-only``."""
+
+
+def feature_teacher(model: Mapping[str, Any], name: str) -> Any:
+    """Returns a teacher whose backbone gives maps, also where it is of tokens."""
+    kind = str(model.get('backbone', {}).get('type'))
+    if package_of(model) != 'mmpretrain' or not kind.endswith(TOKENS):
+        return name
+    # patch tokens as a map in place of the class token
+    return {'cfg_path': name, 'backbone': {'out_type': 'featmap'}}
+
+
+def unlabelled(node: Any) -> Any:
+    """Returns a data loader none of whose pipelines reads labels."""
+    if isinstance(node, Mapping):
+        # cropping by the share of a class looks at them
+        return {k: unlabelled(v) for k, v in node.items() if k != 'cat_max_ratio'}
+    if not isinstance(node, (list, tuple)):
+        return node
+    kinds = (str(one.get('type')) if isinstance(one, Mapping) else '' for one in node)
+    return [
+        unlabelled(one)
+        for one, kind in zip(node, kinds)
+        if not kind.endswith('LoadAnnotations')
+    ]
+
+
 def student_kind(cfg: Config) -> str:
     """Returns the type of a distillation's student."""
     from mmkd_ext.algorithms.sources import model_config
@@ -266,6 +306,7 @@ def distillation_text(
     method: str | None = None,
     teacher_ckpt: str | None = None,
     student_ckpt: str | None = None,
+    features_only: bool = False,
     folder: str = '.',
 ) -> tuple[str, str]:
     """Returns the name of the method and the text of a config.
@@ -276,16 +317,22 @@ def distillation_text(
         method: See `method_links`; None chooses one that suits the models.
         teacher_ckpt: File or URL; None takes the model zoo's, if there is one.
         student_ckpt: File or URL of the student's first weights.
+        features_only: Pretrain the backbone without labels; not with `method`.
         folder: Where the config will lie; a student's file is named from there.
     """
-    models = [model_of(load_config(name), name) for name in (student, teacher)]
-    if package_of(models[0]) != package_of(models[1]) and method is None:
+    configs = [load_config(name) for name in (student, teacher)]
+    models = [model_of(*pair) for pair in zip(configs, (student, teacher))]
+    if features_only:
+        if method is not None:
+            raise ConfigError('Give `--method` or `--features-only`, not both.')
+        method, links = 'features', {'loss_features': FEATURES}
+    elif package_of(models[0]) != package_of(models[1]) and method is None:
         raise ConfigError(
             f'The student is a `{models[0]["type"]}` and the teacher a '
             f'`{models[1]["type"]}`: no method suits both. Write a config with links '
             'on their backbones; see docs/concepts/links.md.'
         )
-    if method is None:
+    elif method is None:
         method, links = default_links(*models)
     else:
         links = method_links(method, *models)
@@ -294,13 +341,19 @@ def distillation_text(
         '_delete_': True,
         'type': 'mmkd_ext.TeacherDistill',
         'architecture': '{{_base_.model}}',
-        'teacher': teacher,
+        'teacher': feature_teacher(models[1], teacher) if features_only else teacher,
+        **({'calculate_student_loss': False} if features_only else {}),
         **({'teacher_ckpt': weights} if weights else {}),
         **({'student_ckpt': student_ckpt} if student_ckpt else {}),
         'distiller': {'type': 'mmkd_ext.LinkDistiller', 'links': links},
     }
     hook = {'checkpoint': {'type': 'mmkd_ext.DistillCheckpointHook'}}
     body = f'model = {source(model)}\ndefault_hooks = {source(hook)}\n'
+    if features_only:
+        loader = {'_delete_': True, **unlabelled(configs[0].train_dataloader.to_dict())}
+        body += f'train_dataloader = {source(loader)}\n'
+        # the head learns nothing that could be validated
+        body += 'val_dataloader = val_evaluator = val_cfg = None\n'
     # a variable of the base, not a string
     body = body.replace("'{{_base_.model}}'", '{{_base_.model}}')
     base = student if '::' in student else os.path.relpath(student, folder)
@@ -343,6 +396,7 @@ def write_config(args: argparse.Namespace) -> str:
         method=args.method,
         teacher_ckpt=args.teacher_ckpt,
         student_ckpt=args.student_ckpt,
+        features_only=args.features_only,
         folder=folder,
     )
     stems = [Path(name).stem.split('_8xb')[0] for name in (teacher, student)]
@@ -396,8 +450,9 @@ def describe_cost(cfg: Config) -> str:
 
     # time needs no weights
     config = {k: v for k, v in cfg.model.items() if not k.endswith('_ckpt')}
-    with warnings.catch_warnings(), DefaultScope.overwrite_default_scope(
-        cfg.default_scope
+    with (
+        warnings.catch_warnings(),
+        DefaultScope.overwrite_default_scope(cfg.default_scope),
     ):
         warnings.simplefilter('ignore')
         try:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import torch
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -28,9 +29,10 @@ from mmkd_ext.config.context import (
 )
 from mmkd_ext.config.parts import find_type, scoped
 from mmkd_ext.config.training import check_link_schedules
+from mmkd_ext.connectors import ClassMap
 from mmkd_ext.connectors.build import known_arguments
 from mmkd_ext.distillers.alignment import ours_instead
-from mmkd_ext.distillers.links import STUDENT, TEACHER
+from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.errors import ConfigError, problems_of
 from mmkd_ext.methods._base import PairLoss
 
@@ -90,12 +92,14 @@ class _Distillation:
     def build_models(self) -> None:
         """Builds student and teachers one by one."""
         given, report = self.config, self.report
-        cls = find_type(given['type'], MODELS)
+        cls: Any = find_type(given['type'], MODELS)
         config, unknown = known_arguments(cls, given, 'model')
         report.add(unknown)
         kind: dict[str, Any] = {
             key: given[key] for key in ('type', '_scope_') if key in given
         }
+        with report.collecting('model'):
+            config = cls.complete(config)
         self.config = {**kind, **config}
         config = self.config
         minimum = config.get('min_matched', 0.5)
@@ -109,22 +113,33 @@ class _Distillation:
             where = 'model.architecture', 'model.student_ckpt'
             self._build(STUDENT, student, ckpt, minimum, *where)
         teacher, ckpt = config.pop('teacher', None), config.pop('teacher_ckpt', None)
-        sources, problems = read_teachers(teacher, ckpt, config.pop('teachers', None))
+        store = config.get('teacher_store')
+        several = config.pop('teachers', None)
+        learn = bool(config.get('teacher_trainable'))
+        sources, problems = read_teachers(
+            teacher, ckpt, several, store, trainable=learn
+        )
         report.add(problems)
         teachers = {}
         for name, source in sources.items():
             own = source.config
+            if own.get('store') is not None:
+                folder = str(own['store'])
+                self.summaries[name] = ModelSummary(name, 'stored', 0, folder)
+                teachers[name] = {**own, 'model': None, 'ckpt': None}
+                continue
             least = own.get('min_matched', minimum)
             where = source.path, source.ckpt_path
-            self._build(name, own.get('model'), own.get('ckpt'), least, *where)
+            more = *where, source.learns
+            self._build(name, own.get('model'), own.get('ckpt'), least, *more)
             teachers[name] = {**own, 'model': self.models[name], 'ckpt': None}
         if not sources and problems:
             self.models[TEACHER] = None
         config['architecture'] = self.models[STUDENT]
-        if teacher is None:
+        if teacher is None and store is None:
             config['teachers'] = teachers
         else:
-            config['teacher'] = self.models[TEACHER]
+            config['teacher'] = self.models.get(TEACHER)
         report.models = list(self.summaries.values())
         if self.models[STUDENT] is not None:
             self._compare_models(self.models[STUDENT], sources)
@@ -137,6 +152,7 @@ class _Distillation:
         min_matched: Any,
         path: str,
         ckpt_path: str,
+        learns: bool = True,
     ) -> None:
         trained = role != STUDENT and ckpt is not None
         model = models.build(source, path, self.report, trained=trained)
@@ -145,7 +161,7 @@ class _Distillation:
             return
         summary = self.summaries[role] = models.summarize(role, model)
         if (
-            role == STUDENT
+            learns
             and self.context.gradients
             and not isinstance(source, nn.Module)
         ):
@@ -153,7 +169,7 @@ class _Distillation:
         models.load_checkpoint(
             model, ckpt, ckpt_path, summary, self.report, min_matched=min_matched
         )
-        if role != STUDENT and ckpt is None:
+        if not learns and ckpt is None:
             self.report.warn(
                 ckpt_path,
                 f'`{role}` has no checkpoint, so it teaches '
@@ -165,8 +181,10 @@ class _Distillation:
         """Compares the student with its teachers and with the data."""
         report, size = self.report, self.summaries[STUDENT].parameters
         classes = class_count(student)
+        if 'ClassMap' in str(self.config.get('distiller')):
+            classes = None  # their difference is meant; the notes have the map
         for name, source in sources.items():
-            teacher, path = self.models[name], source.path.removesuffix('.model')
+            teacher, path = self.models.get(name), source.path.removesuffix('.model')
             if teacher is None:
                 continue
             count = class_count(teacher)
@@ -174,10 +192,11 @@ class _Distillation:
                 report.warn(
                     path,
                     f'tells {count} classes apart, the student {classes}.',
-                    'Features can be compared, predictions cannot.',
+                    'Features can be compared, predictions through '
+                    '`mmkd_ext.ClassMap`.',
                 )
             other = self.summaries[name].parameters
-            if size >= other:
+            if size >= other and not source.learns:
                 relation = 'as large as' if size == other else 'smaller than'
                 found = f'is {relation} the student ({other:,} and {size:,} parameters)'
                 report.note(path, f'{found}.')
@@ -243,6 +262,7 @@ class _Distillation:
         report.links = [
             self._summarize_link(distiller, plan, measured) for plan in distiller.plans
         ]
+        self._note_shares(distiller)
         # without a link that was taken out the shares would mislead
         if not self.reduced:
             report.terms = measured.terms
@@ -254,10 +274,11 @@ class _Distillation:
         for role, (path, source) in self.sources.items():
             if not isinstance(source, nn.Module):
                 config = model_config(source, path)
-                rehearsal.own_model(algorithm.models[role], config, path)
+                model = algorithm.models[role] or nn.Identity()
+                rehearsal.own_model(model, config, path)
         if algorithm.init_report is not None:
             # as a training begins; losses may need what is inherited
-            teacher = next(iter(algorithm.teachers.values())).module
+            teacher = algorithm.teacher
             init_from_teacher(algorithm.student, teacher, algorithm.init_report)
         while distiller.links or distiller.deliveries:
             try:
@@ -290,12 +311,14 @@ class _Distillation:
 
     def _summarize_models(self, algorithm: TeacherDistill) -> None:
         self.summaries[STUDENT].mode = 'loss'
+        if algorithm.student_input is not None:
+            self.summaries[STUDENT].input = f'x {algorithm.student_input.scale}'
         if algorithm.init_report is not None:
             self.report.note('model.inherit', algorithm.init_report.summary())
         for name, teacher in algorithm.teachers.items():
             summary = self.summaries[name]
-            summary.mode = teacher.mode
-            summary.input = 'as the student'
+            summary.mode = 'loss' if teacher.learns else teacher.mode
+            summary.input = 'as it is' if algorithm.student_input else 'as the student'
             if teacher.renormalize is not None:
                 summary.input = 're-normalised'
                 plan = teacher.renormalize.describe()
@@ -307,6 +330,7 @@ class _Distillation:
         self, distiller: LinkDistiller, plan: LinkPlan, seen: measure.Measured
     ) -> LinkSummary:
         link = next(link for link in distiller.links if link.name == plan.name)
+        loss = distiller.distill_losses[link.name]
         taps = tuple(
             TapSummary(
                 key,
@@ -320,7 +344,11 @@ class _Distillation:
             )
             for key, tap in link.all_taps()
         )
-        loss = distiller.distill_losses[link.name]
+        for key, tap in link.all_taps():
+            connector = distiller.connectors[tap.connector] if tap.connector else loss
+            for module in connector.modules():
+                if isinstance(module, ClassMap):
+                    self.report.note(link.where(f'{key}.connector'), module.describe())
         student, teacher = (plan.shapes.get(key) for key in ('preds_S', 'preds_T'))
         foreign = not isinstance(loss, PairLoss)
         if foreign and None not in (student, teacher) and student != teacher:
@@ -335,6 +363,20 @@ class _Distillation:
         return LinkSummary(
             link.name, _describe(link.loss), taps, plan.alignment, schedule
         )
+
+    def _note_shares(self, distiller: LinkDistiller) -> None:
+        """Reports how much of what a link gets comes from each of its teachers."""
+        for link in distiller.links:
+            for key, tap in link.all_taps():
+                if tap.connector is None:
+                    continue
+                combined = distiller.connectors[tap.connector]
+                shares = getattr(combined, 'last_shares', None)
+                if isinstance(shares, torch.Tensor):
+                    of = [tap.of, *(one.of for _, one in tap.given if one.of != BATCH)]
+                    shown = [f'`{n}` {s:.0%}' for n, s in zip(of, shares.tolist())]
+                    found = f'is of {", ".join(shown)} in the dry run.'
+                    self.report.note(link.where(key), found)
 
     def _judge_terms(self, terms: list[TermSummary]) -> None:
         """Reports what stands out among the terms."""

@@ -121,7 +121,10 @@ def measuring(model: nn.Module, *, gradients: bool) -> Iterator[Measured]:
 
     def parse_and_measure(losses: dict[str, Any]) -> Any:
         terms = {name: _term(loss) for name, loss in losses.items() if 'loss' in name}
-        trained = [p for p in student.parameters() if p.requires_grad]
+        # students that learn together are one
+        peers = getattr(model, 'peers', None) or nn.ModuleDict()
+        students = [*student.parameters(), *peers.parameters()]
+        trained = [p for p in students if p.requires_grad]
         norms = _norms(model, terms, trained) if gradients else {}
         values = {name: float(term.detach()) for name, term in terms.items()}
         measured.terms = summarize_terms(values, norms)

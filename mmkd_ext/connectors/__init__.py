@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from mmkd_ext.connectors.adapters import ConvAdapter, LinearAdapter
+from mmkd_ext.connectors.class_map import ClassMap
 from mmkd_ext.connectors.per_level import PerLevel
 from mmkd_ext.connectors.queries import QueryClassMaps
 from mmkd_ext.connectors.roi import RoIClassify
 from mmkd_ext.connectors.rows import ConcatLevels, FlattenPredictions
+from mmkd_ext.connectors.teachers import TeacherMean
 from mmkd_ext.connectors.tokens import TokensToMap
 
 __all__ = [
+    'ClassMap',
     'ConcatLevels',
     'ConvAdapter',
     'FlattenPredictions',
@@ -17,5 +20,6 @@ __all__ = [
     'PerLevel',
     'QueryClassMaps',
     'RoIClassify',
+    'TeacherMean',
     'TokensToMap',
 ]

@@ -187,7 +187,8 @@ def _channels(
     if classes:
         raise ShapeError(
             f'{sides} differ in classes; both models must predict the same classes. '
-            'Take a teacher of the same data set, or compare features instead.'
+            'Map those of the teacher with `mmkd_ext.ClassMap`, take a teacher of the '
+            'same data set, or compare features instead.'
         )
     if 'channels' in loss.any_shape:
         return None

@@ -99,8 +99,8 @@ class ContinualAdaptLoop(BaseLoop):
         seed: Seed of all random numbers; None for the runner's.
         streams: Several passes with one command: a list of seeds, or of
             ``dict(seed=..., order=..., name=...)``. Several processes share them.
-        pictures: Whether to keep pictures of the first image of each domain, in the
-            first and the last round, before (source) and after.
+        pictures: How many images of each domain, evenly over it, to keep pictures of,
+            in the first and the last round: before (source) and after. True is 1.
         log_interval: Batches between two lines of progress, see `AdaptProgressHook`,
             which is added unless the config has one.
         resume: Whether to resume from what the folder holds (``--resume``).
@@ -124,14 +124,15 @@ class ContinualAdaptLoop(BaseLoop):
         save: Mapping[str, Any] | None = None,
         seed: int | None = None,
         streams: Sequence[Any] | None = None,
-        pictures: bool = True,
+        pictures: bool | int = True,
         log_interval: int = 50,
         resume: bool = False,
     ) -> None:
         # the parent would build `dataloader`, which is only a template
         super().__init__(runner, ())
         check_integer('test_cfg.rounds', rounds, ge=1)
-        self.rounds, self.pictures, self.resume = rounds, pictures, resume
+        check_integer('test_cfg.pictures', int(pictures), ge=0)
+        self.rounds, self.pictures, self.resume = rounds, int(pictures), resume
         self.reset = Reset.of(reset)
         self.optim_config = optim_wrapper
         self.configs = parse_domains(domains, dataloader, evaluator)
@@ -332,7 +333,9 @@ class ContinualAdaptLoop(BaseLoop):
         if domain.evaluator is not None:
             domain.evaluator.process(data_samples=outputs, data_batch=data)
         record.add(outputs, [*map(_labels, outputs)], result, at.step, at.index)
-        if self.pictures and at.index == 0 and at.round in (1, self.rounds):
+        if self.pictures and at.round in (1, self.rounds) and (
+            at.index % -(-len(domain) // self.pictures) == 0
+        ):  # fmt: skip
             self._add_picture(run, domain, data, outputs[0])
         for event in result.events:
             self._log(
@@ -381,7 +384,7 @@ class ContinualAdaptLoop(BaseLoop):
         run.record.pictures.append({
             'round': run.position.round,
             'domain': domain.name,
-            'index': 0,
+            'index': run.position.index,
             'image': picture(data['inputs'][0].permute(1, 2, 0)),
             'before': picture(before.pred_sem_seg.data[0], palette),
             'after': picture(output.pred_sem_seg.data[0], palette),

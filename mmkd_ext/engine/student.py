@@ -34,10 +34,14 @@ def is_adaptation_config(cfg: Config) -> bool:
     return kind.split('.')[-1] == 'ContinualAdaptation'
 
 
-def plain_config(cfg: Config) -> Config:
+def plain_config(cfg: Config, name: str = 'student') -> Config:
     """Returns the config of the student alone: no teacher, no link.
 
     A config of a plain model comes back as a copy.
+
+    Args:
+        cfg: The config.
+        name: ``'student'``, or a teacher's name, whose config is asked for instead.
 
     Raises:
         ConfigError: The student is a built module, which has no config.
@@ -48,10 +52,15 @@ def plain_config(cfg: Config) -> Config:
     # here, so that hooks and export need no mmrazor where nothing is distilled
     from mmkd_ext.algorithms.sources import model_config
 
-    student = model_config(cfg.model.architecture, 'model.architecture')
+    source, path = cfg.model.get('architecture'), 'model.architecture'
+    if name != 'student':
+        several = cfg.model.get('teachers') or {'teacher': {'model': cfg.model.teacher}}
+        source, path = several[name]['model'], f'model.teachers.{name}.model'
+    student = model_config(source, path)
     # the algorithm's preprocessor replaces the student's, as in training
     preprocessor = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
-    if preprocessor is not None:
+    own = name != 'student' and student.get('data_preprocessor') is not None
+    if preprocessor is not None and not own:
         student['data_preprocessor'] = copy.deepcopy(preprocessor)
     plain.model = student
     if _is_own(plain.get('test_cfg') or {}):
@@ -73,12 +82,12 @@ def plain_config(cfg: Config) -> Config:
     return plain
 
 
-def plain_config_text(cfg: Config) -> str | None:
+def plain_config_text(cfg: Config, name: str = 'student') -> str | None:
     """Returns the text of `plain_config`, or None where there is no config to write."""
     if not (is_distillation_config(cfg) or is_adaptation_config(cfg)):
         return None
     try:
-        return plain_config(cfg).pretty_text
+        return plain_config(cfg, name).pretty_text
     except ConfigError:
         return None
 

@@ -66,10 +66,15 @@ def look(
     were; connectors and losses work on copies. Without ``links`` it is all that compare
     maps of the normalised batch ``(n c h w)``.
     """
+    if algorithm.stores:
+        raise ConfigError(
+            'A stored teacher knows the training pictures alone. Draw with `mmkd '
+            'visualize`, which runs the teacher, instead of in training.'
+        )
     with preserve_random_state(devices=True), undisturbed(algorithm):
         distiller = _copy_of(algorithm.distiller)
         chosen = [one for one in distiller.links if links is None or one.name in links]
-        batch = {'inputs': inputs, 'data_samples': data_samples}
+        batch = algorithm.student_batch(inputs, data_samples)
         for name, teacher in algorithm.teachers.items():
             if name in distiller.recorders:
                 teacher.run(distiller.recorders[name], inputs, data_samples)
@@ -77,7 +82,7 @@ def look(
         if recorder is not None:
             with recorder.recording(algorithm.architecture, stop=True):
                 mode = algorithm.student_mode
-                algorithm.architecture(inputs, data_samples, mode=mode)
+                algorithm.architecture(**batch, mode=mode)
         values = {link.name: distiller.sides(link, batch) for link in distiller.links}
         regions: dict[str, list[Tensor]] = {}
         for link in distiller.links:

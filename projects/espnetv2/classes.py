@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mmkd_ext.adaptation.segment import merge_classes
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.evaluation.segmentation import ClassIoUMetric
+from mmkd_ext.functional import merge_classes
 from mmkd_ext.registry import METRICS
 
 __all__ = ['MergedClassIoUMetric', 'merge_classes']

@@ -14,7 +14,8 @@ import pytest
 from experiment_kit.experiment import ExperimentRunner, load_experiment
 from experiment_kit.grid import load_grid
 from experiment_kit.results import results
-from experiment_kit.runner import StepError, run_command, stop_on_signals
+from experiment_kit.runner import StepError, run_command
+from mmkd_ext.engine.steps import stop_on_signals
 from mmkd_ext.errors import CheckpointError, ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +90,15 @@ def test_trains_and_tests_every_run_in_order_and_hands_on_the_teacher(place):
     assert teachers[0].startswith('train distilled.py')
     assert 'model.teacher_ckpt=work/teacher/iter_10.pth' in teachers[0]
     assert len([line for line in calls('test') if 'dusk.txt' in line]) == 3
+
+
+def test_a_part_of_the_runs_brings_what_it_needs(place):
+    experiment = load_experiment('toy.py')
+    assert [r.name for r in experiment.only(['distilled']).runs] == [
+        'teacher', 'distilled']
+    assert [r.name for r in experiment.only(['student']).runs] == ['student']
+    with pytest.raises(ConfigError, match=r"no run 'distiled'.*`distilled`"):
+        experiment.only(['distiled'])
 
 
 def test_a_teacher_of_others_is_tested_and_handed_on_but_not_trained(place):

@@ -145,7 +145,8 @@ def test_a_detection_leads_with_ap_in_percent(boxes):
     assert part['gain']['distilled']['classes']['RBC']['mean'] == 5.0
     header, _, student, distilled = markdown(summary_table(boxes, 'val')).splitlines()
     assert [cell.strip() for cell in header.split('|')[1:-1]] == [
-        'run', 'AP', 'AP50', 'RBC', 'WBC', 'seeds', 'gain, seed by seed']
+        'run', 'AP', 'AP50', 'RBC', 'WBC', 'seeds', 'gain, seed by seed', 'minutes',
+        'gain a minute']
     assert student.split('|')[2].strip() == '30.00 ± 0.00'
     assert '+5.00 ± 0.00' in distilled
 

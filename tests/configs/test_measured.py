@@ -58,7 +58,9 @@ def test_students_differ_in_their_links_only(name, load):
         prep = config.model.teacher.data_preprocessor
         assert config.model.teacher == {**teacher.model, 'data_preprocessor': prep}, run
         assert set(config.model) == MODEL, run
-    links = [configs[run].model.distiller for run in distilled]
+    # the same ones with another weight aside
+    links = [configs[run].model.distiller for run in distilled
+             if runs[run].weight_factor == 1]  # fmt: skip
     assert all(links.count(one) == 1 for one in links)
 
 

@@ -66,8 +66,9 @@ def source_run(data, tmp_path_factory):
     work = tmp_path_factory.mktemp('source_run')
     root, checkpoint = data
     cfg = runs.config(
-        root, work, SOURCE, source_eval=dict(dataloader=runs.loader(root, 'fog'))
-    )
+        root, work, SOURCE, source_eval=dict(dataloader=runs.loader(root, 'fog')),
+        pictures=2,
+    )  # fmt: skip
     return runs.run(cfg, checkpoint), results(work), work
 
 
@@ -114,9 +115,10 @@ def test_the_result_file_tells_the_settings(source_run):
     assert (settings['seed'], settings['rounds'], settings['reset']) == (3, 2, 'never')
     assert len(settings['source']) == 16
     assert found['classes'] == list(runs.CLASSES)
-    # pictures of the first image of each domain, in the first and the last round
-    assert [(p['round'], p['domain']) for p in found['pictures']] == [
-        (1, 'fog'), (1, 'night'), (2, 'fog'), (2, 'night'),
+    # two of the three pictures of each domain, in the first and the last round
+    assert [(p['round'], p['domain'], p['index']) for p in found['pictures']] == [
+        (1, 'fog', 0), (1, 'fog', 2), (1, 'night', 0), (1, 'night', 2),
+        (2, 'fog', 0), (2, 'fog', 2), (2, 'night', 0), (2, 'night', 2),
     ]  # fmt: skip
     for shown in found['pictures']:
         # the source, before and after

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
+from mmengine.model import is_model_wrapper
 
 from mmkd_ext.checkpoint import (
     is_distillation,
@@ -35,7 +36,8 @@ class DistillCheckpointHook(CheckpointHook):
 
     ``iter_100.pth`` holds what a resumed run needs. ``iter_100_student.pth`` holds the
     student alone, under the names of mmdet and mmseg, which load it strictly; with
-    EMAHook on it is the averaged student. Files of removed checkpoints go with them.
+    EMAHook on it is the averaged student. Models that learn beside it have theirs,
+    ``iter_100_<name>.pth``. Files of removed checkpoints go with them.
     The checkpoint of a model that is no distillation is plain already and gets no
     second file.
 
@@ -60,8 +62,8 @@ class DistillCheckpointHook(CheckpointHook):
         self.file_backend: Any
         super().__init__(*args, **kwargs)
         self.student_file = student_file
-        self._student: dict[str, Any] | None = None
-        self._config: str | None = None
+        self._students: dict[str, dict[str, Any]] = {}
+        self._configs: dict[str, str | None] = {'student': None}
         self._best_written: set[str] = set()
 
     def before_train(self, runner: Runner) -> None:
@@ -74,8 +76,12 @@ class DistillCheckpointHook(CheckpointHook):
         outdated = self._outdated(runner)
         super().before_train(runner)
         self._best_written = set(self._best_paths())
+        model: Any = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        names = ['student', *(getattr(model, 'peers', None) or ())]
+        self._configs = dict.fromkeys(names)
         if is_main_process():
-            self._config = plain_config_text(runner.cfg)
+            self._configs = {n: plain_config_text(runner.cfg, n) for n in names}
             for step in outdated:
                 self._remove(self._path(step))
             if isinstance(self.file_backend, LocalBackend):
@@ -83,9 +89,13 @@ class DistillCheckpointHook(CheckpointHook):
                 remove_leftovers(runner.work_dir)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keeps the student's weights; EMAHook, of higher priority, has swapped."""
+        """Keeps the students' weights; EMAHook, of higher priority, has swapped."""
         if self.student_file and is_distillation(checkpoint['state_dict']):
-            self._student = student_checkpoint(checkpoint, config=self._config)
+            for name, config in self._configs.items():
+                part = name if name == 'student' else f'peers.{name}'
+                self._students[name] = student_checkpoint(
+                    checkpoint, part=part, config=config
+                )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Saves, then updates ``last_checkpoint``, then removes the outdated one."""
@@ -108,7 +118,7 @@ class DistillCheckpointHook(CheckpointHook):
         if not is_main_process():
             return
         self._write_student(self.last_ckpt)
-        self._student = None
+        self._students = {}
         pointer = os.path.join(runner.work_dir, 'last_checkpoint')
         atomic_write(pointer, self.last_ckpt.encode())
         if outdated is not None:
@@ -119,7 +129,7 @@ class DistillCheckpointHook(CheckpointHook):
         with self._removal_deferred():
             super()._save_best_checkpoint(runner, metrics)
             self._write_students_of_best()
-            self._student = None
+            self._students = {}
 
     def _keep(self, runner: Runner, step: int) -> int | None:
         """Counts ``step`` among the kept ones; returns the one it pushes out."""
@@ -159,10 +169,9 @@ class DistillCheckpointHook(CheckpointHook):
         self._best_written = set(self._best_paths())
 
     def _write_student(self, checkpoint: str) -> None:
-        """Writes the student that was kept, beside ``checkpoint``."""
-        if self._student is None:
-            return
-        self.file_backend.put(to_bytes(self._student), student_path(checkpoint))
+        """Writes the students that were kept, beside ``checkpoint``."""
+        for name, student in self._students.items():
+            self.file_backend.put(to_bytes(student), student_path(checkpoint, name))
 
     def _path(self, step: int) -> str:
         """Path of the checkpoint of a step."""
@@ -171,7 +180,7 @@ class DistillCheckpointHook(CheckpointHook):
 
     def _remove(self, checkpoint: str) -> None:
         """Removes a checkpoint and its student."""
-        for path in (checkpoint, student_path(checkpoint)):
+        for path in (checkpoint, *(student_path(checkpoint, n) for n in self._configs)):
             if self.file_backend.isfile(path):
                 self.file_backend.remove(path)
             elif self.file_backend.isdir(path):

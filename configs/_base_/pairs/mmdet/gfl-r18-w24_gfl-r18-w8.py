@@ -82,6 +82,6 @@ model = dict(
     # made by: BCCD_ROOT=<folder> python tools/train.py \
     #   benchmarks/configs/bccd/teacher_gfl-r18-w24.py \
     #   --work-dir work_dirs/repeat/bccd_gfl/teacher
-    teacher_ckpt='work_dirs/repeat/bccd_gfl/teacher/iter_800.pth',
+    teacher_ckpt='work_dirs/repeat/bccd_gfl/teacher/iter_3000.pth',
 )
 del teacher, student

@@ -1,0 +1,10 @@
+"""Teacher: FPN on EfficientNet-Lite2 with ImageNet weights, CamVid at 240 x 180.
+
+Paper: none; a teacher for the pair of this folder.
+Command: python benchmarks/repeat.py benchmarks/experiments/camvid_lite.py
+Expected: no figure yet.
+Status: smoke
+"""
+
+_base_ = './_base_/pair-camvid.py'
+model = dict(_delete_=True, **_base_.teacher)
