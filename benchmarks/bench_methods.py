@@ -113,7 +113,7 @@ CLASSIFICATION = {
     for name in (
         *('kd', 'dkd', 'dist', 'wsld', 'mlld', 'tfkd', 'tolerant', 'rkd', 'at'),
         *('fitnets', 'mgd', 'reviewkd', 'vid', 'ofd', 'fsp', 'semckd', 'afd', 'srrl'),
-        *('simkd', 'crd', 'sskd-head', 'sskd'),
+        *('simkd', 'crd', 'sskd'),
     )
 }
 TASKS = {

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mmkd_ext.errors import check_integer, check_shapes
 from mmkd_ext.functional.direction import unit_vectors
+from mmkd_ext.functional.mimicry import squared_error
 from mmkd_ext.functional.pooling import average_grid
 from mmkd_ext.methods._layers import CrossLayerLoss
 from mmkd_ext.methods._norm import BatchNorm
@@ -155,7 +156,7 @@ class SemCKDLoss(CrossLayerLoss):
                 if made not in projected:
                     projector = self.projectors[f'{s.shape[1]}_to_{t.shape[1]}']
                     projected[made] = projector(average_grid(s, size))
-                error = (projected[made] - targets[j, size]).square()
+                error = squared_error(projected[made], targets[j, size])
                 errors.append(error.flatten(1).mean(1))
         return torch.stack(errors, dim=1).reshape(-1, len(student), len(teacher))
 
@@ -170,9 +171,9 @@ def _projector(in_channels: int, channels: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(in_channels, middle, 1, bias=False),
         BatchNorm(middle),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Conv2d(middle, middle, 3, padding=1, bias=False),
         BatchNorm(middle),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Conv2d(middle, channels, 1, bias=False),
     )

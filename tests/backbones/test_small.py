@@ -6,7 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmkd_ext.backbones import SmallMobileNetV2, SmallResNet, SmallWideResNet
+from mmkd_ext.backbones import (
+    MobileNetV1,
+    SmallMobileNetV2,
+    SmallResNet,
+    SmallWideResNet,
+)
 from mmkd_ext.errors import ConfigError
 
 WIDE = (32, 64, 128, 256)
@@ -29,12 +34,31 @@ def test_has_as_many_parameters_as_published(build, width, millions):
     assert f'{count / 1e6:.{decimals}f}' == millions
 
 
+def test_mobilenet_has_as_many_parameters_and_multiplications_as_published():
+    """Table 8 of the paper: 4.2 million parameters, 569 million multiply-adds."""
+    net, work = MobileNetV1(), [1024 * 1000]
+    for module in net.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.register_forward_hook(
+                lambda conv, _, out: work.append(conv.weight[0].numel() * out.numel())
+            )
+    with torch.no_grad():
+        net(torch.zeros(1, 3, 224, 224))
+    count = sum(p.numel() for p in net.parameters()) + 1025 * 1000
+    assert f'{count / 1e6:.1f}' == '4.2'
+    assert round(sum(work) / 1e6) == 569
+
+
 @pytest.mark.parametrize(
     ('build', 'shapes'),
     [
         (lambda: SmallResNet(8, WIDE), [(64, 32), (128, 16), (256, 8)]),
         (lambda: SmallResNet(8, shortcut='pad'), [(16, 32), (32, 16), (64, 8)]),
         (lambda: SmallWideResNet(10), [(16, 32), (32, 16), (64, 8)]),
+        (
+            lambda: MobileNetV1((0, 1, 2, 3)),
+            [(128, 8), (256, 4), (512, 2), (1024, 1)],
+        ),
         (
             lambda: SmallMobileNetV2(out_indices=(0, 1, 2, 3, 4)),
             [(12, 16), (16, 8), (48, 4), (160, 2), (1280, 2)],

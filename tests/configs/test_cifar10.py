@@ -8,12 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmkd_ext.config.check import check_config
+from mmkd_ext.errors import ConfigError, ShapeError
 
 pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+
+from mmpretrain.structures import DataSample
 
 FOLDER = Path(__file__).parents[2] / 'benchmarks' / 'configs' / 'cifar10'
 METHODS = sorted(
@@ -59,8 +63,13 @@ def plain(node):
     return node.to_dict() if hasattr(node, 'to_dict') else node
 
 
-@pytest.mark.parametrize('method', METHODS)
-def test_a_method_trains_and_every_link_teaches(method, tmp_path):
+@pytest.fixture(scope='module', params=METHODS)
+def trained(request, pictures, tmp_path_factory):
+    """Name of a method and the runner that has trained it for a step."""
+    method = request.param
+    patch = pytest.MonkeyPatch()
+    patch.setenv('CIFAR10_ROOT', str(pictures))
+    patch.setattr(Config, 'pretty_text', property(lambda c: repr(c._cfg_dict)))
     config = read(f'{method}_resnet56_resnet8')
     config.model.teacher_ckpt = None
     if config.model.teacher and method != 'ofd':  # which taps a block of ResNet-56
@@ -76,14 +85,62 @@ def test_a_method_trains_and_every_link_teaches(method, tmp_path):
     config.val_dataloader = config.val_cfg = config.val_evaluator = None
     config.default_hooks = dict(checkpoint=None)
     config.log_level, config.visualizer = 'WARNING', None
-    config.work_dir = str(tmp_path)
+    config.work_dir = str(tmp_path_factory.mktemp('run'))
     runner = Runner.from_cfg(config)
     runner.train()
+    patch.undo()
+    return method, runner
+
+
+def test_a_method_trains_and_every_link_teaches(trained):
+    method, runner = trained
+    links = runner.cfg.model.distiller.links
     parts = {re.match(r'loss_([a-z]+)', link)[1] for link in links}
     assert parts == {part.split('-')[0] for part in method.split('+')}
     for link in links:
         value = runner.message_hub.get_scalar(f'train/distill.{link}').current()
         assert 0 < value < float('inf')
+
+
+def batch(pictures, side, **label):
+    """Pictures in as many views as any method has, one after the other."""
+    samples = [DataSample(metainfo=dict(sample_idx=i)) for i in range(pictures)] * 4
+    for sample in samples:
+        sample.set_data(label)
+    inputs = torch.randn(len(samples), 3, side, side, generator=torch.manual_seed(0))
+    return dict(inputs=inputs, data_samples=samples, mode='loss')
+
+
+ONE = dict(gt_label=torch.tensor([3]))  # nine classes have no sample
+
+
+def test_strange_batches_are_taken_or_refused_with_a_reason(trained):
+    method, runner = trained
+    model = runner.model
+    for given in (batch(1, 32, **ONE), batch(2, 4, **ONE)):  # maps of 1x1 in the end
+        refused = method.startswith('afd') and given['inputs'].shape[-1] == 4
+        with torch.autocast('cpu', torch.bfloat16):
+            if refused:
+                with pytest.raises(ShapeError, match='has one position'):
+                    model(**given)
+                continue
+            losses = model(**given)
+        found = {k: v for k, v in losses.items() if k.startswith('distill')}
+        assert found
+        assert all(value.isfinite().all() for value in found.values()), found
+
+
+def test_mixed_labels_are_refused_where_a_class_is_needed(trained, monkeypatch):
+    method, runner = trained
+    if method == 'dkd':
+        return  # its labels are those of the student's own loss; see e2e
+    monkeypatch.setattr(runner.model, 'calculate_student_loss', False)
+    mixed = batch(2, 32, gt_score=torch.full((10,), 0.1))
+    if method in ('wsld', 'tfkd', 'sskd'):
+        with pytest.raises(ConfigError, match=r'no `gt_label`.*mixup'):
+            runner.model(**mixed)
+    else:
+        assert runner.model(**mixed)
 
 
 def test_the_check_passes_but_for_the_weights_of_others(tmp_path, monkeypatch):

@@ -24,6 +24,10 @@ TASKS = sorted((BASE / 'tasks').glob('*.py'))
 #: Leaves of benchmarks/configs that are longer than 15 lines, and why.
 LONG = {
     'demo/distilled': 'the quickstart shows a link as a whole',
+    'cifar10/search': 'the networks of a search',
+    'cifar10/simkd': 'the head of its student is its own',
+    'cifar10/sskd': 'two stages on four views, here alone',
+    'cifar10/sskd-head': 'a schedule of its own',
     'bccd/fgd+ld': 'no other config has this combination',
     'camvid/cirkd-v2': 'its form of the channel terms is of CamVid alone',
     'camvid/ka': 'its two stages are of CamVid alone',

@@ -12,6 +12,7 @@ from pathlib import Path
 import engine_toys as toys
 import pytest
 import torch
+from classifier_toys import KD, config, sides
 
 from mmkd_ext.checkpoint import read_checkpoint
 from mmkd_ext.engine.launch import build_runner, load_config, load_for_test
@@ -161,3 +162,30 @@ def test_processes_that_learn_together_stay_in_step(tmp_path):
     states = ranks(tmp_path)
     assert any(key.startswith('peers.wider.') for key in states[0]['state_dict'])
     assert_in_step(states)
+
+
+def test_classifiers_stay_in_step_and_have_one_memory(tmp_path):
+    pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+    width = dict(student_channels=64, teacher_channels=64, channels=8)
+    crd = dict(
+        loss=dict(type='mmkd_ext.CRDLoss', samples=32, negatives=5, **width),
+        indices=dict(of='batch', at='data_samples'), **sides('neck', item=-1))
+    cfg = config(
+        tmp_path / 'run', links=dict(loss_kd=KD, loss_crd=crd), iterations=2,
+        custom_imports=dict(imports=['engine_toys']),
+        custom_hooks=[
+            dict(type='mmkd_ext.CRDClassesHook'),
+            dict(type='ToyDump', folder=str(tmp_path))])
+    cfg.train_dataloader.batch_size = 4
+    cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    cfg.train_cfg.pop('val_interval')
+    file = tmp_path / 'digits.json'
+    cfg.dump(file)
+    finish(start('dist_train.sh', file, 2, '--no-check', PORT=toys.free_port()))
+    states = ranks(tmp_path)
+    assert_in_step(states)
+    # each has what both have seen: two batches of four
+    (memory,) = (
+        value for name, value in states[0]['state_dict'].items()
+        if name.endswith('student_memory'))
+    assert int((memory.norm(dim=1) - 1).abs().lt(1e-5).sum()) == 16

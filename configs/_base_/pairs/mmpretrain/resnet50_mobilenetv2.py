@@ -1,7 +1,7 @@
 """Pair: ResNet-50 (76.55 % top-1) teaches MobileNetV2 (71.86 %) on ImageNet.
 
 Figures: mmpretrain's model zoo, whose schedule of MobileNetV2 is longer than 100 epochs.
-mmpretrain has no MobileNetV1, the student of most papers.
+Most papers take MobileNetV1 as the student: resnet50_mobilenetv1.py.
 """
 
 model = dict(
