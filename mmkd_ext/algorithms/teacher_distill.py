@@ -76,7 +76,7 @@ __all__ = [
 
 _TEACHER_KEYS = (
     *('model', 'ckpt', 'weight', 'preprocess', 'min_matched'),
-    *('precision', 'channels_last', 'trainable', 'optimizer'),
+    *('precision', 'channels_last', 'input', 'trainable', 'optimizer'),
 )
 NO_DISCRIMINATOR_OPTIMIZER = Problem(
     'optim_wrapper.constructor',
@@ -115,8 +115,9 @@ class TeacherDistill(BaseAlgorithm):
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
             std=...)``), `trainable` (default `teacher_trainable`), for such a one
             `optimizer`, what is otherwise than the student's (``dict(lr=0.01)``), and
-            its own `min_matched`, `precision` and `channels_last`. Empty where no link
-            needs a teacher.
+            its own `min_matched`, `precision` and `channels_last`, and `input`, the
+            field of the samples with the pictures that it sees instead. Empty where no
+            link needs a teacher.
         student_ckpt: File or URL of the student's first weights.
         inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that are
             initialised with the weights of the (first) teacher where names and shapes
@@ -318,7 +319,10 @@ class TeacherDistill(BaseAlgorithm):
                 check_choice('precision', config['precision'], (None, *PRECISIONS))
             with collecting(problems, f'{path}.preprocess'):
                 renormalize = Teacher.renormalization(
-                    module, self, preprocess, f'{path}.preprocess'
+                    module,
+                    self if config.get('input') is None else None,
+                    preprocess,
+                    f'{path}.preprocess',
                 )
             kind: Any = Teacher
             if source.learns:
@@ -334,6 +338,7 @@ class TeacherDistill(BaseAlgorithm):
                     own_input=preprocess is not False,
                     precision=config['precision'],
                     channels_last=config['channels_last'],
+                    input=config.get('input'),
                 )
         return built
 
