@@ -185,8 +185,9 @@ class Teacher:
     def _own_pictures(self, inputs: Tensor, data_samples: Any) -> Tensor:
         """Returns the pictures of its field, padded to the size of the student's."""
         field = str(self.input)
-        pictures = [getattr(sample, field, None) for sample in data_samples or ()]
-        if len(pictures) != len(inputs) or any(one is None for one in pictures):
+        samples = data_samples or ()
+        pictures: list[Tensor] = [one.get(field) for one in samples if field in one]
+        if len(pictures) != len(inputs):
             raise DataError.at(
                 f'model.teachers.{self.name}.input',
                 f'the samples have no field {field!r}. Put dict(type='
