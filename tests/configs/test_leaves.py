@@ -23,6 +23,7 @@ TASKS = sorted((BASE / 'tasks').glob('*.py'))
 
 #: Leaves of benchmarks/configs that are longer than 15 lines, and why.
 LONG = {
+    'demo/cross-modal': 'two pipelines, and the link as a whole',
     'demo/distilled': 'the quickstart shows a link as a whole',
     'bccd/fgd+ld': 'no other config has this combination',
     'camvid/cirkd-v2': 'its form of the channel terms is of CamVid alone',
