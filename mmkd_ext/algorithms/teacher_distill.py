@@ -118,7 +118,7 @@ class TeacherDistill(BaseAlgorithm):
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
             std=...)``), `trainable` (default `teacher_trainable`), for such a one
             `optimizer`, what is otherwise than the student's (``dict(lr=0.01)``), and
-            its own `min_matched`, `precision`, `channels_last` and `store`, and `input`,
+            its own `min_matched`, `precision`, `channels_last`, `store` and `input`,
             the field of the samples with the pictures that it sees instead. Empty where
             no link needs a teacher.
         teacher_store: Folder that ``mmkd store`` has written: what links tap is read
