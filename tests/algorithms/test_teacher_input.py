@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from distill_toys import TOY, build, link, losses_of
-from mmengine.structures import BaseDataElement
+from mmengine.structures import BaseDataElement, PixelData
 
+from mmkd_ext.config import measure
 from mmkd_ext.datasets import KeepInput
 from mmkd_ext.errors import ConfigError, DataError
 from mmkd_ext.registry import TRANSFORMS
@@ -89,3 +90,13 @@ def test_the_teacher_gets_its_own_picture_normalised_as_it_knows_it():
 def test_samples_without_the_field_are_told_where_to_get_it():
     with pytest.raises(DataError, match=r'teachers\.clear\.input.*KeepInput'):
         losses_of(distillation())
+
+
+def test_the_check_trains_a_step_with_a_picture_for_the_teacher(monkeypatch):
+    labels = PixelData(data=torch.zeros(1, 16, 16, dtype=torch.long))
+    sample = BaseDataElement()
+    sample.set_field(labels, 'gt_sem_seg')
+    batch = dict(inputs=torch.rand(1, 3, 16, 16), data_samples=[sample])
+    monkeypatch.setattr(measure, 'random_batch', lambda *_: batch)
+    measure.step_on_noise(distillation(), None, predict=False)
+    assert sample.clear.shape == (3, 16, 16)
