@@ -151,7 +151,7 @@ def main() -> None:
                 f'{row["error"]:.5f}',
             )
         Console().print(table)
-    write({'environment': environment(), 'results': results}, args.out)
+        write({'environment': environment(), 'results': results}, args.out)
 
 
 if __name__ == '__main__':

@@ -35,6 +35,7 @@ KINDS = {
     'orders': 'grid',
     'dose_to_cotta': 'adaptation_speed',
     'pair': 'steps',
+    'teacher': 'teachers',
     'loss': 'losses',
     'method': 'methods',
 }

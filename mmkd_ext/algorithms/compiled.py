@@ -21,7 +21,7 @@ def compile_between_taps(
     distiller: LinkDistiller,
     models: Mapping[str, nn.Module],
     arguments: Mapping[str, Any],
-) -> dict[str, list[str]]:
+) -> None:
     """Compiles the largest modules that neither are tapped nor hold a tap.
 
     A tap wraps the ``forward`` of its module for one step, and a teacher's pass is left
@@ -36,9 +36,6 @@ def compile_between_taps(
         models: Student and teachers by name.
         arguments: Arguments of `torch.compile`.
 
-    Returns:
-        The names of the compiled modules of each model.
-
     Raises:
         ConfigError: Methods or functions are recorded or delivered, which may be
             called inside any module.
@@ -51,30 +48,20 @@ def compile_between_taps(
             'are replaced for the length of a step, and a compiled graph would not see '
             'it. Tap modules instead, or leave `compile` out.'
         )
-    return {
-        name: _compile_parts(
-            model,
-            {tap.source.name for tap in distiller.recorders[name].taps}
-            if name in distiller.recorders
-            else set(),
-            arguments,
-        )
-        for name, model in models.items()
-    }
+    for name, model in models.items():
+        recorder = distiller.recorders.get(name)
+        taps = () if recorder is None else recorder.taps
+        _compile_parts(model, {f'{tap.source.name}.' for tap in taps}, arguments)
 
 
 def _compile_parts(
     module: nn.Module, tapped: set[str], arguments: Mapping[str, Any], prefix: str = ''
-) -> list[str]:
-    """Compiles below a module; returns the names of what was compiled."""
-    compiled = []
+) -> None:
     for name, child in module.named_children():
-        path = f'{prefix}{name}'
-        holds = any(f'{tap}.'.startswith(f'{path}.') for tap in tapped)
+        path = f'{prefix}{name}.'
+        holds = any(tap.startswith(path) for tap in tapped)
         never_called = type(child).forward is nn.Module.forward
         if holds or never_called or hasattr(child, 'loss'):
-            compiled += _compile_parts(child, tapped, arguments, f'{path}.')
+            _compile_parts(child, tapped, arguments, path)
         elif any(True for _ in child.parameters()):
             child.compile(**arguments)
-            compiled.append(path)
-    return compiled

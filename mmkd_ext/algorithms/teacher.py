@@ -19,10 +19,10 @@ from mmkd_ext.algorithms.preprocess import (
     preprocessor_of,
 )
 from mmkd_ext.checkpoint import LoadReport, load_weights
-from mmkd_ext.errors import ConfigError
+from mmkd_ext.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from mmkd_ext.distillers.taps import Recorder
 
@@ -56,6 +56,8 @@ class Teacher:
             runs it as the student.
         channels_last: Whether its weights, and so its maps, lie in memory with the
             channels last, in which convolutions may be faster.
+        input: Field of the data samples with the pictures that it sees in place of the
+            student's, see `mmkd_ext.KeepInput`; `renormalize` then takes pixel values.
 
     Attributes:
         is_ready: Whether it has the weights of its checkpoint.
@@ -79,6 +81,7 @@ class Teacher:
         own_input: bool = True,
         precision: str | None = None,
         channels_last: bool = False,
+        input: str | None = None,
     ) -> None:
         self.name = name
         self.module = module.eval().requires_grad_(False)
@@ -94,6 +97,7 @@ class Teacher:
         self.padding = 0.0 if stats is None else stats.pad
         self.own_input = own_input
         self.precision = precision
+        self.input = input
         self.divisor = padding_divisor(self.module) if own_input else 1
         self.mode = 'tensor'
         self.report: LoadReport | None = None
@@ -163,6 +167,8 @@ class Teacher:
         ):
             if not recorder.needed:
                 return
+            if self.input is not None:
+                inputs = self._own_pictures(inputs, data_samples)
             if self.renormalize is not None:
                 inputs = self.renormalize(inputs, data_samples)
             if self.divisor > 1:
@@ -175,6 +181,23 @@ class Teacher:
             recorder.to_float32()
         if padded != size:
             recorder.crop(padded, size, len(inputs))
+
+    def _own_pictures(self, inputs: Tensor, data_samples: Any) -> Tensor:
+        """Returns the pictures of its field, padded to the size of the student's."""
+        field = str(self.input)
+        samples = data_samples or ()
+        pictures: list[Tensor] = [one.get(field) for one in samples if field in one]
+        if len(pictures) != len(inputs):
+            raise DataError.at(
+                f'model.teachers.{self.name}.input',
+                f'the samples have no field {field!r}. Put dict(type='
+                f"'mmkd_ext.KeepInput', key={field!r}, transforms=...) into the "
+                'pipeline of `train_dataloader`.',
+            )
+        batch = inputs.new_zeros(len(inputs), len(pictures[0]), *inputs.shape[2:])
+        for whole, picture in zip(batch, pictures):
+            whole[:, : picture.shape[1], : picture.shape[2]] = picture
+        return batch
 
     def _autocast(self, device: str) -> AbstractContextManager[Any]:
         """Returns the context of its precision."""
@@ -216,20 +239,23 @@ class Teacher:
 
     @classmethod
     def renormalization(
-        cls, module: nn.Module, student: nn.Module, config: Any, path: str
+        cls, module: nn.Module, student: nn.Module | None, config: Any, path: str
     ) -> Renormalize | None:
         """Returns how the student's batch is re-normalised for a teacher, if at all.
 
         Args:
             module: The teacher.
-            student: The student, or the algorithm around it.
+            student: The student, or the algorithm around it; None where the batch has
+                pixel values.
             config: None to use the statistics of the teacher's preprocessor; False to
                 leave the student's batch as it is; or ``dict(mean=..., std=...)``.
             path: Config path of ``config``, for messages.
         """
         if config is False:
             return None
-        source = InputStats.of(preprocessor_of(student))
+        source: InputStats | None = InputStats((0.0,), (1.0,))
+        if student is not None:
+            source = InputStats.of(preprocessor_of(student))
         target = InputStats.of(preprocessor_of(module))
         if config is not None:
             target = InputStats.from_config(config, path)

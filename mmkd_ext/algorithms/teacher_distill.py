@@ -78,7 +78,7 @@ __all__ = [
 
 _TEACHER_KEYS = (
     *('model', 'ckpt', 'weight', 'preprocess', 'min_matched'),
-    *('precision', 'channels_last', 'trainable', 'optimizer', 'store'),
+    *('precision', 'channels_last', 'input', 'store', 'trainable', 'optimizer'),
 )
 NO_DISCRIMINATOR_OPTIMIZER = Problem(
     'optim_wrapper.constructor',
@@ -118,7 +118,8 @@ class TeacherDistill(BaseAlgorithm):
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
             std=...)``), `trainable` (default `teacher_trainable`), for such a one
             `optimizer`, what is otherwise than the student's (``dict(lr=0.01)``), and
-            its own `min_matched`, `precision`, `channels_last` and `store`. Empty where
+            its own `min_matched`, `precision`, `channels_last`, `store` and `input`,
+            the field of the samples with the pictures that it sees instead. Empty where
             no link needs a teacher.
         teacher_store: Folder that ``mmkd store`` has written: what links tap is read
             from there, and the teacher is not built.
@@ -369,7 +370,10 @@ class TeacherDistill(BaseAlgorithm):
                 check_choice('precision', config['precision'], (None, *PRECISIONS))
             with collecting(problems, f'{path}.preprocess'):
                 renormalize = Teacher.renormalization(
-                    module, self, preprocess, f'{path}.preprocess'
+                    module,
+                    self if config.get('input') is None else None,
+                    preprocess,
+                    f'{path}.preprocess',
                 )
             kind: Any = Teacher
             if source.learns:
@@ -385,6 +389,7 @@ class TeacherDistill(BaseAlgorithm):
                     own_input=preprocess is not False,
                     precision=config['precision'],
                     channels_last=config['channels_last'],
+                    input=config.get('input'),
                 )
         return built
 

@@ -66,6 +66,10 @@ def step_on_noise(model: Any, wrapper: OptimWrapper | None, *, predict: bool) ->
     """
     student = getattr(model, 'architecture', model)
     batch = random_batch(student, getattr(model, 'input_size', None))
+    for teacher in getattr(model, 'teachers', {}).values():
+        if getattr(teacher, 'input', None) is not None:
+            for sample, picture in zip(batch['data_samples'] or (), batch['inputs']):
+                sample.set_field(picture, teacher.input)
     if wrapper is None:
         wrapper = OptimWrapper(torch.optim.SGD(list(model.parameters()), lr=0.0))
         for discriminator in discriminators_of(model):

@@ -33,7 +33,7 @@ def export_onnx(model: nn.Module, path: str, size: tuple[int, int]) -> str:
         size: Height and width of the pictures, which the file keeps; the batch is free.
 
     Returns:
-        A line that says how much of it is quantised.
+        How much of it is quantised.
 
     Raises:
         ConfigError: The model cannot be traced, or onnx is not installed.

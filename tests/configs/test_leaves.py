@@ -23,6 +23,7 @@ TASKS = sorted((BASE / 'tasks').glob('*.py'))
 
 #: Leaves of benchmarks/configs that are longer than 15 lines, and why.
 LONG = {
+    'demo/cross-modal': 'two pipelines, and the link as a whole',
     'demo/distilled': 'the quickstart shows a link as a whole',
     'cifar10/search': 'the networks of a search',
     'cifar10/simkd': 'the head of its student is its own',

@@ -3,8 +3,8 @@
 Paper: Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
 Inference, CVPR 2018, https://arxiv.org/abs/1712.05877.
 Command: python benchmarks/repeat.py benchmarks/experiments/camvid_fpn_int8.py
-Expected: not measured to the end.
-Status: smoke
+Expected: not measured.
+Status: unrun
 """
 
 _base_ = './student_fpn-r18-w8.py'
