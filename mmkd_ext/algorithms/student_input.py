@@ -56,16 +56,15 @@ class StudentInput:
         Raises:
             ShapeError: A side of the batch times the scale is no whole number.
         """
-        height, width = (side * self.scale for side in inputs.shape[2:])
-        if height.denominator > 1 or width.denominator > 1:
+        size = [side * self.scale for side in inputs.shape[2:]]
+        if any(side.denominator > 1 for side in size):
             whole = self.scale.denominator
             raise ShapeError(
                 f'pictures of {tuple(inputs.shape[2:])} cannot be scaled by '
                 f'{self.scale}: both sides must be multiples of {whole}. Crop them so, '
                 f'or pad them: pad_size_divisor={32 * whole} of the data preprocessor.'
             )
-        size = (int(height), int(width))
-        small = F.interpolate(inputs, size, mode='bilinear', align_corners=False)
+        small = F.interpolate(inputs, [*map(int, size)], mode='bilinear')
         samples = None if data_samples is None else [*map(self._scaled, data_samples)]
         return {'inputs': small, 'data_samples': samples}
 
@@ -131,10 +130,11 @@ class StudentInput:
             return value.resize(self._size((value.height, value.width)))
         if key != 'bboxes':
             return value
+        scale = float(self.scale)
         if isinstance(value, torch.Tensor):
-            return value * float(self.scale)
+            return value * scale
         boxes = value.clone()
-        boxes.rescale_((float(self.scale), float(self.scale)))
+        boxes.rescale_((scale, scale))
         return boxes
 
     def _size(self, size: Sequence[int]) -> tuple[int, int]:

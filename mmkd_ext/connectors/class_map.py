@@ -143,9 +143,8 @@ def _names(key: str, given: str | Sequence[str], problems: list[Problem]) -> lis
             problems.append(Problem(key, f'{given!r} {what}.', hint))
             return []
     found = list(names)
-    wrong = [name for name in found if not isinstance(name, str)]
-    doubled = sorted({name for name in found if found.count(name) > 1})
-    if wrong or not found:
+    doubled = [name for name in dict.fromkeys(found) if found.count(name) > 1]
+    if not found or not all(isinstance(name, str) for name in found):
         what = f'must be names of classes, but is {given!r}.'
         problems.append(Problem(key, what, "Write ['road', 'car', ...]."))
     elif doubled:

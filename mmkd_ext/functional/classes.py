@@ -82,8 +82,8 @@ def merge_classes(logits: Tensor, class_map: Sequence[int]) -> Tensor:
         ShapeError: ``class_map`` has another length than ``k``.
 
     Examples:
-        >>> merge_classes(torch.zeros(1, 4, 1, 1), [0, 1, 1, 1]).flatten().tolist()
-        [0.25, 0.75]
+        >>> merge_classes(torch.zeros(1, 4), [0, 1, 1, 1])
+        tensor([[0.2500, 0.7500]])
     """
     check_shapes(logits=(logits, 'n k ...'), class_map=(torch.tensor(class_map), 'k'))
     groups: list[list[int]] = [[] for _ in range(max(class_map) + 1)]
