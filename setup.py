@@ -113,6 +113,7 @@ setup(
         'cls': read_requirements('cls'),
         'stack': read_stack(),
         'docs': read_requirements('docs'),
+        'onnx': read_requirements('onnx'),
         'pretrained': read_requirements('pretrained'),
         'tests': read_requirements('tests'),
     },

@@ -4,10 +4,17 @@
 
 ESPNetv2 of four widths from Cityscapes, on the pictures of CamVid's `train` from which
 rates are chosen too (adapt_espnetv2_rates.py): two drives by day, and drawn weather.
-Each picture and its mirror image are predicted with shares of the picture's statistics
-in batch normalisation from 0 to 1. A signal is good if the share at which it is lowest
-is the one of the highest mIoU; where it is not lower than at 0 by a margin, 0 stays.
-The table has, for each signal and margin, the mean gain over 0 and the worst domain.
+Each picture is predicted with fixed shares of its statistics in batch normalisation;
+with the share that its `relative_contrast` gives, for several scales, and the same
+layer by layer; and, up to a share of 0.2, mirrored. A signal of two mirror images is
+good if the share at which it is lowest is the one of the highest mIoU; where it is not
+lower than at 0 by a margin, 0 stays. The table has the mean gain over 0 and the worst
+domain of each rule. A rule's setting is also chosen on three widths, as the one that
+gains most without losing more than `LOSS` in any domain, and tried on the fourth.
+
+    ... --experiment adapt_espnetv2 --json .../espnetv2_mixing_stream.json
+
+What was chosen, once, on the stream that the tables report.
 """
 
 from __future__ import annotations
@@ -15,9 +22,11 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import functools
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +45,7 @@ from mmseg.registry import MODELS  # noqa: E402  (after the patches)
 
 from mmkd_ext.adaptation.bn_distance import RelativeDistance  # noqa: E402
 from mmkd_ext.adaptation.domains import build_dataset, parse_domains  # noqa: E402
-from mmkd_ext.adaptation.mixing import mirror_uncertainty  # noqa: E402
+from mmkd_ext.adaptation.mixing import AutoMixing, relative_contrast  # noqa: E402
 from mmkd_ext.adaptation.norms import (  # noqa: E402
     NormRecorder,
     Statistics,
@@ -50,21 +59,27 @@ from mmkd_ext.functional import merge_classes  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDTHS = ('w05', 'w10', 'w15', 'w20')
-MIXINGS = (0.0, 0.1, 0.2, 0.3, 0.5, 1.0)
+MIXINGS = (0.0, 0.1, 0.2, 0.3, 0.5)
+#: Shares that the signals choose from; a picture's mirror image is predicted with them.
+CANDIDATES = (0.0, 0.1, 0.2)
 MARGINS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25)
+SCALES = (0.25, 0.5, 1.0)
 #: What is compared; each is lowest for the share to take.
 SIGNALS = (
     *('mirror_uncertainty', 'mirror_cross_entropy', 'mirror_disagreement'),
     *('entropy', 'source_disagreement'),
 )
-CANDIDATES = ((0.0, 0.1, 0.2), MIXINGS)
+#: The experiment on whose pictures settings are chosen.
+RULE = 'adapt_espnetv2_rates'
+#: What a setting may lose in the worst domain to be chosen for another width.
+LOSS = 0.5
 
 
-def rule_config(width: str) -> Config:
-    """Returns the config of a width on the stream that chooses settings."""
+def stream_config(width: str, experiment: str) -> Config:
+    """Returns the config of a width on the pictures of an experiment."""
     config = Config.fromfile(ROOT / 'projects/espnetv2/configs/_base_/adapt-camvid.py')
-    rule = Config.fromfile(ROOT / 'benchmarks/experiments/adapt_espnetv2_rates.py')
-    # of the rule, the pictures and not the network
+    rule = Config.fromfile(ROOT / f'benchmarks/experiments/{experiment}.py')
+    # of the experiment, the pictures and not the network
     network = copy.deepcopy(config.espnetv2[width])
     lists = {
         key: ast.literal_eval(value)
@@ -77,54 +92,78 @@ def rule_config(width: str) -> Config:
 
 
 @torch.no_grad()
-def measure_domain(model: Any, dataset: Any, class_map: Sequence[int]) -> Any:
-    """Returns mIoU and the means of the signals for each share, and the distance."""
+def measure_domain(
+    model: Any, dataset: Any, class_map: Sequence[int], *, check: bool = False
+) -> Any:
+    """Returns mIoU by share and by contrast, the means of the signals, the distance.
+
+    Args:
+        model: The network.
+        dataset: The pictures.
+        class_map: See `merge_classes`.
+        check: Whether only the candidates and `AutoMixing` are to be measured.
+    """
     norms = use_adaptive_norms(model, 0.0)
-    total = {share: torch.zeros(3, max(class_map) + 1) for share in MIXINGS}
-    signals: dict[float, list[dict[str, float]]] = {share: [] for share in MIXINGS}
-    distances = []
+    total: dict[str, Tensor] = {}
+    signals: dict[str, list[dict[str, float]]] = {
+        str(share): [] for share in (() if check else CANDIDATES)
+    }
+    seen: dict[str, list[float]] = {'distance': [], 'contrast': []}
     for item in dataset:
         batch = {'inputs': [item['inputs']], 'data_samples': [item['data_samples']]}
         x = model.data_preprocessor(batch, False)['inputs']
         truth = item['data_samples'].gt_sem_seg.data[0]
-        source = None
-        distances.append(distance_of(model, x))
-        for share in MIXINGS:
-            for norm in norms.values():
-                norm.momentum = share
-            logits, mirrored = image_logits(model, x), image_logits(model, x.flip(-1))
-            source = logits if source is None else source
-            signals[share].append(signals_of(logits, mirrored, source))
-            size = truth.shape
-            resized = torch.nn.functional.interpolate(logits, size, mode='bilinear')
-            found = merge_classes(resized, class_map).argmax(1)[0]
-            total[share] += areas(found, truth, max(class_map) + 1)
-    names = [str(n) for n in range(max(class_map) + 1)]
-    rows = {
-        str(share): {
-            'mIoU': iou_metrics(total[share], names)['mIoU'],
-            **{
-                name: round(sum(one[name] for one in seen) / len(seen), 4)
-                for name in SIGNALS
-            },
+        for norm in norms.values():
+            norm.momentum = 0.0
+        recorder = NormRecorder()
+        with recorder.recording(model):
+            source = image_logits(model, x)
+        found = recorder.statistics
+        contrast = float(relative_contrast(model, found))
+        layers = {
+            name: float(relative_contrast(model, {name: found[name]})) for name in found
         }
-        for share, seen in signals.items()
+        seen['distance'].append(distance_of(model, found))
+        seen['contrast'].append(contrast)
+        shares: dict[str, Any] = {
+            str(share): share for share in (CANDIDATES if check else MIXINGS)
+        }
+        for scale in (AutoMixing().scale,) if check else SCALES:
+            shares[f'contrast {scale}'] = scale * max(0.0, 1 - contrast)
+        if not check:
+            shares['layers 0.5'] = {n: max(0.0, 1 - c) / 2 for n, c in layers.items()}
+        for rule, share in shares.items():
+            for name, norm in norms.items():
+                norm.momentum = share[name] if isinstance(share, dict) else share
+            logits = source if share == 0 else image_logits(model, x)
+            if rule in signals:
+                mirrored = image_logits(model, x.flip(-1))
+                signals[rule].append(signals_of(logits, mirrored, source))
+            resized = torch.nn.functional.interpolate(
+                logits, truth.shape, mode='bilinear'
+            )
+            labels = merge_classes(resized, class_map).argmax(1)[0]
+            counts = areas(labels, truth, max(class_map) + 1)
+            total[rule] = total.get(rule, 0) + counts
+    names = [str(n) for n in range(max(class_map) + 1)]
+    return {
+        **{name: [round(one, 3) for one in values] for name, values in seen.items()},
+        'mIoU': {r: round(iou_metrics(a, names)['mIoU'], 2) for r, a in total.items()},
+        'signals': {
+            share: {n: round(sum(o[n] for o in rows) / len(rows), 4) for n in SIGNALS}
+            for share, rows in signals.items()
+        },
     }
-    return {'distance': round(sum(distances) / len(distances), 3), 'mixings': rows}
 
 
-def distance_of(model: Any, x: Tensor) -> float:
+def distance_of(model: Any, found: Mapping[str, Statistics]) -> float:
     """Returns how far a picture's statistics are from the source's."""
-    recorder = NormRecorder()
-    with recorder.recording(model):
-        image_logits(model, x)
-    norms, found = batch_norms(model), recorder.statistics
-    distance = RelativeDistance(model, list(found))
+    norms, distance = batch_norms(model), RelativeDistance(model, list(found))
     running = {
         name: Statistics(norms[name].running_mean, norms[name].running_var)
         for name in found
     }
-    return float(distance(distance.stack(found), distance.stack(running)))
+    return float(distance(distance.stack(dict(found)), distance.stack(running)))
 
 
 def signals_of(logits: Tensor, mirrored: Tensor, source: Tensor) -> dict[str, float]:
@@ -133,8 +172,11 @@ def signals_of(logits: Tensor, mirrored: Tensor, source: Tensor) -> dict[str, fl
     log_p, log_q = logits.log_softmax(1), back.log_softmax(1)
     cross = -(log_p.exp() * log_q + log_q.exp() * log_p).sum(1).mean() / 2
     labels = logits.argmax(1)
+    # the part of what could be known about the classes that is not known, or not the
+    # same in both; at least a thousandth of a nat: one class leaves nothing to know
+    mean = (log_p.exp() + log_q.exp()).mean((0, 2, 3)) / 2
     found = {
-        'mirror_uncertainty': mirror_uncertainty(logits, mirrored),
+        'mirror_uncertainty': cross / torch.special.entr(mean).sum().clamp_min(1e-3),
         'mirror_cross_entropy': cross,
         'mirror_disagreement': (labels != back.argmax(1)).float().mean(),
         'entropy': entropy(logits).mean(),
@@ -143,45 +185,82 @@ def signals_of(logits: Tensor, mirrored: Tensor, source: Tensor) -> dict[str, fl
     return {name: float(value) for name, value in found.items()}
 
 
-def summary(domains: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns what each signal would have gained over the source's statistics."""
-    rows = []
-    for candidates in CANDIDATES:
-        for name in SIGNALS:
+def chosen(domain: Mapping[str, Any], signal: str, margin: float) -> str:
+    """Returns the share at which a signal is lowest, or 0."""
+    of = {share: row[signal] for share, row in domain['signals'].items()}
+    best = min(of, key=of.__getitem__)
+    return best if of[best] < (1 - margin) * of['0.0'] else '0.0'
+
+
+def gains(domains: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """Returns for each kind of rule and each setting of it the gains over 0."""
+    rules: dict[str, dict[str, list[float]]] = {}
+    for domain in domains.values():
+        miou = domain['mIoU']
+        found = {('one share for all', str(share)): str(share) for share in MIXINGS}
+        found |= {('contrast', f'scale {s}'): f'contrast {s}' for s in SCALES}
+        found['contrast of each layer', 'scale 0.5'] = 'layers 0.5'
+        for signal in SIGNALS if domain['signals'] else ():
             for margin in MARGINS:
-                gains = []
-                for domain in domains.values():
-                    of = {share: domain['mixings'][str(share)] for share in candidates}
-                    best = min(of, key=lambda share: of[share][name])
-                    enough = of[best][name] < (1 - margin) * of[0.0][name]
-                    share = best if enough else 0.0
-                    gains.append(of[share]['mIoU'] - of[0.0]['mIoU'])
-                rows.append(
-                    {
-                        'signal': name,
-                        'candidates': list(candidates),
-                        'margin': margin,
-                        'mean_gain': round(sum(gains) / len(gains), 2),
-                        'worst': round(min(gains), 2),
-                    }
-                )
-    return rows
-
-
-def fixed(domains: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the gain of one share for all, and of the best for each domain."""
-    rows = []
-    for share in (*MIXINGS, 'best'):
-        gains = []
-        for domain in domains.values():
-            of = {name: row['mIoU'] for name, row in domain['mixings'].items()}
-            found = max(of.values()) if share == 'best' else of[str(share)]
-            gains.append(found - of['0.0'])
-        mean, worst = sum(gains) / len(gains), min(gains)
-        rows.append(
-            {'mixing': share, 'mean_gain': round(mean, 2), 'worst': round(worst, 2)}
+                rule = (signal.replace('_', ' '), f'margin {margin}')
+                found[rule] = chosen(domain, signal, margin)
+        found['the best share, by labels', ''] = max(
+            (str(share) for share in MIXINGS if str(share) in miou),
+            key=miou.__getitem__,
         )
+        for (kind, setting), share in found.items():
+            if share not in miou:
+                continue
+            rows = rules.setdefault(kind, {}).setdefault(setting, [])
+            rows.append(round(miou[share] - miou['0.0'], 2))
+    return rules
+
+
+def summary(domains: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns mean and worst gain of each rule, also on the widths left out."""
+    widths = [name.split(',')[0] for name in domains]
+    rows = []
+    for kind, settings in gains(domains).items():
+        held: list[float] = []
+        for width in dict.fromkeys(widths):
+            means = {'': 0.0}
+            for setting, values in settings.items():
+                others = [v for v, w in zip(values, widths) if w != width]
+                if others and min(others) >= -LOSS:
+                    means[setting] = sum(others) / len(others)
+            best = max(means, key=means.__getitem__)
+            values = settings.get(best, [0.0] * len(widths))
+            held += [v for v, w in zip(values, widths) if w == width]
+        for setting, values in settings.items():
+            row = {'signal': kind, 'setting': setting, **mean_and_worst(values)}
+            rows.append({**row, 'left_out': mean_and_worst(held)})
     return rows
+
+
+def mean_and_worst(values: Sequence[float]) -> dict[str, float]:
+    """Returns both, rounded."""
+    mean = round(sum(values) / len(values), 2)
+    return {'mean_gain': mean, 'worst': min(values)}
+
+
+def measure_width(width: str, experiment: str) -> dict[str, Any]:
+    """Returns the domains of a width on the pictures of an experiment."""
+    torch.set_num_threads(1)
+    init_default_scope('mmseg')
+    config = stream_config(width, experiment)
+    check = experiment != RULE
+    found = {}
+    for domain in parse_domains(config.test_cfg.domains, config.test_dataloader, None):
+        # anew: each domain starts from the weights' own statistics
+        model = MODELS.build(config.model.architecture)
+        file = f'{config.weights}/espnetv2-{width}.pth'
+        load_checkpoint(model, file, map_location='cpu', strict=True)
+        name = f'{width}, {domain.name}'
+        found[name] = measure_domain(
+            model.eval(), build_dataset(domain), config.model.class_map, check=check
+        )
+        print(f'{name}: mIoU {found[name]["mIoU"]}', flush=True)
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -192,27 +271,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--json', type=Path, default=ROOT / 'benchmarks/results/espnetv2_mixing.json'
     )
-    parser.add_argument('--widths', nargs='+', default=WIDTHS, choices=WIDTHS)
+    parser.add_argument(
+        '--experiment', default=RULE, help='with other pictures: the choice is checked'
+    )
+    parser.add_argument('--jobs', type=int, default=1, help='widths at the same time')
     args = parser.parse_args(argv)
     environment = _measure.environment()  # of the code that runs
-    init_default_scope('mmseg')
-    domains: dict[str, Any] = {}
-    for width in args.widths:
-        config = rule_config(width)
-        for domain in parse_domains(
-            config.test_cfg.domains, config.test_dataloader, None
-        ):
-            # anew: each domain starts from the weights' own statistics
-            model = MODELS.build(config.model.architecture)
-            file = f'{config.weights}/espnetv2-{width}.pth'
-            load_checkpoint(model, file, map_location='cpu', strict=True)
-            found = measure_domain(
-                model.eval(), build_dataset(domain), config.model.class_map
-            )
-            domains[f'{width}, {domain.name}'] = found
-            miou = [row['mIoU'] for row in found['mixings'].values()]
-            print(f'{width} {domain.name}: mIoU {miou}', flush=True)
-    result = {'domains': domains, 'fixed': fixed(domains), 'signals': summary(domains)}
+    with ProcessPoolExecutor(args.jobs) as pool:
+        measure = functools.partial(measure_width, experiment=args.experiment)
+        parts = list(pool.map(measure, WIDTHS))
+    domains = {name: one for part in parts for name, one in part.items()}
+    result = {
+        'experiment': args.experiment,
+        'domains': domains,
+        'signals': summary(domains),
+    }
     _measure.write({'environment': environment, **result}, args.json)
     return 0
 

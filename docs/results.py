@@ -164,31 +164,30 @@ def oracle_table(content: Mapping[str, Any]) -> str:
     return table(['width', *sets], rows)
 
 
+def checks(content: Mapping[str, Any]) -> bool:
+    """Whether rules for mixing were chosen on other pictures than these."""
+    return content.get('experiment', 'adapt_espnetv2_rates') != 'adapt_espnetv2_rates'
+
+
 def mixing_table(content: Mapping[str, Any]) -> str:
-    """Returns what each signal for the mixing of statistics would have gained."""
-    rows = [
-        {
-            'name': 'the best for each' if row['mixing'] == 'best'
-            else f'{row["mixing"]} for all',
-            'candidates': '', 'margin': '', **row,
-        }
-        for row in content['fixed']
-    ]  # fmt: skip
-    rows += [
-        {
-            **row,
-            'name': row['signal'].replace('_', ' '),
-            'candidates': ', '.join(map(str, row['candidates'])),
-        }
-        for row in content['signals']
-        if row['margin'] in (0.0, 0.1, 0.2) and len(row['candidates']) == 3
-    ]
-    cells = {
-        'share of the picture': '{name}', 'candidates': '{candidates}',
-        'margin': '{margin}', 'mIoU': '{mean_gain:+.1f}',
-        'worst domain': '{worst:+.1f}',
-    }  # fmt: skip
-    return columns(rows, cells, 'lllr')
+    """Returns what each rule for the mixing of statistics gains."""
+    rows, seen = [], set()
+    for row in content['signals']:
+        if row['setting'].removeprefix('margin ') in ('0.05', '0.15', '0.25'):
+            continue
+        first = row['signal'] not in seen
+        seen.add(row['signal'])
+        shown = [row, row['left_out']] if first else [row, {}]
+        rows.append([
+            row['signal'] if first else '', row['setting'],
+            *(f'{one[key]:+.1f}' if one else ''
+              for one in shown[:1 if checks(content) else 2]
+              for key in ('mean_gain', 'worst')),
+        ])  # fmt: skip
+    head = ['share by', '', 'mIoU', 'worst domain']
+    if not checks(content):
+        head += ['width left out', 'its worst']
+    return table(head, rows)
 
 
 def rates_table(content: Mapping[str, Any]) -> str:
@@ -239,6 +238,7 @@ def template(name: str) -> Any:
         class_table,
         cost_table,
         mixing_table,
+        checks,
         oracle_table,
         rates_table,
         comparison_tables,

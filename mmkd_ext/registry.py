@@ -109,6 +109,7 @@ TRANSFORMS = _child(
     'transform',
     _root.TRANSFORMS,
     'datasets.corrupt',
+    'datasets.labels',
     'datasets.original',
     'datasets.views',
 )

@@ -178,6 +178,7 @@ class ContinualAdaptation(BaseModel):
                 "`test_cfg=dict(type='mmkd_ext.ContinualAdaptLoop', ...)`."
             )
         originals = originals_of(data_samples, inputs, self.data_preprocessor)
+        self.distiller.before(inputs, self._source_as_student)
         scores = self.distiller(inputs, originals)
         return scores if mode == 'tensor' else self.to_samples(scores, data_samples)
 
@@ -229,7 +230,7 @@ class ContinualAdaptation(BaseModel):
         state = distiller.step_state()
         batch = Batch(inputs, samples, domain, step, originals, state=state)
         with distiller.in_precision_of(optim_wrapper):
-            distiller.before(batch, self._source_as_student)
+            distiller.before(inputs, self._source_as_student)
             decision, update = self._predict_and_update(batch, optim_wrapper)
             distiller.after(batch, update)
         scores = batch.scores if batch.answer is None else batch.answer

@@ -1,102 +1,76 @@
-"""Search for the share of the picture's statistics in batch normalisation."""
+"""How much of the picture's statistics batch normalisation takes, found by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Union
 
 import torch
 from torch import Tensor, nn
 
-from mmkd_ext.adaptation.norms import AdaptiveBatchNorm
-from mmkd_ext.errors import ConfigError, check_integer, check_keys, check_range
+from mmkd_ext.adaptation.norms import (
+    AdaptiveBatchNorm,
+    NormRecorder,
+    Statistics,
+    batch_norms,
+)
+from mmkd_ext.errors import ConfigError, check_keys, check_range
 
-__all__ = ['Mixing', 'MixingSearch', 'build_mixing', 'mirror_uncertainty']
+__all__ = ['AutoMixing', 'Mixing', 'build_mixing', 'relative_contrast']
 
-#: A share from 0 to 1, ``'auto'``, or the arguments of `MixingSearch`.
+#: A share from 0 to 1, ``'auto'``, or the arguments of `AutoMixing`.
 Mixing = Union[float, str, Mapping[str, Any]]
-_KEYS = ('candidates', 'every', 'momentum', 'margin')
 
 
-class MixingSearch(nn.Module):
-    r"""Chooses how much of the picture's statistics normalises it: ``mixing='auto'``.
+class AutoMixing:
+    r"""Takes more of a picture's statistics the more faded it is: ``mixing='auto'``.
 
-    One share cannot be right for two networks, nor for two kinds of weather: a fifth of
-    the picture's statistics gives one ESPNetv2 eleven points at dusk and takes two from
-    another. Every so often the frozen source predicts the picture and its mirror image
-    with each candidate, and the running means of `mirror_uncertainty` are compared. The
-    first candidate stays in use until another one is lower by a margin.
+    One share cannot be right for two kinds of weather: a fifth of the picture's
+    statistics gives a network of Cityscapes twenty points in rain and takes eight by
+    day. Fog, rain, snow and night have in common that they take contrast away, so the
+    channels of the source vary less than they did on its own pictures, and to divide by
+    what they vary now gives it back. A picture that is merely of another place has
+    statistics as far from the source's, but varies as much or more, and there the
+    running statistics are the better estimate. So the share is
 
-    No label is looked at, no later picture, and nothing that was learned: a network
-    that has collapsed says the same about everything.
+    .. math::
+        m = s \max(0, 1 - c)
+
+    with the scale `s` and the `relative_contrast` `c` of the picture in the frozen
+    source. It costs one forward pass a picture. No label is looked at, no other
+    picture, and nothing that was learned, so there is nothing to save.
 
     Args:
-        candidates: Shares from 0 to 1; the first is the safe one.
-        every: Pictures from one look to the next. A look takes two forward passes for
-            each candidate.
-        momentum: Weight of a look in the running means.
-        margin: By what part of the first candidate's uncertainty another one must be
-            lower: predictions grow surer with the share, right or wrong. On pictures
-            of ESPNetv2 that no table reports, 0.15 to 0.25 never chose a share that
-            lost (benchmarks/espnetv2_mixing.py).
+        scale: The share that a picture without any contrast would get, from 0 to 1.
+            Chosen on pictures that no table reports (benchmarks/espnetv2_mixing.py).
     """
 
-    def __init__(
+    def __init__(self, scale: float = 0.5) -> None:
+        check_range('mixing.scale', scale, ge=0, le=1)
+        self.scale = scale
+        #: The share of the last pictures.
+        self.value = 0.0
+
+    def look(
         self,
-        candidates: Sequence[float] = (0.0, 0.1, 0.2),
-        every: int = 4,
-        momentum: float = 0.3,
-        margin: float = 0.2,
+        run: Callable[[nn.Module, Tensor], Tensor],
+        source: nn.Module,
+        inputs: Tensor,
     ) -> None:
-        super().__init__()
-        if isinstance(candidates, str) or len(candidates) < 2:
-            raise ConfigError(
-                '`mixing.candidates` must be two shares or more, but is '
-                f'{candidates!r}.'
-            )
-        for share in candidates:
-            check_range('mixing.candidates', share, ge=0, le=1)
-        check_integer('mixing.every', every, ge=1)
-        check_range('mixing.momentum', momentum, gt=0, le=1)
-        check_range('mixing.margin', margin, ge=0, le=1)
-        self.candidates = tuple(map(float, candidates))
-        self.every, self.momentum, self.margin = every, momentum, margin
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets what was seen, at the start of a stream."""
-        self.value = self.candidates[0]
-        self.seen = 0
-        self.means: list[float] = []
-
-    def look(self, run: Callable[[Tensor], Tensor], inputs: Tensor) -> None:
-        """Looks at the pictures of one step, if it is time to, and chooses.
+        """Finds the share for the pictures of one step; 0 if they are not finite.
 
         Args:
-            run: Gives the source's logits, normalised with `value`.
+            run: Runs a model, normalised with `value`.
+            source: The frozen source, with `AdaptiveBatchNorm`.
             inputs: Normalised pictures ``(n c h w)``.
         """
-        due = self.seen % self.every == 0
-        self.seen += 1
-        if not due:
-            return
-        chosen, found = self.value, []
-        for share in self.candidates:
-            self.value = share
-            found.append(mirror_uncertainty(run(inputs), run(inputs.flip(-1))))
-        self.value = chosen
-        costs = torch.stack(found)
-        if costs.isfinite().all():
-            self.choose(costs.tolist())
-
-    def choose(self, costs: Sequence[float]) -> None:
-        """Takes the uncertainty of each candidate into account, and chooses."""
-        old = self.means or costs
-        m = self.momentum
-        self.means = [(1 - m) * a + m * b for a, b in zip(old, costs)]
-        best = min(range(len(costs)), key=self.means.__getitem__)
-        better = self.means[best] < (1 - self.margin) * self.means[0]
-        self.value = self.candidates[best if better else 0]
+        self.value = 0.0
+        recorder = NormRecorder()
+        with recorder.recording(source):
+            run(source, inputs)
+        contrast = float(relative_contrast(source, recorder.statistics))
+        # a NaN compares as not larger, so 0 stays
+        self.value = self.scale * max(0.0, 1 - contrast)
 
     def apply_to(self, model: nn.Module) -> None:
         """Normalises a model with the share in use."""
@@ -106,61 +80,51 @@ class MixingSearch(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """Returns its settings."""
-        return {name: getattr(self, name) for name in _KEYS}
-
-    def get_extra_state(self) -> dict[str, Any]:
-        """Returns what was seen, and the share in use."""
-        return {'value': self.value, 'seen': self.seen, 'means': list(self.means)}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Restores that of a saved stream."""
-        self.value, self.seen = state['value'], state['seen']
-        self.means = list(state['means'])
+        return {'scale': self.scale}
 
 
-def build_mixing(mixing: Mixing) -> float | MixingSearch:
-    """Returns the share that a setting means, or the search for one."""
+def build_mixing(mixing: Mixing) -> float | AutoMixing:
+    """Returns the share that a setting means, or what finds one for each picture."""
     if mixing == 'auto':
-        return MixingSearch()
+        return AutoMixing()
     if isinstance(mixing, Mapping):
-        check_keys('mixing', mixing, _KEYS)
-        return MixingSearch(**mixing)
+        check_keys('mixing', mixing, ('scale',))
+        return AutoMixing(**mixing)
     if isinstance(mixing, str):
         raise ConfigError(
-            f"`mixing` must be a number from 0 to 1, 'auto' or a dict of {_KEYS}, but "
+            "`mixing` must be a number from 0 to 1, 'auto' or a dict with `scale`, but "
             f'is {mixing!r}.'
         )
     check_range('mixing', mixing, ge=0, le=1)
     return mixing
 
 
-def mirror_uncertainty(logits: Tensor, mirrored: Tensor) -> Tensor:
-    r"""Returns how uncertain a network is of pictures and their mirror images.
+def relative_contrast(model: nn.Module, found: Mapping[str, Statistics]) -> Tensor:
+    r"""Returns how much channels vary, in parts of what they varied on the source.
 
     .. math::
-        U = \frac{1}{N} \sum_n \frac{-\frac{1}{2I} \sum_{ik}
-        p_{nik} \log q_{nik} + q_{nik} \log p_{nik}}{H(\bar p_n)}
+        c = \exp \frac{1}{L} \sum_l \frac{1}{C_l} \sum_c
+        \log \frac{\sigma^2_{lc} + \epsilon}{v_{lc} + \epsilon}
 
-    with the predictions `p` of a picture, `q` of its mirror image, mirrored back, and
-    the entropy of their mean over all `I` pixels. The cross entropy alone is low as
-    well where one class is everywhere; divided by that entropy it is the part of what
-    could be known about the classes that is not known, or not the same in both.
+    with the variances `\sigma^2` of the inputs of the `L` batch norms, the running ones
+    `v` and the layers' own :math:`\epsilon`. 1 means as much as on the source. Layers
+    whose maps have one value a channel tell nothing and do not count.
 
     Args:
-        logits: Of pictures ``(n k h w)``.
-        mirrored: Of their mirror images, not mirrored back.
+        model: The source.
+        found: What `NormRecorder` recorded of it.
 
     Examples:
-        >>> sure = torch.tensor([[[[9.0, -9.0]], [[-9.0, 9.0]]]])
-        >>> round(float(mirror_uncertainty(sure, sure.flip(-1))), 3)
-        0.0
-        >>> round(float(mirror_uncertainty(0 * sure, 0 * sure)), 3)
-        1.0
+        >>> net = nn.Sequential(nn.BatchNorm2d(2, eps=0.0))
+        >>> faded = Statistics(torch.zeros(2), torch.tensor([0.5, 0.125]))
+        >>> relative_contrast(net, {'0': faded}).item()
+        0.25
     """
-    log_p, log_q = logits.log_softmax(1), mirrored.flip(-1).log_softmax(1)
-    p, q = log_p.exp(), log_q.exp()
-    cross = -(p * log_q + q * log_p).sum(1).mean((1, 2)) / 2
-    mean = (p + q).mean((2, 3)) / 2
-    # at least a thousandth of a nat: one class everywhere leaves nothing to know
-    spread = torch.special.entr(mean).sum(1).clamp_min(1e-3)
-    return (cross / spread).mean()
+    norms: Any = batch_norms(model)  # a layer's statistics may be None
+    logs = [
+        (stats.var + norms[name].eps).log().mean()
+        - (norms[name].running_var + norms[name].eps).log().mean()
+        for name, stats in found.items()
+        if stats.var.any()
+    ]
+    return torch.stack(logs).mean().exp() if logs else torch.tensor(1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmkd_ext.algorithms.mutual import MutualDistill
+from mmkd_ext.algorithms.quantized import Quantized
 from mmkd_ext.algorithms.teacher_distill import TeacherDistill
 
-__all__ = ['MutualDistill', 'TeacherDistill']
+__all__ = ['MutualDistill', 'Quantized', 'TeacherDistill']

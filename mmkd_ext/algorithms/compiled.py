@@ -45,12 +45,11 @@ def compile_between_taps(
     """
     sources = [s for one in distiller.recorders.values() for s in one.needed]
     other = sorted({s.kind for s in sources} - {*_MODULE_KINDS})
-    if distiller.deliveries is not None or other:
-        found = other or ['distill_deliveries']
+    if other:
         raise ConfigError(
-            f'cannot compile with {found}: functions and methods are replaced for the '
-            'length of a step, and a compiled graph would not see it. Tap modules '
-            'instead, or leave `compile` out.'
+            f'cannot compile with {other} recorded or delivered: functions and methods '
+            'are replaced for the length of a step, and a compiled graph would not see '
+            'it. Tap modules instead, or leave `compile` out.'
         )
     return {
         name: _compile_parts(

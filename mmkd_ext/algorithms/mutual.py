@@ -11,10 +11,10 @@ from typing import Any
 
 from mmkd_ext.algorithms.teacher_distill import TeacherDistill
 from mmkd_ext.distillers.links import STUDENT
-from mmkd_ext.errors import ConfigError, check_choice, did_you_mean
+from mmkd_ext.errors import ConfigError, check_choice
 from mmkd_ext.registry import MODELS
 
-__all__ = ['MutualDistill', 'mutual_links']
+__all__ = ['MutualDistill']
 
 
 @MODELS.register_module()
@@ -35,17 +35,17 @@ class MutualDistill(TeacherDistill):
     Args:
         architecture: As for :class:`TeacherDistill`.
         teachers: The other students: dicts of `model`, `ckpt` and `optimizer`.
-        at: Where the logits are: a module's name, or for each student its module.
+        at: The module whose output are the logits, in all of them.
         loss: Config of the loss of each pair, by default `KDLoss` at ``tau=1``.
         target: ``'each'`` compares a student with each other one, weighted with
             ``1 / (K - 1)``; ``'mean'`` with the mean of their probabilities, which the
             paper found worse.
-        distiller: Other links instead, which `mutual_links` can begin.
+        distiller: Other links instead of these.
         teacher_trainable: Must stay True.
         **distill: Further keys of :class:`TeacherDistill`.
 
     Raises:
-        ConfigError: As :class:`TeacherDistill`; or a student has no `at`.
+        ConfigError: As :class:`TeacherDistill`; or there is no other student.
     """
 
     def __init__(
@@ -65,65 +65,46 @@ class MutualDistill(TeacherDistill):
         if not teacher_trainable:
             what = 'must be True: all students learn.'
             raise ConfigError.at('model.teacher_trainable', what)
-        super().__init__(
-            architecture,
-            distiller,
-            teachers=teachers,
-            teacher_trainable=True,
-            **distill,
-        )
+        more: dict[str, Any] = {**distill, 'teachers': teachers}
+        super().__init__(architecture, distiller, teacher_trainable=True, **more)
 
     @classmethod
     def complete(cls, config: Mapping[str, Any]) -> dict[str, Any]:
         """Adds the links, and that all teachers learn."""
-        full = {**config, 'teacher_trainable': True}
+        full = {'teacher_trainable': True, **config}
         if full.get('distiller') is None:
-            keys = [full.get('teachers')]
-            keys += [full.pop(key, None) for key in ('at', 'loss', 'target')]
-            full['distiller'] = _distiller(*keys)
+            own = [full.pop(key, None) for key in ('at', 'loss', 'target')]
+            full['distiller'] = _distiller(full.get('teachers'), *own)
         return full
 
 
-def _distiller(teachers: Any, at: Any, loss: Any, target: str | None) -> dict[str, Any]:
-    links = mutual_links(teachers, at, loss=loss, target=target or 'each')
-    return {'type': 'mmkd_ext.LinkDistiller', 'links': links}
-
-
-def mutual_links(
-    teachers: Any,
-    at: Any,
-    *,
-    loss: Mapping[str, Any] | None = None,
-    target: str = 'each',
-) -> dict[str, Any]:
-    """Returns the links between all students; arguments as for `MutualDistill`.
+def _distiller(teachers: Any, at: Any, loss: Any, target: Any) -> dict[str, Any]:
+    """Returns the distiller whose links compare all students.
 
     Examples:
-        >>> list(mutual_links({'b': {}}, 'head'))
+        >>> list(_distiller({'b': {}}, 'head', None, None)['links'])
         ['loss_b_to_student', 'loss_student_to_b']
-        >>> list(mutual_links({'b': {}, 'c': {}}, 'head', target='mean'))
+        >>> list(_distiller({'b': {}, 'c': {}}, 'head', None, 'mean')['links'])
         ['loss_mean_to_student', 'loss_mean_to_b', 'loss_mean_to_c']
     """
-    check_choice('model.target', target, ('each', 'mean'))
+    check_choice('model.target', target or 'each', ('each', 'mean'))
     if not isinstance(teachers, Mapping) or not teachers:
         what = f'must be a dict of the other students, but is {teachers!r}.'
         raise ConfigError.at('model.teachers', what)
+    if at is None:
+        what = 'does not say where the logits are.'
+        raise ConfigError.at('model.at', what, "Write at='head' or a module's name.")
     loss = {'type': 'mmkd_ext.KDLoss', **(loss or {})}
-    taps = {n: {'of': n, 'at': _place(at, n)} for n in (STUDENT, *teachers)}
+    taps = {name: {'of': name, 'at': at} for name in (STUDENT, *teachers)}
     links: dict[str, Any] = {}
     for own, tap in taps.items():
         others = {name: other for name, other in taps.items() if name != own}
-        if target == 'mean':
-            first, *more = others
+        if target == 'mean' and len(others) > 1:
+            first, *given = others
             mean = {'type': 'mmkd_ext.TeacherMean', 'tau': loss.get('tau', 1.0)}
-            given = {name: others[name] for name in more}
-            combined = {**others[first], 'connector': mean, 'given': given}
-            links[f'loss_mean_to_{own}'] = {
-                'loss': loss,
-                'preds_S': tap,
-                'preds_T': combined,
-            }
-            continue
+            given_taps = {name: others[name] for name in given}
+            combined = {**others[first], 'connector': mean, 'given': given_taps}
+            others = {'mean': combined}
         weight = loss.get('loss_weight', 1.0) / len(others)
         for name, other in others.items():
             links[f'loss_{name}_to_{own}'] = {
@@ -131,17 +112,4 @@ def mutual_links(
                 'preds_S': tap,
                 'preds_T': other,
             }
-    return links
-
-
-def _place(at: Any, name: str) -> Any:
-    """Returns the module of one student's logits."""
-    if at is None:
-        what = 'does not say where the logits are.'
-        raise ConfigError.at('model.at', what, "Write at='head' or a module's name.")
-    if not isinstance(at, Mapping) or 'type' in at:
-        return at
-    if name not in at:
-        hint = f'It names {list(at)}.{did_you_mean(name, at)}'
-        raise ConfigError.at('model.at', f'has no module of `{name}`.', hint)
-    return at[name]
+    return {'type': 'mmkd_ext.LinkDistiller', 'links': links}

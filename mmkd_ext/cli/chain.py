@@ -26,7 +26,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,29 +34,12 @@ from mmkd_ext import compat
 
 compat.apply()
 
+from mmkd_ext import errors  # noqa: E402  (after the patches)
 from mmkd_ext.checkpoint import latest_checkpoint, student_path  # noqa: E402
 from mmkd_ext.cli.options import add_debug  # noqa: E402
 from mmkd_ext.connectors.build import compare_arguments  # noqa: E402
-from mmkd_ext.engine.launch import (  # noqa: E402
-    handle_errors,
-    load_config,
-    set_default_scope,
-)
-from mmkd_ext.engine.steps import (  # noqa: E402
-    StepFolders,
-    as_options,
-    fingerprint,
-    read_state,
-    stop_on_signals,
-)
-from mmkd_ext.errors import (  # noqa: E402
-    CheckpointError,
-    ConfigError,
-    MMKDError,
-    Problem,
-    did_you_mean,
-    problems_of,
-)
+from mmkd_ext.engine import launch, steps  # noqa: E402
+from mmkd_ext.errors import ConfigError, Problem  # noqa: E402
 from mmkd_ext.files import write_json  # noqa: E402
 
 _KEYS = {'name': True, 'config': True, 'teacher': False, 'options': False}
@@ -64,19 +47,19 @@ _KEYS = {'name': True, 'config': True, 'teacher': False, 'options': False}
 
 @dataclass(frozen=True)
 class Step:
-    """One model of a chain; see the module for what the keys mean."""
+    """One model of a chain.
+
+    Args:
+        name: Its name, and that of its folder.
+        config: Its config file.
+        teachers: Config option to the step whose weights it gets.
+        options: Those of ``--cfg-options``.
+    """
 
     name: str
     config: str
-    teacher: str | Mapping[str, str] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def needs(self) -> dict[str, str]:
-        """Config option to the step whose weights it gets."""
-        if isinstance(self.teacher, Mapping):
-            return dict(self.teacher)
-        return {'model.teacher_ckpt': self.teacher} if self.teacher else {}
+    teachers: Mapping[str, str]
+    options: Mapping[str, Any]
 
 
 def read_chain(file: str) -> list[Step]:
@@ -85,38 +68,39 @@ def read_chain(file: str) -> list[Step]:
     Raises:
         ConfigError: Lists what is wrong with them.
     """
-    cfg = load_config(file)
-    chain = cfg.get('chain')
+    cfg = launch.load_config(file)
+    chain, folder = cfg.get('chain'), os.path.dirname(cfg.filename)
     if not isinstance(chain, list) or not all(isinstance(s, Mapping) for s in chain):
         found = f'must be a list of dicts, but is {chain!r}.'
         hint = "Write chain = [dict(name='teacher', config='teacher.py'), ...]."
         raise ConfigError.at('chain', found, hint)
-    steps: list[Step] = []
+    read: list[Step] = []
     problems: list[Problem] = []
     for i, given in enumerate(chain):
-        path, before = f'chain[{i}]', [step.name for step in steps]
+        path, before = f'chain[{i}]', [step.name for step in read]
         problems += compare_arguments('chain', _KEYS, given, path)
         name, config = str(given.get('name')), str(given.get('config'))
         if Path(name).name != name or name in (*before, 'outdated'):
             found = f'must name a folder of its own, but is {name!r}.'
             problems.append(Problem(f'{path}.name', found))
-        if '::' not in config:
-            config = os.path.join(os.path.dirname(cfg.filename), config)
-        step = Step(name, config, given.get('teacher'), given.get('options') or {})
-        for other in step.needs.values():
+        teachers = given.get('teacher') or {}
+        if not isinstance(teachers, Mapping):
+            teachers = {'model.teacher_ckpt': teachers}
+        for other in teachers.values():
             if other not in before:
+                near = errors.did_you_mean(str(other), before)
                 found = f'there is no step {other!r} before it.'
-                hint = f'Before it are {before}.{did_you_mean(str(other), before)}'
-                if other in [one.get('name') for one in chain]:
-                    hint = 'A step learns from one that stands before it.'
+                hint = f'A step learns from those that stand before it: {before}.{near}'
                 problems.append(Problem(f'{path}.teacher', found, hint))
-        steps.append(step)
-    if problems or not steps:
+        if '::' not in config:
+            config = os.path.join(folder, config)
+        read.append(Step(name, config, teachers, given.get('options') or {}))
+    if problems or not read:
         raise ConfigError.of(problems or [Problem('chain', 'has no steps.')])
-    return steps
+    return read
 
 
-def check_steps(steps: Sequence[Step]) -> dict[str, str]:
+def check_steps(chain: Sequence[Step]) -> dict[str, str]:
     """Checks the configs of all steps as `mmkd check` does; returns their texts.
 
     What a step gets from another one is not there yet, and left out.
@@ -128,31 +112,35 @@ def check_steps(steps: Sequence[Step]) -> dict[str, str]:
 
     problems: list[Problem] = []
     texts: dict[str, str] = {}
-    for step in steps:
+    for step in chain:
         try:
-            cfg = load_config(step.config, dict(step.options))
-            cfg.merge_from_dict(dict.fromkeys(step.needs))
-            set_default_scope(cfg)
+            cfg = launch.load_config(step.config, dict(step.options))
+            cfg.merge_from_dict(dict.fromkeys(step.teachers))
+            launch.set_default_scope(cfg)
             texts[step.name] = cfg.pretty_text
             found = check_config(cfg, gradients=False).problems
-        except MMKDError as error:
-            found = problems_of(error, '')
-        for one in found:
-            where = f'{step.name}: {one.path}'.removesuffix(': ')
-            problems.append(Problem(where, one.found, one.hint))
+        except errors.MMKDError as error:
+            found = errors.problems_of(error, '')
+        problems += [
+            replace(one, path=f'{step.name}: {one.path}'.removesuffix(': '))
+            for one in found
+        ]
     if problems:
         raise ConfigError.of(problems)
     return texts
 
 
 def train_steps(
-    steps: Sequence[Step], texts: Mapping[str, str], folders: StepFolders, gpus: int
+    chain: Sequence[Step],
+    texts: Mapping[str, str],
+    folders: steps.StepFolders,
+    gpus: int,
 ) -> None:
     """Trains what is not trained yet.
 
     Args:
-        steps: The chain.
-        texts: What each one's outcome hangs on besides its options and teachers.
+        chain: Its steps.
+        texts: The text of each one's config.
         folders: Where they are.
         gpus: Number of processes of each training; 0 starts it without a launcher.
 
@@ -161,22 +149,21 @@ def train_steps(
     """
     weights: dict[str, str] = {}
     marks: dict[str, str] = {}
-    for number, step in enumerate(steps, 1):
-        taken = [marks[name] for name in step.needs.values()]
-        options = as_options(step.options)
-        mark = marks[step.name] = fingerprint(texts[step.name], options, taken)
-        label = f'[{number}/{len(steps)}] {step.name}'
-        folder = folders.root / step.name
+    for number, step in enumerate(chain, 1):
+        taken = [marks[name] for name in step.teachers.values()]
+        options = steps.as_options(step.options)
+        mark = marks[step.name] = steps.fingerprint(texts[step.name], options, taken)
+        label, folder = f'[{number}/{len(chain)}] {step.name}', folders.root / step.name
         folders.begin_folder(folder, mark)
-        done = read_state(folder / 'trained.json').get('mark') == mark
+        done = steps.read_state(folder / 'trained.json').get('mark') == mark
         if not done:
             write_json(folder / 'begun.json', {'mark': mark})
             print(f'{label}: training in {folder}', flush=True)
-            needs = {key: weights[name] for key, name in step.needs.items()}
-            _train(step, folder, [*options, *as_options(needs)], gpus)
+            given = {key: weights[name] for key, name in step.teachers.items()}
+            _train(step, folder, [*options, *steps.as_options(given)], gpus)
         checkpoint = latest_checkpoint(folder)
         if checkpoint is None:
-            raise CheckpointError(f'{label}: its training wrote no checkpoint.')
+            raise errors.CheckpointError(f'{label}: {folder} has no checkpoint.')
         write_json(folder / 'trained.json', {'mark': mark})
         own = student_path(checkpoint)
         weights[step.name] = own if os.path.isfile(own) else checkpoint
@@ -185,15 +172,14 @@ def train_steps(
 
 def _train(step: Step, folder: Path, options: Sequence[str], gpus: int) -> None:
     """Runs `mmkd train`, which ends when this process does."""
-    command = [sys.executable]
+    program, launcher = ['-m', 'mmkd_ext.cli'], []
     if gpus:
-        launch = ('torch.distributed.run', '--standalone', f'--nproc_per_node={gpus}')
-        command += ['-m', *launch]
-    command += ['-m', 'mmkd_ext.cli', 'train', step.config, '--no-check', '--resume']
-    command += ['--work-dir', str(folder)]
-    command += ['--launcher', 'pytorch'] if gpus else []
-    command += ['--cfg-options', *options] if options else []
-    process = subprocess.Popen(command)
+        program = ['--standalone', f'--nproc_per_node={gpus}', *program]
+        program = ['-m', 'torch.distributed.run', *program]
+        launcher = ['--launcher', 'pytorch']
+    what = ['train', step.config, '--work-dir', str(folder), '--resume', '--no-check']
+    chosen = ['--cfg-options', *options] if options else []
+    process = subprocess.Popen([sys.executable, *program, *what, *launcher, *chosen])
     try:
         status = process.wait()
     except BaseException:
@@ -202,7 +188,7 @@ def _train(step: Step, folder: Path, options: Sequence[str], gpus: int) -> None:
         raise
     if status:
         how = f'signal {-status}' if status < 0 else f'exit status {status}'
-        raise MMKDError(
+        raise errors.MMKDError(
             f'Step `{step.name}` failed with {how}; its output is above, its log in '
             f'{folder}. The same command goes on from its last checkpoint.'
         )
@@ -221,17 +207,17 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-@handle_errors
+@launch.handle_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks all steps, then trains them; returns the exit status."""
     args = parse_args(argv)
     work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)
-    steps = read_chain(args.config)
-    texts = check_steps(steps)
+    chain = read_chain(args.config)
+    texts = check_steps(chain)
     try:
-        with stop_on_signals():
-            folders = StepFolders(work_dir, fresh=args.fresh)
-            train_steps(steps, texts, folders, args.gpus)
+        with steps.stop_on_signals():
+            folders = steps.StepFolders(work_dir, fresh=args.fresh)
+            train_steps(chain, texts, folders, args.gpus)
     except KeyboardInterrupt:
         print('\nStopped. The same command goes on from here.', file=sys.stderr)
         return 130

@@ -2,6 +2,8 @@
 
 Example: ``mmkd export work_dirs/x/iter_80000.pth --out s.pth``
 
+With ``--onnx FILE --config CONFIG --size HEIGHT WIDTH`` it writes ONNX as well.
+
 For checkpoints of this project and of mmrazor. mmdet and mmseg load the result
 strictly.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mmkd_ext import compat
 
@@ -30,6 +32,7 @@ from mmkd_ext.engine.launch import (  # noqa: E402
     load_config,
     set_default_scope,
 )
+from mmkd_ext.engine.onnx import export_onnx  # noqa: E402
 from mmkd_ext.engine.student import plain_config  # noqa: E402
 from mmkd_ext.errors import CheckpointError, ConfigError  # noqa: E402
 
@@ -60,12 +63,23 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help='config of the distillation or the student: '
         'checks that every weight fits, and is put in',
     )
+    parser.add_argument('--onnx', help='ONNX file to write as well; needs --config')
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='size of the pictures of --onnx',
+    )
     add_debug(parser)
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.onnx and not (args.config and args.size):
+        parser.error('--onnx needs --config and --size')
+    return args
 
 
-def verify(config: str, weights: Mapping[str, Tensor]) -> str:
-    """Builds the plain model, loads strictly, and returns the text of its config."""
+def verify(config: str, weights: Mapping[str, Tensor]) -> tuple[Any, str]:
+    """Returns the plain model, loaded strictly, and the text of its config."""
     cfg = load_config(config)
     set_default_scope(cfg)
     plain = plain_config(cfg)
@@ -74,13 +88,14 @@ def verify(config: str, weights: Mapping[str, Tensor]) -> str:
     init_default_scope(plain.default_scope)
     if plain.get('data_preprocessor') is not None:
         plain.model.setdefault('data_preprocessor', plain.data_preprocessor)
+    model = MODELS.build(plain.model)
     try:
-        MODELS.build(plain.model).load_state_dict(dict(weights), strict=True)
+        model.load_state_dict(dict(weights), strict=True)
     except RuntimeError as error:
         raise CheckpointError(
             f'The weights do not fit the model of {config!r}: {error}'
         ) from error
-    return plain.pretty_text
+    return model, plain.pretty_text
 
 
 @handle_errors
@@ -96,7 +111,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     content = read_checkpoint(args.checkpoint)
     student = student_checkpoint(content, ema=args.ema, part=args.part)
     if args.config:
-        student['meta']['cfg'] = verify(args.config, student['state_dict'])
+        model, text = verify(args.config, student['state_dict'])
+        student['meta']['cfg'] = text
+        if args.onnx:
+            print(f'{args.onnx}: {export_onnx(model, args.onnx, tuple(args.size))}')
     atomic_write(out, to_bytes(student))
     weights = student['state_dict']
     million = sum(value.numel() for value in weights.values()) / 1e6

@@ -3,8 +3,8 @@
 Example: ``mmkd test CONFIG CHECKPOINT``
 
 CONFIG is that of the distillation or of the student alone; CHECKPOINT that of the
-distillation, or the student's file beside it. Any of them goes with any. Neither
-the teacher nor its checkpoint is needed.
+distillation, the student's file beside it, or the ONNX file of `mmkd export`. Any of
+them goes with any. Neither the teacher nor its checkpoint is needed.
 
 With a config of `mmkd_ext.ContinualAdaptation` the model adapts itself to the domains
 of `test_cfg`; CHECKPOINT is the source's. `--resume` resumes a stream that was
@@ -37,6 +37,7 @@ from mmkd_ext.engine.launch import (  # noqa: E402
     set_default_scope,
     set_work_dir,
 )
+from mmkd_ext.engine.onnx import run_by_onnx  # noqa: E402
 from mmkd_ext.engine.student import (  # noqa: E402
     is_adaptation_config,
     plain_config,
@@ -179,7 +180,9 @@ def run(args: argparse.Namespace, cfg: Config) -> None:
         use_show(cfg, args)
     prepare_distributed(cfg)
     runner = build_runner(cfg)
-    if checkpoint is not None:
+    if str(checkpoint).endswith('.onnx'):
+        run_by_onnx(runner.model, checkpoint)
+    elif checkpoint is not None:
         load_for_test(runner.model, checkpoint)
     runner.test()
 

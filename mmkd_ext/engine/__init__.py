@@ -12,6 +12,7 @@ from mmkd_ext.engine.hooks import (
     CRDClassesHook,
     DistillCheckpointHook,
     FiniteLossHook,
+    QuantizeHook,
     ReproducibleStepHook,
 )
 from mmkd_ext.engine.optim import Bf16OptimWrapper
@@ -25,6 +26,7 @@ __all__ = [
     'DiscriminatorScheduler',
     'DistillCheckpointHook',
     'FiniteLossHook',
+    'QuantizeHook',
     'ReproducibleStepHook',
     'atomic_write',
 ]

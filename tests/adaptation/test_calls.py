@@ -41,7 +41,8 @@ def calls(distiller):
     ('distiller', 'most'),
     [
         (dict(type='mmkd_ext.TentDistiller'), 62),
-        (dict(type='mmkd_ext.DoSeDistiller'), 360),
+        # the source's pass, for the share of mixing, tells of its 22 layers
+        (dict(type='mmkd_ext.DoSeDistiller'), 430),
         (dict(type='mmkd_ext.DoSeDistiller', mixing=0.5), 360),
     ],
 )

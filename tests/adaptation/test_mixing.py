@@ -1,4 +1,4 @@
-"""The search for the share of the picture's statistics."""
+"""The share of the picture's statistics that is found by itself."""
 
 from __future__ import annotations
 
@@ -7,124 +7,118 @@ import math
 import adapt_toys as toys
 import pytest
 import torch
+from torch import nn
 
-from mmkd_ext.adaptation.mixing import (
-    MixingSearch,
-    build_mixing,
-    mirror_uncertainty,
-)
+from mmkd_ext.adaptation.mixing import AutoMixing, build_mixing, relative_contrast
+from mmkd_ext.adaptation.norms import NormRecorder, Statistics, use_adaptive_norms
 from mmkd_ext.errors import ConfigError
 
 SIZE = (16, 32)
 BN = dict(type='mmkd_ext.BNStatsDistiller', statistics='mixed')
-#: Both shares are the same, so the outcome is known and the machinery is at work.
-HALF = dict(candidates=(0.5, 0.5), every=1)
-#: Takes whatever seems best, at once.
-EAGER = dict(candidates=(0.0, 0.3, 1.0), every=1, momentum=1.0, margin=0.0)
+TENT = dict(type='mmkd_ext.TentDistiller', statistics='mixed')
+#: The toy network has random weights: what it sees always looks faded to it.
+AUTO = dict(mixing=dict(scale=0.5))
 
 
 def draw(*shape, seed=0):
-    return 2 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def network(contrast=1.0):
+    """Two layers for which `picture` has a contrast."""
+    first, second = nn.BatchNorm2d(2, eps=0.0), nn.BatchNorm2d(2, eps=0.0)
+    first.running_var.fill_(1 / contrast)
+    second.running_var.fill_(1.0)
+    net = nn.Sequential(first, second).eval()
+    use_adaptive_norms(net, 0.0)
+    return net
+
+
+def picture():
+    """Both channels have mean 0 and variance 1."""
+    x = draw(1, 2, 8, 8)
+    return (x - x.mean((2, 3), keepdim=True)) / x.var(
+        (2, 3), keepdim=True, correction=0
+    ).sqrt()
+
+
+def look(mixing, net, x):
+    def run(model, inputs):
+        mixing.apply_to(model)
+        return model(inputs)
+
+    with torch.no_grad():
+        mixing.look(run, net, x)
+    return mixing.value
 
 
 # ---- the signal -------------------------------------------------------------------
 
 
-def by_hand(logits, mirrored):
+def test_contrast_equals_its_twin():
     """Plain loops, from the equation."""
-    ratios = []
-    for z, m in zip(logits.tolist(), mirrored.tolist()):
-        classes, height, width = len(z), len(z[0]), len(z[0][0])
-        mean, cross = [0.0] * classes, 0.0
-
-        def softmax(scores, i, j):
-            powers = [math.exp(scores[k][i][j]) for k in range(len(scores))]
-            return [power / sum(powers) for power in powers]
-
-        for i in range(height):
-            for j in range(width):
-                p, q = softmax(z, i, j), softmax(m, i, width - 1 - j)
-                for k in range(classes):
-                    cross -= p[k] * math.log(q[k]) + q[k] * math.log(p[k])
-                    mean[k] += (p[k] + q[k]) / (2 * height * width)
-        entropy = -sum(share * math.log(share) for share in mean)
-        ratios.append(cross / (2 * height * width) / entropy)
-    return sum(ratios) / len(ratios)
+    net = nn.Sequential(nn.BatchNorm2d(3, eps=0.1), nn.BatchNorm2d(2, eps=0.2))
+    found, layers = {}, []
+    for number, norm in enumerate(net):
+        norm.running_var.copy_(draw(norm.num_features, seed=number).exp())
+        var = draw(norm.num_features, seed=9 + number).exp()
+        found[str(number)] = Statistics(var, var)
+        logs = [
+            math.log((new + norm.eps) / (old + norm.eps))
+            for new, old in zip(var.tolist(), norm.running_var.tolist())
+        ]
+        layers.append(sum(logs) / len(logs))
+    expected = math.exp(sum(layers) / 2)
+    assert float(relative_contrast(net, found)) == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize('shape', [(1, 2, 1, 1), (2, 5, 3, 4)])
-def test_mirror_uncertainty_equals_its_twin(shape):
-    logits, mirrored = draw(*shape), draw(*shape, seed=1)
-    found = float(mirror_uncertainty(logits, mirrored))
-    assert found == pytest.approx(by_hand(logits, mirrored), rel=1e-5)
+def test_half_the_contrast_is_a_quarter_of_the_variance():
+    net, x = network(), picture()
+    found = {}
+    for share in (1.0, 0.5):
+        recorder = NormRecorder()
+        with recorder.recording(net), torch.no_grad():
+            net(3 + share * x)
+        found[share] = float(relative_contrast(net, recorder.statistics))
+    assert found == {1.0: pytest.approx(1), 0.5: pytest.approx(0.25)}
 
 
-def test_one_answer_for_all_pixels_is_as_uncertain_as_can_be():
-    # whatever the answer is, and however sure: a collapse is not mistaken for success
-    for scale in (0.1, 1.0, 4.0):
-        logits = scale * draw(1, 5, 1, 1).expand(1, 5, 4, 6)
-        assert float(mirror_uncertainty(logits, logits)) == pytest.approx(1, abs=1e-4)
+def test_a_map_of_one_value_a_channel_tells_nothing():
+    net = nn.Sequential(nn.BatchNorm2d(2), nn.BatchNorm2d(2))
+    found = {'0': Statistics(torch.zeros(2), torch.ones(2))}
+    expected = relative_contrast(net, found)
+    found['1'] = Statistics(torch.ones(2), torch.zeros(2))
+    assert relative_contrast(net, found) == expected
+    del found['0']
+    assert relative_contrast(net, found) == 1
 
 
-def test_neither_the_order_of_classes_nor_of_the_two_pictures_matters():
-    logits, mirrored = draw(1, 4, 3, 6), draw(1, 4, 3, 6, seed=1)
-    expected = mirror_uncertainty(logits, mirrored)
-    order = [2, 0, 3, 1]
-    for other in (
-        mirror_uncertainty(mirrored, logits),
-        mirror_uncertainty(logits[:, order], mirrored[:, order]),
-    ):
-        torch.testing.assert_close(other, expected)
+# ---- the share --------------------------------------------------------------------
 
 
-def test_a_picture_that_is_mirrored_the_wrong_way_is_noticed():
-    logits = draw(1, 4, 3, 6)
-    right = mirror_uncertainty(logits, logits.flip(-1))
-    assert right < mirror_uncertainty(logits, logits)
+@pytest.mark.parametrize(
+    ('contrast', 'share'), [(1.0, 0.0), (4.0, 0.0), (0.25, 0.375), (1e-6, 0.5)]
+)
+def test_the_more_faded_a_picture_is_the_more_of_its_statistics_count(contrast, share):
+    found = look(AutoMixing(), network(contrast), picture())
+    assert found == pytest.approx(share, abs=1e-5)
 
 
-# ---- choosing ---------------------------------------------------------------------
+def test_the_scale_is_the_most_that_is_taken():
+    assert look(AutoMixing(0.25), network(0.25), picture()) == pytest.approx(0.1875)
 
 
-def test_the_first_share_stays_until_another_is_better_by_the_margin():
-    search = MixingSearch((0.0, 0.1, 0.2), margin=0.2, momentum=1.0)
-    for costs, share in (
-        ([1.0, 0.81, 0.9], 0.0),
-        ([1.0, 0.79, 0.9], 0.1),
-        ([1.0, 0.79, 0.7], 0.2),
-        ([1.0, 2.0, 2.0], 0.0),
-    ):
-        search.choose(costs)
-        assert search.value == share
+def test_a_picture_that_is_not_finite_is_left_to_the_source():
+    mixing, x = AutoMixing(), picture()
+    assert look(mixing, network(0.25), x) > 0
+    assert look(mixing, network(0.25), x * float('nan')) == 0
 
 
-def test_it_remembers_the_looks_before():
-    search = MixingSearch((0.0, 0.1), margin=0.0, momentum=0.25)
-    search.choose([1.0, 0.9])
-    search.choose([1.0, 1.1])
-    # 0.75 * 0.9 + 0.25 * 1.1
-    assert search.means == pytest.approx([1.0, 0.95])
-    assert search.value == 0.1
-
-
-def test_it_looks_at_every_nth_picture_with_two_passes_for_each_share():
-    search, passes = MixingSearch((0.0, 0.1, 0.2), every=3), []
-
-    def run(x):
-        passes.append(search.value)
-        return x
-
-    for _ in range(4):
-        search.look(run, draw(1, 4, 2, 2))
-    assert passes == [0.0, 0.0, 0.1, 0.1, 0.2, 0.2] * 2
-
-
-def test_a_prediction_that_is_not_finite_changes_nothing():
-    search = MixingSearch(**EAGER)
-    search.choose([1.0, 0.5, 0.9])
-    search.look(lambda x: x * float('nan'), draw(1, 4, 2, 2))
-    assert search.value == 0.3
-    assert search.means == [1.0, 0.5, 0.9]
+def test_the_picture_before_has_no_say():
+    mixing, net = AutoMixing(), network(0.25)
+    first = look(mixing, net, picture())
+    look(mixing, net, 0.01 * picture())
+    assert look(mixing, net, picture()) == first
 
 
 # ---- in a stream ------------------------------------------------------------------
@@ -142,38 +136,46 @@ def adapted(distiller, lr=0.01, images=3):
     'distiller',
     [
         BN,
-        dict(type='mmkd_ext.TentDistiller', statistics='mixed'),
+        TENT,
         dict(type='mmkd_ext.DIGADistiller', threshold=0.2),
         dict(type='mmkd_ext.EMATeacherDistiller', views=[1.0, 'flip']),
         dict(type='mmkd_ext.DoSeDistiller'),
     ],
 )
 def test_the_share_that_was_found_normalises_as_if_it_were_given(distiller):
-    found = adapted(dict(distiller, mixing=HALF))[1]
-    given = adapted(dict(distiller, mixing=0.5))[1]
-    assert all(torch.equal(a, b) for a, b in zip(found, given))
+    built, found = adapted(distiller | AUTO, images=1)
+    share = built.distiller.mixing.value
+    assert share > 0.01
+    assert torch.equal(found[0], adapted(dict(distiller, mixing=share), images=1)[1][0])
 
 
 @pytest.mark.mmseg
 def test_what_was_learned_has_no_say():
-    plain, _ = adapted(dict(BN, mixing=EAGER))
-    tent = dict(type='mmkd_ext.TentDistiller', statistics='mixed', mixing=EAGER)
-    spoilt, _ = adapted(tent, lr=1.0)
-    assert spoilt.distiller.mixing.means == plain.distiller.mixing.means
+    plain, _ = adapted(BN | AUTO)
+    spoilt, _ = adapted(TENT | AUTO, lr=1.0)
+    assert spoilt.distiller.mixing.value == plain.distiller.mixing.value
 
 
 @pytest.mark.mmseg
-def test_the_chosen_share_is_the_least_uncertain_one_of_the_picture():
-    built, _ = adapted(dict(BN, mixing=EAGER), images=1)
-    costs = {}
-    for share in EAGER['candidates']:
-        other = toys.model(dict(BN, mixing=share))
-        data = other.data_preprocessor(toys.batch(0, SIZE), False)
-        with torch.no_grad():
-            pair = [other(data['inputs']), other(data['inputs'].flip(-1))]
-        costs[share] = float(mirror_uncertainty(*pair))
-    assert built.distiller.mixing.means == pytest.approx([*costs.values()])
-    assert built.distiller.mixing.value == min(costs, key=costs.get)
+def test_a_step_costs_one_pass_more():
+    forwards = [
+        toys.model(dict(BN, mixing=mixing))
+        .adapt_step(toys.batch(0, SIZE))
+        .counts['forwards']
+        for mixing in (0.5, 'auto')
+    ]
+    assert forwards == [1, 2]
+
+
+@pytest.mark.mmseg
+def test_a_plain_test_finds_the_share_of_its_own_picture():
+    built, other = toys.model(BN | AUTO), toys.model(BN | AUTO)
+    built.adapt_step(toys.batch(1, SIZE))
+    first, second = (
+        model.test_step(toys.batch(0, SIZE))[0].seg_logits.data
+        for model in (built, other)
+    )
+    assert torch.equal(first, second)
 
 
 @pytest.mark.mmseg
@@ -190,9 +192,8 @@ def test_a_network_without_batch_norm_has_nothing_to_mix():
     ('mixing', 'message'),
     [
         ('automatic', "'auto'"),
-        (dict(candidate=[0, 1]), 'candidates'),
-        (dict(candidates=[0.1]), 'two shares'),
-        (dict(candidates=[0.1, 2]), 'candidates'),
+        (dict(scales=0.1), 'scale'),
+        (dict(scale=2), 'mixing.scale'),
         (1.5, 'mixing'),
     ],
 )

@@ -8,9 +8,11 @@ import distill_toys as toys
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.optim import OptimWrapper
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from mmkd_ext.algorithms import MutualDistill
+from mmkd_ext.config.check import check_config
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.registry import MODELS
 from mmkd_ext.testing.toy import toy_batch
@@ -47,8 +49,6 @@ def logits(algorithm, batch):
 
 
 def optimizer_of(algorithm, **cfg):
-    from mmengine.optim import build_optim_wrapper
-
     optimizer = dict(type='SGD', lr=0.1, momentum=0.9)
     return build_optim_wrapper(algorithm, dict(optimizer=optimizer, **cfg))
 
@@ -93,14 +93,17 @@ def test_each_term_reaches_its_own_student_alone(target):
 
 
 def test_a_step_trains_each_student_as_a_step_of_its_own_would():
-    algorithm, batch = mutual('wide', peers=dict(wide=dict(optimizer=dict(lr=0.02)))), toy_batch()
+    batch, slow = toy_batch(), dict(wide=dict(optimizer=dict(lr=0.02)))
+    algorithm = mutual('wide', peers=slow)
     alone = {name: copy.deepcopy(model) for name, model in algorithm.models.items()}
     # each by itself, with the other one's predictions as constants
     seen = {k: v.detach() for k, v in logits(copy.deepcopy(algorithm), batch).items()}
     for name, model in alone.items():
         found = []
         module = model.get_submodule(LOGITS)
-        module.register_forward_hook(lambda _, args, out, found=found: found.append(out))
+        module.register_forward_hook(
+            lambda _, args, out, found=found: found.append(out)
+        )
         task = model(**batch, mode='loss')
         other = seen['wide' if name == 'student' else 'student']
         log_p = found[0].log_softmax(1)
@@ -143,7 +146,7 @@ def test_joint_training_is_in_the_checkpoint_and_a_frozen_teacher_is_not():
     joint = toys.build(teacher_trainable=True)
     tops = {key.split('.')[0] for key in joint.state_dict()}
     assert tops == {'architecture', 'distiller', 'peers'}
-    names = {key for key in joint(**toy_batch(), mode='loss')}
+    names = set(joint(**toy_batch(), mode='loss'))
     assert {'teacher.loss_seg', 'student.loss_seg', 'distill.loss_x'} <= names
     several = dict(
         a=dict(model=dict(type=toys.TOY), trainable=True),
@@ -185,7 +188,6 @@ def test_weights_of_a_peer_come_from_its_file_but_a_resumed_run_keeps_its_own(tm
     (dict(teachers={}), 'model.teachers', 'the other students'),
     (dict(teachers=[dict(type='x')]), 'model.teachers', 'the other students'),
     (dict(at=None), 'model.at', 'where the logits are'),
-    (dict(at=dict(student=LOGITS)), 'model.at', 'no module of `wide`'),
     (dict(at='head.cnv_seg'), 'links.loss_wide_to_student.preds_S.at', 'conv_seg'),
     (dict(target='all'), 'model.target', 'mean'),
     (dict(teacher_trainable=False), 'model.teacher_trainable', 'all students learn'),
@@ -194,6 +196,8 @@ def test_weights_of_a_peer_come_from_its_file_but_a_resumed_run_keeps_its_own(tm
      'model.teachers.wide.optimizer', 'one type of optimizer'),
     (dict(peers=dict(wide=dict(optimiser=dict(lr=1)))),
      'model.teachers.wide.optimiser', 'optimizer'),
+    (dict(peers=dict(wide=dict(precision='bf16'))),
+     'model.teachers.wide.precision', 'frozen teacher'),
     (dict(peers=dict(wide=dict(ckpt='gone.pth'))),
      'model.teachers.wide.ckpt', 'gone.pth'),
     (dict(peers=dict(wide=dict(trainable=False, optimizer=dict(lr=1)))),
@@ -206,6 +210,21 @@ def test_what_is_wrong_is_named(change, where, message):
     assert message in str(error.value)
 
 
+def test_the_check_lists_what_is_wrong_with_each_student():
+    peers = dict(wide=dict(model=dict(type=toys.TOY, chanels=3), optimizer=dict(lr=1)))
+    config = dict(type='mmkd_ext.MutualDistill', architecture=dict(type=toys.TOY))
+    for more, path in (
+        (dict(at=LOGITS), 'model.teachers.wide.model'),
+        (dict(at=LOGITS, target='all'), 'model.target'),
+        (dict(at='hed'), 'model.distiller.links.loss_wide_to_student.preds_S.at'),
+        (dict(at=LOGITS, taget='mean'), 'model.taget'),
+        ({}, 'model.at'),
+    ):
+        cfg = Config(dict(model=dict(config, teachers=peers, **more)))
+        paths = [problem.path for problem in check_config(cfg).problems]
+        assert any(one.startswith(path) for one in paths), (path, paths)
+
+
 def test_a_name_that_no_module_can_have_is_refused():
     with pytest.raises(ConfigError, match=r'model\.teachers\.keys'):
         mutual('keys')
@@ -214,3 +233,23 @@ def test_a_name_that_no_module_can_have_is_refused():
 def test_the_class_is_found_lazily_and_tells_its_links():
     full = MutualDistill.complete(dict(teachers=dict(b={}), at='x'))
     assert sorted(full) == ['distiller', 'teacher_trainable', 'teachers']
+
+
+def test_an_auxiliary_head_learns_from_the_main_one():
+    link = toys.link(loss='KDLoss', of='student', student=dict(at='aux_head'))
+    algorithm = toys.build(link, teachers={})
+    seen, batch = {}, toy_batch()
+    for name in ('aux_head', 'head.conv_seg'):
+        module = algorithm.student.get_submodule(name)
+        module.register_forward_hook(
+            lambda _, args, out, name=name: seen.update({name: out}))
+    loss = toys.losses_of(algorithm, batch)['loss_x']
+    main = seen['head.conv_seg'].log_softmax(1)
+    aux = F.interpolate(seen['aux_head'], main.shape[2:], mode='bilinear')
+    aux = aux.log_softmax(1)
+    torch.testing.assert_close(loss, (main.exp() * (main - aux)).sum(1).mean())
+    algorithm.zero_grad()
+    loss.backward()
+    gradients = {n: p.grad for n, p in algorithm.student.named_parameters()}
+    assert gradients['aux_head.weight'].any()
+    assert gradients['head.conv_seg.weight'] is None

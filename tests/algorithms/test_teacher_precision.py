@@ -125,11 +125,13 @@ def test_a_copy_of_a_compiled_student_runs_its_own_weights():
     assert not compiled_of(twin)
 
 
-def test_recorded_methods_are_refused_with_compiling():
-    at = dict(type='MethodOutputs', source='mmkd_ext.testing.toy.ToyModel.extract_feat')
-    student = teacher = dict(at=at)
-    (problem,) = refused(
-        link(student=student, teacher=teacher, loss='PKDLoss'), compile=True
+def test_delivered_methods_are_refused_with_compiling():
+    delivery = dict(
+        type='MethodOutputs',
+        max_keep_data=1,
+        method_path='mmkd_ext.testing.toy.ToyModel._logits',
     )
+    distiller = dict(distill_deliveries=dict(one=delivery))
+    (problem,) = refused(distiller=distiller, compile=True)
     assert problem.path == 'model.compile'
-    assert 'MethodOutputs' in str(problem)
+    assert 'MethodCalls' in str(problem)

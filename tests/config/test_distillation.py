@@ -262,7 +262,7 @@ AT_THE_KEY = [
     ('model.architecture.type', 'mmkd_ext.ToyModle', '`mmkd_ext.ToyModel`'),
     ('model.architecture.chanels', 3, '`channels`'),
     ('model.architecture', {'type': 'CheckedBrokenModel'}, 'no such luck'),
-    ('model.teacher_trainable', True, 'mmrazor.SingleTeacherDistill'),
+    ('model.teacher_norm_eval', False, 'teacher_trainable=True'),
     ('model.teacher_ckpt', 'gone.pth', "'gone.pth'"),
     ('model.teacher', 'gone.py', "'gone.py'"),
 ]  # fmt: skip
@@ -628,3 +628,33 @@ def test_a_head_that_fails_on_noise_is_a_warning_and_links_are_still_shown(
     assert 'too shy' in warned(report, 'model')
     assert only(report.links).taps[0].shape == '(1, 4, 64, 64)'
     assert report.terms == []
+
+
+# ---- across classes and sizes -----------------------------------------------------
+
+
+def test_the_map_of_classes_is_shown_and_their_number_is_no_warning(distillation):
+    folded = {
+        'type': 'mmkd_ext.ClassMap',
+        'source': ['a', 'b', 'c', 'd', 'e', 'f'],
+        'target': ['a', 'b', 'c', 'z'],
+        'merge': {'z': ['e', 'f']},
+    }
+    changes = {'model.teacher.classes': 6}
+    assert 'ClassMap' in str(check(distillation(changes)).problems)
+    report = check(distillation({**changes, f'{CWD}.preds_T.connector': folded}))
+    assert report.ok
+    assert '6 classes' not in str(report.warnings)
+    (note,) = [p for p in report.notes if p.path == f'{CWD}.preds_T.connector']
+    assert note.found == 'a: a; b: b; c: c; z: e + f; left out: d'
+    folded['merge'] = {'z': ['e', 'g']}
+    report = check(distillation({**changes, f'{CWD}.preds_T.connector': folded}))
+    assert f'{CWD}.preds_T.connector.merge.z' in paths(report.problems)
+
+
+def test_the_size_of_the_students_pictures_is_shown(distillation):
+    report = check(distillation({'model.student_input': {'scale': 0.5}}))
+    assert report.ok
+    assert [model.input for model in report.models] == ['x 1/2', 'as it is']
+    (problem,) = check(distillation({'model.student_input': {'scale': 3}})).problems
+    assert problem.path == 'model.student_input'

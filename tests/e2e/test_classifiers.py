@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-
 import pytest
 import torch
+from classifier_toys import (
+    DKD,
+    FITNETS,
+    KD,
+    PREPROCESSOR,
+    config,
+    resnet,
+    sides,
+    train,
+    vit,
+    weights,
+)
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -16,125 +26,12 @@ from mmkd_ext.registry import MODELS
 pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
 pytest.importorskip('sklearn', reason='digits')
 
-PREPROCESSOR = dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
-HEAD = dict(type='LinearClsHead', num_classes=10, loss=dict(type='CrossEntropyLoss'))
-
-
-def resnet(depth=8, **more):
-    return dict(
-        type='ImageClassifier',
-        backbone=dict(type='mmkd_ext.SmallResNet', depth=depth),
-        neck=dict(type='GlobalAveragePooling'),
-        head=dict(HEAD, in_channels=64),
-        **more,
-    )
-
-
-def vit(width, **more):
-    return dict(
-        type='ImageClassifier',
-        backbone=dict(
-            type='VisionTransformer',
-            arch=dict(
-                embed_dims=width,
-                num_layers=2,
-                num_heads=2,
-                feedforward_channels=width,
-            ),
-            img_size=8,
-            patch_size=2,
-        ),
-        head=dict(
-            type='VisionTransformerClsHead',
-            num_classes=10,
-            in_channels=width,
-            loss=dict(type='CrossEntropyLoss'),
-        ),
-        **more,
-    )
-
-
-def sides(at, **more):
-    return dict(
-        preds_S=dict(of='student', at=at, **more),
-        preds_T=dict(of='teacher', at=at, **more),
-    )
-
-
-KD = dict(loss=dict(type='mmkd_ext.KDLoss', tau=4.0), **sides('head'))
-FITNETS = dict(type='mmkd_ext.FitNetsLoss')
-LABELS = dict(type='ModuleInputs', source='head.loss_module')
-DKD = dict(
-    loss=dict(type='mmkd_ext.DKDLoss', tau=4.0),
-    labels=dict(of='student', at=LABELS, item=1),
-    **sides('head'),
-)
-
-
-def config(folder, *, student=None, teacher=None, links=None, iterations=4, **changes):
-    """A distillation on digits."""
-    loader = dict(
-        batch_size=8,
-        num_workers=0,
-        sampler=dict(type='DefaultSampler', shuffle=True),
-        dataset=dict(
-            type='mmkd_ext.DigitsDataset',
-            indices=32,
-            pipeline=[
-                dict(type='RandomCrop', crop_size=8, padding=1),
-                dict(type='PackInputs'),
-            ],
-        ),
-    )
-    test = copy.deepcopy(loader)
-    test['dataset'].update(split='test', pipeline=[dict(type='PackInputs')])
-    test['sampler']['shuffle'] = False
-    values = dict(
-        default_scope='mmpretrain',
-        data_preprocessor=dict(PREPROCESSOR),
-        model=dict(
-            type='mmkd_ext.TeacherDistill',
-            architecture=student or resnet(),
-            teacher=teacher or resnet(14, data_preprocessor=dict(PREPROCESSOR)),
-            distiller=dict(
-                type='mmkd_ext.LinkDistiller', links=links or dict(loss_kd=KD)
-            ),
-        ),
-        train_dataloader=loader,
-        val_dataloader=test,
-        val_evaluator=dict(type='Accuracy', topk=(1, 5)),
-        train_cfg=dict(by_epoch=False, max_iters=iterations, val_interval=iterations),
-        val_cfg={},
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9)),
-        default_hooks=dict(
-            checkpoint=dict(
-                type='mmkd_ext.DistillCheckpointHook', by_epoch=False, interval=2
-            )
-        ),
-        custom_hooks=[dict(type='mmkd_ext.ReproducibleStepHook')],
-        randomness=dict(seed=0),
-        visualizer=None,
-        log_level='WARNING',
-        work_dir=str(folder),
-    )
-    return Config({**values, **changes})
-
 
 @pytest.fixture(autouse=True)
 def _plain_dumps(monkeypatch):
     """Configs are dumped without yapf, which takes longer than the training."""
     text = property(lambda config: repr(config._cfg_dict))
     monkeypatch.setattr(Config, 'pretty_text', text)
-
-
-def train(cfg):
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    return runner
-
-
-def weights(path):
-    return torch.load(path, weights_only=True)['state_dict']
 
 
 def test_the_check_trains_a_step_on_the_data(tmp_path):
@@ -259,3 +156,73 @@ def test_mixed_pictures_reach_the_teacher_and_dkd_refuses_their_labels(kind, tmp
     report = check_config(config(tmp_path, student=student, links=links, **given))
     found = [str(problem) for problem in report.problems]
     assert any('labels' in one and 'loss_dkd' in one for one in found), found
+
+
+# ---- schemes -----------------------------------------------------------------------
+
+
+def exits(*stages):
+    """BYOT: exits after stages learn the label, and what the deepest one says."""
+    links, connectors = {}, {}
+    label = dict(type='ModuleInputs', source='head.loss_module')
+    for stage, width in stages:
+        connectors[f'exit{stage}'] = [
+            dict(type='mmkd_ext.ConvAdapter', in_channels=width, out_channels=64,
+                 kernel_size=3, norm=True, act=True),
+            dict(type='mmpretrain.GlobalAveragePooling'),
+            dict(type='mmkd_ext.LinearAdapter', in_channels=64, out_channels=10)]
+        out = dict(of='student', at=f'backbone.layer{stage}', connector=f'exit{stage}')
+        links[f'loss_label{stage}'] = dict(
+            loss=dict(type='mmpretrain.CrossEntropyLoss', loss_weight=0.7),
+            cls_score=out,
+            label=dict(of='student', at=label, item=1))
+        links[f'loss_soft{stage}'] = dict(
+            loss=dict(type='mmkd_ext.KDLoss', tau=3.0, loss_weight=0.3),
+            preds_S=out, preds_T=dict(of='student', at='head'))
+    return dict(type='mmkd_ext.LinkDistiller', links=links, connectors=connectors)
+
+
+def test_exits_of_a_classifier_learn_from_the_deepest_and_are_left_behind(tmp_path):
+    cfg = config(tmp_path)
+    model = dict(type='mmkd_ext.TeacherDistill', architecture=resnet(), teachers={})
+    cfg.model = dict(model, distiller=exits((1, 16), (2, 32)))
+    report = check_config(cfg)
+    assert report.ok, report.problems
+    # each exit moves what lies before it, and the deepest one stays a constant
+    moved = {t.name: t.gradient for t in report.terms}
+    for name in ('label1', 'label2', 'soft1', 'soft2'):
+        assert moved[f'distill.loss_{name}'] > 0
+    runner = train(cfg)
+    batch = runner.model.data_preprocessor(next(iter(runner.train_dataloader)), True)
+    losses = runner.model(**batch, mode='loss')
+    runner.model.zero_grad()
+    losses['distill.loss_soft1'].backward()
+    reached = {
+        name.split('.')[1]
+        for name, p in runner.model.student.named_parameters()
+        if p.grad is not None and name.startswith(('backbone.layer', 'head'))
+    }
+    assert reached == {'layer1'}
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        plain = MODELS.build(resnet(data_preprocessor=dict(PREPROCESSOR)))
+    plain.load_state_dict(weights(tmp_path / 'iter_4_student.pth'), strict=True)
+
+
+def test_classifiers_learn_from_each_other_and_the_check_shows_it(tmp_path):
+    cfg = config(tmp_path, iterations=2)
+    other = dict(model=resnet(14, data_preprocessor=dict(PREPROCESSOR)))
+    cfg.model = dict(
+        type='mmkd_ext.MutualDistill', architecture=resnet(), at='head',
+        teachers=dict(deep=other, deeper=dict(model=resnet(20))), target='mean')
+    report = check_config(cfg)
+    assert report.ok, report.problems
+    assert not report.warnings, report.warnings
+    assert {m.role: m.mode for m in report.models} == dict(
+        student='loss', deep='loss', deeper='loss')
+    shares = [n.found for n in report.notes if n.path.endswith('preds_T')]
+    assert shares[0] == 'is of `deep` 50%, `deeper` 50% in the dry run.'
+    assert 'deep.loss' in {term.name for term in report.terms}
+    train(cfg)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        plain = MODELS.build(resnet(14, data_preprocessor=dict(PREPROCESSOR)))
+    plain.load_state_dict(weights(tmp_path / 'iter_2_deep.pth'), strict=True)

@@ -149,3 +149,15 @@ def test_the_launcher_says_what_it_needs():
         text=True, capture_output=True, env=dict(os.environ, GPUS=''))
     assert process.returncode == 2
     assert 'CONFIG GPUS' in process.stderr
+
+
+def test_processes_that_learn_together_stay_in_step(tmp_path):
+    cfg = toys.config(
+        tmp_path / 'run', length=4, model=toys.mutual(),
+        hooks=[dict(type='ToyDump', folder=str(tmp_path))])
+    file = tmp_path / 'toy.py'
+    cfg.dump(str(file))
+    finish(start('dist_train.sh', file, 2, '--no-check', PORT=toys.free_port()))
+    states = ranks(tmp_path)
+    assert any(key.startswith('peers.wider.') for key in states[0]['state_dict'])
+    assert_in_step(states)

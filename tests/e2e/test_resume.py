@@ -175,3 +175,21 @@ def test_a_killed_run_goes_on_from_its_last_checkpoint(by_epoch, tmp_path):
     ours = {p.name for p in straight.glob('*.pth')}
     assert {p.name for p in resumed.glob('*.pth')} == ours
     assert os.path.getsize(resumed / 'last_checkpoint') > 0
+
+
+def test_stopped_and_resumed_mutual_learning_equals_one_that_was_not(tmp_path):
+    straight, resumed = tmp_path / 'straight', tmp_path / 'resumed'
+    settings = dict(model=toys.mutual(), hooks=[dict(type='EMAHook', momentum=0.1)])
+    settings['checkpoint'] = dict(max_keep_ckpts=2)
+    toys.train(toys.config(straight, **settings))
+    interrupted(resumed, 8, **settings)
+    assert_equal_runs(straight, resumed, 'iter_9.pth')
+    # each has its file, those of removed checkpoints are gone
+    names = {path.name for path in resumed.glob('*.pth')}
+    assert names == {
+        f'iter_{i}{end}.pth'
+        for i in (6, 9) for end in ('', '_student', '_wide', '_wider')}
+    for name, width in dict(student=4, wide=8, wider=12).items():
+        content = torch.load(resumed / f'iter_9_{name}.pth', weights_only=True)
+        toys.ToyNet(width=width).load_state_dict(content['state_dict'], strict=True)
+        assert f'width={width}' in content['meta']['cfg']

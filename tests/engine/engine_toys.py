@@ -175,6 +175,21 @@ def distillation(width=4, teacher_width=8, schedule=None, adapt=False, **links):
     )
 
 
+def mutual():
+    """Config of a mutual learning of three."""
+    peers = dict(
+        wide=dict(model=dict(type='ToyNet', width=8), optimizer=dict(lr=0.05)),
+        wider=dict(model=dict(type='ToyNet', width=12)),
+    )
+    return dict(
+        type='mmkd_ext.MutualDistill',
+        architecture=dict(type='ToyNet', width=4),
+        teachers=peers,
+        at='conv_seg',
+        target='mean',
+    )
+
+
 def save_teacher(path, width=8):
     """Writes a checkpoint of `ToyNet` and returns its path."""
     torch.save(dict(state_dict=ToyNet(width=width).state_dict(), meta={}), path)

@@ -282,6 +282,28 @@ def test_without_labels_none_is_read_and_the_classes_are_those_of_the_weights():
     assert len(config.test_evaluator.class_map) == 20
 
 
+def test_a_student_of_other_classes_learns_by_the_map_that_judges_the_teacher():
+    from mmkd_ext.registry import MODELS
+
+    name = 'kd-classmap_espnetv2-w20_fpn-r18-w8_camvid'
+    config, unlabelled, judged = (
+        Config.fromfile(CONFIGS / f'{file}.py')
+        for file in (name, f'{name}-unlabelled', 'espnetv2-w20_cityscapes-to-camvid'))
+    folded = MODELS.build(config.model.distiller.links.loss_kd.preds_T.connector)
+    outputs = judged.test_evaluator.class_map
+    assert folded.groups == [
+        [k for k, merged in enumerate(outputs) if merged == c] for c in range(11)]
+    assert config.model.teacher == judged.model
+    assert unlabelled.model.calculate_student_loss is False
+    assert unlabelled.model.distiller == config.model.distiller
+    # the student is tested at the size at which it learned
+    side = config.model.student_input['scale']
+    assert [side * s for s in config.crop_size] == [160, 224]
+    assert next(
+        step['scale'] for step in config.test_dataloader.dataset.pipeline
+        if step['type'] == 'Resize') == (240, 180)
+
+
 STREAMS = sorted(CONFIGS.glob('*_camvid-stream.py'))
 
 

@@ -1,7 +1,8 @@
 """Be Your Own Teacher on CIFAR-10: ResNet-20 with an exit after each of two stages.
 
-Paper: Be Your Own Teacher, ICCV 2019, https://arxiv.org/abs/1905.08094; weights, tau and
-exits as in MMRazor's `byot`, which has ResNet-18. The exits are no part of the student.
+Paper: Be Your Own Teacher, ICCV 2019, https://arxiv.org/abs/1905.08094; weights and tau
+are those of MMRazor's `byot`, which has ResNet-18. The exits are plainer than there, and
+their features are not compared. They are no part of the student.
 Command: python tools/train.py CONFIG
 Expected: nothing is published for 5,000 pictures.
 Status: unrun

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmkd_ext.adaptation.batch import PassCounter, Skip, StepState, Update
 from mmkd_ext.adaptation.filters import PixelFilter
-from mmkd_ext.adaptation.mixing import MixingSearch
+from mmkd_ext.adaptation.mixing import AutoMixing
 from mmkd_ext.adaptation.norms import use_adaptive_norms
 from mmkd_ext.adaptation.randomness import SeededGenerator, generators_of
 from mmkd_ext.adaptation.restore import StochasticRestore
@@ -79,7 +79,7 @@ class AdaptDistiller(BaseModule):
     #: Attributes of the class alone that the result file names.
     settings: ClassVar[tuple[str, ...]] = ()
     #: Share of the picture's statistics in batch normalisation, or the search for it.
-    mixing: float | MixingSearch
+    mixing: float | AutoMixing
 
     student: nn.Module
     source: nn.Module
@@ -135,8 +135,6 @@ class AdaptDistiller(BaseModule):
         """
         if isinstance(self.filter, PixelFilter):
             self.filter.reset()
-        if isinstance(self.mixing, MixingSearch):
-            self.mixing.reset()
 
     def forward(
         self, inputs: Tensor, originals: Sequence[Original] | None = None
@@ -215,7 +213,7 @@ class AdaptDistiller(BaseModule):
             inputs: Images ``(n c h w)``, also several views of one size.
             whole: See `image_logits`; training passes are whole.
         """
-        if isinstance(self.mixing, MixingSearch):
+        if isinstance(self.mixing, AutoMixing):
             self.mixing.apply_to(model)
         with self._precision():
             logits = image_logits(model, inputs, whole=whole)
@@ -225,7 +223,7 @@ class AdaptDistiller(BaseModule):
     def mix(self, student: nn.Module, *, keep: bool = False) -> None:
         """Lets the student's batch norms use `mixing`, see `AdaptiveBatchNorm`."""
         mixing = self.mixing
-        share = mixing.value if isinstance(mixing, MixingSearch) else mixing
+        share = mixing.value if isinstance(mixing, AutoMixing) else mixing
         use_adaptive_norms(student, share, keep=keep)
 
     @contextmanager
@@ -293,15 +291,15 @@ class AdaptDistiller(BaseModule):
     # ---- called by the algorithm --------------------------------------------------
 
     @torch.no_grad()
-    def before(self, batch: Batch, reference: Callable[[], nn.Module]) -> None:
-        """Is called once before each image: looks for the best mixing, if it is to.
+    def before(self, inputs: Tensor, reference: Callable[[], nn.Module]) -> None:
+        """Is called once before each image: finds its share of mixing, if it is to.
 
         Args:
-            batch: The images.
+            inputs: The images ``(n c h w)``.
             reference: Returns the source, normalised as the student is.
         """
-        if isinstance(self.mixing, MixingSearch):
-            self.mixing.look(partial(self.run, reference()), batch.inputs)
+        if isinstance(self.mixing, AutoMixing):
+            self.mixing.look(self.run, reference(), inputs)
 
     def reseed(self, seed: int) -> None:
         """Seeds every `SeededGenerator` in here, each differently."""
@@ -383,7 +381,7 @@ class AdaptDistiller(BaseModule):
 
 def _described(value: Any) -> Any:
     part: Any = value  # a module's attributes are tensors, to a type checker
-    return part.describe() if isinstance(value, nn.Module) else value
+    return part.describe() if isinstance(value, (nn.Module, AutoMixing)) else value
 
 
 def values_of(losses: Mapping[str, Tensor]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
-from mmkd_ext.adaptation.mixing import MixingSearch, build_mixing
+from mmkd_ext.adaptation.mixing import AutoMixing, build_mixing
 from mmkd_ext.adaptation.norms import learning, require_batch_norm
 from mmkd_ext.errors import ConfigError, check_choice
 
@@ -34,7 +34,7 @@ class StatisticsDistiller(AdaptDistiller):
         statistics: ``'batch'``, ``'mixed'``, ``'ema'``, or ``'source'`` for none.
         mixing: Weight of the batch's own statistics, from 0 (the source) to 1; by
             default 1 for ``'batch'``, 0.1 for ``'mixed'``, 0.05 for ``'ema'``.
-            ``'auto'``, with ``'mixed'``, finds it: see `MixingSearch`.
+            ``'auto'``, with ``'mixed'``, finds it: see `AutoMixing`.
         **common: See `AdaptDistiller`.
 
     Raises:
@@ -54,7 +54,7 @@ class StatisticsDistiller(AdaptDistiller):
         check_choice('statistics', statistics, MIXING)
         self.statistics = statistics
         self.mixing = build_mixing(MIXING[statistics] if mixing is None else mixing)
-        if isinstance(self.mixing, MixingSearch) and statistics != 'mixed':
+        if isinstance(self.mixing, AutoMixing) and statistics != 'mixed':
             raise ConfigError.at(
                 'mixing',
                 f"is searched for, which is for `statistics='mixed'`, not "

@@ -9,7 +9,7 @@ import torch
 
 from mmkd_ext.adaptation.distillers._base import AdaptDistiller
 from mmkd_ext.adaptation.ema import EMATeacher
-from mmkd_ext.adaptation.mixing import MixingSearch, build_mixing
+from mmkd_ext.adaptation.mixing import AutoMixing, build_mixing
 from mmkd_ext.adaptation.norms import batch_norms, require_batch_norm
 from mmkd_ext.adaptation.pseudo_labels import log_probabilities
 from mmkd_ext.adaptation.views import mean_probabilities
@@ -38,7 +38,7 @@ class TeacherDistiller(AdaptDistiller):
         buffers: How its running statistics follow, see `EMATeacher`.
         mixing: Share of the picture's statistics in batch normalisation, of student
             and teacher: 0 for the source's alone, to 1; ``'auto'`` finds it, see
-            `MixingSearch`.
+            `AutoMixing`.
         **common: See `AdaptDistiller`.
     """
 
@@ -57,9 +57,7 @@ class TeacherDistiller(AdaptDistiller):
     def prepare(self, student: nn.Module, source: nn.Module) -> None:
         """Builds the teacher as a copy of the student."""
         super().prepare(student, source)
-        if isinstance(self.mixing, MixingSearch) and not batch_norms(student):
-            # nothing to search for; a module must go before a number comes
-            del self.mixing
+        if isinstance(self.mixing, AutoMixing) and not batch_norms(student):
             self.mixing = 0.0
         if self.mixing != 0:
             require_batch_norm(student, type(self).__name__)

@@ -71,7 +71,7 @@ class DIGADistiller(AdaptDistiller):
 
     Args:
         mixing: Weight of the image's own statistics; 0 leaves normalisation alone,
-            ``'auto'`` finds it, see `MixingSearch`.
+            ``'auto'`` finds it, see `AutoMixing`.
         fusion: Weight :math:`\lambda` of the prototypes; 0 leaves the classifier alone.
         rho: Weight of an image in the running prototypes.
         history: Weight :math:`\eta` of the running prototypes against the image's own.

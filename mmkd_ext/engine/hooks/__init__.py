@@ -6,6 +6,7 @@ from mmkd_ext.engine.hooks.adapt_progress import AdaptProgressHook
 from mmkd_ext.engine.hooks.checkpoint import DistillCheckpointHook
 from mmkd_ext.engine.hooks.crd import CRDClassesHook
 from mmkd_ext.engine.hooks.finite import FiniteLossHook
+from mmkd_ext.engine.hooks.quantize import QuantizeHook
 from mmkd_ext.engine.hooks.reproducible import ReproducibleStepHook
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     'CRDClassesHook',
     'DistillCheckpointHook',
     'FiniteLossHook',
+    'QuantizeHook',
     'ReproducibleStepHook',
 ]

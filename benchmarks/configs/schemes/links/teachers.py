@@ -10,7 +10,7 @@ teachers = dict(
     ),
     segformer=dict(
         model=dict(cfg_path=f'{camvid}/teacher_segformer-w32.py'),
-        ckpt='work_dirs/repeat/camvid_segformer/teacher/iter_3000.pth',
+        ckpt='work_dirs/repeat/camvid_segformer/teacher/iter_1500.pth',
     ),
 )
 distiller = dict(
