@@ -14,13 +14,13 @@ teacher on one batch; higher is better, and 0 is the best:
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -175,15 +175,16 @@ def first_weights(config: Any, seed: int, ckpt: str | None = None) -> Any:
         ConfigError: It cannot be built.
     """
     # every layer would say how it is initialised
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
+    logger = MMLogger.get_current_instance()
+    before = logger.level
+    logger.setLevel('WARNING')
     try:
         with preserve_random_state():
             torch.manual_seed(seed)
             model = build_model(untrained(config), 'model')
             model.init_weights()
     finally:
-        logging.disable(before)
+        logger.setLevel(before)
     if ckpt is not None:
         load_weights(model, ckpt, role='teacher', min_matched=0.5)
     return revert_sync_batchnorm(model)

@@ -24,7 +24,11 @@ __all__ = ['CRKDLoss', 'class_relation_entropy']
 
 
 def class_relation_entropy(
-    student: Tensor, teacher: Tensor, *, tau: float = 4.0
+    student: Tensor,
+    teacher: Tensor,
+    *,
+    tau: float = 4.0,
+    weight_gradient: bool = True,
 ) -> Tensor:
     r"""Returns the weighted cross entropy of the relations to the known classes.
 
@@ -34,13 +38,14 @@ def class_relation_entropy(
 
     with `p` and `q` the softmax of teacher and student over the `K` known classes alone
     at temperature :math:`\tau`, and :math:`\bar w` the mean of the batch. As in the
-    authors' code it is the cross entropy, so its least value is not 0, and the gradient
-    goes through the weight, too.
+    authors' code it is the cross entropy, so its least value is not 0.
 
     Args:
         student: Logits of all classes, the known ones first, ``(n c)``.
         teacher: Logits of the known classes ``(n k)``.
         tau: Temperature, > 0.
+        weight_gradient: Whether the gradient goes through `w`, as in the authors' code.
+            It then also moves pictures between known and novel classes.
 
     Returns:
         One value a picture in nats, times ``tau**2``, ``(n)``.
@@ -57,6 +62,8 @@ def class_relation_entropy(
         )
     logits = student / tau
     log_weight = logits[:, :known].logsumexp(1) - logits.logsumexp(1)
+    if not weight_gradient:
+        log_weight = log_weight.detach()
     # w over its mean, also where every w underflows
     weight = len(student) * log_weight.softmax(0)
     log_q = logits[:, :known].log_softmax(1)
@@ -72,6 +79,7 @@ class CRKDLoss(PairLoss):
 
     Args:
         tau: Temperature, > 0.
+        weight_gradient: See :func:`class_relation_entropy`.
         policy: See :class:`~mmkd_ext.methods.PairLoss`. The items are those of all
             pictures, 0 for known classes and scaled so that their ``'mean'`` is one
             over the novel ones.
@@ -79,10 +87,12 @@ class CRKDLoss(PairLoss):
 
     any_shape: ClassVar[frozenset[str]] = frozenset({'channels'})
 
-    def __init__(self, tau: float = 4.0, **policy: Any) -> None:
+    def __init__(
+        self, tau: float = 4.0, *, weight_gradient: bool = True, **policy: Any
+    ) -> None:
         super().__init__(**policy)
         check_range('tau', tau, gt=0)
-        self.tau = tau
+        self.tau, self.weight_gradient = tau, weight_gradient
 
     def compute(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, labels: Classes
@@ -96,6 +106,11 @@ class CRKDLoss(PairLoss):
                 batch; from ``k`` on they are novel.
         """
         novel = class_indices(labels, student) >= teacher.shape[1]
-        items = class_relation_entropy(student[novel], teacher[novel], tau=self.tau)
+        items = class_relation_entropy(
+            student[novel],
+            teacher[novel],
+            tau=self.tau,
+            weight_gradient=self.weight_gradient,
+        )
         scaled = items * (len(novel) / max(len(items), 1))
         return student.new_zeros(len(novel)).index_put((novel,), scaled)

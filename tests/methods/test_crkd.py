@@ -86,3 +86,15 @@ def test_a_student_without_novel_classes_is_refused():
         class_relation_entropy(student, teacher)
     with pytest.raises(ConfigError, match='labels'):
         CRKDLoss()(student, teacher[:, :3], labels=torch.tensor([0, 1, 5]))
+
+
+def test_without_its_gradient_the_weight_moves_no_logit_of_a_novel_class():
+    student, teacher = two_sides(4, 5)
+    grads = [
+        torch.autograd.grad(class_relation_entropy(
+            student.requires_grad_(), teacher[:, :3], weight_gradient=flows).sum(),
+            student)[0]
+        for flows in (True, False)]
+    assert grads[0][:, 3:].abs().sum() > 0
+    assert not grads[1][:, 3:].any()
+    assert grads[1][:, :3].abs().sum() > 0

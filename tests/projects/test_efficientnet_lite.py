@@ -133,3 +133,23 @@ def test_imagenet_weights_know_a_uniform_when_they_see_it(arch):
         pooled = theirs._swish(theirs._bn1(theirs._conv_head(last))).mean((2, 3))
         best = theirs._fc(pooled).topk(3).indices[0].tolist()
     assert 652 in best  # military uniform
+
+
+def test_its_features_teach_a_segmentors_backbone_without_labels(monkeypatch):
+    pytest.importorskip('mmseg')
+    pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+    monkeypatch.setenv('CAMVID_ROOT', 'nowhere')
+    path = ROOT / 'projects/efficientnet_lite/configs'
+    config = Config.fromfile(path / 'features-only_lite2_fpn-r18-w8_camvid.py')
+    kinds = [one.type for one in config.train_dataloader.dataset.pipeline]
+    assert 'LoadAnnotations' not in kinds
+    config.model.teacher.backbone.pretrained = False
+    model = MODELS.build(config.model)
+    weight = next(model.distiller.aligners['loss_features'].parameters())
+    assert weight.shape[:2] == (352, 64)  # Lite2's last feature, and the student's
+    losses = model.train()(torch.rand(2, 3, 160, 224), None, mode='loss')
+    assert set(losses) == {'distill.loss_features'}
+    losses['distill.loss_features'].backward()
+    grads = {name.split('.')[1] for name, p in model.named_parameters()
+             if name.startswith('architecture') and p.grad is not None}
+    assert grads == {'backbone'}

@@ -3,7 +3,7 @@
 Paper: DisWOT: Student Architecture Search for Distillation WithOut Training, CVPR 2023,
 https://arxiv.org/abs/2303.15678; spaces there are of cells, this one is ours.
 Command: mmkd search CONFIG
-Expected: see benchmarks/results/search_cifar10.json for what the score is worth.
+Expected: nothing; benchmarks/search_cifar10.py measures what the score is worth.
 Status: unrun
 """
 
