@@ -11,6 +11,10 @@ good if the share at which it is lowest is the one of the highest mIoU; where it
 lower than at 0 by a margin, 0 stays. The table has the mean gain over 0 and the worst
 domain of each rule. A rule's setting is also chosen on three widths, as the one that
 gains most without losing more than `LOSS` in any domain, and tried on the fourth.
+
+    ... --experiment adapt_espnetv2 --json .../espnetv2_mixing_stream.json
+
+What was chosen, once, on the stream that the tables report.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import functools
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -40,7 +45,7 @@ from mmseg.registry import MODELS  # noqa: E402  (after the patches)
 
 from mmkd_ext.adaptation.bn_distance import RelativeDistance  # noqa: E402
 from mmkd_ext.adaptation.domains import build_dataset, parse_domains  # noqa: E402
-from mmkd_ext.adaptation.mixing import relative_contrast  # noqa: E402
+from mmkd_ext.adaptation.mixing import AutoMixing, relative_contrast  # noqa: E402
 from mmkd_ext.adaptation.norms import (  # noqa: E402
     NormRecorder,
     Statistics,
@@ -64,15 +69,17 @@ SIGNALS = (
     *('mirror_uncertainty', 'mirror_cross_entropy', 'mirror_disagreement'),
     *('entropy', 'source_disagreement'),
 )
+#: The experiment on whose pictures settings are chosen.
+RULE = 'adapt_espnetv2_rates'
 #: What a setting may lose in the worst domain to be chosen for another width.
 LOSS = 0.5
 
 
-def rule_config(width: str) -> Config:
-    """Returns the config of a width on the stream that chooses settings."""
+def stream_config(width: str, experiment: str) -> Config:
+    """Returns the config of a width on the pictures of an experiment."""
     config = Config.fromfile(ROOT / 'projects/espnetv2/configs/_base_/adapt-camvid.py')
-    rule = Config.fromfile(ROOT / 'benchmarks/experiments/adapt_espnetv2_rates.py')
-    # of the rule, the pictures and not the network
+    rule = Config.fromfile(ROOT / f'benchmarks/experiments/{experiment}.py')
+    # of the experiment, the pictures and not the network
     network = copy.deepcopy(config.espnetv2[width])
     lists = {
         key: ast.literal_eval(value)
@@ -85,11 +92,22 @@ def rule_config(width: str) -> Config:
 
 
 @torch.no_grad()
-def measure_domain(model: Any, dataset: Any, class_map: Sequence[int]) -> Any:
-    """Returns mIoU by share and by contrast, the means of the signals, the distance."""
+def measure_domain(
+    model: Any, dataset: Any, class_map: Sequence[int], *, check: bool = False
+) -> Any:
+    """Returns mIoU by share and by contrast, the means of the signals, the distance.
+
+    Args:
+        model: The network.
+        dataset: The pictures.
+        class_map: See `merge_classes`.
+        check: Whether only the candidates and `AutoMixing` are to be measured.
+    """
     norms = use_adaptive_norms(model, 0.0)
     total: dict[str, Tensor] = {}
-    signals: dict[str, list[dict[str, float]]] = {str(s): [] for s in CANDIDATES}
+    signals: dict[str, list[dict[str, float]]] = {
+        str(share): [] for share in (() if check else CANDIDATES)
+    }
     seen: dict[str, list[float]] = {'distance': [], 'contrast': []}
     for item in dataset:
         batch = {'inputs': [item['inputs']], 'data_samples': [item['data_samples']]}
@@ -107,10 +125,13 @@ def measure_domain(model: Any, dataset: Any, class_map: Sequence[int]) -> Any:
         }
         seen['distance'].append(distance_of(model, found))
         seen['contrast'].append(contrast)
-        shares: dict[str, Any] = {str(share): share for share in MIXINGS}
-        for scale in SCALES:
+        shares: dict[str, Any] = {
+            str(share): share for share in (CANDIDATES if check else MIXINGS)
+        }
+        for scale in (AutoMixing().scale,) if check else SCALES:
             shares[f'contrast {scale}'] = scale * max(0.0, 1 - contrast)
-        shares['layers 0.5'] = {n: max(0.0, 1 - c) / 2 for n, c in layers.items()}
+        if not check:
+            shares['layers 0.5'] = {n: max(0.0, 1 - c) / 2 for n, c in layers.items()}
         for rule, share in shares.items():
             for name, norm in norms.items():
                 norm.momentum = share[name] if isinstance(share, dict) else share
@@ -179,14 +200,17 @@ def gains(domains: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
         found = {('one share for all', str(share)): str(share) for share in MIXINGS}
         found |= {('contrast', f'scale {s}'): f'contrast {s}' for s in SCALES}
         found['contrast of each layer', 'scale 0.5'] = 'layers 0.5'
-        for signal in SIGNALS:
+        for signal in SIGNALS if domain['signals'] else ():
             for margin in MARGINS:
                 rule = (signal.replace('_', ' '), f'margin {margin}')
                 found[rule] = chosen(domain, signal, margin)
         found['the best share, by labels', ''] = max(
-            map(str, MIXINGS), key=miou.__getitem__
+            (str(share) for share in MIXINGS if str(share) in miou),
+            key=miou.__getitem__,
         )
         for (kind, setting), share in found.items():
+            if share not in miou:
+                continue
             rows = rules.setdefault(kind, {}).setdefault(setting, [])
             rows.append(round(miou[share] - miou['0.0'], 2))
     return rules
@@ -219,11 +243,12 @@ def mean_and_worst(values: Sequence[float]) -> dict[str, float]:
     return {'mean_gain': mean, 'worst': min(values)}
 
 
-def measure_width(width: str) -> dict[str, Any]:
-    """Returns the domains of a width."""
+def measure_width(width: str, experiment: str) -> dict[str, Any]:
+    """Returns the domains of a width on the pictures of an experiment."""
     torch.set_num_threads(1)
     init_default_scope('mmseg')
-    config = rule_config(width)
+    config = stream_config(width, experiment)
+    check = experiment != RULE
     found = {}
     for domain in parse_domains(config.test_cfg.domains, config.test_dataloader, None):
         # anew: each domain starts from the weights' own statistics
@@ -232,7 +257,7 @@ def measure_width(width: str) -> dict[str, Any]:
         load_checkpoint(model, file, map_location='cpu', strict=True)
         name = f'{width}, {domain.name}'
         found[name] = measure_domain(
-            model.eval(), build_dataset(domain), config.model.class_map
+            model.eval(), build_dataset(domain), config.model.class_map, check=check
         )
         print(f'{name}: mIoU {found[name]["mIoU"]}', flush=True)
     return found
@@ -246,13 +271,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         '--json', type=Path, default=ROOT / 'benchmarks/results/espnetv2_mixing.json'
     )
+    parser.add_argument(
+        '--experiment', default=RULE, help='with other pictures: the choice is checked'
+    )
     parser.add_argument('--jobs', type=int, default=1, help='widths at the same time')
     args = parser.parse_args(argv)
     environment = _measure.environment()  # of the code that runs
     with ProcessPoolExecutor(args.jobs) as pool:
-        parts = list(pool.map(measure_width, WIDTHS))
+        measure = functools.partial(measure_width, experiment=args.experiment)
+        parts = list(pool.map(measure, WIDTHS))
     domains = {name: one for part in parts for name, one in part.items()}
-    result = {'domains': domains, 'signals': summary(domains)}
+    result = {
+        'experiment': args.experiment,
+        'domains': domains,
+        'signals': summary(domains),
+    }
     _measure.write({'environment': environment, **result}, args.json)
     return 0
 

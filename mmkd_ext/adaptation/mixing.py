@@ -120,7 +120,7 @@ def relative_contrast(model: nn.Module, found: Mapping[str, Statistics]) -> Tens
         >>> relative_contrast(net, {'0': faded}).item()
         0.25
     """
-    norms = batch_norms(model)
+    norms: Any = batch_norms(model)  # a layer's statistics may be None
     logs = [
         (stats.var + norms[name].eps).log().mean()
         - (norms[name].running_var + norms[name].eps).log().mean()
