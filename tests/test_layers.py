@@ -33,6 +33,7 @@ ALLOWED = {
     ('__init__', 'version'): 'so that `mmkd_ext.__version__` is there',
     ('__init__', 'discovery'): 'finds the names of the methods, without importing them',
     ('compat', 'errors'): 'its stand-in raises the error of what is not installed',
+    ('connectors', 'methods'): 'labels, as losses read them, weigh teachers',
     ('adaptation', 'algorithms'): 'adapts with the teachers and preprocessing of there',
     ('engine', 'evaluation'): 'the loop of a stream counts and writes its results'}
 FORBIDDEN = {

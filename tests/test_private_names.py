@@ -28,6 +28,9 @@ IMPORTS = {
     'mmkd_ext.methods._boxes.image_sizes': SHARED,
     'mmkd_ext.methods._identity.KnowsTeacher': SHARED,
     'mmkd_ext.methods._identity.fingerprint': SHARED,
+    'mmkd_ext.methods._labels.class_indices': SHARED,
+    'mmkd_ext.methods._labels.labelled': SHARED,
+    'mmkd_ext.methods._labels.labels_at': SHARED,
     'mmkd_ext.methods._layers.CrossLayerLoss': SHARED,
     'torch.nn.modules.batchnorm._BatchNorm': f'{NO_DOOR} name all batch norms',
     'torch.nn.modules.instancenorm._InstanceNorm': f'{NO_DOOR} name all instance norms'}

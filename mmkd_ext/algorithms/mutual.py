@@ -11,7 +11,7 @@ from typing import Any
 
 from mmkd_ext.algorithms.teacher_distill import TeacherDistill
 from mmkd_ext.distillers.links import STUDENT
-from mmkd_ext.errors import ConfigError, check_choice
+from mmkd_ext.errors import ConfigError
 from mmkd_ext.registry import MODELS
 
 __all__ = ['MutualDistill']
@@ -87,7 +87,9 @@ def _distiller(teachers: Any, at: Any, loss: Any, target: Any) -> dict[str, Any]
         >>> list(_distiller({'b': {}, 'c': {}}, 'head', None, 'mean')['links'])
         ['loss_mean_to_student', 'loss_mean_to_b', 'loss_mean_to_c']
     """
-    check_choice('model.target', target or 'each', ('each', 'mean'))
+    if target not in (None, 'each', 'mean'):
+        what = f"must be 'each' or 'mean', but is {target!r}."
+        raise ConfigError.at('model.target', what)
     if not isinstance(teachers, Mapping) or not teachers:
         what = f'must be a dict of the other students, but is {teachers!r}.'
         raise ConfigError.at('model.teachers', what)

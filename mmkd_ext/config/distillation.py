@@ -98,8 +98,12 @@ class _Distillation:
         kind: dict[str, Any] = {
             key: given[key] for key in ('type', '_scope_') if key in given
         }
-        with report.collecting('model'):
+        try:
             config = cls.complete(config)
+        except ConfigError as error:
+            # without its links nothing else of the model can be judged
+            report.add(error.problems)
+            return
         self.config = {**kind, **config}
         config = self.config
         minimum = config.get('min_matched', 0.5)

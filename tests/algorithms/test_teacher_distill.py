@@ -373,7 +373,7 @@ def test_a_checkpoint_of_another_model_is_refused(weights):
         (dict(links=link(mask=dict(of='student', at='neck'))), 'loss_x.mask', 'mask'),
         (dict(links=link('head.conv_sge')), 'preds_S.at', '`head.conv_seg`'),
         (dict(teachers=dict(student=dict(model=dict(type=TOY)))), 'teachers', 'called'),
-        (dict(teacher_trainable=True), 'teacher_trainable', 'frozen'),
+        (dict(teacher_norm_eval=False), 'teacher_norm_eval', 'frozen'),
         (dict(teacher_ckpt='nowhere.pth'), 'model.teacher_ckpt', 'nowhere.pth'),
         (dict(teachers=UNWEIGHTED, teacher=ToyModel()), '', 'either'),
         (dict(distiller=dict(type='BYOTDistiller')), 'distiller.type', 'BYOT'),

@@ -258,7 +258,7 @@ def test_files_of_somebody_else_are_not_removed(place):
     treasure = Path('work/teacher/treasure.txt')
     treasure.parent.mkdir(parents=True)
     treasure.touch()
-    with pytest.raises(ConfigError, match='not of this experiment'):
+    with pytest.raises(ConfigError, match='not of this work'):
         runner(fresh=True).run(load_experiment('toy.py'), 3)
     assert treasure.exists()
 

@@ -10,7 +10,8 @@ Status: unrun
 _base_ = '../camvid/base_fpn-r18-w32_fpn-r18-w8.py'
 model = dict(
     type='mmkd_ext.MutualDistill',
-    teacher=dict(_delete_=True),
+    teacher=None,
+    teacher_ckpt=None,
     teachers=dict(wide=dict(model=_base_.model.teacher)),
     at='decode_head.conv_seg',
 )
