@@ -3,11 +3,12 @@
     python benchmarks/bench_methods.py [--task mmseg] [--only fgd mgd ...] [--rounds 9]
 
 The links are those of a shipped config; the models are small ones of the same family
-(R50 teaches R18), so that every method runs on the same pair. The floor of a method is
-the student's own step, the teacher's forward to its last tap without gradients, and
-the layers with weights that the method itself brings (forward and backward). What is
-above it are the losses themselves. That is seen more sharply in the parts: student,
-teacher, and the links alone on what was recorded.
+(R50 teaches R18), so that every method runs on the same pair. Classifiers are those of
+benchmarks/configs/cifar10, ResNet-56 and ResNet-20, with 64 pictures. The floor of a
+method is the student's own step, the teacher's forward to its last tap without
+gradients, and the layers with weights that the method itself brings (forward and
+backward). What is above it are the losses themselves. That is seen more sharply in the
+parts: student, teacher, and the links alone on what was recorded.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Task:
 
     Args:
         size: Side of the input.
-        models: Makes configs of student and teacher.
+        models: Makes configs of student and teacher; without it they are those of the
+            method's own config.
         families: What `models` takes, by name.
         methods: Family of each method, and how the path of its config begins.
         edits: Changes to the links of some of them.
@@ -64,7 +66,7 @@ class Task:
     """
 
     size: int
-    models: Callable[[str], tuple[ConfigDict, ConfigDict]]
+    models: Callable[[str], tuple[ConfigDict, ConfigDict]] | None
     families: dict[str, str]
     methods: dict[str, tuple[str, str]]
     edits: dict[str, dict[str, Any]]
@@ -106,6 +108,14 @@ SEGMENTATION = {
     'cirkd': ('pspnet', 'cirkd/cirkd_deeplabv3-r101_pspnet-r18'),
     'cirkd (v2)': ('pspnet', 'cirkd/cirkd-v2_deeplabv3-r101_deeplabv3-r18'),
 }
+CLASSIFICATION = {
+    name: ('resnet', f'{name}_resnet56_resnet20')
+    for name in (
+        *('kd', 'dkd', 'dist', 'wsld', 'mlld', 'tfkd', 'tolerant', 'rkd', 'at'),
+        *('fitnets', 'mgd', 'reviewkd', 'vid', 'ofd', 'fsp', 'semckd', 'afd', 'srrl'),
+        *('simkd', 'crd', 'sskd-head', 'sskd'),
+    )
+}
 TASKS = {
     'mmdet': Task(
         320,
@@ -134,32 +144,57 @@ TASKS = {
         },
         'methods_mmseg.json',
     ),
+    'mmpretrain': Task(
+        32,
+        None,
+        {'resnet': 'resnet56-resnet20'},
+        CLASSIFICATION,
+        {'sskd': {'links.loss_sskd_similarity.preds_T.connector.stage_one': None}},
+        'methods_mmpretrain.json',
+    ),
 }
+PICTURES = 64  # of a batch of classifiers
 
 
-def links_of(task: str, name: str) -> tuple[Path, ConfigDict]:
-    """The distiller of the first shipped config whose path begins so."""
-    folder, start = CONFIGS / task, TASKS[task].methods[name][1]
+def model_of(task: str, name: str) -> tuple[Path, ConfigDict]:
+    """The model of the first config whose path begins so; data and weights left out."""
+    about, start = TASKS[task], TASKS[task].methods[name][1]
+    folder = CONFIGS / task if about.models else ROOT / 'configs' / 'cifar10'
     found = sorted(folder.glob(f'{start}*.py'))
     if not found:
         raise SystemExit(f'No config begins with {start!r} in {folder}.')
-    distiller = Config.fromfile(found[0]).model.distiller
-    holder = Config(dict(distiller=distiller))
+    config = Config.fromfile(found[0])
+    model = config.model
+    if about.models:
+        student, teacher = about.models(about.families[about.methods[name][0]])
+        model = ConfigDict(
+            type='mmkd_ext.TeacherDistill',
+            architecture=student,
+            teacher=teacher,
+            distiller=model.distiller,
+        )
+    else:
+        model.update(teacher_ckpt=None, data_preprocessor=config.data_preprocessor)
+    holder = Config(dict(model=model))
     holder.merge_from_dict(
-        {f'distiller.{k}': v for k, v in TASKS[task].edits.get(name, {}).items()}
+        {f'model.distiller.{k}': v for k, v in about.edits.get(name, {}).items()}
     )
-    return found[0], holder.distiller
+    return found[0], holder.model
 
 
-def algorithm_of(task: Task, family: str, distiller: ConfigDict) -> nn.Module:
-    student, teacher = task.models(task.families[family])
-    config = dict(
-        type='mmkd_ext.TeacherDistill',
-        architecture=student,
-        teacher=teacher,
-        distiller=copy.deepcopy(distiller),
-    )
-    return MODELS.build(ConfigDict(config)).train()
+def classes_of(algorithm: nn.Module, batch: dict[str, Any]) -> dict[str, Any]:
+    """A batch of labelled pictures of noise; CRD hears of all samples' classes."""
+    generator = torch.Generator().manual_seed(0)
+    sample = batch['data_samples'][0]
+    batch['inputs'] = torch.randn(PICTURES, *batch['inputs'].shape[1:])
+    batch['data_samples'] = [copy.deepcopy(sample) for _ in range(PICTURES)]
+    for i, one in enumerate(batch['data_samples']):
+        one.set_gt_label(int(torch.randint(10, (), generator=generator)))
+        one.set_metainfo(dict(sample_idx=i))
+    for module in algorithm.modules():
+        if hasattr(module, 'set_classes'):
+            module.set_classes(torch.arange(len(module.classes)) % 10)
+    return batch
 
 
 def with_labels(batch: dict[str, Any]) -> dict[str, Any]:
@@ -271,16 +306,19 @@ def _leaves(value: Any) -> Any:
 def measure(package: str, name: str, rounds: int) -> dict[str, Any]:
     task = TASKS[package]
     family = task.methods[name][0]
-    path, distiller = links_of(package, name)
+    path, model = model_of(package, name)
     init_default_scope(package)
-    algorithm = algorithm_of(task, family, distiller)
+    algorithm = MODELS.build(model).train()
     batch = with_labels(batch_of(algorithm.architecture, task.size))
-    teacher = algorithm.teachers['teacher']
-    recorder = algorithm.distiller.recorders['teacher']
+    if not task.models:
+        algorithm.init_weights()  # what is inherited
+        batch = classes_of(algorithm, batch)
 
     def teacher_only() -> None:
-        teacher.run(recorder, batch['inputs'], batch['data_samples'])
-        recorder.clear()
+        for key, teacher in algorithm.teachers.items():  # a virtual one is none
+            recorder = algorithm.distiller.recorders[key]
+            teacher.run(recorder, batch['inputs'], batch['data_samples'])
+            recorder.clear()
 
     calls = own_layers(algorithm, batch)
     jobs = {
@@ -322,7 +360,7 @@ def measure(package: str, name: str, rounds: int) -> dict[str, Any]:
 
 def show(results: list[dict[str, Any]]) -> None:
     shape = results[0]['input']
-    table = Table(title=f'A training step, input {shape}, R50 -> R18')
+    table = Table(title=f'A training step, input {shape}')
     heads = (
         'method',
         'family',

@@ -88,8 +88,8 @@ class Pair:
         if what == 'stage_channels':
             outputs = self.output(who, 'backbone')
             return [int(outputs[i].shape[1]) for i in self.value('stages')]
-        if what == 'channels':
-            tap = self.value('feature')
+        if what in ('channels', 'vector_channels'):
+            tap = self.value('feature' if what == 'channels' else 'vectors')
             found = self.output(who, tap['at'])
             found = found[tap['item']] if 'item' in tap else found
             # tokens have theirs at the end
@@ -385,13 +385,13 @@ def segmentation_batch(model: nn.Module) -> dict[str, Any]:
 
 
 def classification_batch(model: nn.Module) -> dict[str, Any]:
-    """Two pictures of noise with labels."""
+    """Four pictures of noise with labels; of fewer there are no angles, as RKD has."""
     from mmpretrain.structures import DataSample
 
     draw = torch.Generator().manual_seed(0)
     return dict(
-        inputs=[255 * torch.rand(3, 64, 64, generator=draw) for _ in range(2)],
-        data_samples=[DataSample().set_gt_label(label) for label in (0, 7)],
+        inputs=[255 * torch.rand(3, 64, 64, generator=draw) for _ in range(4)],
+        data_samples=[DataSample().set_gt_label(label) for label in (0, 7, 3, 5)],
     )
 
 

@@ -50,7 +50,7 @@ __all__ = [
 #: Where a part of a distillation lies, the first prefix that occurs wins.
 PARTS: dict[str, tuple[str, ...]] = {
     'student': ('architecture.', 'student.'),
-    'teacher': ('teacher.', 'distiller.teacher.module.'),
+    'teacher': ('teacher.', 'distiller.teacher.module.', 'peers.teacher.'),
 }
 _SHOWN = 5
 _STUDENT = '_student'

@@ -4,10 +4,10 @@ CAMVID_ROOT=<folder> ESPNETV2_ROOT=<folder> \
     python benchmarks/repeat.py benchmarks/experiments/camvid_classmap.py
 
 ESPNETV2_ROOT holds the converted weights of projects/espnetv2. The teacher predicts 20
-classes, the student 11; `ClassMap` is between them. With fewer labels
-the student alone sees the labelled pictures, the taught one all of them, the others
-without labels; they are evenly spread over the drives. The teacher's own row is that of
-its predictions at 640 x 480, merged.
+classes, the student 11; `ClassMap` is between them. With fewer labels the student alone
+sees the labelled pictures, the taught one all of them, the others without labels; they
+are evenly spread over the drives. The teacher's own row is that of its predictions at
+640 x 480, merged.
 """
 
 name = 'camvid_classmap'

@@ -12,6 +12,8 @@ the schedule of all, and with twice as many epochs.
 name = 'cifar10_resnet8'
 title = 'ResNet-8 on 5,000 pictures of CIFAR-10'
 student = 'benchmarks/configs/cifar10/student_resnet8.py'
+connector = 'model.distiller.links.loss_sskd_similarity.preds_T.connector'
+stage_one = {f'{connector}.checkpoint': 'sskd_head'}
 runs = dict(
     teacher=dict(
         config='benchmarks/configs/cifar10/teacher_resnet56.py',
@@ -29,11 +31,19 @@ runs = dict(
             'param_scheduler.1.T_max': 79,
         },
     ),
+    sskd_head=dict(
+        config='benchmarks/configs/cifar10/sskd-head_resnet56_resnet8.py',
+        teacher='teacher',
+        once=True,
+        tested=False,
+        title='SSKD, stage one',
+    ),
     **{
         file.replace('+', '_'): dict(
             config=f'benchmarks/configs/cifar10/{file}_resnet56_resnet8.py',
-            teacher='teacher',
+            teacher=None if file in ('tfkd', 'tolerant') else 'teacher',
             title=title,
+            takes=stage_one if file == 'sskd' else {},
         )
         for file, title in {
             'kd': 'KD',
@@ -46,9 +56,28 @@ runs = dict(
             'at+kd': 'AT and KD',
             'fitnets+kd': 'FitNets and KD',
             'reviewkd+kd': 'ReviewKD and KD',
+            'wsld': 'WSLD',
+            'mlld': 'MLLD',
+            'tfkd': 'Tf-KD, virtual teacher',
+            'tolerant': "the tolerant teacher's term",
+            'rkd': 'RKD',
+            'vid': 'VID',
+            'ofd': 'OFD',
+            'fsp': 'FSP, then the task',
+            'semckd': 'SemCKD',
+            'afd': 'AFD',
+            'srrl': 'SRRL',
+            'simkd': 'SimKD',
+            'crd': 'CRD',
+            'rkd+kd': 'RKD and KD',
+            'semckd+kd': 'SemCKD and KD',
+            'afd+kd': 'AFD and KD',
+            'srrl+kd': 'SRRL and KD',
+            'crd+kd': 'CRD and KD',
+            'sskd': 'SSKD',
         }.items()
     },
 )
 tests = dict(val={})
 seeds = (0, 1, 2)
-del student
+del student, connector, stage_one

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mmkd_ext.algorithms.preprocess import padding_divisor
+from mmkd_ext.datasets.augmentations import ROW
 from mmkd_ext.errors import TapError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def blank_batch(
     The sample carries ground truth, so that heads can compute losses: one box (with
     its mask where the model has a part for masks, since RTMDet takes masks for those
     of its own kind), a map of class 0, or the label 0. Models of packages that
-    `package_of` does not know get no samples.
+    `package_of` does not know get no samples. Of a stored teacher it is row 0.
     """
     device = next((p.device for p in model.parameters()), torch.device('cpu'))
     shape = input_size(model) if size is None else size
@@ -62,6 +63,7 @@ def blank_batch(
         'scale_factor': (1.0, 1.0),
         'img_id': 0,
         'img_path': '',
+        ROW: 0,
     }
     package = package_of(model)
     samples = None if package is None else [_SAMPLES[package](model, meta, device)]

@@ -50,6 +50,8 @@ class QuantizedLayer(nn.Module):
     """
 
     input_range: Tensor
+    weight: Tensor
+    bias: Tensor | None
     observing = True
     decay = 0.99
     constants: tuple[Tensor, ...] | None = None
@@ -139,14 +141,16 @@ def Quantized(
     for name in set(skip) - modules.keys():
         hint = did_you_mean(name, modules)
         raise ConfigError(f'`skip`: the model has no module {name!r}.{hint}')
+    layer: Any
     for name, layer in modules.items():
         kept = any(f'{name}.'.startswith(f'{one}.') for one in skip)
-        cls = None if kept else _quantized_class(type(layer))
+        kind: Any = type(layer)
+        cls = None if kept else _quantized_class(kind)
         if cls is None:
             continue
         layer.__class__ = cls
         layer.decay = decay
-        unset = torch.zeros(2, device=layer.weight.device)
+        unset = torch.zeros(2)
         if ranges == 'learned':
             layer.input_range = nn.Parameter(unset)
         else:
@@ -158,8 +162,8 @@ def Quantized(
 
 def quantized_layers(model: nn.Module) -> dict[str, QuantizedLayer]:
     """Returns the layers that `Quantized` has changed, by name."""
-    model = model.module if is_model_wrapper(model) else model
-    return {n: m for n, m in model.named_modules() if isinstance(m, QuantizedLayer)}
+    inner: Any = model.module if is_model_wrapper(model) else model
+    return {n: m for n, m in inner.named_modules() if isinstance(m, QuantizedLayer)}
 
 
 def fixed(model: nn.Module) -> nn.Module:

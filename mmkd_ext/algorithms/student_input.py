@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ['StudentInput']
 
-_LARGEST_DENOMINATOR = 64
+_DENOMINATOR = 64  # the largest
 
 
 class StudentInput:
@@ -34,7 +34,7 @@ class StudentInput:
 
     Args:
         config: ``dict(scale=...)``: sides of the student's pictures as a share of the
-            batch's, above 0 and at most 1.
+            batch's, 1/64 to 1, a ratio of small whole numbers such as 0.5 or 0.375.
         path: Its config path.
 
     Raises:
@@ -44,9 +44,9 @@ class StudentInput:
     def __init__(self, config: Any, path: str = 'student_input') -> None:
         check_keys(path, config, ('scale',))
         scale = config.get('scale')
-        check_range(f'{path}.scale', scale, gt=0, le=1)
-        # 0.33 is a third: sides must be whole numbers
-        self.scale = Fraction(scale).limit_denominator(_LARGEST_DENOMINATOR)
+        check_range(f'{path}.scale', scale, ge=1 / _DENOMINATOR, le=1)
+        # 0.333 is a third: sides must be whole numbers
+        self.scale = Fraction(scale).limit_denominator(_DENOMINATOR)
 
     def __call__(
         self, inputs: Tensor, data_samples: Sequence[Any] | None
@@ -78,8 +78,9 @@ class StudentInput:
             size: Height and width that both models take.
         """
         small, large = self.scale.numerator, self.scale.denominator
-        units = size if small == 1 else [32 * -(-s // (32 * small)) for s in size]
-        height, width = units
+        height, width = (
+            side if small == 1 else 32 * -(-side // (32 * small)) for side in size
+        )
         return (small * height, small * width), (large * height, large * width)
 
     def link_problems(self, distiller: LinkDistiller) -> list[Problem]:
@@ -109,21 +110,18 @@ class StudentInput:
         for key in meta.keys() & {'img_shape', 'pad_shape', 'batch_input_shape'}:
             meta[key] = (*self._size(meta[key][:2]), *meta[key][2:])
         if 'scale_factor' in meta:
-            meta['scale_factor'] = tuple(
-                float(f * self.scale) for f in meta['scale_factor']
-            )
+            factors = meta['scale_factor']
+            meta['scale_factor'] = tuple(f * float(self.scale) for f in factors)
         new.set_metainfo(meta)
         return new
 
     def _nearest(self, labels: Tensor) -> Tensor:
         """Takes the label at the centre of each pixel of a map ``(... h w)``."""
         up, down = self.scale.denominator, 2 * self.scale.numerator
-        height, width = self._size(labels.shape[-2:])
+        sides = labels.shape[-2:]
         rows, columns = (
-            ((2 * torch.arange(new, device=labels.device) + 1) * up // down).clamp(
-                max=old - 1
-            )
-            for new, old in zip((height, width), labels.shape[-2:])
+            ((2 * torch.arange(new) + 1) * up // down).clamp(max=old - 1)
+            for new, old in zip(self._size(sides), sides)
         )
         return labels[..., rows, :][..., columns]
 

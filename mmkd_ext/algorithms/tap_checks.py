@@ -145,7 +145,7 @@ def _leaves(value: Any) -> tuple[set[int], bool]:
 
 
 def row_problems(
-    distiller: LinkDistiller, models: Mapping[str, nn.Module], count: int
+    distiller: LinkDistiller, models: Mapping[str, nn.Module | None], count: int
 ) -> list[Problem]:
     """Finds links that compare rows of two RoI heads, each row of another box.
 
@@ -178,9 +178,11 @@ def row_problems(
     return problems
 
 
-def _gives_rows(recorder: Recorder, model: nn.Module, tap: Tap, count: int) -> bool:
+def _gives_rows(
+    recorder: Recorder, model: nn.Module | None, tap: Tap, count: int
+) -> bool:
     """Whether a tap is inside a RoI head and gives a row for each box."""
-    if tap.given or tap.source.kind == 'Module':
+    if model is None or tap.given or tap.source.kind == 'Module':
         return False
     kinds = [
         base.__name__

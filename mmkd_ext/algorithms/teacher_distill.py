@@ -29,6 +29,7 @@ from mmkd_ext.algorithms.init_from_teacher import (
 )
 from mmkd_ext.algorithms.peer import Peer
 from mmkd_ext.algorithms.sources import build_model, hand_preprocessor
+from mmkd_ext.algorithms.stored_teacher import StoredTeacher
 from mmkd_ext.algorithms.student_input import StudentInput
 from mmkd_ext.algorithms.tap_checks import (
     gradient_problems,
@@ -45,6 +46,7 @@ from mmkd_ext.connectors.build import (
 from mmkd_ext.distillers.link_distiller import LinkDistiller
 from mmkd_ext.distillers.links import BATCH, STUDENT, TEACHER
 from mmkd_ext.distillers.schedules import Schedule, build_schedule
+from mmkd_ext.distillers.store import TeacherStore
 from mmkd_ext.errors import (
     CheckpointError,
     ConfigError,
@@ -76,7 +78,7 @@ __all__ = [
 
 _TEACHER_KEYS = (
     *('model', 'ckpt', 'weight', 'preprocess', 'min_matched'),
-    *('precision', 'channels_last', 'trainable', 'optimizer'),
+    *('precision', 'channels_last', 'trainable', 'optimizer', 'store'),
 )
 NO_DISCRIMINATOR_OPTIMIZER = Problem(
     'optim_wrapper.constructor',
@@ -84,6 +86,7 @@ NO_DISCRIMINATOR_OPTIMIZER = Problem(
     "student's would train it.",
     "Write constructor='mmkd_ext.AdversarialOptimWrapperConstructor'.",
 )
+_SINGLE = 'goes with `teacher`.'
 _PLAIN_NAMES = ('LinkDistiller', 'ConfigurableDistiller')
 _DISTILLERS = (
     'mmkd_ext.LinkDistiller',
@@ -115,8 +118,10 @@ class TeacherDistill(BaseAlgorithm):
             (False to feed it the student's batch unchanged, or ``dict(mean=...,
             std=...)``), `trainable` (default `teacher_trainable`), for such a one
             `optimizer`, what is otherwise than the student's (``dict(lr=0.01)``), and
-            its own `min_matched`, `precision` and `channels_last`. Empty where no link
-            needs a teacher.
+            its own `min_matched`, `precision`, `channels_last` and `store`. Empty where
+            no link needs a teacher.
+        teacher_store: Folder that ``mmkd store`` has written: what links tap is read
+            from there, and the teacher is not built.
         student_ckpt: File or URL of the student's first weights.
         inherit: Modules of the student, such as ``['neck', 'bbox_head']``, that are
             initialised with the weights of the (first) teacher where names and shapes
@@ -167,6 +172,7 @@ class TeacherDistill(BaseAlgorithm):
         teacher_ckpt: str | None = None,
         *,
         teachers: Mapping[str, Mapping[str, Any]] | None = None,
+        teacher_store: str | None = None,
         student_ckpt: str | None = None,
         inherit: Sequence[str] | Mapping[str, str] | None = None,
         min_matched: float = 0.5,
@@ -184,7 +190,11 @@ class TeacherDistill(BaseAlgorithm):
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         sources, problems = read_teachers(
-            teacher, teacher_ckpt, teachers, trainable=teacher_trainable
+            teacher,
+            teacher_ckpt,
+            teachers,
+            teacher_store,
+            trainable=teacher_trainable,
         )
         if not teacher_norm_eval:
             found = 'a frozen teacher is in eval mode.'
@@ -235,20 +245,34 @@ class TeacherDistill(BaseAlgorithm):
         if self.distiller is None or unread or len(self.teachers) < len(sources):
             raise ConfigError.of(problems)
         self.peers = nn.ModuleDict(
-            {name: one.module for name, one in self.teachers.items() if one.learns}
+            {
+                name: one.module
+                for name, one in self.teachers.items()
+                if isinstance(one, Peer)
+            }
         )
         self.distiller.deliver_from(list(self.teachers))
+        self.distiller.stores = self.stores
+        if self.stores and self.distiller.deliveries is not None:
+            problems.append(
+                Problem(
+                    'model.distiller.distill_deliveries',
+                    "hand over what happens in a teacher's pass, and a stored one has "
+                    'none.',
+                )
+            )
         self.init_report: InitReport | None = None
         if inherit is not None:
-            first = next(iter(self.teachers.values())).module
             with collecting(problems, 'model.inherit'):
+                first = self._first_module()
                 self.init_report = plan_init(self.architecture, first, inherit)
         self.distiller.teacher_weights = {
             name: one.weight for name, one in self.teachers.items()
         }
         inplace = {STUDENT: module_inplace, TEACHER: teacher_module_inplace}
         for name, model in self.models.items():
-            if inplace[STUDENT if name == STUDENT else TEACHER] is False:
+            asked = inplace[STUDENT if name == STUDENT else TEACHER]
+            if model is not None and asked is False:
                 set_inplace(model, False)
         # alignment brings convolutions with random first weights
         with preserve_random_state():
@@ -262,7 +286,8 @@ class TeacherDistill(BaseAlgorithm):
         if compile is not False:
             arguments = dict(compile) if isinstance(compile, Mapping) else {}
             with collecting(problems, 'model.compile'):
-                compile_between_taps(self.distiller, self.models, arguments)
+                built = {k: v for k, v in self.models.items() if v is not None}
+                compile_between_taps(self.distiller, built, arguments)
         if problems:
             raise ConfigError.of(problems, self)
 
@@ -281,26 +306,55 @@ class TeacherDistill(BaseAlgorithm):
     @property
     def teacher(self) -> nn.Module:
         """The model of the first teacher, with the weights of its checkpoint."""
-        first = next(iter(self.teachers.values()))
-        first.load()
-        return first.module
+        module = self._first_module()
+        next(iter(self.teachers.values())).load()
+        return module
+
+    def _first_module(self) -> nn.Module:
+        module = next(iter(self.teachers.values())).module
+        if module is None:
+            raise ConfigError('the (first) teacher is stored, so it has no modules.')
+        return module
 
     @property
-    def models(self) -> dict[str, nn.Module]:
-        """Student and teachers by the names that links use."""
+    def stores(self) -> dict[str, TeacherStore]:
+        """The stores of the teachers that have one."""
+        return {
+            name: teacher.store
+            for name, teacher in self.teachers.items()
+            if isinstance(teacher, StoredTeacher)
+        }
+
+    @property
+    def models(self) -> dict[str, nn.Module | None]:
+        """Student and teachers by the names that links use; None for stored ones."""
         return {
             STUDENT: self.architecture,
             **{name: one.module for name, one in self.teachers.items()},
         }
 
+    def live_teachers(self) -> list[Teacher]:
+        """Returns the teachers that run, not those that are stored."""
+        return [one for one in self.teachers.values() if isinstance(one, Teacher)]
+
     def _build_teachers(
         self, sources: Mapping[str, TeacherSource], problems: list[Problem]
-    ) -> dict[str, Teacher]:
+    ) -> dict[str, Teacher | StoredTeacher]:
         """Builds the teachers; of one that cannot be built there is a problem."""
-        built = {}
+        built: dict[str, Teacher | StoredTeacher] = {}
         for name, source in sources.items():
             own, renormalize = source.config, None
             config = {**self.teacher_defaults, **own}
+            weight = config.get('weight', 1.0)
+            with collecting(problems, f'model.teachers.{name}.weight'):
+                check_range('weight', weight, ge=0)
+            if config.get('store') is not None:
+                with collecting(problems, source.store_path):
+                    if source.learns:
+                        raise ConfigError('a teacher that is trained cannot be stored.')
+                    store = TeacherStore(config['store'])
+                    built[name] = StoredTeacher(name, store, weight)
+                continue
             module: Any = None
             with collecting(problems, source.path):
                 module = build_model(config.get('model'), source.path)
@@ -309,9 +363,6 @@ class TeacherDistill(BaseAlgorithm):
             if module is config.get('model'):
                 # it came built; init_weights() must not undo that
                 vars(module)['_is_init'] = True
-            weight = config.get('weight', 1.0)
-            with collecting(problems, f'model.teachers.{name}.weight'):
-                check_range('weight', weight, ge=0)
             preprocess, path = config.get('preprocess'), f'model.teachers.{name}'
             where = f'{path}.' if 'precision' in own else 'model.teacher_'
             with collecting(problems, f'{where}precision'):
@@ -354,9 +405,18 @@ class TeacherDistill(BaseAlgorithm):
         problems += distiller.tap_problems(self.models)
         distiller.drop({*distiller.broken, *(problem.link for problem in problems)})
         # all see the same pictures in training
-        own_size = self.input_size = input_size(*self.models.values())
+        sizes = {store.input_size for store in self.stores.values()}
+        built = [model for model in self.models.values() if model is not None]
+        own_size = self.input_size = next(iter(sizes), None) or input_size(*built)
+        if len(sizes) > 1:
+            what = f'pictures of {sorted(sizes)} were stored; all must have one size.'
+            raise ConfigError.at('model.teachers', what)
         if self.student_input is not None:
             own_size, self.input_size = self.student_input.blank_sizes(own_size)
+            for height, width in sizes:
+                self.input_size = height, width
+                scale = self.student_input.scale
+                own_size = int(height * scale), int(width * scale)
             unfit = self.student_input.link_problems(distiller)
             distiller.drop({problem.link for problem in unfit})
             problems += unfit
@@ -382,6 +442,8 @@ class TeacherDistill(BaseAlgorithm):
             # the student's pictures may have sides that the teacher cannot take
             pads = known_divisor(self.architecture) % STRIDE != 0
             for name, teacher in self.teachers.items():
+                if isinstance(teacher, StoredTeacher):
+                    continue
                 if not teacher.learns:
                     found += unfilled_problems(distiller, teacher, self.input_size)
                 if pads and name in distiller.recorders:
@@ -397,6 +459,10 @@ class TeacherDistill(BaseAlgorithm):
         self.distiller.reset_recorders()
         for owner, recorder in self.distiller.recorders.items():
             model, teacher = self.models[owner], self.teachers.get(owner)
+            if isinstance(teacher, StoredTeacher):
+                teacher.run_blank(recorder)
+            if model is None:
+                continue
             # each project packs its samples in a class of its own
             own = batch if teacher is None else blank_batch(model, self.input_size)
             mode, problem = self._run_once(owner, model, recorder, own)
@@ -452,19 +518,23 @@ class TeacherDistill(BaseAlgorithm):
                 min_matched=self.min_matched,
                 logger='current',
             )
-        for teacher in self.teachers.values():
-            teacher.initialize()
-        self._check_loaded()
+        self.load_teachers()
         self.distiller.bind_teachers(self.models)
         if self.init_report is not None:
             init_from_teacher(self.architecture, self.teacher, self.init_report)
             print_log(self.init_report.describe(), logger='current')
 
+    def load_teachers(self) -> None:
+        """Loads the teachers' checkpoints, which must fill what is tapped."""
+        for teacher in self.live_teachers():
+            teacher.initialize()
+        self._check_loaded()
+
     def _check_loaded(self) -> None:
         """Raises where a tap depends on weights that no checkpoint has filled."""
         problems = [
             problem
-            for teacher in self.teachers.values()
+            for teacher in self.live_teachers()
             if not teacher.learns
             for problem in unfilled_problems(self.distiller, teacher, self.input_size)
         ]
@@ -474,14 +544,14 @@ class TeacherDistill(BaseAlgorithm):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any) -> TeacherDistill:
         super()._apply(fn, *args)
-        for teacher in self.teachers.values():
+        for teacher in self.live_teachers():
             teacher.module._apply(fn)
         return self
 
     def train(self, mode: bool = True) -> TeacherDistill:
         """Sets the student's mode; teachers stay in eval."""
         super().train(mode)
-        for teacher in self.teachers.values():
+        for teacher in self.live_teachers():
             teacher.keep_preprocessor(self.data_preprocessor)
         return self
 
@@ -503,6 +573,9 @@ class TeacherDistill(BaseAlgorithm):
         if isinstance(constructor, str):
             constructor = OPTIM_WRAPPER_CONSTRUCTORS.get(constructor)
         if getattr(constructor, 'trains_discriminators', False):
+            if any(getattr(one, 'optimizer', None) for one in self.teachers.values()):
+                what = "does not look at a teacher's `optimizer`: leave one out."
+                raise ConfigError.at('optim_wrapper.constructor', what)
             return build(self, cfg)
         if not any(p.requires_grad for p in self.architecture.parameters()):
             # nothing to choose among
@@ -567,10 +640,13 @@ class TeacherDistill(BaseAlgorithm):
         # checkpoints of MMRazor hold the teacher, which has its own file here
         for key in [k for k in state_dict if k.startswith(f'{prefix}teacher.')]:
             del state_dict[key]
-        for name in self.peers:
-            if any(key.startswith(f'{prefix}peers.{name}.') for key in state_dict):
+        for name, peer in self.teachers.items():
+            own = f'{prefix}peers.{name}.'
+            if isinstance(peer, Peer) and any(
+                key.startswith(own) for key in state_dict
+            ):
                 # its own checkpoint must not undo this
-                self.teachers[name].is_ready = True
+                peer.is_ready = True
         self._rename_plain(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
@@ -731,17 +807,24 @@ class TeacherSource:
         config: Its `model`, `ckpt` and other options.
         path: Config path of its model.
         ckpt_path: Config path of its checkpoint.
+        store_path: Config path of its store.
         learns: Whether it is trained beside the student.
     """
 
     config: dict[str, Any]
     path: str
     ckpt_path: str
+    store_path: str
     learns: bool = False
 
 
 def read_teachers(
-    teacher: Any, ckpt: Any, teachers: Any, *, trainable: bool = False
+    teacher: Any,
+    ckpt: Any,
+    teachers: Any,
+    store: Any = None,
+    *,
+    trainable: bool = False,
 ) -> tuple[dict[str, TeacherSource], list[Problem]]:
     """Reads the teachers from the keys of a `TeacherDistill`, without building them.
 
@@ -749,19 +832,19 @@ def read_teachers(
         teacher: Its `teacher`.
         ckpt: Its `teacher_ckpt`.
         teachers: Its `teachers`.
+        store: Its `teacher_store`; there may be no `teacher` then.
         trainable: Its `teacher_trainable`.
 
     Returns:
         The teachers by name, none where it is not known which they are; the problems.
     """
     path = 'model.teachers'
-    if (teacher is None) == (teachers is None):
+    if ((teacher is None) == (teachers is None)) and (store is None or teachers):
         return {}, [Problem('model.teacher', 'give either `teacher` or `teachers`.')]
     if teachers is None:
-        config = {'model': teacher, 'ckpt': ckpt}
-        paths = 'model.teacher', 'model.teacher_ckpt'
-        one = TeacherSource(config, *paths, bool(trainable))
-        return {TEACHER: one}, []
+        config = {'model': teacher, 'ckpt': ckpt, 'store': store}
+        paths = 'model.teacher', 'model.teacher_ckpt', 'model.teacher_store'
+        return {TEACHER: TeacherSource(config, *paths, bool(trainable))}, []
     if not isinstance(teachers, Mapping) or not all(
         isinstance(config, Mapping) for config in teachers.values()
     ):
@@ -772,9 +855,10 @@ def read_teachers(
         hint = 'Links use these names for others.'
         return {}, [Problem(path, f'a teacher cannot be called {taken}.', hint)]
     problems = []
-    if ckpt is not None:
-        hint = 'In `teachers` each one has its `ckpt`.'
-        problems.append(Problem('model.teacher_ckpt', 'goes with `teacher`.', hint))
+    for key, value in (('ckpt', ckpt), ('store', store)):
+        if value is not None:
+            hint = f'In `teachers` each one has its `{key}`.'
+            problems.append(Problem(f'model.teacher_{key}', _SINGLE, hint))
     sources = {}
     for name, config in teachers.items():
         known, own = dict.fromkeys(_TEACHER_KEYS, False), f'{path}.{name}'
@@ -785,7 +869,8 @@ def read_teachers(
             found = 'is no name that a module can have in a checkpoint.'
             problems.append(Problem(own, found, 'Call it otherwise.'))
             learns = False
-        sources[name] = TeacherSource(kept, f'{own}.model', f'{own}.ckpt', learns)
+        paths = f'{own}.model', f'{own}.ckpt', f'{own}.store'
+        sources[name] = TeacherSource(kept, *paths, learns)
         if 'optimizer' in kept and not learns:
             found = 'is for a teacher that is trained.'
             hint = 'Write `trainable=True` beside it, or leave it out.'

@@ -15,6 +15,7 @@ COMMANDS = {
     'distill': ('distill:main', 'write a config from a student and a teacher'),
     'search': ('search:main', 'rank students for a teacher without training'),
     'check': ('check:main', 'report every problem of a config before training'),
+    'store': ('store:main', 'store what links tap of a teacher'),
     'train': ('train:main', 'train the model of a config'),
     'chain': ('chain:main', 'train teachers and students one after another'),
     'test': ('test:main', 'test a model'),

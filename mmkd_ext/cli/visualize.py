@@ -118,11 +118,15 @@ def read(args: argparse.Namespace) -> Config:
             f'{args.config!r} is no distillation: its model needs `architecture`, '
             '`teacher` (or `teachers`) and `distiller`, whose links say what to draw.'
         )
-    use_teacher(cfg, args.teacher_checkpoint)
     from mmengine.registry import init_default_scope
 
     from mmkd_ext.algorithms.teacher_distill import build_distiller
+    from mmkd_ext.engine.store import without_stores
     from mmkd_ext.visualization.probe import choose_links
+
+    # the pictures are not those of which values were stored
+    without_stores(cfg)
+    use_teacher(cfg, args.teacher_checkpoint)
 
     init_default_scope(cfg.default_scope)
     # losses and connectors alone: quick, and wrong names show before models are built
@@ -187,7 +191,7 @@ def build(cfg: Config, args: argparse.Namespace) -> TeacherDistill:
     report = load_for_test(model, args.checkpoint)
     for note in untrained(model, report):
         print(f'note: {note}', file=sys.stderr)
-    for teacher in model.teachers.values():
+    for teacher in model.live_teachers():
         if teacher.checkpoint is None:
             teacher.initialize()
         teacher.load()

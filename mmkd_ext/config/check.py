@@ -257,7 +257,7 @@ def _sources(cfg: Config) -> dict[str, tuple[str, Any]]:
         return {}
     if 'architecture' not in config:
         return {STUDENT: ('model', config)}
-    keys = ('teacher', 'teacher_ckpt', 'teachers')
+    keys = ('teacher', 'teacher_ckpt', 'teachers', 'teacher_store')
     teachers, _ = read_teachers(*map(config.get, keys))
     return {
         STUDENT: ('model.architecture', config['architecture']),

@@ -113,13 +113,21 @@ class _Distillation:
             where = 'model.architecture', 'model.student_ckpt'
             self._build(STUDENT, student, ckpt, minimum, *where)
         teacher, ckpt = config.pop('teacher', None), config.pop('teacher_ckpt', None)
+        store = config.get('teacher_store')
         several = config.pop('teachers', None)
         learn = bool(config.get('teacher_trainable'))
-        sources, problems = read_teachers(teacher, ckpt, several, trainable=learn)
+        sources, problems = read_teachers(
+            teacher, ckpt, several, store, trainable=learn
+        )
         report.add(problems)
         teachers = {}
         for name, source in sources.items():
             own = source.config
+            if own.get('store') is not None:
+                folder = str(own['store'])
+                self.summaries[name] = ModelSummary(name, 'stored', 0, folder)
+                teachers[name] = {**own, 'model': None, 'ckpt': None}
+                continue
             least = own.get('min_matched', minimum)
             where = source.path, source.ckpt_path
             more = *where, source.learns
@@ -128,10 +136,10 @@ class _Distillation:
         if not sources and problems:
             self.models[TEACHER] = None
         config['architecture'] = self.models[STUDENT]
-        if teacher is None:
+        if teacher is None and store is None:
             config['teachers'] = teachers
         else:
-            config['teacher'] = self.models[TEACHER]
+            config['teacher'] = self.models.get(TEACHER)
         report.models = list(self.summaries.values())
         if self.models[STUDENT] is not None:
             self._compare_models(self.models[STUDENT], sources)
@@ -176,7 +184,7 @@ class _Distillation:
         if 'ClassMap' in str(self.config.get('distiller')):
             classes = None  # their difference is meant; the notes have the map
         for name, source in sources.items():
-            teacher, path = self.models[name], source.path.removesuffix('.model')
+            teacher, path = self.models.get(name), source.path.removesuffix('.model')
             if teacher is None:
                 continue
             count = class_count(teacher)
@@ -266,10 +274,11 @@ class _Distillation:
         for role, (path, source) in self.sources.items():
             if not isinstance(source, nn.Module):
                 config = model_config(source, path)
-                rehearsal.own_model(algorithm.models[role], config, path)
+                model = algorithm.models[role] or nn.Identity()
+                rehearsal.own_model(model, config, path)
         if algorithm.init_report is not None:
             # as a training begins; losses may need what is inherited
-            teacher = next(iter(algorithm.teachers.values())).module
+            teacher = algorithm.teacher
             init_from_teacher(algorithm.student, teacher, algorithm.init_report)
         while distiller.links or distiller.deliveries:
             try:

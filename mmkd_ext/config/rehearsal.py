@@ -84,7 +84,10 @@ class Batches:
 
     def __init__(self, loader: DataLoader[Any], samples: int) -> None:
         self.loader, self.samples = loader, samples
+        self.dataset: Any = loader.dataset
+        self._indices: list[Any] = []
         self._picked: list[Any] = []
+        self._read: Any = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(vars(self)['loader'], name)
@@ -100,14 +103,16 @@ class Batches:
         return sum(x.numel() for x in inputs if isinstance(x, torch.Tensor))
 
     def __iter__(self) -> Iterator[Any]:
-        dataset, sampler = self.loader.dataset, self.loader.batch_sampler
+        dataset, sampler = self.dataset, self.loader.batch_sampler
         if sampler is None or isinstance(dataset, IterableDataset):
             yield from islice(self.loader, 1)
             return
-        if not self._picked:
+        if not self._indices:
             # once: an infinite sampler cannot be begun a second time
-            indices = list(next(iter(sampler), ()))[: self.samples]
-            self._picked = [dataset[i] for i in indices]
+            self._indices = list(next(iter(sampler), ()))[: self.samples]
+        if self._read is not dataset:
+            # a hook may have put another one in its place
+            self._read, self._picked = dataset, [dataset[i] for i in self._indices]
             # a batch of one is judged by `check_segmentor`, which knows the GPUs
             while 0 < len(self._picked) < self.samples:
                 self._picked.append(self._picked[-1])

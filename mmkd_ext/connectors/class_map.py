@@ -81,13 +81,15 @@ class ClassMap(nn.Module):
         self.source = _names('source', source, problems)
         self.target = _names('target', target, problems)
         if not problems:
-            taken = _taken(self.source, self.target, dict(merge or {}), problems)
-        if not problems and len(taken) + background < 2 and not sigmoid:
+            self.taken = _taken(self.source, self.target, merge or {}, problems)
+        if not problems and len(self.target) + background < 2 and not sigmoid:
             found = f'leaves one class, {self.target}, whose probability is always 1.'
             problems.append(Problem('target', found, 'Map to two classes or more.'))
         if problems:
             raise ConfigError.of(problems)
-        self.groups = [[self.source.index(name) for name in group] for group in taken]
+        self.groups = [
+            [self.source.index(name) for name in group] for group in self.taken
+        ]
         self.columns = len(self.source) + background
         if background:
             self.groups.append([len(self.source)])
@@ -110,37 +112,32 @@ class ClassMap(nn.Module):
                 hint = 'give the last one a name, or set `background=True`.'
             elif logits.dim() == 4 and logits.shape[1] % self.columns == 0:
                 hint = 'make rows of them by `mmkd_ext.FlattenPredictions` before it.'
-            raise ShapeError(
-                f'`ClassMap` takes logits of {self.columns} classes, but got {got}; '
-                + hint
-            )
+            what = f'takes logits of {self.columns} classes, but got {got}'
+            raise ShapeError(f'`ClassMap` {what}; {hint}')
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return merge_logits(logits, self.groups, sigmoid=self.sigmoid)
 
     def describe(self) -> str:
         """Returns the map in words: who takes whom, and who is left out."""
-        groups = [
-            [self.source[k] for k in g if k < len(self.source)] for g in self.groups
-        ]
-        pairs = [f'{t}: {" + ".join(g)}' for t, g in zip(self.target, groups)]
-        left = [name for name in self.source if not any(name in g for g in groups)]
+        pairs = [f'{t}: {" + ".join(g)}' for t, g in zip(self.target, self.taken)]
+        left = [name for name in self.source if not any(name in g for g in self.taken)]
         return '; '.join(pairs) + (f'; left out: {", ".join(left)}' if left else '')
 
 
 def _names(key: str, given: str | Sequence[str], problems: list[Problem]) -> list[str]:
     """Returns the names of classes, also those of a data set."""
     names: Sequence[str] = given
-    owner = ''
     if isinstance(given, str):
-        owner = f' of `{given}`'
         with DATASETS.switch_scope_and_registry(None) as registry:
             cls = registry.get(given)
         names = getattr(cls, 'METAINFO', {}).get('classes', ())
         if not names:
             what = 'has no classes of its own' if cls else 'is no data set'
-            packages = DATASETS.children.items()
+            children = DATASETS.children
             known = [
-                f'{package}.{n}' for package, one in packages for n in one.module_dict
+                f'{scope}.{n}'
+                for scope in children
+                for n in children[scope].module_dict
             ]
             hint = f'Give the names as a list.{did_you_mean(given, known)}'
             problems.append(Problem(key, f'{given!r} {what}.', hint))
@@ -152,9 +149,8 @@ def _names(key: str, given: str | Sequence[str], problems: list[Problem]) -> lis
         what = f'must be names of classes, but is {given!r}.'
         problems.append(Problem(key, what, "Write ['road', 'car', ...]."))
     elif doubled:
-        problems.append(
-            Problem(key, f'has {doubled}{owner} twice.', 'Give each column a name.')
-        )
+        hint = 'Give each column a name of its own.'
+        problems.append(Problem(key, f'has {doubled} twice.', hint))
     return found
 
 
@@ -178,10 +174,8 @@ def _taken(
         path = f'merge.{name}'
         for one in group:
             if one not in source:
-                hint = _hint(one, source)
-                problems.append(
-                    Problem(path, f'{one!r} is no class of `source`.', hint)
-                )
+                what = f'{one!r} is no class of `source`.'
+                problems.append(Problem(path, what, _hint(one, source)))
             elif one in takers:
                 what = f'{one!r} is taken by {takers[one]!r} already.'
                 problems.append(Problem(path, what, 'Merge a class into one other.'))
@@ -190,15 +184,13 @@ def _taken(
     lacking = [name for name, group in zip(target, taken) if not group]
     if len(lacking) == len(target):
         what = f'has no class in common with `source`, {source}.'
-        problems.append(
-            Problem('target', what, 'Say in `merge` which belong together.')
-        )
+        hint = 'Say in `merge` which belong together.'
+        problems.append(Problem('target', what, hint))
     elif lacking:
         rest = [name for name in target if name not in lacking]
         hint = (
-            'Name them in `merge`; or compare what both models know: '
-            f'target={rest} here, and on the other side '
-            f"connector=dict(type='mmkd_ext.ClassMap', source={target}, "
+            f'Name them in `merge`; or compare what both know: target={rest}, and on '
+            f"the other side dict(type='mmkd_ext.ClassMap', source={target}, "
             f'target={rest}).'
         )
         what = f'has {lacking}, which no class of `source` is mapped to.'

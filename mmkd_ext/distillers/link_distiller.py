@@ -50,7 +50,9 @@ from mmkd_ext.registry import MODELS
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-__all__ = ['LinkDistiller', 'LinkPlan']
+    from mmkd_ext.distillers.store import TeacherStore
+
+__all__ = ['LinkDistiller', 'LinkPlan', 'is_classifier']
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,8 @@ class LinkDistiller(BaseDistiller):
         self._iteration, self._epoch = 0, 0
         self._runner = RunnerPosition()
         self.teacher_weights: dict[str, float] = {}
+        #: Stores of the teachers that have one.
+        self.stores: dict[str, TeacherStore] = {}
         #: Models that a link with a weight above 0, or a delivery, needs in this step.
         self.active: set[str] = set()
         self._factors: dict[str, float] = {}
@@ -259,7 +263,7 @@ class LinkDistiller(BaseDistiller):
         return links_to_mmrazor(self.links, self.connector_configs)
 
     def tap_problems(self, models: Mapping[str, nn.Module | None]) -> list[Problem]:
-        """Returns a problem for each tap that is not in its model.
+        """Returns a problem for each tap that is not in its model, or in its store.
 
         Args:
             models: Student and teachers by name; those that are None are not looked at.
@@ -273,6 +277,9 @@ class LinkDistiller(BaseDistiller):
                     hint = did_you_mean(tap.of, [*models, BATCH])
                     hint = f'It is one of {[*models, BATCH]}.{hint}'
                     problems.append(Problem(where, found, hint, link.name))
+                elif tap.of in self.stores:
+                    with collecting(problems, link.where(f'{key}.at'), link.name):
+                        self.stores[tap.of].tap(tap)
                 elif model is not None and tap.of != BATCH:
                     problems += [
                         Problem(link.where(f'{key}.at'), found, hint, link.name)
@@ -280,7 +287,7 @@ class LinkDistiller(BaseDistiller):
                     ]
         return problems
 
-    def bind_teachers(self, models: Mapping[str, nn.Module]) -> None:
+    def bind_teachers(self, models: Mapping[str, nn.Module | None]) -> None:
         """Binds modules that work with one teacher only to the loaded teachers.
 
         Raises:
@@ -295,7 +302,11 @@ class LinkDistiller(BaseDistiller):
                     user = self.connectors[tap.connector]
                 for module in user.modules():
                     if isinstance(module, KnowsTeacher):
-                        weights = fingerprint(models[tap.of], tap.source.name)
+                        model = models[tap.of]
+                        if model is None:
+                            weights = self.stores[tap.of].fingerprint(tap)
+                        else:
+                            weights = fingerprint(model, tap.source.name)
                         try:
                             module.bind_teacher(weights)
                         except CheckpointError as error:
@@ -303,13 +314,13 @@ class LinkDistiller(BaseDistiller):
                             raise CheckpointError.at(where, str(error)) from error
 
     def plan(
-        self, batch: Mapping[str, Any], models: Mapping[str, nn.Module]
+        self, batch: Mapping[str, Any], models: Mapping[str, nn.Module | None]
     ) -> list[Problem]:
         """Plans alignment from what a dry run has recorded.
 
         Args:
             batch: ``inputs`` and ``data_samples`` of the dry run.
-            models: Student and teachers by name.
+            models: Student and teachers by name, None for stored ones.
 
         Returns:
             A problem for each link whose sides do not fit.
@@ -321,7 +332,10 @@ class LinkDistiller(BaseDistiller):
         return problems
 
     def _plan_link(
-        self, link: Link, batch: Mapping[str, Any], models: Mapping[str, nn.Module]
+        self,
+        link: Link,
+        batch: Mapping[str, Any],
+        models: Mapping[str, nn.Module | None],
     ) -> None:
         values = {}
         for key, tap in link.taps.items():
@@ -361,7 +375,9 @@ class LinkDistiller(BaseDistiller):
     def _yields_classes(self, model: nn.Module | None, tap: Tap) -> bool:
         """Whether the channels or columns that a tap hands to its loss are classes."""
         if tap.connector is None:
-            return model is not None and _is_classifier(model, tap)
+            if tap.of in self.stores:
+                return bool(self.stores[tap.of].tap(tap).get('classes'))
+            return model is not None and is_classifier(model, tap)
         connector = self.connectors[tap.connector]
         last = connector[-1] if isinstance(connector, nn.Sequential) else connector
         return bool(getattr(last, 'yields_classes', False))
@@ -595,7 +611,7 @@ def _given_problems(tap: Tap, connector: nn.Module, path: str) -> list[Problem]:
     return compare_arguments(kind, accepted, given, f'{path}.given', hint)
 
 
-def _is_classifier(model: nn.Module, tap: Tap) -> bool:
+def is_classifier(model: nn.Module, tap: Tap) -> bool:
     """Whether the channels that a tap records are the classes of its head.
 
     This holds for the input of a detector's `loss_cls`, and for the output of a layer

@@ -20,10 +20,11 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import CheckpointFunction
 
+from mmkd_ext.distillers.store import tap_key
 from mmkd_ext.errors import TapError, did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mmkd_ext.distillers.links import Source, Tap
 
@@ -86,6 +87,7 @@ class Recorder:
         self.without_gradient: dict[Source, nn.Module | None] = {}
         self._modules: dict[Source, nn.Module] = {}
         self._records: dict[Source, list[_Record]] = {}
+        self._given: dict[str, Any] = {}
         self._missing = 0
         self._foreign = _foreign_recorders(self.needed)
         self.can_stop = all(
@@ -201,6 +203,8 @@ class Recorder:
             TapError: It has no such part, or was changed in place by a later module.
         """
         source = tap.source
+        if self._given:
+            return self._given[tap_key(tap)]
         if source.kind == _ITSELF:
             return self._modules[source]
         records = self._records.get(source, ())
@@ -219,6 +223,16 @@ class Recorder:
         if isinstance(tap.call, tuple):
             records = [records[call] for call in tap.call]
         return tuple(select(record.value, tap.item, tap) for record in records)
+
+    def give(self, values: Mapping[str, Any], device: torch.device) -> None:
+        """Takes the values of all taps from elsewhere, instead of recording a pass.
+
+        Args:
+            values: By `tap_key`.
+            device: Where the values are to be.
+        """
+        move = functools.partial(torch.Tensor.to, device=device, non_blocking=True)
+        self._given = {key: _map(move, value) for key, value in values.items()}
 
     def crop(self, padded: tuple[int, int], size: tuple[int, int], count: int) -> None:
         """Crops all recorded maps to the pictures without their padding.
@@ -281,6 +295,7 @@ class Recorder:
         """Drops everything recorded."""
         self._records = {}
         self._modules = {}
+        self._given = {}
 
 
 def select(value: Any, item: Any, where: object) -> Any:

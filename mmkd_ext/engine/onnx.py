@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -42,11 +43,13 @@ def export_onnx(model: nn.Module, path: str, size: tuple[int, int]) -> str:
     network = fixed(model)
     target = Path(f'{path}.part')
     names = [_INPUT, _OUTPUT]
+    # the exporter by tracing: the newer one needs onnxscript as well
+    takes = inspect.signature(torch.onnx.export).parameters
+    by_tracing: dict[str, Any] = {'dynamo': False} if 'dynamo' in takes else {}
     try:
         with warnings.catch_warnings(), torch.no_grad():
             # of shapes that become constants, as they are meant to
             warnings.simplefilter('ignore')
-            # the exporter by tracing: the newer one needs onnxscript as well
             torch.onnx.export(
                 network,
                 (torch.zeros(1, 3, *size),),
@@ -56,7 +59,7 @@ def export_onnx(model: nn.Module, path: str, size: tuple[int, int]) -> str:
                 input_names=names[:1],
                 output_names=names[1:],
                 dynamic_axes={name: {0: 'batch'} for name in names},
-                **_by_tracing(),
+                **by_tracing,
             )
         atomic_write(path, target.read_bytes())
     except (RuntimeError, TypeError, ValueError) as error:
@@ -115,7 +118,3 @@ def _imported(name: str, path: str) -> Any:
             f'{path!r} needs {name}: install `mmkd_ext[onnx]`.'
         ) from error
 
-
-def _by_tracing() -> dict[str, bool]:
-    """Returns the argument that asks torch 2.5 or newer for it."""
-    return {'dynamo': False} if torch.__version__ >= '2.5' else {}

@@ -66,6 +66,11 @@ def look(
     were; connectors and losses work on copies. Without ``links`` it is all that compare
     maps of the normalised batch ``(n c h w)``.
     """
+    if algorithm.stores:
+        raise ConfigError(
+            'A stored teacher knows the training pictures alone. Draw with `mmkd '
+            'visualize`, which runs the teacher, instead of in training.'
+        )
     with preserve_random_state(devices=True), undisturbed(algorithm):
         distiller = _copy_of(algorithm.distiller)
         chosen = [one for one in distiller.links if links is None or one.name in links]

@@ -8,9 +8,11 @@ import distill_toys as toys
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.optim import OptimWrapper
+from mmengine.config import Config
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 
 from mmkd_ext.algorithms import MutualDistill
+from mmkd_ext.config.check import check_config
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.registry import MODELS
 from mmkd_ext.testing.toy import toy_batch
@@ -47,8 +49,6 @@ def logits(algorithm, batch):
 
 
 def optimizer_of(algorithm, **cfg):
-    from mmengine.optim import build_optim_wrapper
-
     optimizer = dict(type='SGD', lr=0.1, momentum=0.9)
     return build_optim_wrapper(algorithm, dict(optimizer=optimizer, **cfg))
 
@@ -196,6 +196,8 @@ def test_weights_of_a_peer_come_from_its_file_but_a_resumed_run_keeps_its_own(tm
      'model.teachers.wide.optimizer', 'one type of optimizer'),
     (dict(peers=dict(wide=dict(optimiser=dict(lr=1)))),
      'model.teachers.wide.optimiser', 'optimizer'),
+    (dict(peers=dict(wide=dict(precision='bf16'))),
+     'model.teachers.wide.precision', 'frozen teacher'),
     (dict(peers=dict(wide=dict(ckpt='gone.pth'))),
      'model.teachers.wide.ckpt', 'gone.pth'),
     (dict(peers=dict(wide=dict(trainable=False, optimizer=dict(lr=1)))),
@@ -206,6 +208,21 @@ def test_what_is_wrong_is_named(change, where, message):
         mutual('wide', **change)
     assert where in str(error.value)
     assert message in str(error.value)
+
+
+def test_the_check_lists_what_is_wrong_with_each_student():
+    peers = dict(wide=dict(model=dict(type=toys.TOY, chanels=3), optimizer=dict(lr=1)))
+    config = dict(type='mmkd_ext.MutualDistill', architecture=dict(type=toys.TOY))
+    for more, path in (
+        (dict(at=LOGITS), 'model.teachers.wide.model'),
+        (dict(at=LOGITS, target='all'), 'model.target'),
+        (dict(at='hed'), 'model.distiller.links.loss_wide_to_student.preds_S.at'),
+        (dict(at=LOGITS, taget='mean'), 'model.taget'),
+        ({}, 'model.at'),
+    ):
+        cfg = Config(dict(model=dict(config, teachers=peers, **more)))
+        paths = [problem.path for problem in check_config(cfg).problems]
+        assert any(one.startswith(path) for one in paths), (path, paths)
 
 
 def test_a_name_that_no_module_can_have_is_refused():

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import distill_toys as toys
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from torch import nn
@@ -130,6 +133,59 @@ def test_the_teacher_sees_the_picture_and_the_student_half_of_it():
     assert model.distiller.plans[0].alignment == 'bilinear to the teacher'
 
 
+@pytest.mark.mmseg
+def test_it_learns_labels_of_half_the_size_and_predicts_at_the_original_one():
+    import adapt_toys
+    from mmengine.registry import init_default_scope
+    from mmseg.structures import SegDataSample
+
+    init_default_scope('mmseg')
+    links = toys.link('decode_head.conv_seg', 'KDLoss')
+    networks = adapt_toys.segmentor(), adapt_toys.segmentor(width=16)
+    model = toys.build(links, *networks, student_input=HALF)
+    seen = []
+    model.architecture.backbone.register_forward_pre_hook(
+        lambda _, args: seen.append(tuple(args[0].shape[2:]))
+    )
+    classes = model.architecture.decode_head.num_classes
+    sample = SegDataSample(metainfo=dict(img_shape=(64, 96), ori_shape=(64, 96)))
+    sample.gt_sem_seg = PixelData(data=torch.randint(classes, (1, 64, 96)))
+    losses = model(torch.randn(2, 3, 64, 96), [sample, sample.clone()], mode='loss')
+    assert losses['distill.loss_x'] > 0
+    # the pipeline of a test makes the picture small, and says what it was
+    meta = dict(img_shape=(32, 48), ori_shape=(64, 96), scale_factor=(0.5, 0.5))
+    small = SegDataSample(metainfo=dict(meta, padding_size=[0] * 4))
+    (found,) = model.eval()(torch.randn(1, 3, 32, 48), [small], mode='predict')
+    assert found.pred_sem_seg.shape == (64, 96)
+    assert seen == [(32, 48), (32, 48)]
+
+
+@pytest.mark.mmdet
+@pytest.mark.parametrize(
+    ('name', 'large', 'small'),
+    [
+        ('camvid/rakd_fpn-r18-w32_fpn-r18-w8', (480, 360), (240, 180)),
+        ('camvid/rakd-kd_fpn-r18-w32_fpn-r18-w8', (480, 360), (240, 180)),
+        ('bccd/rakd_gfl-r18-w24_gfl-r18-w8', (640, 480), (320, 240)),
+        ('cifar10/rakd_resnet56_resnet20', (32, 32), 16),
+    ],
+)
+def test_a_config_tests_its_student_at_the_size_at_which_it_learned(name, large, small):
+    pytest.importorskip('mmpretrain')
+    root = Path(__file__).parents[2] / 'benchmarks/configs'
+    config = Config.fromfile(root / f'{name}.py')
+    assert config.model.student_input['scale'] * large[0] in np.atleast_1d(small)
+    (step,) = (
+        step
+        for step in config.test_dataloader.dataset.pipeline
+        if step['type'] == 'Resize'
+    )
+    assert step['scale'] == small
+    steps = config.train_dataloader.dataset.pipeline
+    resized = [step['scale'] for step in steps if 'Resize' in step['type']]
+    assert resized in ([], [large])
+
+
 def test_sides_that_do_not_divide_are_refused():
     model = toys.build(student_input=dict(scale=0.375))
     with pytest.raises(ShapeError, match=r'\(20, 64\).*3/8.*multiples of 8'):
@@ -140,7 +196,7 @@ def test_sides_that_do_not_divide_are_refused():
     ('given', 'path', 'words'),
     [
         (dict(sclae=0.5), 'model.student_input.sclae', '`scale`'),
-        (dict(scale=0), 'model.student_input', '> 0'),
+        (dict(scale=0), 'model.student_input', '>= 0.015625'),
         (dict(scale=2), 'model.student_input', '<= 1'),
         ({}, 'model.student_input', 'None'),
         (0.5, 'model.student_input', 'dict'),

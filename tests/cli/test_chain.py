@@ -209,7 +209,7 @@ T = dict(name='teacher', config='teacher.py')
     ([dict(T, name='outdated')], 'chain[0].name', 'folder'),
     ([T, dict(T, name='s', teacher='techer')], 'chain[1].teacher', '`teacher`'),
     ([dict(T, teacher='s'), dict(T, name='s', teacher='teacher')],
-     'chain[0].teacher', 'that stands before it'),
+     'chain[0].teacher', 'those that stand before it'),
     ([dict(T, teacher='teacher')], 'chain[0].teacher', "no step 'teacher' before"),
     ([dict(T, teacher={'model.teachers.a.ckpt': 'b'})], 'chain[0].teacher', "'b'"),
 ])  # fmt: skip

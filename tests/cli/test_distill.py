@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from mmengine.runner import Runner
 
 from mmkd_ext.cli import distill
 from mmkd_ext.errors import ConfigError
@@ -129,3 +134,62 @@ def test_patch_tokens_of_a_transformer_are_a_map(tmp_path):
 def test_features_only_and_a_method_exclude_each_other():
     with pytest.raises(ConfigError, match='not both'):
         distill.distillation_text(SEG, SEG, features_only=True, method='cwd')
+
+
+PREPROCESSOR = dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=True)
+VIT = dict(
+    type='ImageClassifier',
+    backbone=dict(type='VisionTransformer', img_size=8, patch_size=2, arch=dict(
+        embed_dims=12, num_layers=1, num_heads=2, feedforward_channels=12)),
+    head=dict(type='VisionTransformerClsHead', num_classes=10, in_channels=12))
+STUDENT = dict(
+    type='ImageClassifier',
+    backbone=dict(type='mmkd_ext.SmallResNet', depth=8, widths=(4, 4, 4, 8)),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=10, in_channels=8))
+LOADER = dict(
+    batch_size=8, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(type='mmkd_ext.DigitsDataset', indices=16,
+                 pipeline=[dict(type='PackInputs')]))
+TRAINING = dict(
+    train_dataloader=LOADER, train_cfg=dict(by_epoch=True, max_epochs=1),
+    optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)))
+
+
+def file_of(path, model, **more):
+    values = dict(default_scope='mmpretrain', data_preprocessor=PREPROCESSOR,
+                  model=model, **more)
+    path.write_text(''.join(f'{key} = {value!r}\n' for key, value in values.items()))
+    return str(path)
+
+
+def test_a_backbone_is_pretrained_on_patch_tokens_and_the_head_stays(
+    tmp_path, monkeypatch
+):
+    pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
+    pytest.importorskip('sklearn', reason='digits')
+    text = property(lambda config: repr(config._cfg_dict))
+    monkeypatch.setattr(Config, 'pretty_text', text)
+    student = file_of(tmp_path / 'student.py', STUDENT, **TRAINING)
+    teacher = file_of(tmp_path / 'teacher.py', VIT)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        weights = MODELS.build(Config.fromfile(teacher).model).state_dict()
+    torch.save(weights, tmp_path / 'teacher.pth')
+    _, text = distill.distillation_text(
+        student, teacher, features_only=True, folder=str(tmp_path),
+        teacher_ckpt=str(tmp_path / 'teacher.pth'))
+    (tmp_path / 'written.py').write_text(text)
+    cfg = Config.fromfile(tmp_path / 'written.py')
+    cfg.work_dir, cfg.log_level = str(tmp_path / 'run'), 'WARNING'
+    runner = Runner.from_cfg(cfg)
+    before = {}
+    monkeypatch.setattr(runner, 'call_hook', lambda name, **kwargs: before.update(
+        copy.deepcopy(runner.model.student.state_dict()))
+        if name == 'before_train' else None)
+    model = runner.train()
+    after = model.student.state_dict()
+    moved = {k.split('.')[0] for k, v in after.items()
+             if v.is_floating_point() and not torch.equal(v, before[k])}
+    assert moved == {'backbone'}
+    # 8 channels at stride 4 of the student, 12 at stride 2 of the patch tokens
+    assert 'loss_features' in model.distiller.aligners

@@ -107,7 +107,6 @@ def test_evolution_finds_better_than_chance_and_asks_nothing_twice():
     assert len(set(evolved)) == len(evolved) == len(drawn) == 120
     best = [sum(map(sum, asked[-30:])) / 30 for asked in (evolved, drawn)]
     assert best[0] > best[1] + 5
-    assert max(map(sum, evolved)) > max(map(sum, drawn[:30]))
 
 
 def test_what_does_not_count_is_no_candidate():
@@ -181,7 +180,7 @@ def test_a_wrong_key_is_told(tmp_path, capsys, key, value, message):
 
 
 def test_no_distillation_is_told():
-    with pytest.raises(ConfigError, match=r'model\.teacher'):
+    with pytest.raises(ConfigError, match='`architecture` and `teacher`'):
         search.search_config(Config(dict(model=dict(type='X'))))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -49,7 +50,8 @@ def read(name):
     config.train_dataloader.batch_size = 4
     config.train_dataloader.num_workers = 0
     config.train_dataloader.persistent_workers = False
-    config.val_dataloader.num_workers = 0
+    if config.val_dataloader:
+        config.val_dataloader.num_workers = 0
     return config
 
 
@@ -61,7 +63,13 @@ def plain(node):
 def test_a_method_trains_and_every_link_teaches(method, tmp_path):
     config = read(f'{method}_resnet56_resnet8')
     config.model.teacher_ckpt = None
-    config.model.teacher.backbone.depth = 14
+    if config.model.teacher and method != 'ofd':  # which taps a block of ResNet-56
+        config.model.teacher.backbone.depth = 14
+    links = config.model.distiller.links
+    if 'loss_crd' in links:
+        links.loss_crd.loss.update(samples=20, negatives=5)
+    if 'loss_sskd_similarity' in links:
+        links.loss_sskd_similarity.preds_T.connector.stage_one = None
     config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
     config.param_scheduler = []
     config.test_dataloader = config.test_cfg = config.test_evaluator = None
@@ -71,10 +79,9 @@ def test_a_method_trains_and_every_link_teaches(method, tmp_path):
     config.work_dir = str(tmp_path)
     runner = Runner.from_cfg(config)
     runner.train()
-    assert sorted(config.model.distiller.links) == [
-        f'loss_{part}' for part in sorted(method.split('+'))
-    ]
-    for link in config.model.distiller.links:
+    parts = {re.match(r'loss_([a-z]+)', link)[1] for link in links}
+    assert parts == {part.split('-')[0] for part in method.split('+')}
+    for link in links:
         value = runner.message_hub.get_scalar(f'train/distill.{link}').current()
         assert 0 < value < float('inf')
 

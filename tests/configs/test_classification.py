@@ -22,6 +22,26 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 DISTILL = sorted((CONFIGS / 'distill' / 'mmpretrain').rglob('*.py'))
 PLAIN = sorted((CONFIGS / 'plain' / 'mmpretrain').glob('*.py'))
 
+#: Of RepDistiller, or of the authors.
+WEIGHTS = {
+    'loss_rkd_distance': 25,
+    'loss_rkd_angle': 50,
+    'loss_vid1': 1,
+    'loss_vid3': 1,
+    'loss_fsp': 50,
+    'loss_semckd': 400,
+    'loss_afd': 200,
+    'loss_wsld': 2.5,
+    'loss_srrl': 1,
+    'loss_simkd': 1,
+    'loss_crd': 0.8,
+    'loss_mlld': 0.9,
+    'loss_sskd_task': 0.1,
+    'loss_sskd_plain': 0.9,
+    'loss_sskd_turned': 2.7,
+    'loss_sskd_similarity': 10,
+}
+
 
 def named(method: str, student: str) -> Config:
     (path,) = (CONFIGS / 'distill/mmpretrain' / method).glob(f'*_{student}[-_]*.py')
@@ -30,14 +50,20 @@ def named(method: str, student: str) -> Config:
 
 def on_digits(config: Config, work_dir: Path, side: int) -> Config:
     """Points a config at the digits, for two steps."""
+    links = config.model.distiller.links
+    if 'loss_crd' in links:
+        links.loss_crd.loss.update(samples=1437, negatives=9)
+    if 'loss_sskd_similarity' in links:
+        links.loss_sskd_similarity.preds_T.connector.pop('stage_one')
+    given = config.train_dataloader
+    last = given.dataset.pipeline[-1]  # packs, maybe several views
     config.train_dataloader = dict(
-        batch_size=2,
+        batch_size=3 if 'loss_rkd_angle' in links else 2,  # two have no relation
         num_workers=0,
         sampler=dict(type='InfiniteSampler', shuffle=True),
+        collate_fn=given.get('collate_fn', dict(type='pseudo_collate')),
         dataset=dict(
-            type='mmkd_ext.DigitsDataset',
-            enlarge=side // 8,
-            pipeline=[dict(type='PackInputs')],
+            type='mmkd_ext.DigitsDataset', enlarge=side // 8, pipeline=[last]
         ),
     )
     config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
@@ -84,6 +110,8 @@ def test_a_shipped_config_trains_two_iterations(path, tmp_path):
             assert value == 0  # it begins later
         else:
             assert 0 < value < float('inf')
+    if not config.model.get('student_trainable', True):
+        return  # a first stage
     student = torch.load(tmp_path / 'iter_2_student.pth', weights_only=True)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         plain = build_model(model_config(config.model.architecture, 'a'), 'a')
@@ -91,7 +119,7 @@ def test_a_shipped_config_trains_two_iterations(path, tmp_path):
 
 
 @pytest.mark.parametrize('path', DISTILL, ids=lambda path: path.stem)
-def test_the_schedule_is_that_of_the_papers(path):
+def test_schedule_and_weights_are_those_of_the_papers(path):
     config, name = Config.fromfile(path), parse_name(path)
     sgd = config.optim_wrapper.optimizer
     batch = name.gpus * config.train_dataloader.batch_size
@@ -100,11 +128,21 @@ def test_the_schedule_is_that_of_the_papers(path):
         assert config.param_scheduler.milestones == [30, 60, 90]
         assert config.train_cfg.max_epochs == 100
     else:
-        mobile = name.student == 'mobilenetv2'
-        rates = (batch, sgd.lr, sgd.weight_decay)
-        assert rates == (64, 0.01 if mobile else 0.05, 5e-4)
-        assert config.param_scheduler.milestones == [150, 180, 210]
-        assert config.train_cfg.max_epochs == 240
+        own = {'mlld': 0.025}.get(name.method, 0.05)
+        rate = 0.01 if name.student == 'mobilenetv2' else own
+        assert (batch, sgd.lr, sgd.weight_decay) == (64, rate, 5e-4)
+        assert config.param_scheduler.milestones == {
+            60: [30, 45],  # SSKD's head
+            240: [150, 180, 210],
+            270: [180, 210, 240],  # after 30 epochs of FSP
+        }[config.train_cfg.max_epochs]
+        assert config.train_cfg.max_epochs == name.length
+    last, unit = (4, 1e-4) if name.dataset == 'imagenet' else (3, 1e-3)
+    for link, parts in config.model.distiller.links.items():
+        if link in WEIGHTS:
+            assert parts.loss.loss_weight == WEIGHTS[link]
+        if link.startswith('loss_ofd'):  # the last stage counts whole
+            assert parts.loss.loss_weight == unit / 2 ** (last - int(link[-1]))
 
 
 @pytest.mark.parametrize('path', PLAIN, ids=lambda path: path.stem)

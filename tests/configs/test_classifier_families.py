@@ -53,6 +53,7 @@ def test_no_cell_says_no_for_a_bug(table):
         '',
         'the backbone has no tokens',
         'the backbone has no maps of several stages',
+        'the last layer takes another vector than the pooled one',
     }
 
 

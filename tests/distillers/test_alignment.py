@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from mmkd_ext.distillers.alignment import about_tokens, ours_instead, plan_alignment
-from mmkd_ext.distillers.link_distiller import _is_classifier
+from mmkd_ext.distillers.link_distiller import is_classifier
 from mmkd_ext.distillers.links import Source, Tap
 from mmkd_ext.errors import ShapeError
 from mmkd_ext.methods import ATLoss, CWDLoss, FitNetsLoss, KDLoss
@@ -150,7 +150,7 @@ def test_knows_which_channels_are_classes(kind, name, classes):
         # three classes and the background
         'roi_head': part({'box': part(box, num_classes=3)}),
     })
-    assert _is_classifier(model, Tap('student', Source(kind, name))) is classes
+    assert is_classifier(model, Tap('student', Source(kind, name))) is classes
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch.utils.data import BatchSampler, SequentialSampler
 
+from mmkd_ext.datasets.augmentations import Augmentations
+from mmkd_ext.engine.hooks import reproducible
 from mmkd_ext.engine.hooks.reproducible import _SeededBatch, _SeededBatches
 from mmkd_ext.errors import DataError
 from mmkd_ext.random_state import derive_seed, seed_all
@@ -61,6 +63,34 @@ def test_a_sample_is_augmented_differently_in_each_epoch():
         for batch in batches:
             drawn += [draws() for _ in batch]
     assert len(set(drawn)) == 4
+
+
+@pytest.mark.parametrize('world', [1, 2])
+@pytest.mark.parametrize('endless', [True, False])
+def test_each_pass_over_the_data_has_the_next_of_the_augmentations(
+    endless, world, monkeypatch
+):
+    """A pass crosses batches; all ranks together have each picture once."""
+    monkeypatch.setattr(reproducible, 'get_world_size', lambda: world)
+    fixed = Augmentations(range(6), 2)
+    passes = [torch.randperm(6).tolist() for _ in range(3)]
+    whole = [index for one in passes for index in one]
+    numbers = []
+    for rank in range(world):
+        mine = []
+        # an endless sampler goes on over the passes, another one is begun anew
+        for epoch, some in enumerate([whole] if endless else passes):
+            sampler = BatchSampler(some[rank::world], 2, drop_last=False)
+            batches = _SeededBatches(
+                sampler, 0, rank, endless=False, skip=0, fixed=fixed
+            )
+            batches.epoch = epoch
+            mine += [number for batch in batches for number in batch]
+        numbers.append(mine)
+    together = [number for step in zip(*numbers) for number in step]
+    assert together == [
+        e % 2 * 6 + i for e, indices in enumerate(passes) for i in indices
+    ]
 
 
 def test_skipping_gives_what_would_have_come():

@@ -182,3 +182,18 @@ def test_stage_two_begins_with_stage_one_and_is_tested_on_both(tmp_path, monkeyp
     for name, value in model.teacher.state_dict().items():
         assert torch.equal(value, known.state_dict()[name])
     assert not torch.equal(model.student.head.known.weight, known.head.known.weight)
+
+
+@pytest.mark.parametrize('data', ['digits', 'cifar10'])
+def test_the_stages_of_a_data_set_differ_in_the_novel_head_alone(data, monkeypatch):
+    monkeypatch.setenv('CIFAR10_ROOT', 'nowhere')
+    one, two = (Config.fromfile(CONFIGS / f'{stage}_{data}.py')
+                for stage in ('known', 'crkd'))
+    student, teacher = (two.model[key].to_dict() for key in ('architecture', 'teacher'))
+    assert student['head'].pop('num_novel') == 5
+    assert teacher.pop('data_preprocessor') == two.data_preprocessor.to_dict()
+    assert student == teacher == one.model.to_dict()
+    views = one.train_dataloader.dataset.pipeline[-1].views
+    assert len(views) == student['head']['views'] == 2
+    assert one.val_evaluator.to_dict() == dict(
+        type='mmkd_ext.NovelAccuracy', num_known=5)

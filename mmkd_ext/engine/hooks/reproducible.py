@@ -6,13 +6,15 @@ import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from mmengine.dist import get_rank
+from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.registry import DATA_SAMPLERS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset
 
-from mmkd_ext.errors import DataError
+from mmkd_ext.datasets.augmentations import Augmentations
+from mmkd_ext.errors import ConfigError, DataError, check_integer
 from mmkd_ext.random_state import derive_seed, seed_all
 from mmkd_ext.registry import HOOKS
 
@@ -35,6 +37,9 @@ class ReproducibleStepHook(Hook):
       also persistent ones.
     * A validation from (seed, iteration, rank).
 
+    With `augmentations`, or a stored teacher, a sample is seeded from (augmentation,
+    index) instead, and pass `e` over the data sees augmentation ``e % augmentations``.
+
     So a resumed run starts at the batch where it was stopped without loading those
     before it, in an iteration-based loop as in the middle of an epoch; and what
     validation draws does not change training. On a CPU, losses and weights are equal
@@ -48,13 +53,28 @@ class ReproducibleStepHook(Hook):
         validate_missed: Whether a resumed run first validates, when its checkpoint was
             saved just before a validation that the stop may have cut off. Without it,
             a best checkpoint or a scheduler that follows the metric could differ.
+        augmentations: Number of augmentations that each picture has. None for a new one
+            each time, or where a teacher is stored, for as many as were.
+        augmentation_seed: What they are drawn with; a store has its own.
+
+    Raises:
+        ConfigError: The data cannot be those which a stored teacher saw.
     """
 
     # before the step and after all other hooks; its `before_train` needs what they set
     priority = 'LOWEST'
 
-    def __init__(self, validate_missed: bool = True) -> None:
+    def __init__(
+        self,
+        validate_missed: bool = True,
+        *,
+        augmentations: int | None = None,
+        augmentation_seed: int = 0,
+    ) -> None:
         self.validate_missed = validate_missed
+        if augmentations is not None:
+            check_integer('augmentations', augmentations, ge=1)
+        self.augmentations, self.augmentation_seed = augmentations, augmentation_seed
         self._batches: _SeededBatches | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -89,6 +109,11 @@ class ReproducibleStepHook(Hook):
     def _seed_data(self, runner: Runner) -> None:
         """Replaces the loader's batches by seeded ones from the right place on."""
         loop, loader = runner.train_loop, runner.train_loop.dataloader
+        fixed = self._augmentations(runner, loader.dataset)
+        if fixed is not None and not isinstance(loader, DataLoader):
+            # the check's, which gives one batch
+            loader.dataset = fixed
+            return
         by_iter = isinstance(loop, IterBasedTrainLoop)
         known = by_iter or isinstance(loop, EpochBasedTrainLoop)
         map_style = (
@@ -96,6 +121,12 @@ class ReproducibleStepHook(Hook):
             and loader.batch_sampler is not None
             and not isinstance(loader.dataset, IterableDataset)
         )
+        if fixed is not None and not (known and map_style):
+            raise ConfigError(
+                'Stored augmentations need an iteration- or epoch-based loop over a '
+                f'dataset with indices, not `{type(loop).__name__}` over '
+                f'`{type(loader.dataset).__name__}`.'
+            )
         if not (known and map_style):
             runner.logger.warning(
                 f'`ReproducibleStepHook` cannot replay the data of '
@@ -107,15 +138,46 @@ class ReproducibleStepHook(Hook):
         fresh = _fresh_batch_sampler(runner, loader)
         done = runner.iter if by_iter else runner.iter - runner.epoch * len(loader)
         self._batches = _SeededBatches(
-            fresh, _base_seed(runner), get_rank(), endless=by_iter, skip=max(done, 0)
+            fresh,
+            _base_seed(runner),
+            get_rank(),
+            endless=by_iter,
+            skip=max(done, 0),
+            fixed=fixed,
         )
         # DataLoader refuses a plain assignment. A new loader would lose what
         # subclasses and hooks have put on this one.
         object.__setattr__(loader, 'batch_sampler', self._batches)
+        if fixed is not None:
+            object.__setattr__(loader, 'dataset', fixed)
         # persistent workers, which the loop has started, would go on with the old one
         loader._iterator = None
         if by_iter:
             loop.dataloader_iterator = _LoaderFrom(loader, skip=done)
+
+    def _augmentations(self, runner: Runner, dataset: Any) -> Augmentations | None:
+        """Returns the data with the augmentations that were asked for or stored."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        by_folder = {s.folder: s for s in getattr(model, 'stores', {}).values()}
+        stores = list(by_folder.values())
+        if isinstance(dataset, Augmentations):
+            dataset = dataset.dataset
+        stored = [store.augmentations for store in stores]
+        count = self.augmentations or min(stored, default=None)
+        if count is None:
+            return None
+        seeds = {s.seed for s in stores} or {self.augmentation_seed}
+        if len(seeds) > 1 or count > min(stored, default=count):
+            raise ConfigError(
+                f'{count} augmentations are asked for, but {stored} are stored, with '
+                f'the seeds {sorted(seeds)}: store as many, with one seed.'
+            )
+        for store in stores:
+            # with a store there is a distillation; hooks work without MMRazor too
+            from mmkd_ext.engine.store import check_origin
+
+            check_origin(store, runner.cfg, model, dataset)
+        return Augmentations(dataset, count, seeds.pop(), stores)
 
     def _missed(self, runner: Runner) -> bool:
         """Whether a validation was due right after the checkpoint."""
@@ -169,15 +231,24 @@ class _SeededBatches:
     """Batches of a batch sampler, each with the seeds of its samples.
 
     An ``endless`` one goes on with the next epoch; the first pass leaves out ``skip``.
+    With ``fixed`` augmentations a pass over the data asks for one after the other; an
+    endless sampler's passes are counted by its samples.
     """
 
     def __init__(
-        self, batch_sampler: Any, seed: int, rank: int, *, endless: bool, skip: int
+        self,
+        batch_sampler: Any,
+        seed: int,
+        rank: int,
+        *,
+        endless: bool,
+        skip: int,
+        fixed: Augmentations | None = None,
     ) -> None:
         self.batch_sampler = batch_sampler
         self.epoch = 0
         self._seed, self._rank = seed, rank
-        self._endless, self._skip = endless, skip
+        self._endless, self._skip, self._fixed = endless, skip, fixed
 
     @property
     def sampler(self) -> Any:
@@ -192,13 +263,14 @@ class _SeededBatches:
         while True:
             if hasattr(self.sampler, 'set_epoch'):
                 self.sampler.set_epoch(epoch)
-            number = -1
+            number, seen = -1, 0
             for number, indices in enumerate(self.batch_sampler):
+                first, seen = seen, seen + len(indices)
                 if skip:
                     skip -= 1
                     continue
                 place = (self._seed, 'data', epoch, number, self._rank)
-                yield _SeededBatch(indices, place)
+                yield _SeededBatch(self._numbers(indices, epoch, first), place)
             if not self._endless:
                 return
             if number < 0:
@@ -207,6 +279,17 @@ class _SeededBatches:
                     'smaller than one batch while `drop_last` is on.'
                 )
             epoch += 1
+
+    def _numbers(self, indices: list[Any], epoch: int, first: int) -> list[Any]:
+        """Returns what the data set is asked for."""
+        if self._fixed is None:
+            return indices
+        length, count = len(self._fixed), self._fixed.count
+        places = (
+            (first + i) * get_world_size() + self._rank for i in range(len(indices))
+        )
+        passes = (epoch + place // length for place in places)
+        return [now % count * length + index for now, index in zip(passes, indices)]
 
 
 class _SeededBatch:

@@ -3,7 +3,7 @@
 Paper: Paying More Attention to Attention, ICLR 2017,
 https://arxiv.org/abs/1612.03928; weight 1000 a stage, without KD, as RepDistiller.
 Command: python tools/train.py CONFIG
-Expected: no figure of AT is known to us; KD 73.33 % top-1 from 72.50 (RepDistiller).
+Expected: 73.44 % top-1 from 72.50; KD 73.33 (RepDistiller).
 Status: unrun
 """
 

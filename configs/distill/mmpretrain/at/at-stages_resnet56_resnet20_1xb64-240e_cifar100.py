@@ -3,7 +3,7 @@
 Paper: Paying More Attention to Attention, ICLR 2017,
 https://arxiv.org/abs/1612.03928; weight 1000 a stage, without KD, as RepDistiller.
 Command: python tools/train.py CONFIG
-Expected: no figure of AT is known to us; KD 70.66 % top-1 from 69.06 (RepDistiller).
+Expected: 70.55 % top-1 from 69.06; KD 70.66 (RepDistiller).
 Status: unrun
 """
 

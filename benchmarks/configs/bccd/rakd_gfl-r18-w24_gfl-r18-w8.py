@@ -1,4 +1,4 @@
-"""Inspired by CRKD, 640 x 480 -> 320 x 240: GFL on BCCD.
+"""Inspired by RAKD, 640 x 480 -> 320 x 240: GFL on BCCD.
 
 Paper: Resolution-Aware Knowledge Distillation for Efficient Inference, IEEE TIP 2021. Only
 its abstract is public: terms, taps and weights are ours, see docs/howto/transfer.md.
@@ -7,7 +7,7 @@ Expected: no figure yet.
 Status: smoke
 """
 
-_base_ = ['./base_480x640.py', './links/crkd.py']
+_base_ = ['./base_480x640.py', './links/rakd.py']
 model = dict(
     student_input=dict(scale=0.5),
     # made by: BCCD_ROOT=<folder> python tools/train.py \

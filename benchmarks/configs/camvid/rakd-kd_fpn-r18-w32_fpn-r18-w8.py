@@ -7,5 +7,5 @@ Expected: no figure yet.
 Status: smoke
 """
 
-_base_ = ['./base_crkd_fpn-r18-w32_fpn-r18-w8.py', './links/kd.py']
+_base_ = ['./base_rakd_fpn-r18-w32_fpn-r18-w8.py', './links/kd.py']
 model = dict(distiller=dict(type='mmkd_ext.LinkDistiller', links=_base_.links))

@@ -1,0 +1,17 @@
+"""CRD and KD: ResNet-56 -> ResNet-8 on CIFAR-10.
+
+Paper: Contrastive Representation Distillation, ICLR 2020,
+https://arxiv.org/abs/1910.10699; as crd_*, with KD of tau 4, weight 1, as RepDistiller.
+Command: python benchmarks/repeat.py benchmarks/experiments/cifar10_resnet8.py
+Expected: see benchmarks/results once it has run.
+Status: unrun
+"""
+
+_base_ = './crd_resnet56_resnet8.py'
+kd = dict(
+    loss=dict(type='mmkd_ext.KDLoss', tau=4.0, loss_weight=1.0),
+    preds_S=dict(of='student', at='head'),
+    preds_T=dict(of='teacher', at='head'),
+)
+model = dict(distiller=dict(links=dict(loss_kd=kd)))
+del kd

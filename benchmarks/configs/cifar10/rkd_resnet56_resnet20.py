@@ -1,0 +1,11 @@
+"""RKD: ResNet-56 -> ResNet-20 on CIFAR-10.
+
+Paper: Relational Knowledge Distillation, CVPR 2019, https://arxiv.org/abs/1904.05068;
+weights 25 and 50, as RepDistiller.
+Command: python benchmarks/repeat.py benchmarks/experiments/cifar10_resnet20.py
+Expected: see benchmarks/results once it has run.
+Status: unrun
+"""
+
+_base_ = './rkd_resnet56_resnet8.py'
+model = dict(architecture=dict(backbone=dict(depth=20)))

@@ -1,0 +1,11 @@
+"""SRRL: ResNet-56 -> ResNet-20 on CIFAR-10.
+
+Paper: Knowledge Distillation via Softmax Regression Representation Learning, ICLR 2021,
+https://github.com/jingyang2017/KD_SRRL; both weights 1, as the authors for ImageNet.
+Command: python benchmarks/repeat.py benchmarks/experiments/cifar10_resnet20.py
+Expected: see benchmarks/results once it has run.
+Status: unrun
+"""
+
+_base_ = './srrl_resnet56_resnet8.py'
+model = dict(architecture=dict(backbone=dict(depth=20)))

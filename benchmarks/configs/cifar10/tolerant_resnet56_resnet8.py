@@ -1,0 +1,21 @@
+"""The tolerant teacher's term: ResNet-56 -> ResNet-8 on CIFAR-10.
+
+Paper: Training Deep Neural Networks in Generations, AAAI 2019,
+https://arxiv.org/abs/1805.05551; eta 0.6 and the 5 highest scores, both not verified.
+It is the network that would teach the next generation; the ResNet-56 takes no part.
+Command: python benchmarks/repeat.py benchmarks/experiments/cifar10_resnet8.py
+Expected: see benchmarks/results once it has run.
+Status: unrun
+"""
+
+_base_ = [
+    './base_resnet56_resnet8.py',
+    '../../../configs/_base_/links/tolerant-head.py',
+]
+model = dict(
+    architecture=dict(head=dict(loss=dict(loss_weight=0.6))),
+    teacher=None,
+    teacher_ckpt=None,
+    teachers={},
+    distiller=_base_.distiller,
+)

@@ -1,0 +1,15 @@
+"""VID on the stages: ResNet-56 -> ResNet-20, CIFAR-100.
+
+Paper: Variational Information Distillation for Knowledge Transfer, CVPR 2019,
+https://arxiv.org/abs/1904.05835; weight 1 a stage, without KD, as RepDistiller.
+Command: python tools/train.py CONFIG
+Expected: 70.38 % top-1 from 69.06; KD 70.66 (RepDistiller).
+Status: unrun
+"""
+
+_base_ = [
+    '../../../_base_/tasks/cifar100_240e.py',
+    '../../../_base_/pairs/mmpretrain/resnet56_resnet20.py',
+    '../../../_base_/links/vid-stages.py',
+]
+model = dict(distiller=_base_.distiller)
