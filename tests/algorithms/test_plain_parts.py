@@ -54,7 +54,7 @@ def test_what_only_the_student_has_is_found_on_the_algorithm():
     parts = {name.split('.')[0] for name in algorithm.state_dict()}
     assert parts == {'architecture', 'distiller'}
     children = [name for name, _ in algorithm.named_children()]
-    assert children == ['data_preprocessor', 'architecture', 'distiller']
+    assert children == ['data_preprocessor', 'architecture', 'distiller', 'peers']
     twin = copy.deepcopy(algorithm)
     assert twin.backbone is twin.student.backbone
     assert twin.backbone is not algorithm.backbone

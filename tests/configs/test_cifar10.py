@@ -152,7 +152,7 @@ def test_the_check_passes_but_for_the_weights_of_others(tmp_path, monkeypatch):
     assert 'there is no file' in problems[0].found
 
 
-@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('method', [m for m in METHODS if m != 'kd-int8'])
 def test_both_students_learn_the_same_way(method):
     small, large = (
         plain(read(f'{method}_resnet56_resnet{depth}')._cfg_dict) for depth in (8, 20)

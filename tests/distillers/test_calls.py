@@ -22,7 +22,7 @@ def test_a_training_step_of_one_link_is_short_and_flat():
 
 
 @pytest.mark.mmseg
-@pytest.mark.parametrize(('method', 'most'), [('Tent', 60), ('DoSe', 350)])
+@pytest.mark.parametrize(('method', 'most'), [('Tent', 60), ('DoSe', 450)])
 def test_an_adaptation_step_is_short(method, most):
     job = count_calls.adaptation_step(f'{method}Distiller')
     assert count_calls.count(job, count_calls.OURS)['calls'] <= most

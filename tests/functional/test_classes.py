@@ -79,6 +79,22 @@ def test_a_class_alone_keeps_its_logit(values, sigmoid):
     torch.testing.assert_close(found, logits[:, [3, 0, 6]], rtol=1e-9, atol=1e-9)
 
 
+def slow_merge_classes(logits, class_map):
+    """Adds the probabilities of each class up, one output after another."""
+    probabilities = logits.softmax(1)
+    merged = torch.zeros(len(logits), max(class_map) + 1, *logits.shape[2:])
+    for column, label in enumerate(class_map):
+        merged[:, label] += probabilities[:, column]
+    return merged
+
+
+def test_merged_probabilities_equal_the_twin():
+    logits = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(0))
+    # nothing counts as class 1
+    expected = slow_merge_classes(logits, [0, 2, 2, 0])
+    torch.testing.assert_close(merge_classes(logits, [0, 2, 2, 0]), expected)
+
+
 def test_an_output_map_gives_the_sums_of_its_probabilities():
     logits = torch.randn(2, 4, 3, 5)
     found, p = merge_classes(logits, [2, 0, 2, 0]), logits.softmax(1)

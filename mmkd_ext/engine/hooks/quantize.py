@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from mmengine.hooks import Hook
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmkd_ext.algorithms.quantized import quantized_layers
 from mmkd_ext.errors import ConfigError, check_integer
 from mmkd_ext.registry import HOOKS
 
@@ -52,7 +51,7 @@ class QuantizeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Raises `ConfigError` where nothing is quantised."""
-        if not quantized_layers(runner.model):
+        if not _layers(runner.model):
             raise ConfigError(
                 '`QuantizeHook` finds nothing quantised: write architecture='
                 "dict(type='mmkd_ext.Quantized', model=...), or take the hook away."
@@ -62,9 +61,16 @@ class QuantizeHook(Hook):
         """Sets what the step does."""
         step = runner.iter
         observing = self.start <= step < (self.freeze or step + 1)
-        for layer in quantized_layers(runner.model).values():
+        for layer in _layers(runner.model).values():
             layer.observing = observing
         if self.freeze_norms is not None and step >= self.freeze_norms:
             for module in runner.model.modules():
                 if isinstance(module, _BatchNorm):
                     module.eval()
+
+
+def _layers(model: Any) -> dict[str, Any]:
+    # imported here, since it brings mmrazor
+    from mmkd_ext.algorithms.quantized import quantized_layers
+
+    return dict(quantized_layers(model))

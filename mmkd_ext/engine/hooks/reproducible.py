@@ -74,6 +74,7 @@ class ReproducibleStepHook(Hook):
         self.validate_missed = validate_missed
         if augmentations is not None:
             check_integer('augmentations', augmentations, ge=1)
+        check_integer('augmentation_seed', augmentation_seed, ge=0)
         self.augmentations, self.augmentation_seed = augmentations, augmentation_seed
         self._batches: _SeededBatches | None = None
 
