@@ -3,7 +3,7 @@ r"""Ranks students for a teacher without training any, by DisWOT's score.
     mmkd search CONFIG [--work-dir DIR]
 
 CONFIG is that of a distillation: student, teacher and training data. Its key `search`
-says what of the student may change, and what it may cost:
+says what of the student may change, and what it may cost::
 
     search = dict(
         space={
