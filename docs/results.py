@@ -34,6 +34,7 @@ KINDS = {
     'sets': 'experiment',
     'orders': 'grid',
     'dose_to_cotta': 'adaptation_speed',
+    'row_mib': 'stores',
     'pair': 'steps',
     'teacher': 'teachers',
     'loss': 'losses',
