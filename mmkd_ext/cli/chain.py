@@ -36,7 +36,7 @@ compat.apply()
 
 from mmkd_ext import errors  # noqa: E402  (after the patches)
 from mmkd_ext.checkpoint import latest_checkpoint, student_path  # noqa: E402
-from mmkd_ext.cli.options import add_debug  # noqa: E402
+from mmkd_ext.cli.options import add_cfg_options, add_debug  # noqa: E402
 from mmkd_ext.connectors.build import compare_arguments  # noqa: E402
 from mmkd_ext.engine import launch, steps  # noqa: E402
 from mmkd_ext.errors import ConfigError, Problem  # noqa: E402
@@ -80,8 +80,7 @@ def read_chain(file: str) -> list[Step]:
         path, before = f'chain[{i}]', [step.name for step in read]
         problems += compare_arguments('chain', _KEYS, given, path)
         name, config = str(given.get('name')), str(given.get('config'))
-        taken = *before, 'outdated', '..', ''
-        if Path(name).name != name or name in taken:
+        if Path(name).name != name or name in ('', '..', 'outdated', *before):
             found = f'must name a folder of its own, but is {name!r}.'
             problems.append(Problem(f'{path}.name', found))
         teachers = given.get('teacher') or {}
@@ -119,7 +118,7 @@ def check_steps(chain: Sequence[Step]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for step in chain:
         try:
-            cfg = launch.load_config(step.config, dict(step.options))
+            cfg = launch.load_config(step.config, _as_given(step.options))
             cfg.merge_from_dict(dict.fromkeys(step.teachers))
             launch.set_default_scope(cfg)
             texts[step.name] = cfg.pretty_text
@@ -133,6 +132,15 @@ def check_steps(chain: Sequence[Step]) -> dict[str, str]:
     if problems:
         raise ConfigError.of(problems)
     return texts
+
+
+def _as_given(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns options as a training reads them from its command line."""
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    line = ['--cfg-options', *steps.as_options(options)] if options else []
+    found: dict[str, Any] | None = parser.parse_args(line).cfg_options
+    return found
 
 
 def train_steps(

@@ -47,6 +47,7 @@ from mmkd_ext.engine.launch import (  # noqa: E402
 from mmkd_ext.errors import ConfigError, did_you_mean  # noqa: E402
 from mmkd_ext.package_configs import config_folders  # noqa: E402
 from mmkd_ext.random_state import preserve_random_state  # noqa: E402
+from mmkd_ext.registry import type_name  # noqa: E402
 
 if TYPE_CHECKING:
     from mmkd_ext.algorithms.teacher_distill import TeacherDistill
@@ -160,7 +161,7 @@ def model_of(cfg: Config, source: str) -> Mapping[str, Any]:
 
 def package_of(model: Mapping[str, Any]) -> str:
     """Returns the package that a model dict belongs to."""
-    kind = str(model['type']).split('.')[-1]
+    kind = type_name(model['type']).split('.')[-1]
     if kind in SEGMENTORS:
         return 'mmseg'
     return 'mmpretrain' if kind in CLASSIFIERS else 'mmdet'
@@ -267,7 +268,7 @@ FEATURES = {
 
 def feature_teacher(model: Mapping[str, Any], name: str) -> Any:
     """Returns a teacher whose backbone gives maps, also where it is of tokens."""
-    kind = str(model.get('backbone', {}).get('type'))
+    kind = type_name(model.get('backbone', {}).get('type'))
     if package_of(model) != 'mmpretrain' or not kind.endswith(TOKENS):
         return name
     # patch tokens as a map in place of the class token

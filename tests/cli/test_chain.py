@@ -205,8 +205,8 @@ T = dict(name='teacher', config='teacher.py')
     ([dict(T, nmae='x')], 'chain[0].nmae', 'name'),
     ([dict(name='x')], 'chain[0]', "needs ['config']"),
     ([T, T], 'chain[1].name', 'teacher'),
-    ([dict(T, name='a/b')], 'chain[0].name', 'folder'),
-    ([dict(T, name='outdated')], 'chain[0].name', 'folder'),
+    *(([dict(T, name=name)], 'chain[0].name', 'folder')
+      for name in ('a/b', 'outdated', '', '..')),
     ([T, dict(T, name='s', teacher='techer')], 'chain[1].teacher', '`teacher`'),
     ([dict(T, teacher='s'), dict(T, name='s', teacher='teacher')],
      'chain[0].teacher', 'those that stand before it'),
@@ -236,10 +236,14 @@ def test_problems_of_all_configs_are_listed_before_the_first_training(place):
     teacher.write_text(teacher.read_text().replace('ToyDataset', 'ToyDatset'))
     student.write_text(student.read_text().replace("'head.conv_seg'", "'hd'"))
     steps = chain.read_chain('configs/toy.py')
+    # on a command line a dict is a text
+    options = {'optim_wrapper.optimizer': dict(lr=0.2)}
+    steps.append(chain.Step('dict', 'configs/teacher.py', {}, options))
     with pytest.raises(ConfigError) as error:
         chain.check_steps([*steps, chain.Step('third', 'configs/none.py', {}, {})])
     text = str(error.value)
     assert 'teacher: train_dataloader.dataset.type' in text
+    assert 'dict: optim_wrapper.optimizer' in text
     assert 'student: model.distiller.links.loss_kd.preds_T.at' in text
     assert 'none.py' in text
     # the teacher's weights are those of the step before

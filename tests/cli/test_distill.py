@@ -135,6 +135,9 @@ def test_patch_tokens_of_a_transformer_are_a_map(tmp_path):
     assert distill.feature_teacher(model, name) == dict(
         cfg_path=name, backbone=dict(out_type='featmap'))
     assert distill.feature_teacher(dict(type='EncoderDecoder'), 'x.py') == 'x.py'
+    # new-style configs have classes
+    model.type = MODELS.get('mmpretrain.ImageClassifier')
+    assert distill.package_of(model) == 'mmpretrain'
 
 
 def test_features_only_and_a_method_exclude_each_other():

@@ -200,6 +200,13 @@ def test_a_format_keeps_values_to_its_error(form, bound, shape):
     assert kept == [shape for _, _, shape in column.fields()]
 
 
+def test_a_value_that_its_format_cannot_hold_is_told():
+    value = torch.tensor([[1e5, -torch.inf]])
+    assert torch.equal(Column('x', (2,)).encode(value)[0], value)
+    with pytest.raises(DataError, match=r'`x` has values up to 1e\+05.*bfloat16'):
+        Column('x', (2,), 'float16').encode(value[:, :1])
+
+
 def test_first_classes_are_kept_and_the_rest_is_spread_evenly():
     logits = torch.tensor([[2.0, 0.0, -1.0, 1.0]]).log_softmax(1)
     column = Column('x', (4,), 'top2')
@@ -294,6 +301,12 @@ def refusal(cfg):
     return str(found.value)
 
 
+def sees_the_students_batch(cfg):
+    keys = dict(model='teacher', ckpt='teacher_ckpt', store='teacher_store')
+    teacher = {key: cfg.model.pop(old) for key, old in keys.items()}
+    cfg.model.teachers = dict(teacher=dict(teacher, preprocess=False))
+
+
 def test_another_pipeline_teacher_or_data_set_is_refused(tmp_path, teacher, float32):
     def told(change, **more):
         cfg = distillation(tmp_path, teacher, store=float32, **more)
@@ -315,6 +328,8 @@ def test_another_pipeline_teacher_or_data_set_is_refused(tmp_path, teacher, floa
     torch.save(dict(torch.load(teacher), extra=torch.zeros(1)), other)
     text = told(lambda cfg: cfg.model.update(teacher_ckpt=str(other)))
     assert '`teachers.teacher.ckpt`' in text
+    text = told(sees_the_students_batch)
+    assert '`teachers.teacher.preprocess`' in text
     text = told(lambda cfg: cfg.custom_hooks[0].update(augmentations=3))
     assert '3 augmentations are asked for, but [2] are stored' in text
 

@@ -209,6 +209,14 @@ def test_a_model_that_adapts_itself_is_no_distillation():
     assert plain_config_text(cfg)
 
 
+@pytest.mark.parametrize('key', ['teacher', 'teachers', 'teacher_store'])
+def test_the_plain_config_of_any_distillation_is_its_students(key):
+    cfg = Config(dict(model=dict(
+        type='mmkd_ext.TeacherDistill', architecture=dict(type='mmkd_ext.ToyModel'),
+        distiller={}, **{key: {}})))
+    assert plain_config(cfg).model == dict(type='mmkd_ext.ToyModel')
+
+
 @pytest.mark.parametrize(('student', 'scope'), [
     (dict(cfg_path='mmseg::pspnet/x.py'), 'mmseg'), ('mmdet::x.py', 'mmdet'),
     (dict(type=BaseModel), 'mmengine'), (dict(type='ToyNet'), 'mmkd_ext'),
