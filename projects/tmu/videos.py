@@ -20,18 +20,18 @@ SIDE = 8  # of a thing, as of scikit-learn's digits
 
 
 def bounce(rng: np.random.Generator, frames: int, room: int) -> NDArray[np.int64]:
-    """Returns where a thing is that moves straight ahead and turns at the walls.
+    """Returns where a thing is that moves aslant and turns at the walls.
 
     Args:
-        rng: Draws where it begins and its speed, 1 or 2 pixels a frame on each axis.
+        rng: Draws where it begins and its direction, one pixel a frame on each axis.
         frames: Number of frames.
         room: Positions are 0 to ``room``, > 0.
 
     Returns:
         Positions on both axes ``(frames 2)``.
     """
-    speed = rng.choice([-2, -1, 1, 2], 2)
-    ahead = rng.integers(0, room + 1, 2) + speed * np.arange(frames)[:, None]
+    step = rng.choice([-1, 1], 2)
+    ahead = rng.integers(0, room + 1, 2) + step * np.arange(frames)[:, None]
     found: NDArray[np.int64] = room - np.abs(ahead % (2 * room) - room)
     return found
 

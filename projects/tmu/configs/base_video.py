@@ -3,7 +3,7 @@
 default_scope = 'mmkd_ext'
 iterations = 300
 optim_wrapper = dict(
-    optimizer=dict(type='Adam', lr=3e-3), clip_grad=dict(max_norm=1.0)
+    optimizer=dict(type='Adam', lr=5e-3), clip_grad=dict(max_norm=1.0)
 )
 param_scheduler = [
     dict(

@@ -23,7 +23,7 @@ model = dict(
         type='mmkd_ext.LinkDistiller',
         links={
             f'loss_{name}': dict(
-                loss=dict(type='mmkd_ext.MemoryLoss', loss_weight=0.01),
+                loss=dict(type='mmkd_ext.MemoryLoss', loss_weight=0.001),
                 preds_S=dict(of='student', at='cell', call='all', item=f'2.{k}'),
                 preds_T=dict(of=name, at='cell', call='all', item=1),
             )
