@@ -45,24 +45,21 @@ class MemoryCell(nn.Module):
         super().__init__()
         self.bank, self.merge = bank, merge
         self.gates = nn.Conv2d(1 + width, (4 + bank) * width, 3, padding=1)
-        # a group norm of one group is a layer norm for frames of any size
-        self.copies = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, width, 1, bias=False), nn.GroupNorm(1, width))
-            for _ in range(bank)
-        )
+        self.copies = nn.ModuleList()
+        for _ in range(bank):
+            copy = nn.Conv2d(width, width, 1, bias=False)
+            # one group: a layer norm for frames of any size
+            self.copies.append(nn.Sequential(copy, nn.GroupNorm(1, width)))
 
     def forward(
         self, frame: Tensor, hidden: Tensor, memory: Tensor
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
         """Returns hidden state, memory and the copies of the teachers' memories.
 
-        Args:
-            frame: ``(n 1 h w)``.
-            hidden: ``(n c h w)``.
-            memory: ``(n c h w)``.
+        The frame is ``(n 1 h w)``, all else ``(n c h w)``.
         """
-        gates = self.gates(torch.cat([frame, hidden], 1)).chunk(4 + self.bank, 1)
-        i, f, o, g, *taken = gates
+        gates = self.gates(torch.cat([frame, hidden], 1))
+        i, f, o, g, *taken = gates.chunk(4 + self.bank, 1)
         # forgetting little at first, as LSTMs are commonly begun
         memory = (f + 1).sigmoid() * memory + i.sigmoid() * g.tanh()
         hidden = o.sigmoid() * memory.tanh()
@@ -101,8 +98,6 @@ class ConvLSTM(BaseModel):
     ) -> None:
         super().__init__(**kwargs)
         check_integer('ConvLSTM.window', window, ge=1)
-        check_integer('ConvLSTM.width', width, ge=1)
-        check_integer('ConvLSTM.bank', bank, ge=0)
         check_choice('ConvLSTM.merge', merge, ('sum', 'mean'))
         self.window, self.width = window, width
         self.cell = MemoryCell(width, bank, merge)
@@ -134,9 +129,11 @@ class ConvLSTM(BaseModel):
         found = self.unroll(inputs, self.window)
         if mode == 'loss':
             return {'loss_frames': F.mse_loss(found, inputs[:, 1:])}
-        found, truth = found[:, self.window - 1 :], inputs[:, self.window :]
-        last = inputs[:, self.window - 1 : self.window]
-        return [dict(zip(('frames', 'truth', 'last'), x)) for x in zip(found, truth, last)]
+        end = self.window
+        return [
+            dict(frames=frames[end - 1 :], truth=video[end:], last=video[end - 1 : end])
+            for frames, video in zip(found, inputs)
+        ]
 
 
 @MODELS.register_module()

@@ -25,10 +25,7 @@ def bounce(rng: np.random.Generator, frames: int, room: int) -> NDArray[np.int64
     Args:
         rng: Draws where it begins and its direction, one pixel a frame on each axis.
         frames: Number of frames.
-        room: Positions are 0 to ``room``, > 0.
-
-    Returns:
-        Positions on both axes ``(frames 2)``.
+        room: Positions are 0 to ``room``, > 0, on both axes ``(frames 2)``.
     """
     step = rng.choice([-1, 1], 2)
     ahead = rng.integers(0, room + 1, 2) + step * np.arange(frames)[:, None]
@@ -62,8 +59,6 @@ class MovingSprites(Dataset):
     ) -> None:
         check_choice('MovingSprites.kind', kind, ('digits', 'boxes', 'blobs'))
         check_choice('MovingSprites.split', split, ('train', 'test'))
-        check_integer('MovingSprites.length', length, ge=1)
-        check_integer('MovingSprites.frames', frames, ge=2)
         check_integer('MovingSprites.size', size, gt=SIDE)
         self.kind, self.length, self.split = kind, length, split
         self.frames, self.size = frames, size
@@ -83,7 +78,7 @@ class MovingSprites(Dataset):
     @cached_property
     def _digits(self) -> NDArray[np.float32]:
         pictures = [one['img'][..., 0] for one in DigitsDataset(self.split)]
-        return np.stack(pictures).astype(np.float32) / 255
+        return np.stack(pictures).astype(np.float32) / np.float32(255)
 
     def _thing(self, rng: np.random.Generator) -> NDArray[np.float32]:
         """Returns a thing ``(8 8)``."""
@@ -95,22 +90,13 @@ class MovingSprites(Dataset):
             thing[:height, :width] = rng.uniform(0.5, 1)
             thing[2 : height - 2, 2 : width - 2] = 0
             return thing
-        # the corners of 4 x 4 cells, and what is between them
         coarse = torch.from_numpy(rng.random((1, 1, 4, 4), np.float32))
-        smooth = torch.nn.functional.interpolate(
-            coarse, (SIDE, SIDE), mode='bilinear', align_corners=True
-        )
-        return smooth[0, 0].numpy()
+        grow = torch.nn.UpsamplingBilinear2d(SIDE)
+        return np.asarray(grow(coarse)[0, 0], np.float32)
 
 
 def check_video(video: torch.Tensor, least: int, setting: str) -> None:
-    """Raises `ConfigError` where a batch of videos ``(n t h w)`` is too short.
-
-    Args:
-        video: The batch.
-        least: Frames that are needed.
-        setting: Path of the setting that asks for them.
-    """
+    """Raises `ConfigError` where videos ``(n t h w)`` are too short for a setting."""
     if video.dim() != 4 or video.shape[1] < least:
         raise ConfigError.at(
             setting,

@@ -1,4 +1,4 @@
-"""Where to look in a video; ``custom_imports = dict(imports=['projects.video_saliency'])``.
+"""Where to look in a video; ``imports=['projects.video_saliency']`` in a config.
 
 A small network with a branch for what things look like and one for how they move, toy
 videos with made attention maps, and the metrics of maps.

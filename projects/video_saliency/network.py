@@ -1,8 +1,8 @@
 """Networks that say where to look: by what things look like, how they move, or both.
 
 Inspired by `Spatiotemporal Knowledge Distillation for Efficient Estimation of Aerial
-Video Saliency, TIP 2020 <https://arxiv.org/abs/1904.04992>`_, of which only the abstract
-is public. The README has what was decided here.
+Video Saliency, TIP 2020 <https://arxiv.org/abs/1904.04992>`_, known by its abstract.
+The README has what was decided here.
 """
 
 from __future__ import annotations
@@ -23,27 +23,15 @@ __all__ = ['SaliencyNet']
 
 
 class Branch(nn.Module):
-    """Convolutions, and a map of their own.
-
-    Args:
-        channels: Of what it sees.
-        width: Channels of its features.
-        depth: Number of convolutions.
-    """
+    """Convolutions, and a map of their own."""
 
     def __init__(self, channels: int, width: int, depth: int) -> None:
         super().__init__()
-        widths = [channels] + [width] * depth
-        self.body = nn.Sequential(
-            *(
-                nn.Sequential(
-                    nn.Conv2d(before, after, 3, padding=1, bias=False),
-                    nn.BatchNorm2d(after),
-                    nn.ReLU(),
-                )
-                for before, after in zip(widths, widths[1:])
-            )
-        )
+        self.body = nn.Sequential()
+        for _ in range(depth):
+            layer = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+            self.body.extend([layer, nn.BatchNorm2d(width), nn.ReLU()])
+            channels = width
         self.map = nn.Conv2d(width, 1, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,7 +45,7 @@ class SaliencyNet(BaseModel):
     """Logits of an attention map of the last frame of grey videos ``(n t h w)``.
 
     The branch ``spatial`` sees the last frame, ``temporal`` what changed from frame to
-    frame. The map of one branch is the network's; of both, a convolution fuses features.
+    frame. The map of one is the network's; of both, a convolution fuses the features.
 
     Args:
         branches: One or both.
@@ -83,9 +71,6 @@ class SaliencyNet(BaseModel):
         for branch in branches:
             check_choice('SaliencyNet.branches', branch, channels)
         check_integer('SaliencyNet.frames', frames, ge=2, le=3)
-        check_integer('SaliencyNet.width', width, ge=1)
-        check_integer('SaliencyNet.depth', depth, ge=1)
-        check_integer('SaliencyNet.shrink', shrink, ge=1)
         self.branches, self.frames, self.shrink = tuple(branches), frames, shrink
         for branch in branches:
             self.add_module(branch, Branch(channels[branch], width, depth))
@@ -110,10 +95,7 @@ class SaliencyNet(BaseModel):
     ) -> Any:
         """Returns logits, losses, or for each video its map and the made one.
 
-        Args:
-            inputs: Videos ``(n t h w)``.
-            data_samples: Attention maps of sum 1 ``(n h w)``.
-            mode: As for mmengine's ``BaseModel``.
+        The samples are attention maps of sum 1 ``(n h w)``.
         """
         logits = self.logits(inputs)
         if mode == 'tensor':

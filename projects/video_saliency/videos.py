@@ -49,8 +49,6 @@ class AttentionVideos(Dataset):
         split: str = 'train',
     ) -> None:
         check_choice('AttentionVideos.split', split, ('train', 'test'))
-        check_integer('AttentionVideos.length', length, ge=1)
-        check_integer('AttentionVideos.frames', frames, ge=2)
         check_integer('AttentionVideos.size', size, gt=8)
         self.length, self.frames, self.size = length, frames, size
         self.discs, self.noise, self.split = discs, noise, split
@@ -72,7 +70,7 @@ class AttentionVideos(Dataset):
             for frame, (y, x) in zip(video, path):
                 frame[y : y + SIDE, x : x + SIDE][shape] = light
         video += self.noise * rng.standard_normal(video.shape)
-        attention = sum(self._glance(path[-1]) for path in paths[:2])
+        attention = self._glance(paths[0][-1]) + self._glance(paths[1][-1])
         return {
             'inputs': torch.from_numpy(video.astype(np.float32)),
             'data_samples': torch.from_numpy((attention / 2).astype(np.float32)),
