@@ -28,9 +28,9 @@ runs = dict(
     },
     few=dict(alone, title='16 videos', options={length: 16}),
     few_gates=dict(
-        alone,
+        config=f'{configs}/gates_digits.py',
         title='16 videos, the bank without teachers',
-        options={length: 16, 'model.bank': 2},
+        options={length: 16},
     ),
     few_tmu=dict(tmu, over='few', title='16 videos, TMU', options={length: 16}),
     many=dict(alone, title='1,000 videos'),

@@ -12,7 +12,7 @@ _base_ = './base_video.py'
 custom_imports = dict(imports=['projects.tmu'])
 model = dict(type='mmkd_ext.ConvLSTM', window=3, width=16)
 train_dataloader = dict(
-    _base_.loader,
+    dict(_base_.loader, batch_size=8),
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(type='mmkd_ext.MovingSprites', kind='digits', length=1000),
 )
