@@ -67,7 +67,7 @@ class SelfMix(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any] | None:
         """Returns the first augmentation with a box of the second."""
         if np.random.rand() >= self.prob:
-            return self.transforms(results)  # type: ignore[no-any-return]
+            return self.transforms(results)
         first, second = (self.transforms(copy.deepcopy(results)) for _ in range(2))
         if first is None or second is None:
             return None

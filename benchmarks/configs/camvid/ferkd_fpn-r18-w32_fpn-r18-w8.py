@@ -4,7 +4,7 @@ Paper: FerKD, ICCV 2023, https://arxiv.org/abs/2312.17473; it has no segmentatio
 thresholds and the chance of mixing are ours.
 Command: CAMVID_ROOT=... python tools/train.py CONFIG
 Expected: nothing is published.
-Status: unrun
+Status: smoke
 """
 
 _base_ = ['./base_fpn-r18-w32_fpn-r18-w8.py']

@@ -4,7 +4,7 @@ Paper: FerKD, ICCV 2023, https://arxiv.org/abs/2312.17473; thresholds and the ch
 mixing are ours.
 Command: CIFAR10_ROOT=... python tools/train.py CONFIG
 Expected: nothing is published.
-Status: unrun
+Status: smoke
 """
 
 _base_ = [
