@@ -135,6 +135,8 @@ def Quantized(
     path = 'model.architecture.model'
     check_choice('ranges', ranges, _RANGES)
     check_range('decay', decay, ge=0, le=1)
+    if isinstance(skip, str):
+        raise ConfigError(f'`skip` must be a list of names, but is {skip!r}.')
     model, _ = hand_preprocessor(model, data_preprocessor, path)
     built = build_model(model, path)
     modules = dict(built.named_modules())

@@ -80,7 +80,8 @@ def read_chain(file: str) -> list[Step]:
         path, before = f'chain[{i}]', [step.name for step in read]
         problems += compare_arguments('chain', _KEYS, given, path)
         name, config = str(given.get('name')), str(given.get('config'))
-        if Path(name).name != name or name in (*before, 'outdated'):
+        taken = *before, 'outdated', '..', ''
+        if Path(name).name != name or name in taken:
             found = f'must name a folder of its own, but is {name!r}.'
             problems.append(Problem(f'{path}.name', found))
         teachers = given.get('teacher') or {}
@@ -94,7 +95,11 @@ def read_chain(file: str) -> list[Step]:
                 problems.append(Problem(f'{path}.teacher', found, hint))
         if '::' not in config:
             config = os.path.join(folder, config)
-        read.append(Step(name, config, teachers, given.get('options') or {}))
+        options = given.get('options') or {}
+        if not isinstance(options, Mapping):
+            found = f'must be a dict of config options, but is {options!r}.'
+            problems.append(Problem(f'{path}.options', found))
+        read.append(Step(name, config, teachers, options))
     if problems or not read:
         raise ConfigError.of(problems or [Problem('chain', 'has no steps.')])
     return read
@@ -211,6 +216,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks all steps, then trains them; returns the exit status."""
     args = parse_args(argv)
+    errors.check_integer('--gpus', args.gpus, ge=0)
     work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)
     chain = read_chain(args.config)
     texts = check_steps(chain)

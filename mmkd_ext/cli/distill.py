@@ -282,11 +282,11 @@ def unlabelled(node: Any) -> Any:
     if not isinstance(node, (list, tuple)):
         return node
     kinds = (str(one.get('type')) if isinstance(one, Mapping) else '' for one in node)
-    return [
+    return type(node)(
         unlabelled(one)
         for one, kind in zip(node, kinds)
         if not kind.endswith('LoadAnnotations')
-    ]
+    )
 
 
 def student_kind(cfg: Config) -> str:
@@ -365,24 +365,27 @@ def distillation_text(
 def source(value: Any, indent: int = 0) -> str:
     """Writes dicts and lists as a config has them, broken where a line is too long."""
     short = inline(value)
-    if indent + len(short) < 76 or not isinstance(value, (Mapping, list, tuple)):
+    if indent + len(short) < 76 or short[0] not in 'd[(':
         return short
     inner = ' ' * (indent + 4)
     if isinstance(value, Mapping):
         parts = [f'{key}={source(v, indent + 4)}' for key, v in value.items()]
         ends = 'dict(', ')'
     else:
-        parts, ends = [source(v, indent + 4) for v in value], ('[', ']')
+        parts = [source(v, indent + 4) for v in value]
+        ends = ('[', ']') if isinstance(value, list) else ('(', ')')
     body = ''.join(f'{inner}{part},\n' for part in parts)
     return f'{ends[0]}\n{body}{" " * indent}{ends[1]}'
 
 
 def inline(value: Any) -> str:
     """Writes a value in one line."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and all(str(key).isidentifier() for key in value):
         return 'dict(' + ', '.join(f'{k}={inline(v)}' for k, v in value.items()) + ')'
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return '[' + ', '.join(map(inline, value)) + ']'
+    if isinstance(value, tuple):
+        return '(' + ''.join(f'{inline(v)}, ' for v in value).strip() + ')'
     return repr(value)
 
 

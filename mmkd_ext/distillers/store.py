@@ -183,6 +183,8 @@ class TeacherStore:
     """
 
     def __init__(self, folder: str | Path) -> None:
+        if not isinstance(folder, (str, Path)):
+            raise DataError(f'A store is a folder, but {folder!r} is given.')
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
         try:

@@ -64,8 +64,9 @@ _WHAT = {
 
 def without_stores(cfg: Config) -> Config:
     """Takes the stores out of a config, so that its teachers are built and run."""
-    cfg.model.pop('teacher_store', None)
-    for one in (cfg.model.get('teachers') or {}).values():
+    model = cfg.get('model') or {}
+    model.pop('teacher_store', None)
+    for one in (model.get('teachers') or {}).values():
         one.pop('store', None)
     return cfg
 

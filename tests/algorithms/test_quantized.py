@@ -142,6 +142,7 @@ def test_what_is_skipped_stays_in_float():
 @pytest.mark.parametrize(
     ('settings', 'words'),
     [
+        (dict(skip='head'), 'list of names'),
         (dict(skip=['haed']), 'Did you mean `head`'),
         (dict(ranges='seen'), "'observed', 'learned'"),
         (dict(decay=2), 'decay'),

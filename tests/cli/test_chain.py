@@ -210,6 +210,8 @@ T = dict(name='teacher', config='teacher.py')
     ([T, dict(T, name='s', teacher='techer')], 'chain[1].teacher', '`teacher`'),
     ([dict(T, teacher='s'), dict(T, name='s', teacher='teacher')],
      'chain[0].teacher', 'those that stand before it'),
+    ([dict(T, name='..')], 'chain[0].name', 'folder'),
+    ([dict(T, options=['a=1'])], 'chain[0].options', 'must be a dict'),
     ([dict(T, teacher='teacher')], 'chain[0].teacher', "no step 'teacher' before"),
     ([dict(T, teacher={'model.teachers.a.ckpt': 'b'})], 'chain[0].teacher', "'b'"),
 ])  # fmt: skip
@@ -220,6 +222,12 @@ def test_a_wrong_chain_is_refused_before_anything_is_trained(
     shown = capsys.readouterr().err
     assert where in shown
     assert message in shown
+    assert not trained
+
+
+def test_a_number_of_gpus_below_none_is_refused(trained, capsys):
+    assert run('--gpus', '-2') == 2
+    assert '`--gpus` must be an integer >= 0' in capsys.readouterr().err
     assert not trained
 
 

@@ -350,6 +350,25 @@ def test_what_depends_on_other_pictures_is_not_stored(
     assert words in ' '.join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(
+    ('keys', 'told'),
+    [
+        (dict(train_dataloader=None), '`train_dataloader`: must be a dict'),
+        (dict(train_dataloader=dict(dataset=dict(type='Digit'))), 'Digit is not in'),
+        (dict(model=None), '`model`: must be a model dict'),
+        (dict(model=dict(type='TeacherDistil')), 'TeacherDistil is not in'),
+    ],
+)
+def test_what_cannot_be_built_is_told_and_nothing_is_written(
+    keys, told, tmp_path, teacher, capsys
+):
+    cfg = distillation(tmp_path, teacher)
+    cfg.merge_from_dict(keys)
+    assert stored(cfg, tmp_path / 'store') == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / 'store').exists()
+
+
 def test_mixed_batches_are_not_stored(tmp_path, teacher, capsys):
     cfg = distillation(tmp_path, teacher)
     cfg.model.architecture.train_cfg = dict(augments=dict(type='Mixup', alpha=0.8))
@@ -378,6 +397,9 @@ def test_the_check_runs_a_step_with_the_store(tmp_path, teacher, float32):
     (problem,) = check_config(cfg).problems
     assert problem.path == 'model.teacher_store'
     assert 'mmkd store' in problem.found
+    cfg.model.teacher_store = 3
+    (problem,) = check_config(cfg).problems
+    assert problem.path == 'model.teacher_store'
 
 
 def test_a_teacher_that_is_not_ours_is_a_folder_of_arrays(tmp_path):

@@ -142,6 +142,14 @@ def test_an_error_of_the_user_is_a_message_and_status_2(config, tmp_path, capsys
     assert 'Traceback' in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_written_is_a_message(config, tmp_path, capsys):
+    (tmp_path / 'file').touch()
+    assert call(train, config(), '--no-check', '--work-dir', tmp_path / 'file') == 2
+    shown = capsys.readouterr().err
+    assert f"error: '{tmp_path / 'file'}': " in shown
+    assert 'Traceback' not in shown
+
+
 def test_an_error_of_the_program_keeps_its_traceback(config, monkeypatch):
     monkeypatch.setattr(train, 'build_runner', lambda cfg: 1 / 0)
     with pytest.raises(ZeroDivisionError):
