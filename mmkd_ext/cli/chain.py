@@ -80,8 +80,7 @@ def read_chain(file: str) -> list[Step]:
         path, before = f'chain[{i}]', [step.name for step in read]
         problems += compare_arguments('chain', _KEYS, given, path)
         name, config = str(given.get('name')), str(given.get('config'))
-        taken = *before, 'outdated', '..', ''
-        if Path(name).name != name or name in taken:
+        if Path(name).name != name or name in ('', '..', 'outdated', *before):
             found = f'must name a folder of its own, but is {name!r}.'
             problems.append(Problem(f'{path}.name', found))
         teachers = given.get('teacher') or {}

@@ -455,3 +455,31 @@ def test_a_teacher_that_is_not_ours_is_a_folder_of_arrays(tmp_path):
     assert len(seen) >= 4
     for rows, values in seen:
         assert torch.equal(values, torch.from_numpy(logits[rows]))
+
+
+def test_scores_of_mixed_pictures_choose_what_is_learned_as_the_live_ones_do(
+    tmp_path, teacher
+):
+    """FerKD with SelfMix."""
+    mixed = dict(type='mmkd_ext.SelfMix', transforms=FLIPPED[:2], prob=0.7)
+    loss = dict(type='mmkd_ext.FerKDLoss')
+    labels = dict(of='batch', at='data_samples')
+    given = dict(
+        pipeline=[mixed, FLIPPED[-1]],
+        links=dict(loss_ferkd=dict(loss=loss, labels=labels, **sides('head'))),
+        custom_hooks=[dict(type='mmkd_ext.ReproducibleStepHook', augmentations=2)],
+    )
+    out = tmp_path / 'store'
+    assert stored(distillation(tmp_path, teacher, **given), out) == 0
+    logits = TeacherStore(out).read(range(64), ['teacher.head'])['teacher.head']
+    levels = logits.softmax(1).quantile(torch.tensor([0.2, 0.5, 0.8])).tolist()
+    loss.update(zip(('low', 'middle', 'top'), levels))
+    made = []
+    for store_ in (None, out):
+        folder = tmp_path / ('live' if store_ is None else 'stored')
+        cfg = distillation(folder, teacher, store=store_, iterations=8, **given)
+        cfg.model.calculate_student_loss = False
+        train(cfg)
+        made.append(weights(folder / 'iter_8.pth'))
+    assert made[0].keys() == made[1].keys()
+    assert all(torch.equal(made[0][key], made[1][key]) for key in made[0])
