@@ -20,7 +20,6 @@ from classifier_toys import (
     weights,
 )
 from mmcv.transforms import BaseTransform
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.registry import TRANSFORMS, DefaultScope
@@ -33,6 +32,7 @@ from mmkd_ext.distillers.store import Column, TeacherStore, tap_key
 from mmkd_ext.errors import DataError, MMKDError
 from mmkd_ext.registry import MODELS
 
+pytestmark = pytest.mark.usefixtures('_plain_dumps')
 pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
 pytest.importorskip('sklearn', reason='digits')
 
@@ -70,12 +70,6 @@ class OddSize(BaseTransform):
         results['img'] = np.zeros((size, size, 3), np.uint8)
         results['img_shape'] = (size, size)
         return results
-
-
-@pytest.fixture(autouse=True)
-def _plain_dumps(monkeypatch):
-    text = property(lambda config: repr(config._cfg_dict))
-    monkeypatch.setattr(Config, 'pretty_text', text)
 
 
 @pytest.fixture(scope='module')

@@ -44,11 +44,22 @@ def random_labels(*shape, high=4, seed=0, generator=None):
     return labels.masked_fill(labels == high, 255)
 
 
+def sample(labels):
+    """One of a segmentor, of a label map ``[1][h][w]``."""
+    return SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(labels)))
+
+
 def labelled(labels):
     """Samples of a segmentor, of label maps ``[n][h][w]``."""
-    return {'data_samples': [
-        SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(one)[None]))
-        for one in labels]}
+    return {'data_samples': [sample(torch.as_tensor(one)[None]) for one in labels]}
+
+
+def layers(student, teacher):
+    """Draws one map for each shape of both sides."""
+    def draw(generator):
+        return tuple(tuple(torch.randn(shape, generator=generator) for shape in side)
+                     for side in (student, teacher))
+    return draw
 
 
 def boxed(*boxes, frame=(64, 96), image=None):

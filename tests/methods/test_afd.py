@@ -6,22 +6,13 @@ from math import exp, sqrt
 
 import pytest
 import torch
-from slow_parts import doubles
+from slow_parts import doubles, layers
 
 from mmkd_ext.distillers.alignment import plan_alignment
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import AFDLoss
 from mmkd_ext.methods.afd import unit_activity
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
-
-
-def layers(student, teacher):
-    """Draws one map for each shape of both sides."""
-    def draw(generator):
-        return tuple(tuple(torch.randn(shape, generator=generator) for shape in side)
-                     for side in (student, teacher))
-    return draw
-
 
 TOGETHER = {'pyramids_sum_over_levels': 'each layer is compared with all'}
 LEFT, RIGHT = [[[[2.0, 0.0]]] * 3], [[[[0.0, -5.0]], [[0.0, 1.0]]]]

@@ -6,7 +6,7 @@ from math import exp, sqrt
 
 import pytest
 import torch
-from slow_parts import doubles
+from slow_parts import doubles, layers
 from torch import nn
 
 from mmkd_ext.distillers.alignment import plan_alignment
@@ -20,14 +20,6 @@ LEARNED = {
     'pyramids_sum_over_levels': 'each layer is compared with all',
 }
 PLACES = 'attention knows samples by their place in the batch, as published'
-
-
-def layers(student, teacher):
-    """Draws one map for each shape of both sides."""
-    def draw(generator):
-        return tuple(tuple(torch.randn(shape, generator=generator) for shape in side)
-                     for side in (student, teacher))
-    return draw
 
 
 CASES = [

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from math import exp, log
-from types import SimpleNamespace
 
 import pytest
 import torch
-from slow_parts import doubles
+from slow_parts import doubles, sample
 from torch.nn.functional import kl_div
 
 from mmkd_ext.errors import ConfigError, ShapeError
@@ -28,10 +27,6 @@ CASES = [
              values=[KnownValue([[[[0.0]], [[0.0]]]], [[[[4 * log(3)]], [[0.0]]]],
                                 16 * KL / 2, 'as skewed at tau=4; times tau**2')]),
 ]
-
-
-def sample(labels):
-    return SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(labels)))
 
 
 def test_a_student_that_is_the_virtual_teacher_has_no_loss():

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from slow_parts import doubles
+from slow_parts import doubles, sample
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import WSLDLoss, WSLDPixelLoss
@@ -27,10 +27,6 @@ EXEMPT = {
     'gradients_are_right': 'the weight of a sample is detached, as in the paper; '
                            'test_the_gradient_is_that_of_the_weighted_entropy',
 }
-
-
-def sample(labels):
-    return SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(labels)))
 
 
 def labels_of(generator):
