@@ -35,6 +35,7 @@ from mmkd_ext.engine.launch import (  # noqa: E402
 )
 from mmkd_ext.engine.store import GB, StoreWriter, without_stores  # noqa: E402
 from mmkd_ext.errors import ConfigError  # noqa: E402
+from mmkd_ext.random_state import seed_all  # noqa: E402
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -72,6 +73,8 @@ def build(args: argparse.Namespace) -> StoreWriter:
     config = dict(cfg.get('model') or {})
     if cfg.get('data_preprocessor') is not None:
         config.setdefault('data_preprocessor', cfg.data_preprocessor)
+    # a teacher without a checkpoint is the same one when a stopped run goes on
+    seed_all(args.seed)
     model = build_model(config, 'model')
     if not isinstance(model, TeacherDistill):
         raise ConfigError(
