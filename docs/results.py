@@ -22,6 +22,8 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / 'benchmarks' / 'results'
 SIDES = {'l': 'left', 'c': 'center', 'r': 'right'}
 
+#: Figures of videos that stand beside the one that leads.
+VIDEO = ('MSE of the last', 'KL', 'frames/s')
 #: Kinds of files, by a key of their content or of their first row.
 KINDS = {
     'boxes': 'boxes',
@@ -107,7 +109,7 @@ def leading_table(content: Mapping[str, Any], name: str) -> str:
     every = {run: {**found, **found.get('class AP', {})} for run, found in runs.items()}
     others = ['AP50', *next(iter(runs.values())).get('class AP', {})]
     if lead != 'AP':
-        others = ['without rare classes']
+        others = ['without rare classes', *VIDEO]
     others = [one for one in others if all(one in found for found in every.values())]
     rows = []
     for run, about in content['runs'].items():

@@ -45,6 +45,10 @@ DETECTION = experiment(
                   kd_share=dict(all=dict(first=60.0, last=30.0, mean=45.0)))), 'AP',
     dict(student=of_ap(40.0), fgd=of_ap(40.25)),
     dict(fgd=value(0.25, 0.25, std=0.5, over='student', verdict='none')))
+VIDEO = experiment(
+    dict(alone=dict(title='alone')), 'CC',
+    dict(alone={'CC': value(80.5), 'KL': value(0.5), 'frames/s': value(900.0)}),
+    {})
 STEPS = dict(environment=MACHINE, results=[dict(
     pair='a pair', input=[2, 3, 8, 8], rows={'a job': dict(
         median_ms=123.4, q1_ms=120.0, q3_ms=130.0, to_floor=dict(median=1.034),
@@ -114,6 +118,7 @@ def text_of(tmp_path):
         '| gain a minute |',
         '| FGD | 40.25 ± 0.50 | 60.25 ± 0.50 | 35.25 ± 0.50 | 2 | none (+0.25 ± 0.50) '
         '| +0.25, +0.25 | | |', '| FGD | 300 | 1.50 | 60 | 45 |']),
+    (VIDEO, ['| alone | 80.50 | 0.50 | 900.00 | 1 | | | | |']),
     (STEPS, ['| a job | 123 | 120 to 130 | 1.034 | 56 |']),
     (LOSSES, ['| CWD | 2 x 19 x 8 x 8 | 1.3 | 5.0 | 0.25 | 3.0 | 6.0 |']),
     (METHODS, ['## What each detection method adds to a step',

@@ -42,6 +42,7 @@ _RUN_KEYS = (
     'config',
     'once',
     'teacher',
+    'over',
     'title',
     'takes',
     'tested',
@@ -60,6 +61,7 @@ class Run:
         config: Path of its config file.
         once: It is trained with the first seed only and serves every seed.
         teacher: Name of the run whose checkpoint is its teacher, if it has one.
+        over: Name of the run that its gain is over; the first plain one by default.
         title: What tables call it; the name by default.
         takes: Config option to the name of the run whose checkpoint it gets, such as
             that of a first stage.
@@ -73,6 +75,7 @@ class Run:
     config: str
     once: bool = False
     teacher: str | None = None
+    over: str | None = None
     title: str = ''
     takes: Mapping[str, str] = field(default_factory=dict)
     tested: bool = True
@@ -166,8 +169,7 @@ def _problems_of_run(
     problems = unknown_keys(fields, f'{place}.', _RUN_KEYS)
     problems += missing_file(f'{place}.config', fields.get('config', ''))
     asked = {f'takes.{option}': run for option, run in fields.get('takes', {}).items()}
-    if fields.get('teacher') is not None:
-        asked['teacher'] = fields['teacher']
+    asked |= {key: fields[key] for key in ('teacher', 'over') if fields.get(key)}
     for key, run in asked.items():
         if run not in before:
             hint = f'Runs before it: {list(before)}.{did_you_mean(run, before)}'

@@ -88,11 +88,12 @@ def read_metrics(work_dir: str | Path) -> dict[str, Any]:
 
 
 _TOP = 'accuracy/top'
+_VIDEO = 'video/'  # what metrics of the projects on videos begin with
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of a test as tables name them, in percent.
+    """The figures of a test as tables name them, in percent but for those of videos.
 
     Args:
         values: Name to value; the one that tables lead with stands first.
@@ -117,7 +118,7 @@ def figures(metrics: dict[str, Any]) -> Figures:
         metrics: What :func:`read_metrics` gave: of mmseg's ``IoUMetric``, which knows
             classes as ``mmkd_ext.ClassIoUMetric``, or of mmdet's ``CocoMetric`` for
             boxes, which knows them when it is ``classwise``; or of mmpretrain's
-            ``Accuracy``, which knows none.
+            ``Accuracy``, which knows none, or ``video/<name>``, as they are.
 
     Raises:
         DataError: They are of none of these.
@@ -137,6 +138,13 @@ def figures(metrics: dict[str, Any]) -> Figures:
     if tops:
         ranked = sorted(tops, key=int)
         return Figures({f'top-{k}': float(metrics[tops[k]]) for k in ranked}, {}, '')
+    video = {
+        name[len(_VIDEO) :]: float(value)
+        for name, value in metrics.items()
+        if name.startswith(_VIDEO)
+    }
+    if video:
+        return Figures(video, {}, '')
     for lead in (name for name in metrics if name.endswith('bbox_mAP')):
         prefix, end = lead[: -len('bbox_mAP')], '_precision'
         names = {'AP': lead, 'AP50': f'{lead}_50', 'AP75': f'{lead}_75'}

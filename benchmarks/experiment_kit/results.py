@@ -28,6 +28,7 @@ __all__ = ['cost_table', 'kd_shares', 'results', 'step_seconds', 'summary_table'
 
 BySeed = Mapping[int, Outcome]
 COMMON = 'without rare classes'  # mean of the other classes
+LOWER = ('MSE',)  # figures of which less is better, so that their gain is what is less
 
 
 def results(
@@ -108,9 +109,10 @@ def results(
                     for run in there
                 },
                 'gain': {
-                    run.name: _gain(by_run[run.name], by_run[plain], plain, name)
+                    run.name: _gain(by_run[run.name], by_run[over], over, name)
                     for run in there
-                    if run.name != plain and not run.once and plain in by_run
+                    for over in [run.over or plain]
+                    if run.name != over and not run.once and over in by_run
                 },
             }
             for name, options in experiment.tests.items()
@@ -214,7 +216,7 @@ def _mean_of(found: Sequence[Figures], labels: Sequence[str]) -> dict[str, Any]:
 
 
 def _gain(mine: BySeed, others: BySeed, over: str, name: str) -> dict[str, Any]:
-    """Returns what a run with a teacher gains on the plain one, seed by seed."""
+    """Returns what a run gains on another, the plain one, seed by seed."""
     pairs = [
         (_read(mine[seed], name), _read(others[seed], name))
         for seed in mine
@@ -223,7 +225,8 @@ def _gain(mine: BySeed, others: BySeed, over: str, name: str) -> dict[str, Any]:
     if not pairs:
         return {}
     lead = pairs[0][0].lead
-    gain = summary([one.values[lead] - two.values[lead] for one, two in pairs])
+    sign = -1 if lead in LOWER else 1
+    gain = summary([sign * (one.values[lead] - two.values[lead]) for one, two in pairs])
     plain = summary([two.values[lead] for _, two in pairs])
     return {
         'over': over,

@@ -197,6 +197,13 @@ class TeacherDistill(BaseAlgorithm):
             teacher_store,
             trainable=teacher_trainable,
         )
+        for name, value in {
+            'student_trainable': student_trainable,
+            'teacher_channels_last': teacher_channels_last,
+            'teacher_trainable': teacher_trainable,
+        }.items():
+            with collecting(problems, f'model.{name}'):
+                check_choice(name, value, (True, False))
         if not teacher_norm_eval:
             found = 'a frozen teacher is in eval mode.'
             hint = 'To train it beside the student write `teacher_trainable=True`.'
@@ -365,9 +372,11 @@ class TeacherDistill(BaseAlgorithm):
                 # it came built; init_weights() must not undo that
                 vars(module)['_is_init'] = True
             preprocess, path = config.get('preprocess'), f'model.teachers.{name}'
+            precision: str | None = None
             where = f'{path}.' if 'precision' in own else 'model.teacher_'
             with collecting(problems, f'{where}precision'):
                 check_choice('precision', config['precision'], (None, *PRECISIONS))
+                precision = config['precision']
             with collecting(problems, f'{path}.preprocess'):
                 renormalize = Teacher.renormalization(
                     module,
@@ -387,7 +396,7 @@ class TeacherDistill(BaseAlgorithm):
                     min_matched=config['min_matched'],
                     renormalize=renormalize,
                     own_input=preprocess is not False,
-                    precision=config['precision'],
+                    precision=precision,
                     channels_last=config['channels_last'],
                     input=config.get('input'),
                 )

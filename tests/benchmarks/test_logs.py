@@ -98,6 +98,12 @@ def test_figures_of_a_classification_lead_with_the_first_guess():
     assert found.classes == {}
 
 
+def test_figures_of_videos_are_taken_as_they_are():
+    found = figures({'video/CC': 80.5, 'video/KL': 0.25, 'data_time': 0.1})
+    assert found.values == {'CC': 80.5, 'KL': 0.25}
+    assert (found.lead, found.classes) == ('CC', {})
+
+
 def test_figures_of_neither_are_an_error():
     with pytest.raises(DataError, match='accuracy'):
         figures({'accuracy': 1.0})

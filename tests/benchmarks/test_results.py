@@ -52,6 +52,16 @@ def test_the_gain_is_taken_seed_by_seed(content):
                     'ci95': [-0.48, 4.48]}
 
 
+def test_a_gain_over_a_named_run_is_what_is_less_of_an_error():
+    runs = (RUNS[1], Run('many', 'student.py'), Run('more', 'more.py', over='many'))
+    errors = {'student': 9.0, 'many': 8.0, 'more': 7.5}
+    outcomes = {0: [replace(outcome(run, 0, 0.0), metrics={
+        'val': {'video/MSE': errors[run.name]}}) for run in runs]}
+    gain = results(replace(EXPERIMENT, runs=runs), outcomes)['sets']['val']['gain']
+    assert {name: (one['over'], one['mean']) for name, one in gain.items()} == {
+        'many': ('student', 1.0), 'more': ('many', 0.5)}
+
+
 def test_a_second_mean_leaves_rare_classes_out(content):
     rare = replace(EXPERIMENT, rare=('bicyclist', 'pole'))
     values = {'IoU.car': 60.0, 'IoU.road': 90.0, 'IoU.pole': 3.0, 'IoU.bicyclist': 0.0}

@@ -136,7 +136,7 @@ def test_mixed_labels_are_refused_where_a_class_is_needed(trained, monkeypatch):
         return  # its labels are those of the student's own loss; see e2e
     monkeypatch.setattr(runner.model, 'calculate_student_loss', False)
     mixed = batch(2, 32, gt_score=torch.full((10,), 0.1))
-    if method in ('wsld', 'tfkd', 'sskd'):
+    if method in ('wsld', 'tfkd', 'sskd', 'ferkd'):
         with pytest.raises(ConfigError, match=r'no `gt_label`.*mixup'):
             runner.model(**mixed)
     else:

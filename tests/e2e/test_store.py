@@ -200,6 +200,13 @@ def test_a_format_keeps_values_to_its_error(form, bound, shape):
     assert kept == [shape for _, _, shape in column.fields()]
 
 
+def test_a_value_that_its_format_cannot_hold_is_told():
+    value = torch.tensor([[1e5, -torch.inf]])
+    assert torch.equal(Column('x', (2,)).encode(value)[0], value)
+    with pytest.raises(DataError, match=r'`x` has values up to 1e\+05.*bfloat16'):
+        Column('x', (2,), 'float16').encode(value[:, :1])
+
+
 def test_first_classes_are_kept_and_the_rest_is_spread_evenly():
     logits = torch.tensor([[2.0, 0.0, -1.0, 1.0]]).log_softmax(1)
     column = Column('x', (4,), 'top2')
@@ -294,6 +301,12 @@ def refusal(cfg):
     return str(found.value)
 
 
+def sees_the_students_batch(cfg):
+    keys = dict(model='teacher', ckpt='teacher_ckpt', store='teacher_store')
+    teacher = {key: cfg.model.pop(old) for key, old in keys.items()}
+    cfg.model.teachers = dict(teacher=dict(teacher, preprocess=False))
+
+
 def test_another_pipeline_teacher_or_data_set_is_refused(tmp_path, teacher, float32):
     def told(change, **more):
         cfg = distillation(tmp_path, teacher, store=float32, **more)
@@ -315,6 +328,8 @@ def test_another_pipeline_teacher_or_data_set_is_refused(tmp_path, teacher, floa
     torch.save(dict(torch.load(teacher), extra=torch.zeros(1)), other)
     text = told(lambda cfg: cfg.model.update(teacher_ckpt=str(other)))
     assert '`teachers.teacher.ckpt`' in text
+    text = told(sees_the_students_batch)
+    assert '`teachers.teacher.preprocess`' in text
     text = told(lambda cfg: cfg.custom_hooks[0].update(augmentations=3))
     assert '3 augmentations are asked for, but [2] are stored' in text
 
@@ -350,6 +365,25 @@ def test_what_depends_on_other_pictures_is_not_stored(
     assert words in ' '.join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(
+    ('keys', 'told'),
+    [
+        (dict(train_dataloader=None), '`train_dataloader`: must be a dict'),
+        (dict(train_dataloader=dict(dataset=dict(type='Digit'))), 'Digit is not in'),
+        (dict(model=None), '`model`: must be a model dict'),
+        (dict(model=dict(type='TeacherDistil')), 'TeacherDistil is not in'),
+    ],
+)
+def test_what_cannot_be_built_is_told_and_nothing_is_written(
+    keys, told, tmp_path, teacher, capsys
+):
+    cfg = distillation(tmp_path, teacher)
+    cfg.merge_from_dict(keys)
+    assert stored(cfg, tmp_path / 'store') == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / 'store').exists()
+
+
 def test_mixed_batches_are_not_stored(tmp_path, teacher, capsys):
     cfg = distillation(tmp_path, teacher)
     cfg.model.architecture.train_cfg = dict(augments=dict(type='Mixup', alpha=0.8))
@@ -378,6 +412,9 @@ def test_the_check_runs_a_step_with_the_store(tmp_path, teacher, float32):
     (problem,) = check_config(cfg).problems
     assert problem.path == 'model.teacher_store'
     assert 'mmkd store' in problem.found
+    cfg.model.teacher_store = 3
+    (problem,) = check_config(cfg).problems
+    assert problem.path == 'model.teacher_store'
 
 
 def test_a_teacher_that_is_not_ours_is_a_folder_of_arrays(tmp_path):
@@ -418,3 +455,31 @@ def test_a_teacher_that_is_not_ours_is_a_folder_of_arrays(tmp_path):
     assert len(seen) >= 4
     for rows, values in seen:
         assert torch.equal(values, torch.from_numpy(logits[rows]))
+
+
+def test_scores_of_mixed_pictures_choose_what_is_learned_as_the_live_ones_do(
+    tmp_path, teacher
+):
+    """FerKD with SelfMix."""
+    mixed = dict(type='mmkd_ext.SelfMix', transforms=FLIPPED[:2], prob=0.7)
+    loss = dict(type='mmkd_ext.FerKDLoss')
+    labels = dict(of='batch', at='data_samples')
+    given = dict(
+        pipeline=[mixed, FLIPPED[-1]],
+        links=dict(loss_ferkd=dict(loss=loss, labels=labels, **sides('head'))),
+        custom_hooks=[dict(type='mmkd_ext.ReproducibleStepHook', augmentations=2)],
+    )
+    out = tmp_path / 'store'
+    assert stored(distillation(tmp_path, teacher, **given), out) == 0
+    logits = TeacherStore(out).read(range(64), ['teacher.head'])['teacher.head']
+    levels = logits.softmax(1).quantile(torch.tensor([0.2, 0.5, 0.8])).tolist()
+    loss.update(zip(('low', 'middle', 'top'), levels))
+    made = []
+    for store_ in (None, out):
+        folder = tmp_path / ('live' if store_ is None else 'stored')
+        cfg = distillation(folder, teacher, store=store_, iterations=8, **given)
+        cfg.model.calculate_student_loss = False
+        train(cfg)
+        made.append(weights(folder / 'iter_8.pth'))
+    assert made[0].keys() == made[1].keys()
+    assert all(torch.equal(made[0][key], made[1][key]) for key in made[0])
