@@ -90,7 +90,7 @@ runs = dict(
     ),
 )
 # the best of a tenth, a third, once and three times the published weights
-for chosen, factor in (('ld', 0.33),):
+for chosen, factor in (('ld', 0.33), ('mgd', 3.0)):
     title_ = f'{runs[chosen]["title"]} x {factor:g}'
     runs[f'{chosen}_best'] = dict(runs[chosen], title=title_, weight_factor=factor)
 tests = dict(val={})

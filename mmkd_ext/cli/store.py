@@ -33,6 +33,7 @@ from mmkd_ext.engine.launch import (  # noqa: E402
     set_default_scope,
 )
 from mmkd_ext.engine.store import GB, StoreWriter, without_stores  # noqa: E402
+from mmkd_ext.random_state import seed_all  # noqa: E402
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -67,6 +68,8 @@ def build(args: argparse.Namespace) -> StoreWriter:
     cfg = without_stores(load_config(args.config, args.cfg_options))
     set_default_scope(cfg)
     init_default_scope(cfg.default_scope)
+    # a teacher without a checkpoint is the same one when a stopped run goes on
+    seed_all(args.seed)
     model = build_distillation(cfg)
     loader = build_loader(cfg)
     model.load_teachers()

@@ -261,6 +261,21 @@ def test_a_stopped_run_goes_on_and_a_store_gets_more_augmentations(
     ).read_bytes()
 
 
+def test_an_untrained_teacher_is_the_same_one_when_a_store_is_gone_on_with(
+    tmp_path, teacher, capsys
+):
+    out = tmp_path / 'store'
+    cfg = distillation(tmp_path, None)
+    assert stored(cfg, out, 1) == 0
+    torch.rand(1)
+    assert stored(cfg, out, 2) == 0
+    capsys.readouterr()
+    assert stored(cfg, out, 2, '--format', 'float16') == 2
+    told = capsys.readouterr().err
+    assert '`columns.0.format` was ' in told
+    assert 'weights' not in told
+
+
 def test_nothing_is_written_that_is_larger_than_allowed(tmp_path, teacher, capsys):
     out = tmp_path / 'store'
     cfg = distillation(tmp_path, teacher)
