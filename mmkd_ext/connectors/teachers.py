@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmkd_ext.errors import ConfigError, ShapeError, check_choice, check_range
-from mmkd_ext.methods._base import at_least_float32
 from mmkd_ext.methods._labels import class_indices, labelled, labels_at
 from mmkd_ext.registry import MODELS
 
@@ -113,7 +112,9 @@ class TeacherMean(nn.Module):
                 raise ShapeError(f'the teachers differ: `{name}` gives {shapes}.')
             values.append(value)
         with torch.autocast(first.device.type, enabled=False):
-            stacked = at_least_float32(torch.stack(values))
+            stacked = torch.stack(values)
+            if stacked.dtype in (torch.float16, torch.bfloat16):
+                stacked = stacked.float()
             weights = self._weigh(stacked.detach(), data_samples)
             self.last_shares = weights.flatten(1).mean(1)
             if self.tau is None:
