@@ -239,7 +239,6 @@ T = dict(name='teacher', config='teacher.py')
     ([T, dict(T, name='s', teacher='techer')], 'chain[1].teacher', '`teacher`'),
     ([dict(T, teacher='s'), dict(T, name='s', teacher='teacher')],
      'chain[0].teacher', 'those that stand before it'),
-    ([dict(T, name='..')], 'chain[0].name', 'folder'),
     ([dict(T, options=['a=1'])], 'chain[0].options', 'must be a dict'),
     ([dict(T, teacher='teacher')], 'chain[0].teacher', "no step 'teacher' before"),
     ([dict(T, teacher={'model.teachers.a.ckpt': 'b'})], 'chain[0].teacher', "'b'"),
