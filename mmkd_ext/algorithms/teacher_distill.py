@@ -231,6 +231,10 @@ class TeacherDistill(BaseAlgorithm):
         if isinstance(calculate_student_loss, Mapping):
             where = 'model.calculate_student_loss'
             self.task_schedule = build_schedule(dict(calculate_student_loss), where)
+        else:
+            with collecting(problems, 'model.calculate_student_loss'):
+                flag = calculate_student_loss
+                check_choice('calculate_student_loss', flag, (True, False))
         self.calculate_student_loss = bool(calculate_student_loss)
         self.student_input: StudentInput | None = None
         if student_input is not None:

@@ -142,7 +142,7 @@ def _names(key: str, given: str | Sequence[str], problems: list[Problem]) -> lis
             hint = f'Give the names as a list.{did_you_mean(given, known)}'
             problems.append(Problem(key, f'{given!r} {what}.', hint))
             return []
-    found = list(names)
+    found = list(names) if isinstance(names, (list, tuple)) else []
     doubled = [name for name in dict.fromkeys(found) if found.count(name) > 1]
     if not found or not all(isinstance(name, str) for name in found):
         what = f'must be names of classes, but is {given!r}.'

@@ -61,8 +61,8 @@ def handle_errors(
 ) -> Callable[..., int]:
     """Turns errors that a user can fix into a message and exit status 2.
 
-    These are `MMKDError`, and what the system says about a file. ``--debug`` among the
-    arguments shows the traceback as well.
+    These are `MMKDError`, and what the system says about a file. Ctrl-C is status 130.
+    ``--debug`` among the arguments shows the traceback as well.
     """
 
     @functools.wraps(main)
@@ -70,6 +70,11 @@ def handle_errors(
         arguments = sys.argv[1:] if argv is None else argv
         try:
             return main(argv) or 0
+        except KeyboardInterrupt:
+            if '--debug' in arguments:
+                raise
+            print('\nStopped.', file=sys.stderr, flush=True)
+            return 130
         except (MMKDError, OSError) as error:
             if isinstance(error, OSError) and error.filename is None:
                 raise

@@ -76,7 +76,13 @@ def test_each_teacher_may_have_its_own():
 
 
 @pytest.mark.parametrize(
-    'key', ['student_trainable', 'teacher_channels_last', 'teacher_trainable']
+    'key',
+    [
+        'calculate_student_loss',
+        'student_trainable',
+        'teacher_channels_last',
+        'teacher_trainable',
+    ],
 )
 def test_a_word_is_no_yes_or_no(key):
     (problem,) = refused(**{key: 'yes'})

@@ -73,6 +73,7 @@ def test_the_map_is_told_in_words():
         (dict(source=[*FINE, 'sky']), 'source', "['sky'] twice"),
         (dict(target=[*COARSE, 'sky']), 'target', "['sky'] twice"),
         (dict(target=[]), 'target', 'names of classes'),
+        (dict(source=19), 'source', 'names of classes'),
         (dict(target=['sky', 3]), 'target', 'names of classes'),
         (dict(merge=dict(person='rider')), 'target', "['sky', 'road', 'person']"),
         (dict(merge=dict(MERGE, sky=[])), 'target', "['sky'], which no class"),

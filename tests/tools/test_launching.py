@@ -150,6 +150,15 @@ def test_a_folder_that_cannot_be_written_is_a_message(config, tmp_path, capsys):
     assert 'Traceback' not in shown
 
 
+def test_ctrl_c_is_status_130_without_a_traceback(config, monkeypatch, capsys):
+    def interrupted(cfg):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, 'build_runner', interrupted)
+    assert call(train, config(), '--no-check') == 130
+    assert 'Stopped.' in capsys.readouterr().err
+
+
 def test_an_error_of_the_program_keeps_its_traceback(config, monkeypatch):
     monkeypatch.setattr(train, 'build_runner', lambda cfg: 1 / 0)
     with pytest.raises(ZeroDivisionError):

@@ -13,7 +13,9 @@ model = dict(
     teachers=dict(
         resnet20=dict(
             model=dict(
-                _base_.network, backbone=dict(_base_.network.backbone, depth=20)
+                _base_.network,
+                data_preprocessor=_base_.data_preprocessor,
+                backbone=dict(_base_.network.backbone, depth=20),
             )
         )
     ),
