@@ -155,7 +155,8 @@ def run(width: str, method: str, rate: float, settings: Mapping[str, Any]) -> li
     for round_ in range(ROUNDS):
         for name, item in pictures:
             sample = item['data_samples'].clone()
-            truth = sample.pop('gt_sem_seg').data[None].float()
+            truth = sample.gt_sem_seg.data[None].float()
+            del sample.gt_sem_seg
             data = {'inputs': [item['inputs']], 'data_samples': [sample]}
             inputs = model.data_preprocessor(data, False)['inputs']
             with torch.no_grad():
