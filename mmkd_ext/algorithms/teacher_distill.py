@@ -29,14 +29,13 @@ from mmkd_ext.algorithms.init_from_teacher import (
 )
 from mmkd_ext.algorithms.peer import Peer
 from mmkd_ext.algorithms.sources import build_model, hand_preprocessor
-from mmkd_ext.algorithms.stored_teacher import StoredTeacher
 from mmkd_ext.algorithms.student_input import StudentInput
 from mmkd_ext.algorithms.tap_checks import (
     gradient_problems,
     row_problems,
     unfilled_problems,
 )
-from mmkd_ext.algorithms.teacher import PRECISIONS, STRIDE, Teacher
+from mmkd_ext.algorithms.teacher import PRECISIONS, STRIDE, StoredTeacher, Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.connectors.build import (
     compare_arguments,

@@ -22,7 +22,9 @@ and teacher stay the same; what is outdated is moved to WORK_DIR/outdated.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -192,7 +194,8 @@ def _train(step: Step, folder: Path, options: Sequence[str], gpus: int) -> None:
         launcher = ['--launcher', 'pytorch']
     what = ['train', step.config, '--work-dir', str(folder), '--resume', '--no-check']
     chosen = ['--cfg-options', *options] if options else []
-    process = subprocess.Popen([sys.executable, *program, *what, *launcher, *chosen])
+    command = [sys.executable, *program, *what, *launcher, *chosen]
+    process = subprocess.Popen(command, preexec_fn=_end_with_parent)
     try:
         status = process.wait()
     except BaseException:
@@ -205,6 +208,12 @@ def _train(step: Step, folder: Path, options: Sequence[str], gpus: int) -> None:
             f'Step `{step.name}` failed with {how}; its output is above, its log in '
             f'{folder}. The same command goes on from its last checkpoint.'
         )
+
+
+def _end_with_parent() -> None:
+    """Lets Linux end this process when its parent is killed."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -38,7 +38,10 @@ if TYPE_CHECKING:
 
     from torch.utils.data import DataLoader
 
+    from mmkd_ext.algorithms.teacher_distill import TeacherDistill
+
 __all__ = [
+    'build_distillation',
     'build_loader',
     'build_runner',
     'find_resume',
@@ -219,6 +222,26 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
+
+
+def build_distillation(cfg: Config) -> TeacherDistill:
+    """Builds the model of a distillation's config, with the preprocessor beside it.
+
+    Raises:
+        ConfigError: It cannot be built, or is another model.
+    """
+    # here, so that a plain training needs no mmrazor
+    from mmkd_ext.algorithms.sources import build_model
+    from mmkd_ext.algorithms.teacher_distill import TeacherDistill
+
+    config = dict(cfg.get('model') or {})
+    if cfg.get('data_preprocessor') is not None:
+        config.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model = build_model(config, 'model')
+    if not isinstance(model, TeacherDistill):
+        found = f"must be 'mmkd_ext.TeacherDistill', but is {config['type']!r}."
+        raise ConfigError.at('model.type', found)
+    return model
 
 
 def build_loader(cfg: Config, **changes: Any) -> DataLoader[Any]:

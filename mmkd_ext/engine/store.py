@@ -274,10 +274,10 @@ class StoreWriter:
         _compare(self.folder, known.get('origin', {}), now['origin'])
         for key in now:
             if key not in ('augmentations', 'origin') and known.get(key) != now[key]:
+                differs = _difference(known.get(key, 'nothing'), now[key], key)
                 raise ConfigError(
-                    f'{str(self.folder)!r} holds another store: its `{key}` is '
-                    f'{known.get(key)!r}, now it would be {now[key]!r}. Choose another '
-                    '`--out`, or remove the folder.'
+                    f'{str(self.folder)!r} holds another store: {differs} Choose '
+                    'another `--out`, or remove the folder.'
                 )
         more = max(known.get('augmentations', 1), self.dataset.count)
         self.manifest['augmentations'] = more

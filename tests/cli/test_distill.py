@@ -172,13 +172,12 @@ def file_of(path, model, **more):
     return str(path)
 
 
+@pytest.mark.usefixtures('_plain_dumps')
 def test_a_backbone_is_pretrained_on_patch_tokens_and_the_head_stays(
     tmp_path, monkeypatch
 ):
     pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
     pytest.importorskip('sklearn', reason='digits')
-    text = property(lambda config: repr(config._cfg_dict))
-    monkeypatch.setattr(Config, 'pretty_text', text)
     student = file_of(tmp_path / 'student.py', STUDENT, **TRAINING)
     teacher = file_of(tmp_path / 'teacher.py', VIT)
     with DefaultScope.overwrite_default_scope('mmpretrain'):

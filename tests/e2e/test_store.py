@@ -20,7 +20,6 @@ from classifier_toys import (
     weights,
 )
 from mmcv.transforms import BaseTransform
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.registry import TRANSFORMS, DefaultScope
@@ -33,6 +32,7 @@ from mmkd_ext.distillers.store import Column, TeacherStore, tap_key
 from mmkd_ext.errors import DataError, MMKDError
 from mmkd_ext.registry import MODELS
 
+pytestmark = pytest.mark.usefixtures('_plain_dumps')
 pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
 pytest.importorskip('sklearn', reason='digits')
 
@@ -70,12 +70,6 @@ class OddSize(BaseTransform):
         results['img'] = np.zeros((size, size, 3), np.uint8)
         results['img_shape'] = (size, size)
         return results
-
-
-@pytest.fixture(autouse=True)
-def _plain_dumps(monkeypatch):
-    text = property(lambda config: repr(config._cfg_dict))
-    monkeypatch.setattr(Config, 'pretty_text', text)
 
 
 @pytest.fixture(scope='module')
@@ -265,6 +259,21 @@ def test_a_stopped_run_goes_on_and_a_store_gets_more_augmentations(
     assert (out / '0001-0000.npy').read_bytes() == (
         float32 / '0001-0000.npy'
     ).read_bytes()
+
+
+def test_an_untrained_teacher_is_the_same_one_when_a_store_is_gone_on_with(
+    tmp_path, teacher, capsys
+):
+    out = tmp_path / 'store'
+    cfg = distillation(tmp_path, None)
+    assert stored(cfg, out, 1) == 0
+    torch.rand(1)
+    assert stored(cfg, out, 2) == 0
+    capsys.readouterr()
+    assert stored(cfg, out, 2, '--format', 'float16') == 2
+    told = capsys.readouterr().err
+    assert '`columns.0.format` was ' in told
+    assert 'weights' not in told
 
 
 def test_nothing_is_written_that_is_larger_than_allowed(tmp_path, teacher, capsys):

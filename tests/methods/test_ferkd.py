@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from math import exp, log
-from types import SimpleNamespace
 
 import pytest
 import torch
+from slow_parts import sample
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import FerKDLoss, FerKDPixelLoss
@@ -23,10 +23,6 @@ HARD = -0.7 * log(0.5) - 0.3 * log(0.25)
 SOFT = -0.3 * log(0.5) - 0.7 * log(0.25)
 FIRST = torch.zeros(4).long()
 EXEMPT = {'zero_at_equality': 'a cross entropy: that of the target at equality'}
-
-
-def sample(labels):
-    return SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(labels)))
 
 
 def labels_of(generator):

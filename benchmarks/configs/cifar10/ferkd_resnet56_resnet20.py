@@ -7,12 +7,5 @@ Expected: nothing is published.
 Status: unrun
 """
 
-_base_ = [
-    './base_resnet56_resnet20.py',
-    '../../../configs/_base_/links/ferkd-head.py',
-]
-model = dict(distiller=_base_.distiller, calculate_student_loss=False)
-load, *augment, pack = _base_.train_dataloader.dataset.pipeline
-mixed = dict(type='mmkd_ext.SelfMix', transforms=augment)
-train_dataloader = dict(dataset=dict(pipeline=[load, mixed, pack]))
-del load, augment, pack, mixed
+_base_ = './ferkd_resnet56_resnet8.py'
+model = dict(architecture=dict(backbone=dict(depth=20)))

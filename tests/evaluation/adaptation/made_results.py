@@ -10,6 +10,8 @@ import math
 import numpy as np
 from PIL import Image
 
+from mmkd_ext.evaluation.adaptation.results import read_results
+
 ORDER = ('fog', 'night', 'rain', 'snow')
 CLASSES = ('road', 'sidewalk', 'building', 'vegetation', 'sky', 'car', 'train')
 HARDNESS = {'fog': 69.0, 'night': 40.0, 'rain': 60.0, 'snow': 57.0}
@@ -130,3 +132,16 @@ def write_results(folder, content):
     path = folder / 'results.json'
     path.write_text(json.dumps(content))
     return path
+
+
+def reader(folder, **defaults):
+    """Makes runs and reads them; ``mious`` replaces what was made, cell by cell."""
+    count = iter(range(1000))
+
+    def make(method='DoSe', *, mious=None, **settings):
+        content = make_results(method, images=10, **{**defaults, **settings})
+        for one, value in zip(content['cells'], mious or ()):
+            one['mIoU'] = value
+        return read_results(write_results(folder / str(next(count)), content))
+
+    return make
