@@ -142,8 +142,8 @@ def run(width: str, method: str, rate: float, settings: Mapping[str, Any]) -> li
     config = espnetv2_mixing.stream_config(width, espnetv2_mixing.RULE)
     folder = ROOT / 'projects/espnetv2/configs'
     of = Config.fromfile(folder / f'{method}_espnetv2-w20_camvid-stream.py')
-    config.model.merge_from_dict({'distiller': {**of.model.distiller, **settings}})
-    model = MODELS.build({**config.model, 'guard': Watch()})
+    distiller = {**of.model.distiller, **settings}
+    model = MODELS.build({**config.model, 'distiller': distiller, 'guard': Watch()})
     file = f'{config.weights}/espnetv2-{width}.pth'
     load_checkpoint(model.architecture, file, map_location='cpu', strict=True)
     model.start()
@@ -155,7 +155,8 @@ def run(width: str, method: str, rate: float, settings: Mapping[str, Any]) -> li
     for round_ in range(ROUNDS):
         for name, item in pictures:
             sample = item['data_samples'].clone()
-            truth = sample.pop('gt_sem_seg').data[None].float()
+            truth = sample.gt_sem_seg.data[None].float()
+            del sample.gt_sem_seg
             data = {'inputs': [item['inputs']], 'data_samples': [sample]}
             inputs = model.data_preprocessor(data, False)['inputs']
             with torch.no_grad():
@@ -263,7 +264,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     free = {k: cell_gains(rows, lambda _: False) for k, rows in runs.items()}
     result = {
-        'runs': {k: {'mean_gain': fmean(v), 'worst': min(v)} for k, v in free.items()},
+        'runs': {
+            k: {'mean_gain': round(fmean(v), 2), 'worst': round(min(v), 1)}
+            for k, v in free.items()
+        },
         'signals': table(runs),
         'pictures': {
             k: [

@@ -48,9 +48,10 @@ class CollapseGuard(AdaptGuard):
 
     Args:
         limit: Share of the expected IoU that an image may lose, above 0 and below 1.
-            Chosen with the signal among 20 others, on pictures that no table reports
-            (benchmarks/espnetv2_guard.py).
-        patience: Images in doubt one after the other that are a reset.
+            Chosen with the signal on pictures that no table reports
+            (benchmarks/espnetv2_guard.py), ESPNetv2 of width 0.5.
+        patience: Images in doubt one after the other that are a reset; the window of
+            an earlier guard, other numbers were not tried.
         every: Compares every n-th image only, all while in doubt: one forward pass of
             the source each.
         source_scale: Size of the image that the source sees, as a share of its height
