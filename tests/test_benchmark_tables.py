@@ -90,7 +90,7 @@ RATES = grid(  # 0.1 is not done yet
 DOMAINS = grid({'Source': dict(
     dict.fromkeys(
         ('worst', 'last_minus_first', 'forgetting', 'predicted_classes',
-         'source_predicted_classes', 'updates', 'skipped', 'rolled_back', 'resets',
+         'source_predicted_classes', 'updates', 'skipped', 'resets',
          'forwards', 'backwards', 'images_per_second', 'peak_memory_mb')),
     mIoU=ONE, finished=1, seeds=[0], cells={'1': {'fog': ONE}},
     round_means={'1': ONE}, domain_means={'fog': ONE})}, best=[], domains=['fog'],

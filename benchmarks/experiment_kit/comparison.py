@@ -289,7 +289,6 @@ def work_comparison(content: Content) -> DataFrame:
     columns = {
         'updates': ('updates', 0),
         'skipped': ('skipped', 0),
-        'rolled_back': ('rolled back', 0),
         'resets': ('resets', 0),
         'forwards': ('forwards', 2),
         'backwards': ('backwards', 2),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, cast
@@ -17,7 +16,6 @@ from mmkd_ext.adaptation.decision import AdaptGuard, Decision
 from mmkd_ext.adaptation.distillers import AdaptDistiller
 from mmkd_ext.adaptation.originals import originals_of
 from mmkd_ext.adaptation.pseudo_labels import log_probabilities
-from mmkd_ext.adaptation.randomness import generators_going_on
 from mmkd_ext.adaptation.segment import check_segmentor, class_count, image_logits
 from mmkd_ext.adaptation.source import SourceCopy
 from mmkd_ext.algorithms.sources import build_model
@@ -100,7 +98,6 @@ class ContinualAdaptation(BaseModel):
         self.class_map = _checked_map(class_map, class_count(student))
         self.source = SourceCopy(student)
         self.distiller.prepare(student, self.source.module)
-        self._snapshot: dict[str, Any] | None = None
         self.started = False
         self.train(False)
 
@@ -143,7 +140,6 @@ class ContinualAdaptation(BaseModel):
         self.distiller.reset()
         if self.guard is not None:
             self.guard.reset()
-        self._snapshot = None
 
     def train(self, mode: bool = True) -> ContinualAdaptation:
         """Stays in eval mode: see `AdaptDistiller`."""
@@ -241,7 +237,6 @@ class ContinualAdaptation(BaseModel):
         counts: dict[str, float] = {
             'updates': update.steps,
             'skipped': int(bool(update.skipped)),
-            'rolled_back': int(decision.action == 'roll_back'),
             'resets': sum(resets),
             'forwards': passes.forwards / len(inputs),
             'backwards': passes.backwards / len(inputs),
@@ -312,12 +307,8 @@ class ContinualAdaptation(BaseModel):
                 batch.answer = interpolate(
                     source_scores, batch.inputs.shape[2:], mode='bilinear'
                 )
-        if decision.action == 'roll_back':
-            self._roll_back(optim_wrapper)
-        elif decision.action == 'reset':
+        if decision.action == 'reset':
             self._reset_weights(optim_wrapper)
-        elif decision.snapshot:
-            self._take_snapshot(optim_wrapper)
         return decision
 
     def _reference(self, guard: AdaptGuard) -> nn.Module:
@@ -343,48 +334,22 @@ class ContinualAdaptation(BaseModel):
                 f'`{type(self.distiller).__name__}` trains, but there is no optimizer: '
                 'set `test_cfg.optim_wrapper=dict(optimizer=dict(...))`.'
             )
-        if decision.action not in ('continue', 'restore'):
+        if decision.action != 'continue':
             batch.logits = None
             return Update(skipped=decision.reason or decision.action)
         with torch.enable_grad():
             update = self.distiller.update(batch, optim_wrapper)
         if update.reset:
             self._reset_weights(optim_wrapper)
-        elif decision.action == 'restore':
-            self.distiller.restore_weights(decision.restore)
         return update
 
     # ---- going back ---------------------------------------------------------------
 
     def _reset_weights(self, optim_wrapper: OptimWrapper | None) -> None:
-        """Resets all but the guard, which goes on counting its cool-down."""
+        """Resets all but the guard, which goes on counting."""
         self.source.restore(self.architecture)
         self.distiller.reset()
-        self._snapshot = None
         reset_optimizer(optim_wrapper)
-
-    def _take_snapshot(self, optim_wrapper: OptimWrapper | None) -> None:
-        """Keeps a copy of student, method and optimizer to roll back to."""
-        self._snapshot = copy.deepcopy(
-            {
-                'architecture': self.architecture.state_dict(),
-                'distiller': self.distiller.state_dict(),
-                'optimizer': optim_wrapper and optim_wrapper.state_dict(),
-            }
-        )
-
-    def _roll_back(self, optim_wrapper: OptimWrapper | None) -> None:
-        """Restores the snapshot, or the source; generators keep their state."""
-        if self._snapshot is None:
-            self._reset_weights(optim_wrapper)
-            return
-        self.architecture.load_state_dict(self._snapshot['architecture'])
-        with generators_going_on(self.distiller):
-            self.distiller.load_state_dict(self._snapshot['distiller'])
-        if optim_wrapper is not None:
-            reset_optimizer(optim_wrapper)
-            # a copy: the optimizer would go on working on the tensors of the snapshot
-            optim_wrapper.load_state_dict(copy.deepcopy(self._snapshot['optimizer']))
 
     # ---- saving -------------------------------------------------------------------
 
@@ -392,7 +357,6 @@ class ContinualAdaptation(BaseModel):
         """Returns all that a resumed stream needs of the model."""
         return {
             'state_dict': self.state_dict(),
-            'snapshot': self._snapshot,
             'source': self.source.fingerprint,
         }
 
@@ -414,7 +378,6 @@ class ContinualAdaptation(BaseModel):
             raise CheckpointError(
                 f'The saved stream is of another model: {error}'
             ) from error
-        self._snapshot = state['snapshot']
 
     def student_state_dict(self) -> dict[str, Tensor]:
         """Returns the weights of the student, as mmseg loads them strictly."""

@@ -116,7 +116,7 @@ class StepResult:
     Args:
         data_samples: The predictions.
         losses: Terms of the loss, none where nothing was updated.
-        counts: ``updates``, ``skipped``, ``rolled_back``, ``resets``, and the passes
+        counts: ``updates``, ``skipped``, ``resets``, and the passes
             ``forwards`` and ``backwards``.
         events: What the guard and the checks did: dicts of ``action``, ``reason`` and
             ``signals``.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ['ACTIONS', 'AdaptGuard', 'Decision']
 
 #: What a decision may ask for, from mild to strong.
-ACTIONS = ('continue', 'restore', 'skip', 'roll_back', 'reset')
+ACTIONS = ('continue', 'skip', 'reset')
 
 
 @dataclass(frozen=True)
@@ -26,23 +26,16 @@ class Decision:
     """The decision of a guard about one image.
 
     Args:
-        action: ``'continue'`` updates; ``'restore'`` updates and restores source
-            weights with probability `restore`; ``'skip'`` does not update;
-            ``'roll_back'`` returns to the last snapshot and does not update;
-            ``'reset'`` returns to the source and does not update.
+        action: ``'continue'`` updates; ``'skip'`` does not; ``'reset'`` returns to the
+            source and does not update.
         reason: Why, for the log.
         signals: What the guard saw; goes into the event and the timeline.
-        restore: Probability for ``'restore'``.
-        snapshot: Whether to take the state before this update as the one to roll back
-            to.
         answer: Whether the source's prediction, if it was made, is reported.
     """
 
     action: str = 'continue'
     reason: str = ''
     signals: dict[str, float] = field(default_factory=dict)
-    restore: float = 0.0
-    snapshot: bool = False
     answer: bool = False
 
     def __post_init__(self) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 
 from mmkd_ext.errors import check_integer
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-__all__ = ['SeededGenerator', 'generators_going_on', 'generators_of']
+__all__ = ['SeededGenerator', 'generators_of']
 
 
 class SeededGenerator(nn.Module):
@@ -80,19 +76,3 @@ class SeededGenerator(nn.Module):
 def generators_of(module: nn.Module) -> list[SeededGenerator]:
     """Returns every generator in a module, always in the same order."""
     return [part for part in module.modules() if isinstance(part, SeededGenerator)]
-
-
-@contextmanager
-def generators_going_on(module: nn.Module) -> Iterator[None]:
-    """Keeps the generators of a module where they are, whatever the block loads.
-
-    A model that goes back to an earlier state would else draw the numbers of then once
-    more.
-    """
-    generators = generators_of(module)
-    states = [generator.get_extra_state() for generator in generators]
-    try:
-        yield
-    finally:
-        for generator, state in zip(generators, states):
-            generator.set_extra_state(state)

@@ -43,20 +43,15 @@ class StochasticRestore(nn.Module):
 
     @torch.no_grad()
     def forward(
-        self,
-        weights: Mapping[str, Tensor],
-        source: Mapping[str, Tensor],
-        p: float | None = None,
+        self, weights: Mapping[str, Tensor], source: Mapping[str, Tensor]
     ) -> None:
         """Restores, in place.
 
         Args:
             weights: Weights by name.
             source: The source's weights, by the same names.
-            p: Probability for this once.
         """
-        p = self.p if p is None else p
-        if p == 0:
+        if self.p == 0:
             return
         device = None
         for name, weight in weights.items():
@@ -64,5 +59,5 @@ class StochasticRestore(nn.Module):
                 device, generator = weight.device, self.generator.on(weight.device)
             drawn = torch.rand(weight.shape, generator=generator, device=weight.device)
             # rand is below 1, so p=1 restores all
-            mask = drawn < p
+            mask = drawn < self.p
             weight.copy_(torch.where(mask, source[name].to(weight), weight))

@@ -279,14 +279,10 @@ class AdaptDistiller(BaseModule):
         self._originals = self._originals or dict(self.source.named_parameters())
         return self._originals
 
-    def restore_weights(self, p: float | None = None) -> None:
-        """Restores source weights among those that are adapted.
-
-        Args:
-            p: Probability, by default that of the setting `restore`.
-        """
-        if (self.restore.p if p is None else p) > 0:
-            self.restore(self.trained(), self.originals, p)
+    def restore_weights(self) -> None:
+        """Restores source weights among those that are adapted."""
+        if self.restore.p > 0:
+            self.restore(self.trained(), self.originals)
 
     # ---- called by the algorithm --------------------------------------------------
 

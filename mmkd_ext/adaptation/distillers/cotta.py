@@ -126,13 +126,13 @@ class CoTTADistiller(TeacherDistiller):
         each = hard_cross_entropy(self.first_logits(batch), scores.argmax(1))
         return {'loss_ce': weighted_mean(each, self.selected(scores))}
 
-    def restore_weights(self, p: float | None = None) -> None:
+    def restore_weights(self) -> None:
         """Restores source weights among those that are adapted, or published ones."""
         chosen = self.trained()
         if self.restore_names == 'published':
             names = ('weight', 'bias')
             chosen = {k: v for k, v in chosen.items() if k.split('.')[-1] in names}
-        self.restore(chosen, self.originals, p)
+        self.restore(chosen, self.originals)
 
 
 def choose_labels(

@@ -28,8 +28,6 @@ __all__ = ['MOST_THUMBNAILS', 'run_figures']
 
 ACTIONS = {
     'skip': '#8c8c8c',
-    'restore': '#009e73',
-    'roll_back': '#e69f00',
     'reset': '#d55e00',
     'undecodable': '#7f6bd0',
 }

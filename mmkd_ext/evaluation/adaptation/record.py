@@ -36,7 +36,7 @@ WINDOW = 20
 #: Of a guard's signals, those in the timeline.
 SIGNALS = ('lost', 'disagreement')
 #: Counts of events in a row of the results.
-_EVENTS = ('updates', 'skipped', 'rolled_back', 'resets', 'undecodable')
+_EVENTS = ('updates', 'skipped', 'resets', 'undecodable')
 #: Attributes of a stream in the result file.
 _CONTENT = (
     *('complete', 'settings', 'cells', 'source_eval', 'events', 'timeline'),

@@ -150,7 +150,7 @@ class AdaptResults:
     @property
     def figures(self) -> dict[str, float | None]:
         """Every figure of the whole run, ``None`` for what cannot be told."""
-        counts = ('updates', 'skipped', 'rolled_back', 'resets')
+        counts = ('updates', 'skipped', 'resets')
         classes = ('predicted_classes', 'source_predicted_classes')
         means = (*classes, 'forwards', 'backwards')
         return {

@@ -32,7 +32,7 @@ __all__ = [
 MISSING = 'missing'
 #: Rounds that a table shows.
 MOST_ROUNDS = 20
-_COUNTS = ('updates', 'skipped', 'rolled_back', 'resets')
+_COUNTS = ('updates', 'skipped', 'resets')
 _WORK = ('predicted_classes', 'source_predicted_classes', 'forwards', 'backwards')
 _OWN = ('order', 'rounds', 'reset', 'learning_rate', 'views', 'seed', 'protocol',
         'trainable')
@@ -121,7 +121,7 @@ def summary_table(results: AdaptResults) -> DataFrame:
         'predicted classes an image (source model)': (
             f'{number(predicted)} ({number(source)})'
         ),
-        'updates / skipped / rolled back / resets': ' / '.join(
+        'updates / skipped / resets': ' / '.join(
             number(of[key], 0) for key in _COUNTS
         ),
         'forwards / backwards an image': f'{number(forwards, 2)} / '
@@ -184,7 +184,7 @@ def work_table(results: AdaptResults) -> DataFrame:
         for round_ in [*shown_rounds(len(results.rounds)), None]
     ]
     header = [
-        *('round', 'updates', 'skipped', 'rolled back', 'resets', 'classes'),
+        *('round', 'updates', 'skipped', 'resets', 'classes'),
         *('classes of source', 'forwards', 'backwards', 'images/s', 'peak MB'),
         *(['mIoU on source'] if source else []),
     ]

@@ -64,7 +64,7 @@ def make_results(
             'IoU': ious, 'mAcc': miou + 8, 'aAcc': min(miou + 25, 99),
             'predicted_classes': round(predicted, 2), 'source_predicted_classes': 5.4,
             'updates': images - skipped if adapts else 0, 'skipped': skipped,
-            'rolled_back': rolled, 'resets': 0, 'forwards': forwards,
+            'resets': rolled, 'forwards': forwards,
             'backwards': backwards, 'images_per_second': speed,
             'peak_memory_mb': 1200 + 300 * forwards**0.5,
             'loss': {'loss_ce': round(0.4 - 0.01 * round_, 3)} if adapts else {},
@@ -86,7 +86,7 @@ def make_results(
         if rolled:
             events.append({
                 'step': number * images + 300, **base, 'index': 300,
-                'action': 'roll_back', 'reason': 'predicted classes fell',
+                'action': 'reset', 'reason': 'predicted classes fell',
                 'signals': {'classes': 2.1, 'source_classes': 5.4}})
         if domain == order[-1]:
             source_eval.append(

@@ -51,7 +51,7 @@ def test_the_summary_has_every_figure(read):
     assert value['mIoU, mean'] == '40.0'
     assert value['worst cell'] == '20.0 (night, round 2)'
     assert value['round 2 minus round 1'] == '-10.0'
-    assert value['updates / skipped / rolled back / resets'] == '32 / 8 / 0 / 0'
+    assert value['updates / skipped / resets'] == '32 / 8 / 0'
     assert value['forwards / backwards an image'] == '1.00 / 1.00'
     assert value['images/s'] == '3.50'
     assert value['forgetting: source mIoU, after minus before'] == '-0.2'
