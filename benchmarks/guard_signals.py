@@ -4,8 +4,8 @@
     python benchmarks/guard_signals.py work_dirs/grid/adapt_streets_guard
 
 The first bad round is the first one after the best that is behind round 1. Beside its
-number and mIoU stand the shares of the source's entropy, classes and agreement that are
-lost, each a mean over the round.
+number and mIoU stands the share of the expected IoU that is lost, a mean over the
+round.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from statistics import fmean
 from rich.console import Console
 from rich.table import Table
 
-from mmkd_ext.evaluation.adaptation.record import LOST
 from mmkd_ext.evaluation.adaptation.results import AdaptResults, read_results
 
 
 def signals(run: AdaptResults, round_: int) -> str:
-    """Returns number, mIoU and lost shares of a round."""
+    """Returns number, mIoU and lost share of a round."""
     points = [point for point in run.timeline if point['round'] == round_]
-    lost = [[p[key] for p in points if p.get(key) is not None] for key in LOST.values()]
-    shares = ', '.join(f'{fmean(one):.2f}' if one else '-' for one in lost)
-    return f'{round_} ({run.round_mean(round_):.1f}): {shares}'
+    lost = [p['lost'] for p in points if p.get('lost') is not None]
+    share = f'{fmean(lost):.2f}' if lost else '-'
+    return f'{round_} ({run.round_mean(round_):.1f}): {share}'
 
 
 def main() -> None:

@@ -75,6 +75,8 @@ def draw_stream(content: Mapping[str, Any]) -> Any:
 
     source = content['runs']['Source']['cells']
     places = [(turn, name) for turn, cells in source.items() for name in cells]
+    if len(places) == 1:
+        return draw_cell(content, *places[0])
     figure = Figure(figsize=(2.5 + 0.55 * len(places), 4), layout='constrained')
     axes = figure.subplots()
     axes.set_prop_cycle(color=colormaps['tab20'].colors)
@@ -94,6 +96,25 @@ def draw_stream(content: Mapping[str, Any]) -> Any:
     axes.set_ylabel('mIoU over the source')
     axes.grid(alpha=0.3)
     figure.legend(loc='outside right upper')
+    return figure
+
+
+def draw_cell(content: Mapping[str, Any], turn: str, name: str) -> Any:
+    """Returns the figure of a grid on a stream of one condition, seen once."""
+    from matplotlib.figure import Figure
+
+    found = {run: part['cells'][turn][name] for run, part in content['runs'].items()}
+    source = found.pop('Source')['mean']
+    found = dict(sorted(found.items(), key=lambda item: item[1]['mean']))
+    gains = [cell['mean'] - source for cell in found.values()]
+    figure = Figure(figsize=(6.5, 1.2 + 0.3 * len(found)), layout='constrained')
+    axes = figure.subplots()
+    colours = [HELP if gain > 0 else LOSS for gain in gains]
+    bars = axes.barh(list(found), gains, color=colours)
+    axes.bar_label(bars, fmt='%+.1f', padding=3)
+    axes.axvline(0, color='black', linewidth=1)
+    axes.margins(x=0.2)
+    axes.set_xlabel(f'mIoU over the source ({source:.1f}) on {name}')
     return figure
 
 

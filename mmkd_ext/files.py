@@ -37,6 +37,9 @@ def atomic_write(path: str | os.PathLike[str], content: bytes | str) -> Path:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, target)
+    except OSError as error:
+        error.filename = os.fspath(target)  # a full disk tells none
+        raise
     finally:
         with contextlib.suppress(FileNotFoundError):
             part.unlink()

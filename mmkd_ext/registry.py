@@ -112,6 +112,7 @@ TRANSFORMS = _child(
     'datasets.kept',
     'datasets.labels',
     'datasets.original',
+    'datasets.selfmix',
     'datasets.views',
 )
 FUNCTIONS = _child('function', _root.FUNCTIONS, 'datasets.views')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 
 # before torch is imported; on shared machines more threads only fight each other
@@ -28,6 +29,40 @@ def _no_runner_left_behind():
     # a visualizer writes into the folder of the test that made it, which is gone
     for cls in (Visualizer, *Visualizer.__subclasses__()):
         cls._instance_dict.clear()
+
+
+@pytest.fixture
+def _one_thread():
+    """Sums have one order only on one thread, as in the subprocesses."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def logged():
+    """What the current logger gets."""
+    from mmengine.logging import MMLogger
+
+    records = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: records.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield records
+    logger.removeHandler(handler)
+
+
+@pytest.fixture
+def _plain_dumps(monkeypatch):
+    """Configs are dumped without yapf, which takes longer than a short training."""
+    from mmengine.config import Config
+
+    text = property(lambda config: repr(config._cfg_dict))
+    monkeypatch.setattr(Config, 'pretty_text', text)
 
 
 @pytest.fixture(scope='session')

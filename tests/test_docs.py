@@ -49,7 +49,10 @@ def test_every_folder_of_recipes_has_a_readme():
     assert recipes <= set(FOLDERS)
 
 
-@pytest.mark.parametrize('path', CONFIGS, ids=name)
+SCHEMES = sorted((ROOT / 'benchmarks/configs/schemes').glob('*.py'))
+
+
+@pytest.mark.parametrize('path', [*CONFIGS, *SCHEMES], ids=name)
 def test_a_config_says_paper_command_expected_and_status(path):
     header = _catalog.read_recipe(path).header
     assert tuple(header) == _catalog.HEADER

@@ -1,4 +1,4 @@
-"""Measures of collapse: how a model differs from its source on the same images."""
+"""What a model has lost of its source, by their predictions of the same images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from mmkd_ext.errors import check_shapes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ['SIGNALS', 'compare', 'lost', 'textured', 'valid_pixels']
-
-#: The three signals. None of them is, or is derived from, a loss.
-SIGNALS = ('entropy', 'classes', 'agreement')
+__all__ = ['compare', 'textured', 'valid_pixels']
 
 
 def valid_pixels(scores: Tensor, samples: Sequence[Any]) -> Tensor:
@@ -57,99 +54,59 @@ def textured(inputs: Tensor) -> Tensor:
 
 def compare(
     scores: Tensor, source: Tensor, valid: Tensor, min_share: float = 0.0
-) -> Tensor:
-    """Returns what `lost` needs of one batch, on the CPU: ``4 k + 4`` numbers.
+) -> dict[str, float]:
+    r"""Returns how much IoU a model has lost, as its source expects it.
 
-    These are means over the images: the mean prediction of the model and of its source,
-    the share of each class among the labels of the model and of its source (`k` numbers
-    each); then the share of pixels on which they disagree, the number of classes of the
-    model and of its source with at least `min_share` of an image, and the number of
-    classes of the source with at least a pixel.
+    There are no labels, so the probabilities `q` of the source are what is believed of
+    a pixel `i`, and the labels of both, `y`, are judged by them, class by class:
+
+    .. math::
+        E_k(y) = \frac{\sum_{i: y_i = k} q_{ik}}
+        {\sum_i q_{ik} + \sum_{i: y_i = k} (1 - q_{ik})}, \qquad
+        \text{lost} = 1 - \frac{\sum_k E_k(\arg\max p)}{\sum_k E_k(\arg\max q)}
+
+    with the probabilities `p` of the model. To differ costs little where the source is
+    unsure, and nothing is won by being surer than it. Small classes count as much as
+    large ones, so one that disappears is seen. This is ours; numerator and denominator
+    are expected values, not their quotient.
 
     Args:
         scores: Logits or log-probabilities of the model ``(n k h w)``.
         source: Those of its source; where they are of another size, the model's are
             resized to it.
         valid: Which pixels count ``(n h w)``, of the size of `scores`.
-        min_share: Share of the pixels with which a class counts as predicted.
+        min_share: Share of the pixels that the source must give a class.
+
+    Returns:
+        ``lost``, at most 1, and 0 for the source itself; ``disagreement``, the share of
+        pixels with another label; ``source_classes``, the number of classes among the
+        source's labels, a mean over the images.
     """
     scores = torch.where(valid[:, None], scores, 0.0)
-    size = source.shape[2:]
-    if scores.shape[2:] != size:
+    if scores.shape[2:] != source.shape[2:]:
+        size = source.shape[2:]
         scores = F.interpolate(scores, size, mode='bilinear', align_corners=False)
         valid = F.interpolate(valid[:, None].float(), size, mode='nearest')[:, 0] > 0
     check_shapes(scores=(scores, 'n k h w'), source=(source, 'n k h w'))
     valid = valid & source.isfinite().all(1)
-    pixels = valid.sum((1, 2)).clamp_min(1)[:, None]
-    soft, labels, shares = [], [], []
-    for logits in (scores, source):
-        # 0 weight would not undo a NaN
-        kept = torch.where(valid[:, None], logits.softmax(1), 0.0)
-        soft.append(kept.sum((2, 3)) / pixels)
-        labels.append(logits.argmax(1))
-        shares.append(_histogram(labels[-1], valid, logits.size(1)) / pixels)
-    differ = ((labels[0] != labels[1]) & valid).sum((1, 2)) / pixels[:, 0]
-    floor = max(min_share, torch.finfo(torch.float32).tiny)
-    of_model, of_source = ((share >= floor).sum(1) for share in shares)
-    any_pixel = (shares[1] > 0).sum(1)
-    counts = torch.stack(
-        [differ, of_model.float(), of_source.float(), any_pixel.float()]
-    )
-    row = torch.cat([*(part.mean(0) for part in (*soft, *shares)), counts.mean(1)])
-    return row.double().cpu()
-
-
-def _histogram(labels: Tensor, valid: Tensor, classes: int) -> Tensor:
-    """Returns the number of valid pixels of each class ``(n k)``."""
-    offset = classes * torch.arange(len(labels), device=labels.device)
-    index = (labels + offset[:, None, None])[valid]
-    return torch.bincount(index, minlength=len(labels) * classes).view(-1, classes)
-
-
-def lost(rows: Sequence[Tensor]) -> tuple[dict[str, float], dict[str, float]]:
-    r"""Returns how much of what its source shows a model has lost, over a window.
-
-    .. math::
-        \text{entropy} = 1 - \frac{H(\bar p)}{H(\bar q)}, \quad
-        \text{classes} = 1 - \frac{n_p - 1}{n_q - 1}, \quad
-        \text{agreement} = \frac{d}{1 - \sum_k a_k b_k}
-
-    with the mean predictions :math:`\bar p, \bar q` of model and source, their mean
-    numbers of classes :math:`n`, the share :math:`d` of pixels on which they differ,
-    and the shares :math:`a, b` of the classes among their labels. The last denominator
-    is what two models with these shares would differ by if neither looked at the image,
-    so agreement lost is 1 minus Cohen's kappa. All are 0 for the source itself and 1
-    for a model that says one class everywhere; they may be negative, and the last above
-    1. What the source does not have cannot be lost, and counts as 0.
-
-    Args:
-        rows: What `compare` returned, at least one.
-
-    Returns:
-        The three shares, by the names in `SIGNALS`; and the values that they are made
-        of, with the entropies in nats.
-    """
-    mean = torch.stack(list(rows)).mean(0)
-    classes = (len(mean) - 4) // 4
-    model, source, a, b = mean[: 4 * classes].view(4, classes)
-    differ, n_model, n_source, _ = mean[4 * classes :].tolist()
-    h_model = float(torch.special.entr(model).sum())
-    h_source = float(torch.special.entr(source).sum())
-    by_chance = 1 - float((a * b).sum())
-    losses = {
-        'entropy': _share(h_source - h_model, h_source),
-        'classes': _share(n_source - n_model, n_source - 1),
-        'agreement': _share(differ, by_chance),
+    ours, labels = scores.argmax(1)[valid], source.argmax(1)
+    theirs, q = labels[valid], source.softmax(1).movedim(1, -1)[valid]
+    total = q.sum(0)
+    counted = total > min_share * len(q)
+    expected = [_iou(q, total, one)[counted].sum() for one in (ours, theirs)]
+    classes = [one[i].unique().numel() for one, i in zip(labels, valid)]
+    found = torch.stack([*expected, (ours != theirs).float().mean()]).nan_to_num()
+    mine, its, disagreement = found.tolist()
+    return {
+        'lost': 1 - mine / its if its else 0.0,
+        'disagreement': disagreement,
+        'source_classes': sum(classes) / len(classes),
     }
-    values = {
-        'entropy': h_model,
-        'source_entropy': h_source,
-        'disagreement': differ,
-        'chance_disagreement': by_chance,
-    }
-    return losses, values
 
 
-def _share(part: float, whole: float) -> float:
-    # below a thousandth there is nothing to lose but rounding
-    return part / whole if whole > 1e-3 else 0.0
+def _iou(q: Tensor, total: Tensor, labels: Tensor) -> Tensor:
+    """Returns the IoU that is expected of the labels of pixels ``(i)``, by class."""
+    right = q.gather(1, labels[:, None])[:, 0]
+    hits = torch.zeros_like(total).index_add_(0, labels, right)
+    union = total + torch.bincount(labels, minlength=len(total)) - hits
+    return hits / union.clamp_min(torch.finfo(total.dtype).tiny)

@@ -35,7 +35,8 @@ class Peer(Teacher):
         **teacher: Those of `Teacher`.
 
     Raises:
-        ConfigError: ``optimizer`` is no such dict, or there is a `precision`.
+        ConfigError: ``optimizer`` is no such dict, or there is a `precision` or an
+            `input`.
     """
 
     learns: ClassVar[bool] = True
@@ -54,10 +55,12 @@ class Peer(Teacher):
             what = f'must be a dict without `type`, but is {optimizer!r}.'
             hint = 'All models have one type of optimizer, that of `optim_wrapper`.'
             raise ConfigError.at(f'{path}.optimizer', what, hint)
-        if teacher.get('precision') is not None:
-            what = 'is for a frozen teacher.'
-            hint = "Students have the one of `optim_wrapper`."
-            raise ConfigError.at(f'{path}.precision', what, hint)
+        for key, hint in {
+            'precision': 'Students have the one of `optim_wrapper`.',
+            'input': 'Students see the pictures that their labels are of.',
+        }.items():
+            if teacher.get(key) is not None:
+                raise ConfigError.at(f'{path}.{key}', 'is for a frozen teacher.', hint)
         trained = [p for p in module.parameters() if p.requires_grad]
         super().__init__(name, module, **teacher)
         for parameter in trained:

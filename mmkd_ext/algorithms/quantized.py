@@ -27,6 +27,8 @@ import torch.nn.functional as F
 from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils import fuse_conv_bn_eval
 
 from mmkd_ext.algorithms.sources import build_model, hand_preprocessor
 from mmkd_ext.errors import ConfigError, check_choice, check_range, did_you_mean
@@ -76,16 +78,16 @@ class QuantizedLayer(nn.Module):
 
     def _observe(self, x: Tensor) -> None:
         """Moves the range; a learned one is only set, by the first batch."""
+        known = self.input_range.data
+        unset = not known.any()
+        if not unset and isinstance(self.input_range, nn.Parameter):
+            return
         ends = torch.stack(x.aminmax()).to(self.input_range)
         if get_world_size() > 1:
             outwards = ends * ends.new_tensor([-1, 1])
             all_reduce(outwards, 'max')
             ends = outwards * ends.new_tensor([-1, 1])
-        known = self.input_range.data
-        if not known.any():
-            known.copy_(ends)
-        elif not isinstance(self.input_range, nn.Parameter):
-            known.lerp_(ends, 1 - self.decay)
+        known.lerp_(ends, 1 if unset else 1 - self.decay)
 
     def _learned(self, x: Tensor) -> Tensor:
         """Quantises so that gradients reach the range."""
@@ -135,6 +137,8 @@ def Quantized(
     path = 'model.architecture.model'
     check_choice('ranges', ranges, _RANGES)
     check_range('decay', decay, ge=0, le=1)
+    if isinstance(skip, str):
+        raise ConfigError(f'`skip` must be a list of names, but is {skip!r}.')
     model, _ = hand_preprocessor(model, data_preprocessor, path)
     built = build_model(model, path)
     modules = dict(built.named_modules())
@@ -172,9 +176,15 @@ def fixed(model: nn.Module) -> nn.Module:
     Folding a batch norm multiplies the weights of an output channel, and so their
     scale; the integers stay what they were in training.
     """
-    from mmcv.cnn.utils import fuse_conv_bn
-
-    copied = fuse_conv_bn(copy.deepcopy(model).eval()).requires_grad_(False)
+    copied = copy.deepcopy(model).eval().requires_grad_(False)
+    for parent in list(copied.modules()):
+        children = list(parent.named_children())
+        for (name, conv), (after, norm) in zip(children, children[1:]):
+            # MMCV's `fuse_conv_bn` takes any norm after a convolution, with whatever
+            # lies between them, as the last norm of a network before activations
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, _BatchNorm):
+                setattr(parent, name, fuse_conv_bn_eval(conv, norm))
+                setattr(parent, after, nn.Identity())
     for layer in quantized_layers(copied).values():
         if layer.input_range.any():
             layer.constants = layer.measured()

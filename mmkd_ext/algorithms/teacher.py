@@ -1,4 +1,4 @@
-"""A frozen teacher: its weights, its eval mode and its input normalisation."""
+"""A frozen teacher: its weights, eval mode and input normalisation; or its store."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from mmkd_ext.algorithms.preprocess import (
     preprocessor_of,
 )
 from mmkd_ext.checkpoint import LoadReport, load_weights
+from mmkd_ext.datasets.augmentations import rows_of
 from mmkd_ext.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from mmkd_ext.distillers.store import TeacherStore
     from mmkd_ext.distillers.taps import Recorder
 
-__all__ = ['PRECISIONS', 'STRIDE', 'Teacher']
+__all__ = ['PRECISIONS', 'STRIDE', 'StoredTeacher', 'Teacher']
 
 #: Stride of the coarsest maps that most detectors and segmentors use.
 STRIDE = 32
@@ -262,3 +264,45 @@ class Teacher:
         if source is None or target is None or source == target:
             return None
         return Renormalize(source, target)
+
+
+class StoredTeacher:
+    """A teacher whose values were stored: it fills taps from there, and has no modules.
+
+    Args:
+        name: Its name in links.
+        store: The store.
+        weight: Factor on the losses of the links that tap it.
+    """
+
+    #: There is none, nor anything that belongs to it.
+    module: nn.Module | None = None
+    learns = False
+    checkpoint: str | None = None
+    report: LoadReport | None = None
+    renormalize: Renormalize | None = None
+    mode = 'stored'
+
+    def __init__(self, name: str, store: TeacherStore, weight: float = 1.0) -> None:
+        self.name, self.store, self.weight = name, store, weight
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> StoredTeacher:
+        return self
+
+    def load(self) -> None:
+        """Has nothing to load."""
+
+    def run(self, recorder: Recorder, inputs: Any, data_samples: Any) -> None:
+        """Gives a recorder what was stored for the samples of a batch."""
+        size = tuple(inputs.shape[2:])
+        if size != self.store.input_size:
+            raise DataError(
+                f'The pictures are {size[0]} x {size[1]}, but the teacher of '
+                f'{str(self.store.folder)!r} saw {self.store.input_size}.'
+            )
+        values = self.store.values(recorder.taps, rows_of(data_samples))
+        recorder.give(values, inputs.device)
+
+    def run_blank(self, recorder: Recorder) -> None:
+        """Gives a recorder values of the right shapes, for one picture."""
+        recorder.give(self.store.values(recorder.taps, [0]), torch.device('cpu'))

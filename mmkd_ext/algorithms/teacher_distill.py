@@ -29,14 +29,13 @@ from mmkd_ext.algorithms.init_from_teacher import (
 )
 from mmkd_ext.algorithms.peer import Peer
 from mmkd_ext.algorithms.sources import build_model, hand_preprocessor
-from mmkd_ext.algorithms.stored_teacher import StoredTeacher
 from mmkd_ext.algorithms.student_input import StudentInput
 from mmkd_ext.algorithms.tap_checks import (
     gradient_problems,
     row_problems,
     unfilled_problems,
 )
-from mmkd_ext.algorithms.teacher import PRECISIONS, STRIDE, Teacher
+from mmkd_ext.algorithms.teacher import PRECISIONS, STRIDE, StoredTeacher, Teacher
 from mmkd_ext.checkpoint import LoadReport, load_weights
 from mmkd_ext.connectors.build import (
     compare_arguments,
@@ -197,6 +196,13 @@ class TeacherDistill(BaseAlgorithm):
             teacher_store,
             trainable=teacher_trainable,
         )
+        for name, value in {
+            'student_trainable': student_trainable,
+            'teacher_channels_last': teacher_channels_last,
+            'teacher_trainable': teacher_trainable,
+        }.items():
+            with collecting(problems, f'model.{name}'):
+                check_choice(name, value, (True, False))
         if not teacher_norm_eval:
             found = 'a frozen teacher is in eval mode.'
             hint = 'To train it beside the student write `teacher_trainable=True`.'
@@ -365,9 +371,11 @@ class TeacherDistill(BaseAlgorithm):
                 # it came built; init_weights() must not undo that
                 vars(module)['_is_init'] = True
             preprocess, path = config.get('preprocess'), f'model.teachers.{name}'
+            precision: str | None = None
             where = f'{path}.' if 'precision' in own else 'model.teacher_'
             with collecting(problems, f'{where}precision'):
                 check_choice('precision', config['precision'], (None, *PRECISIONS))
+                precision = config['precision']
             with collecting(problems, f'{path}.preprocess'):
                 renormalize = Teacher.renormalization(
                     module,
@@ -387,7 +395,7 @@ class TeacherDistill(BaseAlgorithm):
                     min_matched=config['min_matched'],
                     renormalize=renormalize,
                     own_input=preprocess is not False,
-                    precision=config['precision'],
+                    precision=precision,
                     channels_last=config['channels_last'],
                     input=config.get('input'),
                 )

@@ -22,7 +22,9 @@ and teacher stay the same; what is outdated is moved to WORK_DIR/outdated.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -36,7 +38,7 @@ compat.apply()
 
 from mmkd_ext import errors  # noqa: E402  (after the patches)
 from mmkd_ext.checkpoint import latest_checkpoint, student_path  # noqa: E402
-from mmkd_ext.cli.options import add_debug  # noqa: E402
+from mmkd_ext.cli.options import add_cfg_options, add_debug  # noqa: E402
 from mmkd_ext.connectors.build import compare_arguments  # noqa: E402
 from mmkd_ext.engine import launch, steps  # noqa: E402
 from mmkd_ext.errors import ConfigError, Problem  # noqa: E402
@@ -80,7 +82,7 @@ def read_chain(file: str) -> list[Step]:
         path, before = f'chain[{i}]', [step.name for step in read]
         problems += compare_arguments('chain', _KEYS, given, path)
         name, config = str(given.get('name')), str(given.get('config'))
-        if Path(name).name != name or name in (*before, 'outdated'):
+        if Path(name).name != name or name in ('', '..', 'outdated', *before):
             found = f'must name a folder of its own, but is {name!r}.'
             problems.append(Problem(f'{path}.name', found))
         teachers = given.get('teacher') or {}
@@ -94,7 +96,11 @@ def read_chain(file: str) -> list[Step]:
                 problems.append(Problem(f'{path}.teacher', found, hint))
         if '::' not in config:
             config = os.path.join(folder, config)
-        read.append(Step(name, config, teachers, given.get('options') or {}))
+        options = given.get('options') or {}
+        if not isinstance(options, Mapping):
+            found = f'must be a dict of config options, but is {options!r}.'
+            problems.append(Problem(f'{path}.options', found))
+        read.append(Step(name, config, teachers, options))
     if problems or not read:
         raise ConfigError.of(problems or [Problem('chain', 'has no steps.')])
     return read
@@ -114,7 +120,7 @@ def check_steps(chain: Sequence[Step]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for step in chain:
         try:
-            cfg = launch.load_config(step.config, dict(step.options))
+            cfg = launch.load_config(step.config, _as_given(step.options))
             cfg.merge_from_dict(dict.fromkeys(step.teachers))
             launch.set_default_scope(cfg)
             texts[step.name] = cfg.pretty_text
@@ -128,6 +134,15 @@ def check_steps(chain: Sequence[Step]) -> dict[str, str]:
     if problems:
         raise ConfigError.of(problems)
     return texts
+
+
+def _as_given(options: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns options as a training reads them from its command line."""
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    line = ['--cfg-options', *steps.as_options(options)] if options else []
+    found: dict[str, Any] | None = parser.parse_args(line).cfg_options
+    return found
 
 
 def train_steps(
@@ -179,7 +194,8 @@ def _train(step: Step, folder: Path, options: Sequence[str], gpus: int) -> None:
         launcher = ['--launcher', 'pytorch']
     what = ['train', step.config, '--work-dir', str(folder), '--resume', '--no-check']
     chosen = ['--cfg-options', *options] if options else []
-    process = subprocess.Popen([sys.executable, *program, *what, *launcher, *chosen])
+    command = [sys.executable, *program, *what, *launcher, *chosen]
+    process = subprocess.Popen(command, preexec_fn=_end_with_parent)
     try:
         status = process.wait()
     except BaseException:
@@ -192,6 +208,12 @@ def _train(step: Step, folder: Path, options: Sequence[str], gpus: int) -> None:
             f'Step `{step.name}` failed with {how}; its output is above, its log in '
             f'{folder}. The same command goes on from its last checkpoint.'
         )
+
+
+def _end_with_parent() -> None:
+    """Lets Linux end this process when its parent is killed."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -211,6 +233,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Checks all steps, then trains them; returns the exit status."""
     args = parse_args(argv)
+    errors.check_integer('--gpus', args.gpus, ge=0)
     work_dir = args.work_dir or os.path.join('work_dirs', Path(args.config).stem)
     chain = read_chain(args.config)
     texts = check_steps(chain)

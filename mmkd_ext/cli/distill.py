@@ -47,6 +47,7 @@ from mmkd_ext.engine.launch import (  # noqa: E402
 from mmkd_ext.errors import ConfigError, did_you_mean  # noqa: E402
 from mmkd_ext.package_configs import config_folders  # noqa: E402
 from mmkd_ext.random_state import preserve_random_state  # noqa: E402
+from mmkd_ext.registry import type_name  # noqa: E402
 
 if TYPE_CHECKING:
     from mmkd_ext.algorithms.teacher_distill import TeacherDistill
@@ -160,7 +161,7 @@ def model_of(cfg: Config, source: str) -> Mapping[str, Any]:
 
 def package_of(model: Mapping[str, Any]) -> str:
     """Returns the package that a model dict belongs to."""
-    kind = str(model['type']).split('.')[-1]
+    kind = type_name(model['type']).split('.')[-1]
     if kind in SEGMENTORS:
         return 'mmseg'
     return 'mmpretrain' if kind in CLASSIFIERS else 'mmdet'
@@ -267,7 +268,7 @@ FEATURES = {
 
 def feature_teacher(model: Mapping[str, Any], name: str) -> Any:
     """Returns a teacher whose backbone gives maps, also where it is of tokens."""
-    kind = str(model.get('backbone', {}).get('type'))
+    kind = type_name(model.get('backbone', {}).get('type'))
     if package_of(model) != 'mmpretrain' or not kind.endswith(TOKENS):
         return name
     # patch tokens as a map in place of the class token
@@ -282,11 +283,11 @@ def unlabelled(node: Any) -> Any:
     if not isinstance(node, (list, tuple)):
         return node
     kinds = (str(one.get('type')) if isinstance(one, Mapping) else '' for one in node)
-    return [
+    return type(node)(
         unlabelled(one)
         for one, kind in zip(node, kinds)
         if not kind.endswith('LoadAnnotations')
-    ]
+    )
 
 
 def student_kind(cfg: Config) -> str:
@@ -365,24 +366,27 @@ def distillation_text(
 def source(value: Any, indent: int = 0) -> str:
     """Writes dicts and lists as a config has them, broken where a line is too long."""
     short = inline(value)
-    if indent + len(short) < 76 or not isinstance(value, (Mapping, list, tuple)):
+    if indent + len(short) < 76 or short[0] not in 'd[(':
         return short
     inner = ' ' * (indent + 4)
     if isinstance(value, Mapping):
         parts = [f'{key}={source(v, indent + 4)}' for key, v in value.items()]
         ends = 'dict(', ')'
     else:
-        parts, ends = [source(v, indent + 4) for v in value], ('[', ']')
+        parts = [source(v, indent + 4) for v in value]
+        ends = ('[', ']') if isinstance(value, list) else ('(', ')')
     body = ''.join(f'{inner}{part},\n' for part in parts)
     return f'{ends[0]}\n{body}{" " * indent}{ends[1]}'
 
 
 def inline(value: Any) -> str:
     """Writes a value in one line."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and all(str(key).isidentifier() for key in value):
         return 'dict(' + ', '.join(f'{k}={inline(v)}' for k, v in value.items()) + ')'
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, list):
         return '[' + ', '.join(map(inline, value)) + ']'
+    if isinstance(value, tuple):
+        return '(' + ''.join(f'{inline(v)}, ' for v in value).strip() + ')'
     return repr(value)
 
 

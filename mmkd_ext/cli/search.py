@@ -24,6 +24,7 @@ import argparse
 import copy
 import json
 import math
+import os
 import random
 import statistics
 from collections import deque
@@ -38,11 +39,11 @@ compat.apply()
 
 from mmengine.config import Config, ConfigDict  # noqa: E402  (after the patches)
 from mmengine.registry import init_default_scope  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
 
 from mmkd_ext.algorithms.sources import hand_preprocessor, model_config  # noqa: E402
 from mmkd_ext.cli.options import add_cfg_options, add_debug  # noqa: E402
 from mmkd_ext.engine.launch import (  # noqa: E402
+    build_loader,
     handle_errors,
     load_config,
     set_default_scope,
@@ -50,10 +51,12 @@ from mmkd_ext.engine.launch import (  # noqa: E402
 )
 from mmkd_ext.errors import (  # noqa: E402
     ConfigError,
+    DataError,
     MMKDError,
     check_choice,
     check_integer,
     check_keys,
+    check_range,
 )
 from mmkd_ext.evaluation import diswot, figures, tables  # noqa: E402
 from mmkd_ext.files import atomic_write, write_json  # noqa: E402
@@ -93,6 +96,14 @@ def search_config(cfg: Config) -> ConfigDict:
     check_choice('search.semantic', found.semantic, ['classes', 'channels'])
     for key in ('candidates', 'population', 'tournament', 'seeds', 'batch_size'):
         check_integer(f'search.{key}', found[key], ge=1)
+    check_integer('search.seed', found.seed)
+    for key in ('max_params', 'max_flops'):
+        if key in cfg.search:
+            check_range(f'search.{key}', found[key], gt=0)
+    ckpt = cfg.model.get('teacher_ckpt')
+    if ckpt and '://' not in ckpt and not os.path.isfile(ckpt):
+        hint = 'Correct the path, or set it to None to score with an untrained teacher.'
+        raise ConfigError.at('model.teacher_ckpt', f'there is no file {ckpt!r}.', hint)
     return found
 
 
@@ -220,11 +231,12 @@ class Scorer:
         found = {key: search[key] for key in ('space', *SCORING)}
         for key in ('architecture', 'teacher', 'teacher_ckpt'):
             found[f'model.{key}'] = cfg.model.get(key)
-        found['train_dataloader'] = cfg.train_dataloader
+        found['train_dataloader'] = cfg.get('train_dataloader')
         self.settings = {key: repr(value) for key, value in found.items()}
         if path.is_file():
-            known = json.loads(path.read_text(encoding='utf-8'))
-            differ = [k for k, v in self.settings.items() if known['settings'][k] != v]
+            known = _read(path)
+            before = known['settings']
+            differ = [k for k, v in self.settings.items() if before.get(k) != v]
             if differ:
                 raise ConfigError(
                     f'{str(path)!r} has scores of another {" and ".join(differ)}. '
@@ -251,12 +263,11 @@ class Scorer:
     @cached_property
     def data(self) -> Any:
         """A batch of the training data, the same in every call."""
-        loader = copy.deepcopy(self.cfg.train_dataloader.to_dict())
-        loader.update(batch_size=self.search.batch_size, num_workers=0, drop_last=False)
-        loader.pop('persistent_workers', None)
+        changed = dict(num_workers=0, persistent_workers=False, drop_last=False)
+        changed['batch_size'] = self.search.batch_size
         with preserve_random_state():
             seed_all(0)
-            return next(iter(Runner.build_dataloader(loader, seed=0)))
+            return next(iter(build_loader(self.cfg, **changed)))
 
     def teacher(self, seed: int) -> diswot.Signature:
         """Returns what the teacher shows; without weights that of a seed."""
@@ -283,9 +294,10 @@ class Scorer:
 
     def _costs(self, choice: Choice) -> dict[str, Any]:
         settings = {k: repr(v) for k, v in self.space.settings(choice).items()}
+        data = self.data
         try:
             model = diswot.first_weights(self.space.model(self.student, choice), 0)
-            params, flops = diswot.cost(model, self.data)
+            params, flops = diswot.cost(model, data)
         except (MMKDError, RuntimeError) as error:
             # a width that fits nothing shows when the model is built or run
             return dict(settings=settings, refused=f'{type(error).__name__}: {error}')
@@ -318,6 +330,16 @@ class Scorer:
                 classifier=self.search.classifier,
                 feature=self.search.feature,
             )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Reads what a search has written."""
+    try:
+        known: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+        return {key: dict(known[key]) for key in ('settings', 'rows')}
+    except (KeyError, TypeError, ValueError) as error:
+        what = f'{str(path)!r} is not what a search writes ({error!r}). Remove it.'
+        raise DataError(what) from error
 
 
 def ranking(rows: Sequence[Mapping[str, Any]]) -> Any:

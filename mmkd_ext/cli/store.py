@@ -21,20 +21,19 @@ compat.apply()
 
 from mmengine.device import get_device  # noqa: E402  (after the patches)
 from mmengine.registry import init_default_scope  # noqa: E402
-from mmengine.runner import Runner  # noqa: E402
 from rich.progress import Progress  # noqa: E402
 
-from mmkd_ext.algorithms.teacher_distill import TeacherDistill  # noqa: E402
 from mmkd_ext.cli.options import add_cfg_options, add_debug  # noqa: E402
 from mmkd_ext.distillers.store import FORMATS  # noqa: E402
 from mmkd_ext.engine.launch import (  # noqa: E402
+    build_distillation,
+    build_loader,
     handle_errors,
     load_config,
     set_default_scope,
 )
 from mmkd_ext.engine.store import GB, StoreWriter, without_stores  # noqa: E402
-from mmkd_ext.errors import ConfigError  # noqa: E402
-from mmkd_ext.registry import MODELS  # noqa: E402
+from mmkd_ext.random_state import seed_all  # noqa: E402
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -69,16 +68,10 @@ def build(args: argparse.Namespace) -> StoreWriter:
     cfg = without_stores(load_config(args.config, args.cfg_options))
     set_default_scope(cfg)
     init_default_scope(cfg.default_scope)
-    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
-    config = cfg.model.copy()
-    if cfg.get('data_preprocessor') is not None:
-        config.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = MODELS.build(config)
-    if not isinstance(model, TeacherDistill):
-        raise ConfigError(
-            f"`model.type`: must be 'mmkd_ext.TeacherDistill', but is "
-            f'{cfg.model.type!r}.'
-        )
+    # a teacher without a checkpoint is the same one when a stopped run goes on
+    seed_all(args.seed)
+    model = build_distillation(cfg)
+    loader = build_loader(cfg)
     model.load_teachers()
     return StoreWriter(
         cfg,

@@ -26,6 +26,7 @@ from mmengine.config import Config  # noqa: E402  (after the patches)
 from mmkd_ext.cli.options import add_cfg_options, add_debug  # noqa: E402
 from mmkd_ext.engine.fileio import atomic_write  # noqa: E402
 from mmkd_ext.engine.launch import (  # noqa: E402
+    build_distillation,
     handle_errors,
     load_config,
     load_for_test,
@@ -175,26 +176,16 @@ def build(cfg: Config, args: argparse.Namespace) -> TeacherDistill:
     """Builds the distillation with its weights."""
     from mmengine.device import get_device
 
-    from mmkd_ext.algorithms.teacher_distill import TeacherDistill
-    from mmkd_ext.registry import MODELS
     from mmkd_ext.visualization.draw import chosen_links
 
-    if cfg.get('data_preprocessor') is not None:
-        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    model = MODELS.build(cfg.model)
-    if not isinstance(model, TeacherDistill):
-        raise ConfigError(
-            f"`model.type`: must be 'mmkd_ext.TeacherDistill', but is "
-            f'{cfg.model.type!r}.'
-        )
+    model = build_distillation(cfg)
     chosen_links(model, args.links, args.levels)
     report = load_for_test(model, args.checkpoint)
     for note in untrained(model, report):
         print(f'note: {note}', file=sys.stderr)
     for teacher in model.live_teachers():
-        if teacher.checkpoint is None:
-            teacher.initialize()
-        teacher.load()
+        # the checkpoint has one that was trained
+        (teacher.load if teacher.learns else teacher.initialize)()
     device = args.device or get_device()
     try:
         return model.to(device)

@@ -20,6 +20,7 @@ __all__ = [
     'KeepOriginal',
     'QuarterTurns',
     'SHIFTDataset',
+    'SelfMix',
     'Views',
     'views_collate',
 ]
@@ -35,6 +36,7 @@ _HOMES = {
     'KeepOriginal': 'original',
     'QuarterTurns': 'views',
     'SHIFTDataset': 'shift',
+    'SelfMix': 'selfmix',
     'StreetSettings': 'streets',  # these two raise, and say where they are now
     'Views': 'views',
     'make_streets': 'streets',

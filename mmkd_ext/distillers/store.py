@@ -122,7 +122,13 @@ class Column:
             return [steps.to(torch.int8).view(value.shape), scale.squeeze(-1)]
         if self.format == 'bfloat16':
             return [value.bfloat16().view(torch.int16)]
-        return [value.to(getattr(torch, self.format))]
+        kept = value.to(getattr(torch, self.format))
+        if not torch.equal(kept.isfinite(), value.isfinite()):
+            raise DataError(
+                f'`{self.name}` has values up to {float(value.abs().max()):.3g}, which '
+                f'{self.format} cannot hold. Take another `--format`, such as bfloat16.'
+            )
+        return [kept]
 
     def decode(self, fields: Sequence[Tensor]) -> Tensor:
         """Returns the values ``(n ...)``; those of floats as float32."""
@@ -183,6 +189,8 @@ class TeacherStore:
     """
 
     def __init__(self, folder: str | Path) -> None:
+        if not isinstance(folder, (str, Path)):
+            raise DataError(f'A store is a folder, but {folder!r} is given.')
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
         try:

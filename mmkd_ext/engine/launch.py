@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -36,7 +36,13 @@ from mmkd_ext.registry import type_name
 if TYPE_CHECKING:
     import argparse
 
+    from torch.utils.data import DataLoader
+
+    from mmkd_ext.algorithms.teacher_distill import TeacherDistill
+
 __all__ = [
+    'build_distillation',
+    'build_loader',
     'build_runner',
     'find_resume',
     'handle_errors',
@@ -55,7 +61,8 @@ def handle_errors(
 ) -> Callable[..., int]:
     """Turns errors that a user can fix into a message and exit status 2.
 
-    ``--debug`` among the arguments shows the traceback as well.
+    These are `MMKDError`, and what the system says about a file. ``--debug`` among the
+    arguments shows the traceback as well.
     """
 
     @functools.wraps(main)
@@ -63,12 +70,17 @@ def handle_errors(
         arguments = sys.argv[1:] if argv is None else argv
         try:
             return main(argv) or 0
-        except MMKDError as error:
+        except (MMKDError, OSError) as error:
+            if isinstance(error, OSError) and error.filename is None:
+                raise
             if '--debug' in arguments:
                 traceback.print_exc()
             rank = int(os.environ.get('RANK', 0))
             where = f' on process {rank}' if rank else ''
-            print(f'\nerror{where}: {error}', file=sys.stderr, flush=True)
+            told = str(error)
+            if isinstance(error, OSError):
+                told = f'{error.filename!r}: {error.strerror}. (--debug shows where.)'
+            print(f'\nerror{where}: {told}', file=sys.stderr, flush=True)
             return 2
 
     return wrapped
@@ -210,6 +222,46 @@ def build_runner(cfg: Config) -> Runner:
     if 'runner_type' in cfg:
         return RUNNERS.build(cfg)
     return Runner.from_cfg(cfg)
+
+
+def build_distillation(cfg: Config) -> TeacherDistill:
+    """Builds the model of a distillation's config, with the preprocessor beside it.
+
+    Raises:
+        ConfigError: It cannot be built, or is another model.
+    """
+    # here, so that a plain training needs no mmrazor
+    from mmkd_ext.algorithms.sources import build_model
+    from mmkd_ext.algorithms.teacher_distill import TeacherDistill
+
+    config = dict(cfg.get('model') or {})
+    if cfg.get('data_preprocessor') is not None:
+        config.setdefault('data_preprocessor', cfg.data_preprocessor)
+    model = build_model(config, 'model')
+    if not isinstance(model, TeacherDistill):
+        found = f"must be 'mmkd_ext.TeacherDistill', but is {config['type']!r}."
+        raise ConfigError.at('model.type', found)
+    return model
+
+
+def build_loader(cfg: Config, **changes: Any) -> DataLoader[Any]:
+    """Builds the loader of the training data, with some of its keys changed.
+
+    Raises:
+        ConfigError: There is none, or it cannot be built.
+    """
+    path = 'train_dataloader'
+    config = cfg.get(path)
+    if not isinstance(config, Mapping):
+        raise ConfigError.at(path, f'must be a dict, but is {config!r}.')
+    try:
+        return Runner.build_dataloader({**config, **changes}, seed=0)
+    except MMKDError:
+        raise
+    except Exception as error:
+        # a data set is code of any project
+        found = f'cannot be built: {type(error).__name__}: {error}'
+        raise ConfigError.at(path, found) from error
 
 
 def find_resume(work_dir: str, asked: str) -> str | None:

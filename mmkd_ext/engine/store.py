@@ -52,6 +52,7 @@ GB = 1e9
 _JSON = (bool, int, float, str, type(None))
 #: Keys of a data set that say where its files are; each picture has its checksum.
 _PLACES = ('data_root', 'ann_file', 'data_prefix', 'backend_args', 'metainfo')
+_SEEN = ('preprocess', 'input')
 _WHAT = {
     'pipeline': 'the pictures are augmented in another way',
     'preprocess': 'the batch is normalised or padded in another way',
@@ -64,8 +65,9 @@ _WHAT = {
 
 def without_stores(cfg: Config) -> Config:
     """Takes the stores out of a config, so that its teachers are built and run."""
-    cfg.model.pop('teacher_store', None)
-    for one in (cfg.model.get('teachers') or {}).values():
+    model = cfg.get('model') or {}
+    model.pop('teacher_store', None)
+    for one in (model.get('teachers') or {}).values():
         one.pop('store', None)
     return cfg
 
@@ -99,6 +101,8 @@ def origin(cfg: Mapping[str, Any], model: nn.Module) -> dict[str, Any]:
             if os.path.isfile(ckpt)
             else None,
             'precision': own.get('precision', config.get('teacher_precision')),
+            # what it sees, where that is not what its preprocessor makes of the batch
+            **{key: _plain(own[key]) for key in _SEEN if own.get(key) is not None},
         }
     data = loader.get('dataset') if isinstance(loader, Mapping) else None
     return {
@@ -270,10 +274,10 @@ class StoreWriter:
         _compare(self.folder, known.get('origin', {}), now['origin'])
         for key in now:
             if key not in ('augmentations', 'origin') and known.get(key) != now[key]:
+                differs = _difference(known.get(key, 'nothing'), now[key], key)
                 raise ConfigError(
-                    f'{str(self.folder)!r} holds another store: its `{key}` is '
-                    f'{known.get(key)!r}, now it would be {now[key]!r}. Choose another '
-                    '`--out`, or remove the folder.'
+                    f'{str(self.folder)!r} holds another store: {differs} Choose '
+                    'another `--out`, or remove the folder.'
                 )
         more = max(known.get('augmentations', 1), self.dataset.count)
         self.manifest['augmentations'] = more

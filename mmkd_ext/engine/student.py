@@ -25,7 +25,8 @@ def is_distillation_config(cfg: Config) -> bool:
     model = cfg.get('model')
     if not isinstance(model, dict):
         return False
-    return 'architecture' in model and ('teacher' in model or 'teachers' in model)
+    teachers = ('teacher', 'teachers', 'teacher_store')
+    return 'architecture' in model and any(key in model for key in teachers)
 
 
 def is_adaptation_config(cfg: Config) -> bool:

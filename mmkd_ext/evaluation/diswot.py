@@ -136,7 +136,7 @@ def signature(
             raise ConfigError.at(
                 f'search.{key}',
                 f'`{type(model).__name__}` has no module {name!r}.',
-                did_you_mean(name, names).strip(),
+                did_you_mean(str(name), names).strip(),
             )
     found: list[Tensor] = []
 

@@ -198,6 +198,8 @@ def test_weights_of_a_peer_come_from_its_file_but_a_resumed_run_keeps_its_own(tm
      'model.teachers.wide.optimiser', 'optimizer'),
     (dict(peers=dict(wide=dict(precision='bf16'))),
      'model.teachers.wide.precision', 'frozen teacher'),
+    (dict(peers=dict(wide=dict(input='clear'))),
+     'model.teachers.wide.input', 'frozen teacher'),
     (dict(peers=dict(wide=dict(ckpt='gone.pth'))),
      'model.teachers.wide.ckpt', 'gone.pth'),
     (dict(peers=dict(wide=dict(trainable=False, optimizer=dict(lr=1)))),

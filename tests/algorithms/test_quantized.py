@@ -10,6 +10,7 @@ from distill_toys import TOY, build, losses_of
 from torch import nn
 
 from mmkd_ext.algorithms.quantized import Quantized, fixed, quantized_layers
+from mmkd_ext.backbones import SmallWideResNet
 from mmkd_ext.errors import ConfigError
 from mmkd_ext.testing.toy import ToyModel, toy_batch
 
@@ -142,6 +143,7 @@ def test_what_is_skipped_stays_in_float():
 @pytest.mark.parametrize(
     ('settings', 'words'),
     [
+        (dict(skip='head'), 'list of names'),
         (dict(skip=['haed']), 'Did you mean `head`'),
         (dict(ranges='seen'), "'observed', 'learned'"),
         (dict(decay=2), 'decay'),
@@ -170,6 +172,16 @@ def test_a_fixed_copy_has_no_norms_and_computes_the_same():
             deployed(x, mode='tensor'), model(x, mode='tensor'), rtol=1e-4, atol=1e-5
         )
     assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
+
+
+def test_a_norm_behind_other_layers_than_a_convolution_stays():
+    """The last one of a network that normalises before its convolutions."""
+    net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.BatchNorm2d(3))
+    for model in (net, SmallWideResNet(10)):
+        x = torch.randn(4, 3, 8, 8)
+        model(x)
+        wanted, found = model.eval()(x), fixed(model)(x)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_fixed_copy_leaves_in_float_what_never_saw_a_picture():

@@ -75,6 +75,14 @@ def test_each_teacher_may_have_its_own():
     assert found == ['fp32', 'bf16']
 
 
+@pytest.mark.parametrize(
+    'key', ['student_trainable', 'teacher_channels_last', 'teacher_trainable']
+)
+def test_a_word_is_no_yes_or_no(key):
+    (problem,) = refused(**{key: 'yes'})
+    assert problem.path == f'model.{key}'
+
+
 def test_an_unknown_precision_is_refused_where_it_stands():
     (problem,) = refused(teacher_precision='bf61')
     assert problem.path == 'model.teacher_precision'

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from made_results import reader
 
 from experiment_kit.comparison import (
     compare,
@@ -19,27 +19,14 @@ from experiment_kit.comparison import (
     work_comparison,
 )
 from experiment_kit.comparison_report import write_comparison
+from mmkd_ext.evaluation.tables import markdown
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'tests' / 'evaluation' / 'adaptation'))
-from made_results import make_results, write_results  # noqa: E402
-
-from mmkd_ext.evaluation.adaptation.results import read_results  # noqa: E402
-from mmkd_ext.evaluation.tables import markdown  # noqa: E402
 
 
 @pytest.fixture
 def read(tmp_path):
-    """Makes runs and reads them; ``mious`` replaces what was made, cell by cell."""
-    count = iter(range(1000))
-
-    def make(method='DoSe', *, mious=None, **settings):
-        content = make_results(method, images=10, **{'bare': True, **settings})
-        for one, value in zip(content['cells'], mious or ()):
-            one['mIoU'] = value
-        return read_results(write_results(tmp_path / str(next(count)), content))
-
-    return make
+    return reader(tmp_path, bare=True)
 
 
 def rows_of(table):

@@ -5,19 +5,17 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from made_results import make_results
 
 from experiment_kit.grid import GridRunner, collect, load_grid
 from experiment_kit.runner import StepError
 from mmkd_ext.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'tests' / 'evaluation' / 'adaptation'))
-from made_results import make_results  # noqa: E402
 
 # adapts to four cells; `die` in the config's name stops it after two, once
 TEST = """

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -149,6 +152,32 @@ def test_a_stopped_chain_goes_on_to_the_end_as_if_never_stopped(place, monkeypat
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
+def test_a_training_ends_with_a_chain_that_is_killed(tmp_path):
+    training = tmp_path / 'python'
+    training.write_text(f'#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n')
+    training.chmod(0o755)
+    text = f"""
+        import sys
+        from mmkd_ext.cli import chain
+        sys.executable = {str(training)!r}
+        chain._train(chain.Step('a', 'a.py', {{}}, {{}}), 'a', [], 0)
+    """
+    parent = subprocess.Popen([sys.executable, '-c', textwrap.dedent(text)])
+    pid = tmp_path / 'pid'
+    while not (pid.exists() and pid.read_text().endswith('\n')):
+        assert parent.poll() is None
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    child = Path('/proc', pid.read_text().strip(), 'cmdline')
+    for _ in range(100):
+        # what has ended and waits for a new parent has no command line any more
+        if not child.exists() or not child.read_text():
+            return
+        time.sleep(0.05)
+    pytest.fail('the training goes on')
+
+
 def test_a_teacher_is_handed_on_and_what_is_done_is_kept(trained, capsys):
     write(
         dict(name='gen0', config='teacher.py', options={'train_cfg.max_iters': 9}),
@@ -205,11 +234,12 @@ T = dict(name='teacher', config='teacher.py')
     ([dict(T, nmae='x')], 'chain[0].nmae', 'name'),
     ([dict(name='x')], 'chain[0]', "needs ['config']"),
     ([T, T], 'chain[1].name', 'teacher'),
-    ([dict(T, name='a/b')], 'chain[0].name', 'folder'),
-    ([dict(T, name='outdated')], 'chain[0].name', 'folder'),
+    *(([dict(T, name=name)], 'chain[0].name', 'folder')
+      for name in ('a/b', 'outdated', '', '..')),
     ([T, dict(T, name='s', teacher='techer')], 'chain[1].teacher', '`teacher`'),
     ([dict(T, teacher='s'), dict(T, name='s', teacher='teacher')],
      'chain[0].teacher', 'those that stand before it'),
+    ([dict(T, options=['a=1'])], 'chain[0].options', 'must be a dict'),
     ([dict(T, teacher='teacher')], 'chain[0].teacher', "no step 'teacher' before"),
     ([dict(T, teacher={'model.teachers.a.ckpt': 'b'})], 'chain[0].teacher', "'b'"),
 ])  # fmt: skip
@@ -223,15 +253,25 @@ def test_a_wrong_chain_is_refused_before_anything_is_trained(
     assert not trained
 
 
+def test_a_number_of_gpus_below_none_is_refused(trained, capsys):
+    assert run('--gpus', '-2') == 2
+    assert '`--gpus` must be an integer >= 0' in capsys.readouterr().err
+    assert not trained
+
+
 def test_problems_of_all_configs_are_listed_before_the_first_training(place):
     teacher, student = Path('configs/teacher.py'), Path('configs/student.py')
     teacher.write_text(teacher.read_text().replace('ToyDataset', 'ToyDatset'))
     student.write_text(student.read_text().replace("'head.conv_seg'", "'hd'"))
     steps = chain.read_chain('configs/toy.py')
+    # on a command line a dict is a text
+    options = {'optim_wrapper.optimizer': dict(lr=0.2)}
+    steps.append(chain.Step('dict', 'configs/teacher.py', {}, options))
     with pytest.raises(ConfigError) as error:
         chain.check_steps([*steps, chain.Step('third', 'configs/none.py', {}, {})])
     text = str(error.value)
     assert 'teacher: train_dataloader.dataset.type' in text
+    assert 'dict: optim_wrapper.optimizer' in text
     assert 'student: model.distiller.links.loss_kd.preds_T.at' in text
     assert 'none.py' in text
     # the teacher's weights are those of the step before

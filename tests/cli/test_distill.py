@@ -119,7 +119,13 @@ def test_features_of_any_task_teach_a_backbone_without_labels(tmp_path):
     assert dropped == ['LoadAnnotations']
     crop = next(one for one in after if one.type == 'RandomCrop')
     assert 'cat_max_ratio' not in crop
+    assert isinstance(crop.crop_size, tuple)  # mmseg's takes no list
     assert cfg.val_cfg is None
+
+
+def test_values_are_written_as_what_they_are():
+    value = dict(a=(1,), b=[(2, 'x')], c={0: 3, 'd.e': ()}, f=dict(g=[4] * 40))
+    assert eval(distill.source(value)) == value
 
 
 def test_patch_tokens_of_a_transformer_are_a_map(tmp_path):
@@ -129,6 +135,9 @@ def test_patch_tokens_of_a_transformer_are_a_map(tmp_path):
     assert distill.feature_teacher(model, name) == dict(
         cfg_path=name, backbone=dict(out_type='featmap'))
     assert distill.feature_teacher(dict(type='EncoderDecoder'), 'x.py') == 'x.py'
+    # new-style configs have classes
+    model.type = MODELS.get('mmpretrain.ImageClassifier')
+    assert distill.package_of(model) == 'mmpretrain'
 
 
 def test_features_only_and_a_method_exclude_each_other():
@@ -163,13 +172,12 @@ def file_of(path, model, **more):
     return str(path)
 
 
+@pytest.mark.usefixtures('_plain_dumps')
 def test_a_backbone_is_pretrained_on_patch_tokens_and_the_head_stays(
     tmp_path, monkeypatch
 ):
     pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
     pytest.importorskip('sklearn', reason='digits')
-    text = property(lambda config: repr(config._cfg_dict))
-    monkeypatch.setattr(Config, 'pretty_text', text)
     student = file_of(tmp_path / 'student.py', STUDENT, **TRAINING)
     teacher = file_of(tmp_path / 'teacher.py', VIT)
     with DefaultScope.overwrite_default_scope('mmpretrain'):

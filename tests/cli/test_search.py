@@ -173,10 +173,29 @@ def test_nothing_within_the_budget_is_an_error(tmp_path, capsys):
 
 @pytest.mark.parametrize(('key', 'value', 'message'), [
     ('strategy', 'evolve', "one of 'evolution', 'random'"),
-    ('seeds', 0, 'search.seeds'), ('candidate', 3, 'Did you mean `candidates`')])
+    ('seeds', 0, 'search.seeds'), ('max_params', 'many', 'a number > 0'),
+    ('seed', '[1]', 'an integer'), ('candidate', 3, 'Did you mean `candidates`')])
 def test_a_wrong_key_is_told(tmp_path, capsys, key, value, message):
     assert run(tmp_path, '--cfg-options', f'search.{key}={value}') == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('content', ['{', '[]', '{"rows": {}}'])
+def test_a_file_that_no_search_wrote_is_told(tmp_path, capsys, content):
+    (tmp_path / 'search.json').write_text(content)
+    assert run(tmp_path) == 2
+    assert 'search.json' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('option', 'message'), [
+    ('train_dataloader.dataset.type=DigitsDatset', '`train_dataloader`: cannot be'),
+    ('train_dataloader=None', '`train_dataloader`: must be a dict'),
+    ('model.teacher_ckpt=gone.pth', "no file 'gone.pth'")])
+def test_missing_data_and_weights_are_told_once(tmp_path, capsys, option, message):
+    assert run(tmp_path, '--cfg-options', option) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert 'candidates' not in told
 
 
 def test_no_distillation_is_told():

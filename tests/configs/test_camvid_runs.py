@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from engine_toys import briefly
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
@@ -43,29 +44,19 @@ def camvid(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize('path', UNMEASURED, ids=lambda path: path.stem)
+@pytest.mark.usefixtures('_plain_dumps')
 def test_a_config_trains_two_iterations(path, camvid, tmp_path, monkeypatch):
     monkeypatch.setenv('CAMVID_ROOT', str(camvid))
-    # configs are dumped without yapf, which takes longer than the training
-    text = property(lambda config: repr(config._cfg_dict))
-    monkeypatch.setattr(Config, 'pretty_text', text)
-    config = Config.fromfile(path)
-    config.merge_from_dict({
-        'model.teacher_ckpt': None,
-        'log_level': 'WARNING',
-        'train_cfg.max_iters': 2,
-        'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None,
-        'test_cfg': None, 'test_dataloader': None, 'test_evaluator': None,
-        'train_dataloader.num_workers': 0,
-        'train_dataloader.batch_size': 2,
-        'default_hooks.checkpoint.interval': 2,
-        'default_hooks.checkpoint.save_best': None,
-        'work_dir': str(tmp_path),
-    })  # fmt: skip
+    config = briefly(Config.fromfile(path), tmp_path)
+    config.model.teacher_ckpt = None
     runner = Runner.from_cfg(config)
     runner.train()
     assert all(value.isfinite().all() for value in runner.model.state_dict().values())
     scalars = runner.message_hub.log_scalars
-    for link in config.model.distiller.links:
-        assert 0 < scalars[f'train/distill.{link}'].current() < float('inf')
+    for link, parts in config.model.distiller.links.items():
+        value = scalars[f'train/distill.{link}'].current()
+        # a discriminator's score has any sign
+        assert value > 0 or 'Holistic' in parts.loss.type
+        assert value < float('inf')
     student = torch.load(tmp_path / 'iter_2_student.pth', weights_only=True)
     runner.model.architecture.load_state_dict(student['state_dict'], strict=True)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from engine_toys import briefly
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -79,13 +80,8 @@ def trained(request, pictures, tmp_path_factory):
         links.loss_crd.loss.update(samples=20, negatives=5)
     if 'loss_sskd_similarity' in links:
         links.loss_sskd_similarity.preds_T.connector.stage_one = None
-    config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)
-    config.param_scheduler = []
-    config.test_dataloader = config.test_cfg = config.test_evaluator = None
-    config.val_dataloader = config.val_cfg = config.val_evaluator = None
-    config.default_hooks = dict(checkpoint=None)
-    config.log_level, config.visualizer = 'WARNING', None
-    config.work_dir = str(tmp_path_factory.mktemp('run'))
+    briefly(config, tmp_path_factory.mktemp('run'), steps=1)
+    config.train_dataloader.batch_size = 4
     runner = Runner.from_cfg(config)
     runner.train()
     patch.undo()
@@ -136,7 +132,7 @@ def test_mixed_labels_are_refused_where_a_class_is_needed(trained, monkeypatch):
         return  # its labels are those of the student's own loss; see e2e
     monkeypatch.setattr(runner.model, 'calculate_student_loss', False)
     mixed = batch(2, 32, gt_score=torch.full((10,), 0.1))
-    if method in ('wsld', 'tfkd', 'sskd'):
+    if method in ('wsld', 'tfkd', 'sskd', 'ferkd'):
         with pytest.raises(ConfigError, match=r'no `gt_label`.*mixup'):
             runner.model(**mixed)
     else:

@@ -1,7 +1,8 @@
-"""Models of mmdet and mmseg as students and teachers: the pages say what happens."""
+"""Models of all packages as students and teachers: the pages say what happens."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 mmdet, mmseg, slow = pytest.mark.mmdet, pytest.mark.mmseg, pytest.mark.slow
+MARKS = {'mmdet': mmdet, 'mmseg': mmseg, 'mmpretrain': pytest.mark.skipif(
+    importlib.util.find_spec('mmpretrain') is None, reason='the extra `cls`')}
 
 #: Families of each page, then backbones; first those of the default run.
 FAMILIES = {
@@ -18,22 +21,30 @@ FAMILIES = {
                'SOLO', 'RTMDet (CSPNeXt)', 'Deformable DETR', 'DINO')),
     'mmseg': (('PSPNet', 'SegFormer', 'PIDNet', 'Mask2Former'),
               ('DeepLabV3', 'DeepLabV3+', 'FCN', 'UPerNet', 'STDC', 'BiSeNetV1',
-               'BiSeNetV2', 'Fast-SCNN', 'DDRNet'))}
+               'BiSeNetV2', 'Fast-SCNN', 'DDRNet')),
+    'mmpretrain': (('Small WRN', 'ShuffleNetV2', 'ViT'),
+                   ('ResNet', 'ResNet, CIFAR', 'Small ResNet', 'VGG', 'MobileNetV2',
+                    'MobileNetV3', 'DeiT', 'Swin'))}
 BACKBONES = {
     'mmdet': ((), ('ResNet', 'ResNeXt', 'Swin', 'MobileNetV2', 'CSPNeXt')),
     'mmseg': (('ViT (Segmenter)',),
               ('ResNet', 'ResNeSt', 'HRNet', 'MobileNetV2', 'MobileNetV3', 'MiT',
                'Swin', 'ViT (UPerNet)', 'ViT (SETR)'))}
-#: Why a method of mmseg may not work on a family: never the text of an error.
+#: Why a method may not work on a family: never the text of an error.
 REASONS = {
-    '', 'the backbone has no tokens', 'there is no auxiliary head',
-    'the auxiliary classifiers run in training alone, and a teacher never trains',
-    'the backbone returns one map in eval mode, in which a teacher is'}
+    'mmseg': {
+        '', 'the backbone has no tokens', 'there is no auxiliary head',
+        'the auxiliary classifiers run in training alone, and a teacher never trains',
+        'the backbone returns one map in eval mode, in which a teacher is'},
+    'mmpretrain': {
+        '', 'the backbone has no tokens',
+        'the backbone has no maps of several stages',
+        'the last layer takes another vector than the pooled one'}}
 
 
 def package(name, *values, more=()):
-    marks = [getattr(pytest.mark, name), *more]
-    return pytest.param(name, *values, marks=marks, id='-'.join([name, *values]))
+    marks = [MARKS[name], *more]
+    return pytest.param(name, *values, marks=marks, id='-'.join([name, *values[:2]]))
 
 
 def cases(names):
@@ -51,24 +62,25 @@ def tools():
 def tables(tool):
     """What the page says: of families, of backbones."""
     page = tool.page.read_text(encoding='utf-8')
-    names = ('families', 'backbones')
+    names = ('families', 'backbones') if tool.backbones else ('families',)
     return [cells.read_cells(cells.read_block(page, name)) for name in names]
 
 
-@pytest.mark.parametrize('name', [package('mmdet'), package('mmseg')])
+@pytest.mark.parametrize('name', map(package, FAMILIES))
 def test_the_page_has_every_family_backbone_and_method(tools, name):
     tool = tools(name)
-    families, backbones = tables(tool)
-    assert {*families} == {*tool.families} == {*sum(FAMILIES[name], ())}
-    assert {*backbones} == {*tool.backbones} == {*sum(BACKBONES[name], ())}
-    for found in (*families.values(), *backbones.values()):
-        assert list(found) == list(tool.methods)
-        assert name == 'mmdet' or set(found.values()) <= REASONS
+    known = {'families': (tool.families, FAMILIES), 'backbones': (
+        tool.backbones, BACKBONES)}  # fmt: skip
+    for table, (ours, listed) in zip(tables(tool), known.values()):
+        assert {*table} == {*ours} == {*sum(listed[name], ())}
+        for found in table.values():
+            assert list(found) == list(tool.methods)
+            assert set(found.values()) <= REASONS.get(name, {*found.values()})
 
 
-@mmseg
-def test_the_page_says_where_the_families_are_tapped(tools):
-    tool = tools('mmseg')
+@pytest.mark.parametrize('name', [package('mmseg'), package('mmpretrain')])
+def test_the_page_says_where_the_families_are_tapped(tools, name):
+    tool = tools(name)
     shown = cells.read_block(tool.page.read_text(encoding='utf-8'), 'places')
     assert cells.bare(shown) == cells.bare(cells.places_text(tool.families))
 
@@ -115,20 +127,21 @@ def pair_of_taps(at):
 
 
 TEACHER = dict(of='teacher', at='decode_head.conv_seg')
+TOKENS, TOLD = pair_of_taps('backbone.layers.1'), r'tokens \(n l c\).*TokensToMap'
 
 
-@mmseg
-@pytest.mark.parametrize(('where', 'name', 'loss', 'taps', 'told'), [
-    ('backbones', 'ViT (Segmenter)', 'CWDLoss', pair_of_taps('backbone.layers.1'),
-     r'tokens \(n l c\).*TokensToMap'),
+@pytest.mark.parametrize(('name', 'where', 'family', 'loss', 'taps', 'told'), [
+    package('mmseg', 'backbones', 'ViT (Segmenter)', 'CWDLoss', TOKENS, TOLD),
+    package('mmpretrain', 'families', 'ViT', 'ATLoss', TOKENS, TOLD),
     # nobody learns
-    ('families', 'PSPNet', 'KDLoss', dict(preds_S=TEACHER, preds_T=TEACHER),
-     'no gradient')])
-def test_a_step_that_makes_no_sense_is_told(tools, where, name, loss, taps, told):
-    tool = tools('mmseg')
+    package('mmseg', 'families', 'PSPNet', 'KDLoss',
+            dict(preds_S=TEACHER, preds_T=TEACHER), 'no gradient')])
+def test_a_step_that_makes_no_sense_is_told(tools, name, where, family, loss, taps,
+                                            told):
+    tool = tools(name)
     links = dict(loss=dict(taps, loss=dict(type=f'mmkd_ext.{loss}')))
     with pytest.raises(ValueError, match=told):
-        tool.step(getattr(tool, where)[name], links)
+        tool.step(getattr(tool, where)[family], links)
 
 
 @mmseg
@@ -143,8 +156,11 @@ def test_a_student_is_tapped_as_it_is_in_training(tools):
     assert 'student.decode.loss_bd' in losses
 
 
-def test_the_share_has_reasons_for_all_that_fail():
-    share = json.loads((ROOT / 'benchmarks/results/check_share_mmseg.json').read_text())
+@pytest.mark.parametrize('package', ['mmseg', 'mmpretrain'])
+def test_the_share_has_reasons_for_all_that_fail(package):
+    path = ROOT / f'benchmarks/results/check_share_{package}.json'
+    share = json.loads(path.read_text())
+    assert share.get('package', package) == package
     folders = share['folders'].values()
     total = sum(folder['buildable'] for folder in folders)
     assert share['total']['buildable'] == total

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from engine_toys import briefly
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
@@ -21,13 +22,6 @@ SIZE = (64, 128)
 SHIPPED = sorted((CONFIGS / 'distill').glob('mm[ds]e[tg]/*/*.py'))  # not classifiers
 
 pytestmark = [pytest.mark.mmdet, pytest.mark.mmseg]
-
-
-@pytest.fixture
-def _plain_dumps(monkeypatch):
-    """Configs are dumped without yapf, which takes longer than the training."""
-    text = property(lambda config: repr(config._cfg_dict))
-    monkeypatch.setattr(Config, 'pretty_text', text)
 
 
 def offline(config: Config) -> Config:
@@ -119,22 +113,9 @@ def on_streets(config: Config, root: Path, work_dir: Path) -> Config:
         for key in ('crop_size', 'size'):
             if key in step:
                 step[key] = SIZE
-    # mmengine logs each parameter's first weights, which takes longer than to set them
-    config.log_level = 'WARNING'
-    config.train_dataloader.update(
-        batch_size=2, num_workers=0, persistent_workers=False)
+    briefly(config, work_dir)
     config.train_dataloader.pop('batch_sampler', None)
     config.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
-    config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
-    config.param_scheduler = []
-    for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
-        config[key] = None
-    for key in ('test_dataloader', 'test_cfg', 'test_evaluator'):
-        config[key] = None
-    config.default_hooks = dict(checkpoint=dict(
-        type='mmkd_ext.DistillCheckpointHook', interval=2, by_epoch=False))
-    config.work_dir = str(work_dir)
-    config.visualizer = None
     return config
 
 

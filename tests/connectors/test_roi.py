@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 import torch
 from torch import nn
@@ -204,20 +202,6 @@ def test_dkd_trains_the_student_on_its_proposals_and_not_the_teacher():
 def test_other_classes_are_named():
     with pytest.raises(ConfigError, match='differ in classes'):
         linked(narrow(FASTER, 3), narrow(FASTER, 5), dict(type='mmkd_ext.KDLoss'))
-
-
-@pytest.fixture
-def logged():
-    """What the current logger gets."""
-    from mmengine.logging import MMLogger
-
-    records = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: records.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield records
-    logger.removeHandler(handler)
 
 
 @pytest.mark.mmdet

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 import distill_toys as toys
 import pytest
 import torch
 from distill_toys import link, losses_of
-from mmengine.logging import MMLogger
 from torch import nn
 
 from mmkd_ext.errors import TapError
@@ -30,18 +27,6 @@ class Fickle(ToyModel):
         if self.finds:
             self.found(maps[0])
         return super()._logits(maps)
-
-
-@pytest.fixture
-def logged():
-    """What the current logger gets."""
-    records = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: records.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield records
-    logger.removeHandler(handler)
 
 
 @pytest.fixture

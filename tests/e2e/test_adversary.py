@@ -40,18 +40,6 @@ class KeepBoth(Hook):
             wrapper.discriminator.state_dict()['state']]))
 
 
-@HOOKS.register_module(force=True)
-class SpoilPictures(Hook):
-    """Makes the batches of some iterations NaN."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter in self.at:
-            data_batch['inputs'].fill_(math.nan)
-
-
 def holistic(schedule=None, **loss):
     link = dict(
         loss=dict(
@@ -223,7 +211,7 @@ def test_a_run_without_a_discriminator_cannot_be_resumed_with_one(tmp_path):
 def run_with_bad_batches(folder, at, **settings):
     hooks = [
         dict(type='mmkd_ext.FiniteLossHook', action='skip'),
-        dict(type='SpoilPictures', at=at),
+        dict(type='Spoil', at=at),
         dict(type='KeepBoth')]
     return train_and_keep(config(folder, hooks=hooks, interval=100, **settings))
 

@@ -23,15 +23,9 @@ from mmengine.runner import Runner
 from mmkd_ext.config.check import check_config
 from mmkd_ext.registry import MODELS
 
+pytestmark = pytest.mark.usefixtures('_plain_dumps')
 pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
 pytest.importorskip('sklearn', reason='digits')
-
-
-@pytest.fixture(autouse=True)
-def _plain_dumps(monkeypatch):
-    """Configs are dumped without yapf, which takes longer than the training."""
-    text = property(lambda config: repr(config._cfg_dict))
-    monkeypatch.setattr(Config, 'pretty_text', text)
 
 
 def test_the_check_trains_a_step_on_the_data(tmp_path):

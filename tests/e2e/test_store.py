@@ -20,7 +20,6 @@ from classifier_toys import (
     weights,
 )
 from mmcv.transforms import BaseTransform
-from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.registry import TRANSFORMS, DefaultScope
@@ -33,6 +32,7 @@ from mmkd_ext.distillers.store import Column, TeacherStore, tap_key
 from mmkd_ext.errors import DataError, MMKDError
 from mmkd_ext.registry import MODELS
 
+pytestmark = pytest.mark.usefixtures('_plain_dumps')
 pytest.importorskip('mmpretrain', reason='classifiers: the extra `cls`')
 pytest.importorskip('sklearn', reason='digits')
 
@@ -70,12 +70,6 @@ class OddSize(BaseTransform):
         results['img'] = np.zeros((size, size, 3), np.uint8)
         results['img_shape'] = (size, size)
         return results
-
-
-@pytest.fixture(autouse=True)
-def _plain_dumps(monkeypatch):
-    text = property(lambda config: repr(config._cfg_dict))
-    monkeypatch.setattr(Config, 'pretty_text', text)
 
 
 @pytest.fixture(scope='module')
@@ -200,6 +194,13 @@ def test_a_format_keeps_values_to_its_error(form, bound, shape):
     assert kept == [shape for _, _, shape in column.fields()]
 
 
+def test_a_value_that_its_format_cannot_hold_is_told():
+    value = torch.tensor([[1e5, -torch.inf]])
+    assert torch.equal(Column('x', (2,)).encode(value)[0], value)
+    with pytest.raises(DataError, match=r'`x` has values up to 1e\+05.*bfloat16'):
+        Column('x', (2,), 'float16').encode(value[:, :1])
+
+
 def test_first_classes_are_kept_and_the_rest_is_spread_evenly():
     logits = torch.tensor([[2.0, 0.0, -1.0, 1.0]]).log_softmax(1)
     column = Column('x', (4,), 'top2')
@@ -260,6 +261,21 @@ def test_a_stopped_run_goes_on_and_a_store_gets_more_augmentations(
     ).read_bytes()
 
 
+def test_an_untrained_teacher_is_the_same_one_when_a_store_is_gone_on_with(
+    tmp_path, teacher, capsys
+):
+    out = tmp_path / 'store'
+    cfg = distillation(tmp_path, None)
+    assert stored(cfg, out, 1) == 0
+    torch.rand(1)
+    assert stored(cfg, out, 2) == 0
+    capsys.readouterr()
+    assert stored(cfg, out, 2, '--format', 'float16') == 2
+    told = capsys.readouterr().err
+    assert '`columns.0.format` was ' in told
+    assert 'weights' not in told
+
+
 def test_nothing_is_written_that_is_larger_than_allowed(tmp_path, teacher, capsys):
     out = tmp_path / 'store'
     cfg = distillation(tmp_path, teacher)
@@ -294,6 +310,12 @@ def refusal(cfg):
     return str(found.value)
 
 
+def sees_the_students_batch(cfg):
+    keys = dict(model='teacher', ckpt='teacher_ckpt', store='teacher_store')
+    teacher = {key: cfg.model.pop(old) for key, old in keys.items()}
+    cfg.model.teachers = dict(teacher=dict(teacher, preprocess=False))
+
+
 def test_another_pipeline_teacher_or_data_set_is_refused(tmp_path, teacher, float32):
     def told(change, **more):
         cfg = distillation(tmp_path, teacher, store=float32, **more)
@@ -315,6 +337,8 @@ def test_another_pipeline_teacher_or_data_set_is_refused(tmp_path, teacher, floa
     torch.save(dict(torch.load(teacher), extra=torch.zeros(1)), other)
     text = told(lambda cfg: cfg.model.update(teacher_ckpt=str(other)))
     assert '`teachers.teacher.ckpt`' in text
+    text = told(sees_the_students_batch)
+    assert '`teachers.teacher.preprocess`' in text
     text = told(lambda cfg: cfg.custom_hooks[0].update(augmentations=3))
     assert '3 augmentations are asked for, but [2] are stored' in text
 
@@ -350,6 +374,25 @@ def test_what_depends_on_other_pictures_is_not_stored(
     assert words in ' '.join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(
+    ('keys', 'told'),
+    [
+        (dict(train_dataloader=None), '`train_dataloader`: must be a dict'),
+        (dict(train_dataloader=dict(dataset=dict(type='Digit'))), 'Digit is not in'),
+        (dict(model=None), '`model`: must be a model dict'),
+        (dict(model=dict(type='TeacherDistil')), 'TeacherDistil is not in'),
+    ],
+)
+def test_what_cannot_be_built_is_told_and_nothing_is_written(
+    keys, told, tmp_path, teacher, capsys
+):
+    cfg = distillation(tmp_path, teacher)
+    cfg.merge_from_dict(keys)
+    assert stored(cfg, tmp_path / 'store') == 2
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / 'store').exists()
+
+
 def test_mixed_batches_are_not_stored(tmp_path, teacher, capsys):
     cfg = distillation(tmp_path, teacher)
     cfg.model.architecture.train_cfg = dict(augments=dict(type='Mixup', alpha=0.8))
@@ -378,6 +421,9 @@ def test_the_check_runs_a_step_with_the_store(tmp_path, teacher, float32):
     (problem,) = check_config(cfg).problems
     assert problem.path == 'model.teacher_store'
     assert 'mmkd store' in problem.found
+    cfg.model.teacher_store = 3
+    (problem,) = check_config(cfg).problems
+    assert problem.path == 'model.teacher_store'
 
 
 def test_a_teacher_that_is_not_ours_is_a_folder_of_arrays(tmp_path):
@@ -418,3 +464,31 @@ def test_a_teacher_that_is_not_ours_is_a_folder_of_arrays(tmp_path):
     assert len(seen) >= 4
     for rows, values in seen:
         assert torch.equal(values, torch.from_numpy(logits[rows]))
+
+
+def test_scores_of_mixed_pictures_choose_what_is_learned_as_the_live_ones_do(
+    tmp_path, teacher
+):
+    """FerKD with SelfMix."""
+    mixed = dict(type='mmkd_ext.SelfMix', transforms=FLIPPED[:2], prob=0.7)
+    loss = dict(type='mmkd_ext.FerKDLoss')
+    labels = dict(of='batch', at='data_samples')
+    given = dict(
+        pipeline=[mixed, FLIPPED[-1]],
+        links=dict(loss_ferkd=dict(loss=loss, labels=labels, **sides('head'))),
+        custom_hooks=[dict(type='mmkd_ext.ReproducibleStepHook', augmentations=2)],
+    )
+    out = tmp_path / 'store'
+    assert stored(distillation(tmp_path, teacher, **given), out) == 0
+    logits = TeacherStore(out).read(range(64), ['teacher.head'])['teacher.head']
+    levels = logits.softmax(1).quantile(torch.tensor([0.2, 0.5, 0.8])).tolist()
+    loss.update(zip(('low', 'middle', 'top'), levels))
+    made = []
+    for store_ in (None, out):
+        folder = tmp_path / ('live' if store_ is None else 'stored')
+        cfg = distillation(folder, teacher, store=store_, iterations=8, **given)
+        cfg.model.calculate_student_loss = False
+        train(cfg)
+        made.append(weights(folder / 'iter_8.pth'))
+    assert made[0].keys() == made[1].keys()
+    assert all(torch.equal(made[0][key], made[1][key]) for key in made[0])

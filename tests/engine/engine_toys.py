@@ -48,6 +48,18 @@ class StopAfter(Hook):
             raise Stop
 
 
+@HOOKS.register_module()
+class Spoil(Hook):
+    """Makes the batches of some iterations NaN."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter in self.at:
+            data_batch['inputs'].fill_(float('nan'))
+
+
 @DATASETS.register_module()
 class ToyPixels(Dataset):
     """Pictures and label maps; augmented with each generator there is."""
@@ -286,6 +298,21 @@ def logged(work_dir, *keys):
                 if key in row:
                     values[(key, step)] = row[key]
     return values
+
+
+def briefly(config, work_dir, steps=2):
+    """Trains a shipped config some steps of few pictures, and saves at the last."""
+    config.train_dataloader.update(
+        batch_size=2, num_workers=0, persistent_workers=False)
+    config.train_cfg = dict(type='IterBasedTrainLoop', max_iters=steps)
+    config.update(param_scheduler=[], log_level='WARNING', visualizer=None)
+    for split in ('val', 'test'):
+        for part in ('dataloader', 'cfg', 'evaluator'):
+            config[f'{split}_{part}'] = None
+    config.default_hooks = dict(checkpoint=dict(
+        type='mmkd_ext.DistillCheckpointHook', interval=steps, by_epoch=False))
+    config.work_dir = str(work_dir)
+    return config
 
 
 def free_port():

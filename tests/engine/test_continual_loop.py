@@ -14,20 +14,11 @@ import torch
 
 from mmkd_ext.errors import CheckpointError, ConfigError, DataError
 
-pytestmark = pytest.mark.mmseg
+pytestmark = [pytest.mark.mmseg, pytest.mark.usefixtures('_one_thread')]
 SOURCE = dict(type='mmkd_ext.SourceDistiller')
 #: Everything that has a state: moments, statistics, masks, random numbers.
 BUSY = dict(type='mmkd_ext.TentDistiller', statistics='ema', restore=0.2)
 TIMES = ('images_per_second', 'peak_memory_mb')
-
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """Sums have one order only on one thread, as in the subprocesses."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope='module')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -31,11 +32,12 @@ def test_the_old_file_stays_when_writing_fails(tmp_path, monkeypatch):
     atomic_write(file, b'old')
 
     def full(handle):
-        raise OSError('no space left')
+        raise OSError(errno.ENOSPC, 'no space left')
 
     monkeypatch.setattr(os, 'fsync', full)
-    with pytest.raises(OSError, match='no space'):
+    with pytest.raises(OSError, match='no space') as error:
         atomic_write(file, b'new')
+    assert error.value.filename == str(file)
     assert file.read_bytes() == b'old'
     assert [p.name for p in tmp_path.iterdir()] == ['x']
 

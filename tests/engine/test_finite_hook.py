@@ -22,18 +22,6 @@ from mmkd_ext.methods._memory import KeyMemory
 
 
 @HOOKS.register_module(force=True)
-class Spoil(Hook):
-    """Makes the batches of some iterations NaN."""
-
-    def __init__(self, at):
-        self.at = at
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter in self.at:
-            data_batch['inputs'].fill_(math.nan)
-
-
-@HOOKS.register_module(force=True)
 class Keep(Hook):
     """Keeps the whole state after each iteration."""
 

@@ -6,14 +6,11 @@ import math
 
 import pytest
 import torch
+from slow_parts import noise
 from torch import nn
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.evaluation import diswot
-
-
-def noise(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def slow_rows(matrix):

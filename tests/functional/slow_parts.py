@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from math import exp, log, sqrt
 from types import SimpleNamespace
 
@@ -40,11 +44,22 @@ def random_labels(*shape, high=4, seed=0, generator=None):
     return labels.masked_fill(labels == high, 255)
 
 
+def sample(labels):
+    """One of a segmentor, of a label map ``[1][h][w]``."""
+    return SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(labels)))
+
+
 def labelled(labels):
     """Samples of a segmentor, of label maps ``[n][h][w]``."""
-    return {'data_samples': [
-        SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(one)[None]))
-        for one in labels]}
+    return {'data_samples': [sample(torch.as_tensor(one)[None]) for one in labels]}
+
+
+def layers(student, teacher):
+    """Draws one map for each shape of both sides."""
+    def draw(generator):
+        return tuple(tuple(torch.randn(shape, generator=generator) for shape in side)
+                     for side in (student, teacher))
+    return draw
 
 
 def boxed(*boxes, frame=(64, 96), image=None):
@@ -52,6 +67,26 @@ def boxed(*boxes, frame=(64, 96), image=None):
     return SimpleNamespace(
         gt_instances=SimpleNamespace(bboxes=torch.tensor(boxes).float().reshape(-1, 4)),
         metainfo=dict(batch_input_shape=frame, img_shape=image or frame))
+
+
+def on_processes(script, folder, names, *arguments):
+    """Runs ``python -c script NAME arguments folder/NAME`` for all at once.
+
+    Returns:
+        What each has saved there, in the order of the names.
+    """
+    with socket.socket() as found:
+        found.bind(('127.0.0.1', 0))
+        port = str(found.getsockname()[1])
+    env = dict(os.environ, MASTER_ADDR='127.0.0.1', MASTER_PORT=port,
+               OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
+    running = [subprocess.Popen(
+        [sys.executable, '-c', script, name, *arguments, str(folder / name)], env=env,
+        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for name in names]
+    for process in running:
+        printed = process.communicate(timeout=180)[0]
+        assert process.returncode == 0, printed[-3000:]
+    return [torch.load(folder / name, weights_only=True) for name in names]
 
 
 def assert_equals_twin(fast, slow, tolerance=1e-11):

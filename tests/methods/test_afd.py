@@ -6,21 +6,13 @@ from math import exp, sqrt
 
 import pytest
 import torch
+from slow_parts import doubles, layers
 
 from mmkd_ext.distillers.alignment import plan_alignment
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import AFDLoss
 from mmkd_ext.methods.afd import unit_activity
 from mmkd_ext.testing.laws import KnownValue, LossCase, pair
-
-
-def layers(student, teacher):
-    """Draws one map for each shape of both sides."""
-    def draw(generator):
-        return tuple(tuple(torch.randn(shape, generator=generator) for shape in side)
-                     for side in (student, teacher))
-    return draw
-
 
 TOGETHER = {'pyramids_sum_over_levels': 'each layer is compared with all'}
 LEFT, RIGHT = [[[[2.0, 0.0]]] * 3], [[[[0.0, -5.0]], [[0.0, 1.0]]]]
@@ -54,18 +46,13 @@ CASES = [
 ]  # fmt: skip
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 # ---- attention ----------------------------------------------------------------------
 
 
 def test_attention_sums_to_one_over_the_layers_of_the_student():
     loss = AFDLoss((3, 2), (4, 5, 6), width=8).double()
-    attention = loss.attention([noise(5, 3, 2, 2), noise(5, 2, 1, 1)],
-                               [noise(5, c, 3, 3) for c in (4, 5, 6)])
+    attention = loss.attention([doubles(5, 3, 2, 2), doubles(5, 2, 1, 1)],
+                               [doubles(5, c, 3, 3) for c in (4, 5, 6)])
     assert attention.shape == (5, 3, 2)
     torch.testing.assert_close(attention.sum(2), torch.ones(5, 3).double())
 
@@ -77,8 +64,8 @@ def test_positions_alone_can_say_which_layers_belong_together():
     with torch.no_grad():
         loss.teacher_positions.copy_(torch.eye(2, 4))
         loss.student_positions.copy_(torch.eye(2, 4) * 2 * torch.tensor(3.0).log())
-    attention = loss.attention([noise(3, 3, 2, 2), noise(3, 2, 2, 2)],
-                               [noise(3, 4, 2, 2), noise(3, 5, 2, 2)])
+    attention = loss.attention([doubles(3, 3, 2, 2), doubles(3, 2, 2, 2)],
+                               [doubles(3, 4, 2, 2), doubles(3, 5, 2, 2)])
     # logits log(3) and 0, after division by sqrt(4)
     wanted = torch.tensor([[0.75, 0.25], [0.25, 0.75]]).double().expand(3, 2, 2)
     torch.testing.assert_close(attention, wanted, rtol=1e-6, atol=0)
@@ -86,8 +73,8 @@ def test_positions_alone_can_say_which_layers_belong_together():
 
 def test_all_that_learns_gets_a_gradient():
     loss = AFDLoss((3, 2), (4, 5), width=8).double()
-    loss([noise(3, 3, 4, 3), noise(3, 2, 2, 2)],
-         [noise(3, 4, 4, 4), noise(3, 5, 2, 1)]).backward()
+    loss([doubles(3, 3, 4, 3), doubles(3, 2, 2, 2)],
+         [doubles(3, 4, 4, 4), doubles(3, 5, 2, 1)]).backward()
     for name, parameter in loss.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
@@ -98,8 +85,9 @@ def test_all_that_learns_gets_a_gradient():
 
 def test_a_batch_of_one_trains():
     loss = AFDLoss((3, 2), (4,), width=8)
-    student = [noise(1, 3, 4, 3).float().requires_grad_(), noise(1, 2, 1, 1).float()]
-    value = loss(student, noise(1, 4, 2, 2).float())
+    student = [x.float().requires_grad_() for x in (
+        doubles(1, 3, 4, 3), doubles(1, 2, 1, 1))]
+    value = loss(student, doubles(1, 4, 2, 2).float())
     value.backward()
     assert value.isfinite()
     assert student[0].grad.isfinite().all()
@@ -204,16 +192,16 @@ def slow_afd(loss, student, teacher):
 def test_equals_its_twin():
     torch.manual_seed(0)
     loss = AFDLoss((3, 2), (4, 4, 5), width=6).double()
-    student = [noise(3, 3, 4, 3), noise(3, 2, 2, 2, seed=1)]
-    teacher = [noise(3, 4, 3, 4, seed=2), noise(3, 4, 1, 2, seed=3),
-               noise(3, 5, 2, 5, seed=4)]
+    student = [doubles(3, 3, 4, 3), doubles(3, 2, 2, 2, seed=1)]
+    teacher = [doubles(3, 4, 3, 4, seed=2), doubles(3, 4, 1, 2, seed=3),
+               doubles(3, 5, 2, 5, seed=4)]
     slow = slow_afd(loss, *([x.tolist() for x in side] for side in (student, teacher)))
     assert loss(student, teacher).item() == pytest.approx(slow, rel=1e-9)
 
 
 @pytest.mark.parametrize('size', [(2, 3), (1, 2), (4, 5)])
 def test_activity_equals_its_twin(size):
-    power = noise(2, 2, 3).square()
+    power = doubles(2, 2, 3).square()
     power[1] = 0
     slow = [slow_unit_activity(plane, size) for plane in power.tolist()]
     torch.testing.assert_close(unit_activity(power, size),

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-
 import pytest
 import torch
+from slow_parts import on_processes
 
 # Each process has an image of its own; rank None has both, and no process group. The
 # second image has fewer labels in each step, and none in the third one.
@@ -68,20 +64,7 @@ torch.save(dict(gradient=model.conv.weight.grad, **model.losses.state_dict(),
 
 @pytest.fixture(scope='module')
 def states(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('cirkd')
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        port = str(found.getsockname()[1])
-    env = dict(os.environ, MASTER_ADDR='127.0.0.1', MASTER_PORT=port,
-               OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    names = ['0', '1', 'None']
-    running = [subprocess.Popen(
-        [sys.executable, '-c', SCRIPT, name, str(folder / name)], env=env, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for name in names]
-    for process in running:
-        printed = process.communicate(timeout=120)[0]
-        assert process.returncode == 0, printed[-3000:]
-    return [torch.load(folder / name, weights_only=True) for name in names]
+    return on_processes(SCRIPT, tmp_path_factory.mktemp('cirkd'), ['0', '1', 'None'])
 
 
 def test_processes_have_equal_memories_and_gradients(states):

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-import os
-import socket
-import subprocess
-import sys
 from math import exp, log, sqrt
 from types import SimpleNamespace
 
 import pytest
 import torch
+from slow_parts import noise, on_processes
 from torch import nn
 
 from mmkd_ext.errors import CheckpointError, ConfigError, DataError, ShapeError
@@ -72,11 +69,6 @@ CASES = [
                            'the student finds its own, the teacher the other',
                            {'indices': torch.tensor([0])})]),
 ]
-
-
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator)
 
 
 def step(loss, seed=0, index=(0, 3, 5)):
@@ -276,20 +268,7 @@ torch.save(loss.state_dict(), out)
 
 
 def test_processes_have_the_memories_that_one_process_would_have(tmp_path):
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        port = str(found.getsockname()[1])
-    env = dict(os.environ, MASTER_ADDR='127.0.0.1', MASTER_PORT=port,
-               OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    names = ['0', '1', 'None']
-    running = [subprocess.Popen(
-        [sys.executable, '-c', SCRIPT, name, str(tmp_path / name)], env=env, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for name in names]
-    for process in running:
-        printed = process.communicate(timeout=120)[0]
-        assert process.returncode == 0, printed[-3000:]
-    first, second, alone = (torch.load(tmp_path / name, weights_only=True)
-                            for name in names)
+    first, second, alone = on_processes(SCRIPT, tmp_path, ['0', '1', 'None'])
     for name, value in first.items():
         assert torch.equal(value, second[name]), name
         if 'memory' in name:

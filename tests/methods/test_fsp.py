@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from slow_parts import doubles
 from torch.nn.functional import adaptive_avg_pool2d
 
 from mmkd_ext.distillers.alignment import plan_alignment
@@ -35,21 +36,16 @@ CASES = [
 ]  # fmt: skip
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 @pytest.mark.parametrize(('begin', 'end', 'size'), [
     ((4, 6), (2, 3), (2, 3)), ((2, 3), (4, 6), (2, 3)), ((4, 3), (2, 6), (2, 3))])
 def test_the_larger_map_is_averaged_along_each_side(begin, end, size):
-    one, other = noise(2, 3, *begin), noise(2, 4, *end, seed=1)
+    one, other = doubles(2, 3, *begin), doubles(2, 4, *end, seed=1)
     small = (adaptive_avg_pool2d(x, size) for x in (one, other))
     torch.testing.assert_close(flow_matrix(one, other), flow_matrix(*small))
 
 
 def test_student_and_teacher_may_have_other_sizes():
-    student = noise(2, 3, 4, 4), noise(2, 5, 2, 2)
+    student = doubles(2, 3, 4, 4), doubles(2, 5, 2, 2)
     teacher = [x.repeat_interleave(2, 2).repeat_interleave(2, 3) for x in student]
     # a map of every value four times has the same means
     assert FSPLoss()(student, teacher).item() == pytest.approx(0, abs=1e-24)
@@ -97,7 +93,7 @@ def slow_flow_matrix(begin, end):
 
 @pytest.mark.parametrize('shape', [(1, 1), (2, 3)])
 def test_equals_its_twin(shape):
-    begin, end = noise(2, 3, *shape), noise(2, 4, *shape, seed=1)
+    begin, end = doubles(2, 3, *shape), doubles(2, 4, *shape, seed=1)
     slow = [slow_flow_matrix(*sample) for sample in zip(begin.tolist(), end.tolist())]
     torch.testing.assert_close(flow_matrix(begin, end),
                                torch.tensor(slow, dtype=torch.float64))

@@ -6,6 +6,7 @@ from math import exp, log
 
 import pytest
 import torch
+from slow_parts import doubles
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.functional import class_divergence
@@ -43,13 +44,8 @@ CASES = [
 ]
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 def test_pictures_may_change_places_if_both_views_do():
-    student, teacher = noise(6, 5), noise(6, 5, seed=1)
+    student, teacher = doubles(6, 5), doubles(6, 5, seed=1)
     order = [1, 2, 0, 4, 5, 3]
     loss = MLLDLoss(slipped=(), strong_relations=True, mask='each')
     torch.testing.assert_close(loss(student[order], teacher[order]),
@@ -57,7 +53,7 @@ def test_pictures_may_change_places_if_both_views_do():
 
 
 def test_a_sum_over_both_views():
-    student, teacher = noise(6, 5), noise(6, 5, seed=1)
+    student, teacher = doubles(6, 5), doubles(6, 5, seed=1)
     both = MLLDLoss((1.0, 3.0), slipped=(), strong_relations=True, mask='none')
     one = MLLDLoss((1.0, 3.0), views=1, mask='none')
     torch.testing.assert_close(
@@ -66,8 +62,8 @@ def test_a_sum_over_both_views():
 
 
 def test_at_the_slipped_temperatures_the_strong_view_counts_nothing():
-    student, teacher = noise(6, 5), noise(6, 5, seed=1)
-    other = torch.cat([student[:3], noise(3, 5, seed=2)])
+    student, teacher = doubles(6, 5), doubles(6, 5, seed=1)
+    other = torch.cat([student[:3], doubles(3, 5, seed=2)])
     only = MLLDLoss((2.0, 6.0))
     assert only(student, teacher) == only(other, teacher)
     assert MLLDLoss((2.0,), slipped=())(student, teacher) != (
@@ -76,7 +72,7 @@ def test_at_the_slipped_temperatures_the_strong_view_counts_nothing():
 
 def test_relations_of_the_strong_view_count_where_asked():
     # one picture: what its strong view has of relations is its length alone
-    student, teacher = noise(2, 5), noise(2, 5, seed=1)
+    student, teacher = doubles(2, 5), doubles(2, 5, seed=1)
     kept = {'temperatures': (1.0,), 'mask': 'none'}
     apart = (MLLDLoss(strong_relations=True, **kept)(student, teacher)
              - MLLDLoss(**kept)(student, teacher))
@@ -87,7 +83,7 @@ def test_relations_of_the_strong_view_count_where_asked():
 
 def test_each_leaves_out_the_samples_of_which_the_teacher_is_surer():
     teacher = torch.tensor([[5.0, 0.0], [0.1, 0.0], [1.0, 0.0]], dtype=torch.float64)
-    student = noise(3, 2).requires_grad_()
+    student = doubles(3, 2).requires_grad_()
     divergences = class_divergence(student, teacher)
     mask = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
     relations = batch_relation_distance(student, teacher)
@@ -98,7 +94,7 @@ def test_each_leaves_out_the_samples_of_which_the_teacher_is_surer():
 
 
 def test_as_many_pixels_as_samples_of_a_batch_cost_the_same():
-    student, teacher = noise(4, 5, 2, 3), noise(4, 5, 2, 3, seed=1)
+    student, teacher = doubles(4, 5, 2, 3), doubles(4, 5, 2, 3, seed=1)
     rows = [torch.cat([x.permute(0, 2, 3, 1).reshape(-1, 5) for x in side.chunk(2)])
             for side in (student, teacher)]
     torch.testing.assert_close(
@@ -110,7 +106,7 @@ def test_as_many_pixels_as_samples_of_a_batch_cost_the_same():
 
 @pytest.mark.parametrize('dtype', [torch.float64, torch.float32])
 def test_many_rows_give_what_the_matrix_of_pairs_gives(dtype):
-    student, teacher = noise(300, 4).to(dtype), noise(300, 4, seed=1).to(dtype)
+    student, teacher = doubles(300, 4).to(dtype), doubles(300, 4, seed=1).to(dtype)
     q, p = student.softmax(1), teacher.softmax(1)
     torch.testing.assert_close(batch_relation_distance(student, teacher),
                                (q @ q.T - p @ p.T).square().sum(1))
@@ -118,8 +114,8 @@ def test_many_rows_give_what_the_matrix_of_pairs_gives(dtype):
 
 
 def test_a_batch_of_one_picture_is_enough():
-    student = noise(2, 5).requires_grad_()
-    MLLDLoss()(student, noise(2, 5, seed=1)).backward()
+    student = doubles(2, 5).requires_grad_()
+    MLLDLoss()(student, doubles(2, 5, seed=1)).backward()
     assert student.grad.isfinite().all()
 
 
@@ -203,7 +199,7 @@ def slow_released(student, teacher, temperatures):
 
 @pytest.mark.parametrize('shape', [(2, 2), (6, 5), (10, 3), (8, 7)])
 def test_equals_its_twin(shape):
-    student, teacher = noise(*shape), noise(*shape, seed=1)
+    student, teacher = doubles(*shape), doubles(*shape, seed=1)
     sides = student.tolist(), teacher.tolist()
     for fast, slow in ((batch_relation_distance, slow_batch_relation_distance),
                        (class_relation_distance, slow_class_relation_distance)):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 from scipy.stats import norm as normal
+from slow_parts import doubles
 from torch import nn
 
 from mmkd_ext.errors import CheckpointError, ConfigError, ShapeError
@@ -33,11 +34,6 @@ CASES = [
                            4 * (1 / 4 + 1 / 2 + 1), 'weights 1/4, 1/2, 1')],
     ),
 ]  # fmt: skip
-
-
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def batch_norm(weight, bias):
@@ -104,7 +100,7 @@ def test_a_dry_run_leaves_no_margin_and_the_first_step_keeps_the_loaded_one():
 
 
 def test_a_resumed_run_has_the_same_margins_or_is_an_error():
-    norm, feature = batch_norm([1.0, 2.0], [0.1, -0.2]), noise(2, 2).float()
+    norm, feature = batch_norm([1.0, 2.0], [0.1, -0.2]), doubles(2, 2).float()
     margin = OFDMargin(2)
     margin(feature, norm)
     resumed = OFDMargin(2)
@@ -134,7 +130,7 @@ def test_the_adapter_begins_as_the_authors_do():
     adapter = OFDAdapter(64, 128)
     assert adapter.conv.bias is None
     assert adapter.conv.weight.std().item() == pytest.approx(sqrt(2 / 128), rel=0.03)
-    out = adapter(noise(4, 64, 5, 6).float())
+    out = adapter(doubles(4, 64, 5, 6).float())
     # normalised, with weight 1 and bias 0
     torch.testing.assert_close(out.mean((0, 2, 3)), torch.zeros(128), atol=1e-5, rtol=0)
     torch.testing.assert_close(
@@ -156,7 +152,7 @@ def test_nothing_pulls_on_a_student_below_what_is_negative():
 
 def test_a_teacher_below_its_margin_everywhere_asks_for_the_margin():
     # the loss is then 0 for a student that is lower, whatever the teacher is
-    lifted = OFDMargin(3)(-10 - noise(2, 3).abs().float(),
+    lifted = OFDMargin(3)(-10 - doubles(2, 3).abs().float(),
                           batch_norm([1.0] * 3, [0.0] * 3))
     margin = -sqrt(2 / pi)
     assert OFDLoss()(torch.full((2, 3), margin - 4), lifted) == 0
@@ -195,7 +191,7 @@ def slow_partial_squared_error(student, target):
 
 
 def test_errors_equal_their_twin():
-    student, target = noise(200), noise(200, seed=1)
+    student, target = doubles(200), doubles(200, seed=1)
     target[:3] = torch.tensor([0.0, -inf, 0.0]).double().clamp(min=-1)
     slow = slow_partial_squared_error(student.tolist(), target.tolist())
     torch.testing.assert_close(partial_squared_error(student, target),

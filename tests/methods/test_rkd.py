@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from math import sqrt
 
 import pytest
 import torch
+from slow_parts import doubles, on_processes
 from torch.profiler import profile
 
 from mmkd_ext.distillers.alignment import plan_alignment
@@ -57,11 +54,6 @@ CASES = [
 ]  # fmt: skip
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 # ---- the angle without its tensor of differences ------------------------------------
 
 
@@ -74,14 +66,14 @@ def differences(x):
 @pytest.mark.parametrize('max_memory', [1e-9, 1e-2, 32])
 @pytest.mark.parametrize(('rows', 'width'), [(2, 3), (7, 1), (9, 16), (33, 5)])
 def test_equals_the_tensor_of_differences(rows, width, max_memory):
-    student = noise(rows, width).requires_grad_()
-    teacher = noise(rows, width + 2, seed=1)
+    student = doubles(rows, width).requires_grad_()
+    teacher = doubles(rows, width + 2, seed=1)
     found = angle_relation_error(student, teacher, max_memory=max_memory)
     plain = student.detach().clone().requires_grad_()
     wanted = torch.nn.functional.smooth_l1_loss(
         differences(plain), differences(teacher), reduction='none').mean((1, 2))
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-14)
-    weights = noise(rows, seed=2)
+    weights = doubles(rows, seed=2)
     (found * weights).sum().backward()
     (wanted * weights).sum().backward()
     torch.testing.assert_close(student.grad, plain.grad, rtol=1e-10, atol=1e-13)
@@ -89,10 +81,11 @@ def test_equals_the_tensor_of_differences(rows, width, max_memory):
 
 def test_near_rows_far_from_the_origin_keep_their_angles():
     # in float32, inner products of about 1e6 would leave nothing of 1e-2
-    near = (1000 + 1e-1 * noise(5, 8)).float()
+    near = (1000 + 1e-1 * doubles(5, 8)).float()
     exact = torch.nn.functional.smooth_l1_loss(
-        differences(near.double()), differences(noise(5, 8, seed=1)), reduction='none')
-    found = angle_relation_error(near, noise(5, 8, seed=1).float())
+        differences(near.double()), differences(doubles(5, 8, seed=1)),
+        reduction='none')
+    found = angle_relation_error(near, doubles(5, 8, seed=1).float())
     torch.testing.assert_close(
         found, exact.mean((1, 2)).float(), rtol=1e-5, atol=1e-7)
 
@@ -111,7 +104,8 @@ def peak(job):
 
 
 def test_takes_a_quarter_of_the_memory_of_the_differences():
-    student, teacher = noise(96, 768).float().requires_grad_(), noise(96, 768).float()
+    teacher = doubles(96, 768).float()
+    student = teacher.clone().requires_grad_()
     loss = RKDAngleLoss(max_memory=4)
     assert peak(lambda: loss(student, teacher).backward()) < 96 * 96 * 768 * 4 / 4
 
@@ -123,7 +117,7 @@ def test_takes_a_quarter_of_the_memory_of_the_differences():
 @pytest.mark.parametrize('shape', [(4, 3), (2, 3, 4, 4)])
 def test_equal_rows_stay_finite_with_their_gradient(loss, shape):
     student = torch.ones(shape).requires_grad_()
-    value = loss(regions=2)(student, noise(*shape).float())
+    value = loss(regions=2)(student, doubles(*shape).float())
     value.backward()
     assert value.isfinite()
     assert student.grad.isfinite().all()
@@ -131,10 +125,10 @@ def test_equal_rows_stay_finite_with_their_gradient(loss, shape):
 
 @BOTH
 def test_two_equal_rows_among_others_have_no_pull_on_each_other(loss):
-    student = noise(4, 3)
+    student = doubles(4, 3)
     student[1] = student[0]
     student.requires_grad_()
-    loss(regions=1)(student, noise(4, 3, seed=1)).backward()
+    loss(regions=1)(student, doubles(4, 3, seed=1)).backward()
     assert student.grad.isfinite().all()
     assert student.grad[2:].any()
 
@@ -150,14 +144,14 @@ def test_a_batch_of_one_has_no_relations(loss):
 
 @BOTH
 def test_maps_of_one_position_are_vectors(loss):
-    student, teacher = noise(4, 3), noise(4, 5, seed=1)
+    student, teacher = doubles(4, 3), doubles(4, 5, seed=1)
     torch.testing.assert_close(
         loss()(student[:, :, None, None], teacher), loss()(student, teacher))
 
 
 @BOTH
 def test_half_precision_gives_what_its_values_give_in_float64(loss):
-    student, teacher = noise(6, 16).half(), noise(6, 32, seed=1).half()
+    student, teacher = doubles(6, 16).half(), doubles(6, 32, seed=1).half()
     found = loss()(student, teacher)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), loss()(student.double(),
@@ -200,7 +194,7 @@ def test_nothing_is_aligned_before_relations(loss, student, teacher):
 
 @BOTH
 def test_each_cell_of_each_map_is_a_row(loss):
-    student, teacher = noise(2, 3, 4, 6), noise(2, 5, 2, 2, seed=1)
+    student, teacher = doubles(2, 3, 4, 6), doubles(2, 5, 2, 2, seed=1)
     rows = torch.nn.functional.adaptive_avg_pool2d(student, (2, 3))
     cells = torch.nn.functional.adaptive_avg_pool2d(teacher, (2, 3))
     one, other = (x.permute(0, 2, 3, 1).reshape(12, -1) for x in (rows, cells))
@@ -246,7 +240,7 @@ def slow_angle_relation_error(student, teacher):
 @pytest.mark.parametrize('equal', [False, True])
 @pytest.mark.parametrize('rows', [1, 2, 5])
 def test_equals_its_twin(rows, equal):
-    student, teacher = noise(rows, 3), noise(rows, 4, seed=1)
+    student, teacher = doubles(rows, 3), doubles(rows, 4, seed=1)
     if equal:
         student[-1] = student[0]
     sides = student.tolist(), teacher.tolist()
@@ -290,24 +284,12 @@ torch.save(results, out)
 def shared(tmp_path_factory):
     """What two processes with three rows each found, and one with all six."""
     folder = tmp_path_factory.mktemp('rkd')
-    fc, student, teacher = torch.nn.Linear(4, 3).double(), noise(6, 4), noise(6, 5)
+    fc, student, teacher = torch.nn.Linear(4, 3).double(), doubles(6, 4), doubles(6, 5)
     torch.save((fc.state_dict(), student, teacher), folder / 'given')
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        port = str(found.getsockname()[1])
-    env = dict(os.environ, MASTER_ADDR='127.0.0.1', MASTER_PORT=port,
-               OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-    running = [subprocess.Popen(
-        [sys.executable, '-c', SCRIPT, name, folder / 'given', folder / name], env=env,
-        text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for name in ('0', '1')]  # fmt: skip
-    for process in running:
-        printed = process.communicate(timeout=180)[0]
-        assert process.returncode == 0, printed[-3000:]
+    both = on_processes(SCRIPT, folder, ['0', '1'], str(folder / 'given'))
     value = sum(loss()(fc(student), teacher)
                 for loss in (RKDDistanceLoss, RKDAngleLoss))
     value.backward()
-    both = [torch.load(folder / name, weights_only=True) for name in ('0', '1')]
     return *both, {'value': value.detach(), 'gradient': fc.weight.grad}
 
 

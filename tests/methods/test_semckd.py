@@ -6,6 +6,7 @@ from math import exp, sqrt
 
 import pytest
 import torch
+from slow_parts import doubles, layers
 from torch import nn
 
 from mmkd_ext.distillers.alignment import plan_alignment
@@ -19,14 +20,6 @@ LEARNED = {
     'pyramids_sum_over_levels': 'each layer is compared with all',
 }
 PLACES = 'attention knows samples by their place in the batch, as published'
-
-
-def layers(student, teacher):
-    """Draws one map for each shape of both sides."""
-    def draw(generator):
-        return tuple(tuple(torch.randn(shape, generator=generator) for shape in side)
-                     for side in (student, teacher))
-    return draw
 
 
 CASES = [
@@ -50,18 +43,13 @@ CASES = [
 ]  # fmt: skip
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 # ---- attention ----------------------------------------------------------------------
 
 
 def test_attention_sums_to_one_over_the_layers_of_the_teacher():
     loss = SemCKDLoss((3, 2), (4, 5, 6), batch_size=8).double()
-    attention = loss.attention([noise(5, 3, 2, 2), noise(5, 2, 1, 1)],
-                               [noise(5, c, 3, 3) for c in (4, 5, 6)])
+    attention = loss.attention([doubles(5, 3, 2, 2), doubles(5, 2, 1, 1)],
+                               [doubles(5, c, 3, 3) for c in (4, 5, 6)])
     assert attention.shape == (5, 2, 3)
     torch.testing.assert_close(attention.sum(2), torch.ones(5, 2).double())
     # queries and keys are unit vectors, so no layer counts e**2 times another
@@ -70,14 +58,14 @@ def test_attention_sums_to_one_over_the_layers_of_the_teacher():
 
 def test_of_one_layer_of_the_teacher_all_attention_is_its():
     loss = SemCKDLoss((3,), (4,), batch_size=8).double()
-    assert loss.attention([noise(5, 3)], [noise(5, 4)]).eq(1).all()
+    assert loss.attention([doubles(5, 3)], [doubles(5, 4)]).eq(1).all()
 
 
 @pytest.mark.parametrize('batch', [1, 2, 7, 8, 11])
 def test_batches_of_any_size_train(batch):
     loss = SemCKDLoss((3, 2), (4, 5), batch_size=8)
-    sides = ([noise(batch, 3, 4, 3).float(), noise(batch, 2, 2, 2).float()],
-             [noise(batch, 4, 4, 4).float(), noise(batch, 5, 1, 1).float()])
+    sides = ([doubles(batch, 3, 4, 3).float(), doubles(batch, 2, 2, 2).float()],
+             [doubles(batch, 4, 4, 4).float(), doubles(batch, 5, 1, 1).float()])
     for layer in sides[0]:
         layer.requires_grad_()
     value = loss(*sides)
@@ -89,7 +77,7 @@ def test_batches_of_any_size_train(batch):
 
 
 def test_a_smaller_batch_has_rows_that_end_with_zeros():
-    feature = noise(3, 2, 2, 2)
+    feature = doubles(3, 2, 2, 2)
     rows = similarity_rows(feature, 5)
     assert rows.shape == (3, 5)
     assert not rows[:, 3:].any()
@@ -109,8 +97,8 @@ def test_a_projection_runs_once_for_targets_of_one_size(monkeypatch):
     sizes = [(8, 6), (4, 3), (2, 2), (1, 1)]
     calls = []
     loss.projectors['3_to_4'].register_forward_hook(lambda *them: calls.append(them))
-    loss([noise(2, 3, *size).float() for size in sizes],
-         [noise(2, 4, *size).float() for size in sizes])
+    loss([doubles(2, 3, *size).float() for size in sizes],
+         [doubles(2, 4, *size).float() for size in sizes])
     # 4 + 3 + 2 + 1: no target is larger than the student's layer
     assert len(calls) == 10
 
@@ -216,9 +204,9 @@ def test_equals_its_twin(batch):
     for name in loss.projectors:
         into, out = map(int, name.split('_to_'))
         loss.projectors[name] = nn.Conv2d(into, out, 1, bias=False).double()
-    student = [noise(batch, 3, 4, 3), noise(batch, 2, 2, 2, seed=1)]
-    teacher = [noise(batch, 4, 3, 4, seed=2), noise(batch, 4, 1, 1, seed=3),
-               noise(batch, 5, 2, 5, seed=4)]
+    student = [doubles(batch, 3, 4, 3), doubles(batch, 2, 2, 2, seed=1)]
+    teacher = [doubles(batch, 4, 3, 4, seed=2), doubles(batch, 4, 1, 1, seed=3),
+               doubles(batch, 5, 2, 5, seed=4)]
     slow = slow_semckd(loss, *([x.tolist() for x in side]
                                for side in (student, teacher)))
     assert loss(student, teacher).item() == pytest.approx(slow, rel=1e-9)
@@ -226,7 +214,7 @@ def test_equals_its_twin(batch):
 
 @pytest.mark.parametrize('references', [1, 3, 4])
 def test_rows_equal_their_twin(references):
-    rows = noise(3, 4)
+    rows = doubles(3, 4)
     torch.testing.assert_close(
         similarity_rows(rows, references),
         torch.tensor(slow_similarity_rows(rows.tolist(), references)).double())

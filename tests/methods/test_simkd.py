@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from slow_parts import doubles
 from torch import nn
 
 from mmkd_ext.errors import ConfigError, ShapeError
@@ -33,11 +34,6 @@ CASES = [
     LossCase(SimKDLoss, extras=same_layers,
              inputs=pair(2, 3, 3, 6, teacher=(2, 3, 4, 2)), free_axes=[2, 3]),
 ]
-
-
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 # ---- the classifier ------------------------------------------------------------------
@@ -225,7 +221,7 @@ def slow_pooled_to_smaller(student, teacher):
 
 @pytest.mark.parametrize('other', [(4, 5), (2, 10), (3, 3), (1, 1)])
 def test_equals_its_twin(other):
-    student, teacher = noise(2, 3, 4, 5), noise(2, 2, *other, seed=1)
+    student, teacher = doubles(2, 3, 4, 5), doubles(2, 2, *other, seed=1)
     slow = slow_pooled_to_smaller(student.tolist(), teacher.tolist())
     for fast, wanted in zip(pooled_to_smaller(student, teacher), slow):
         torch.testing.assert_close(fast, torch.tensor(wanted, dtype=torch.float64))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from slow_parts import doubles
 from torch import nn
 
 from mmkd_ext.errors import ConfigError, ShapeError
@@ -47,24 +48,19 @@ CASES = [
 ]
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 def test_the_classifier_stays_as_it_is_and_the_student_gets_a_gradient():
     classifier = layer(TWICE, [0.0, 1.0], dense=True)
     before = classifier.weight.clone()
-    student = noise(2, 2, 3, 4).requires_grad_()
-    SRRLLoss()(student, noise(2, 2, 3, 4, seed=1), classifier=classifier).backward()
+    student = doubles(2, 2, 3, 4).requires_grad_()
+    SRRLLoss()(student, doubles(2, 2, 3, 4, seed=1), classifier=classifier).backward()
     assert student.grad.any()
     assert classifier.weight.grad is None
     assert torch.equal(classifier.weight, before)
 
 
 def test_without_the_logits_only_the_means_count():
-    student, teacher = noise(2, 2, 3, 4), noise(2, 2, 3, 4, seed=1)
-    moved = student + noise(1, 1, 3, 4, seed=2)
+    student, teacher = doubles(2, 2, 3, 4), doubles(2, 2, 3, 4, seed=1)
+    moved = student + doubles(1, 1, 3, 4, seed=2)
     moved = moved - (moved - student).mean((2, 3), keepdim=True)
     loss = SRRLLoss(logit_weight=0.0)
     classifier = layer(TWICE, [0.0, 0.0], dense=True)
@@ -96,7 +92,7 @@ def test_a_classifier_is_a_linear_layer_or_a_convolution_of_a_pixel(other):
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_a_teacher_in_half_precision_classifies_in_float32(dtype):
     classifier = layer(TWICE, [0.0, 1.0]).to(dtype)
-    student, teacher = (x.to(dtype) for x in (noise(1, 2, 2, 2), noise(1, 2, 2, 2)))
+    student, teacher = (x.to(dtype) for x in (doubles(1, 2, 2, 2), doubles(1, 2, 2, 2)))
     value = SRRLLoss()(300 * student, teacher, classifier=classifier)
     assert value.dtype == torch.float32
     assert value.isfinite()
@@ -136,8 +132,8 @@ def slow_reclassified_error(student, teacher, weight, bias, *, dense):
 @pytest.mark.parametrize('dense', [False, True])
 @pytest.mark.parametrize('shape', [(1, 1, 1, 1), (2, 3, 4, 5)])
 def test_equals_its_twin(shape, dense):
-    student, teacher = noise(*shape), noise(*shape, seed=1)
-    weight, bias = noise(4, shape[1], seed=2).tolist(), noise(4, seed=3).tolist()
+    student, teacher = doubles(*shape), doubles(*shape, seed=1)
+    weight, bias = doubles(4, shape[1], seed=2).tolist(), doubles(4, seed=3).tolist()
     sides = student.tolist(), teacher.tolist()
     torch.testing.assert_close(
         channel_mean_error(student, teacher),

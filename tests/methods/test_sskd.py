@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from slow_parts import doubles, two_sides
 
 from mmkd_ext.errors import CheckpointError, ConfigError, ShapeError
 from mmkd_ext.methods import (
@@ -61,13 +62,8 @@ CASES = [
 ]
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 def test_pictures_may_change_places_if_all_views_do():
-    student, teacher = noise(12, 5), noise(12, 5, seed=1)
+    student, teacher = doubles(12, 5), doubles(12, 5, seed=1)
     order = torch.tensor([1, 2, 0])
     order = torch.cat([order + 3 * view for view in range(4)])
     labels = torch.arange(12) % 5
@@ -79,7 +75,7 @@ def test_pictures_may_change_places_if_all_views_do():
 
 
 def test_the_first_view_alone_is_kd_of_it():
-    student, teacher = noise(12, 5), noise(12, 5, seed=1)
+    student, teacher = doubles(12, 5), doubles(12, 5, seed=1)
     torch.testing.assert_close(SSKDPlainLoss()(student, teacher),
                                KDLoss(tau=4.0)(student[:3], teacher[:3]))
     torch.testing.assert_close(SSKDTransformedLoss()(student, teacher),
@@ -97,7 +93,7 @@ def test_of_the_wrong_the_least_wrong_stay_and_the_right_ones_all(keep, wanted):
 
 
 def test_leaves_out_by_label_only_where_asked():
-    student, teacher = noise(4, 3), noise(4, 3, seed=1)
+    student, teacher = doubles(4, 3), doubles(4, 3, seed=1)
     with pytest.raises(ConfigError, match='add labels='):
         SSKDTransformedLoss(keep=0.5)(student, teacher)
     samples = [SimpleNamespace(gt_label=torch.tensor(0))] * 4
@@ -109,7 +105,7 @@ def test_leaves_out_by_label_only_where_asked():
 
 
 def test_the_task_is_on_the_first_view():
-    logits, labels = noise(8, 5), torch.tensor([1, 4] * 4)
+    logits, labels = doubles(8, 5), torch.tensor([1, 4] * 4)
     wanted = torch.nn.functional.cross_entropy(logits[:2], labels[:2])
     torch.testing.assert_close(SSKDTaskLoss(loss_weight=0.1)(logits, labels=labels),
                                0.1 * wanted)
@@ -121,8 +117,8 @@ def test_the_task_is_on_the_first_view():
 
 
 def test_one_picture_is_similar_to_itself_alone():
-    student = noise(4, 3).requires_grad_()
-    value = SSKDSimilarityLoss()(student, noise(4, 3, seed=1))
+    student = doubles(4, 3).requires_grad_()
+    value = SSKDSimilarityLoss()(student, doubles(4, 3, seed=1))
     value.backward()
     assert value == 0
     assert student.grad.isfinite().all()
@@ -280,11 +276,11 @@ def slow_similarity_loss(student, teacher, tau, keep):
 @pytest.mark.parametrize('keep', [0.0, 0.5, 0.75, 1.0])
 @pytest.mark.parametrize(('pictures', 'width'), [(1, 1), (3, 2), (8, 5)])
 def test_equals_its_twin(pictures, width, keep):
-    student, teacher = (noise(4 * pictures, width), noise(4 * pictures, width, seed=1))
+    student, teacher = two_sides(4 * pictures, width)
     torch.testing.assert_close(
         view_similarity(teacher),
         torch.tensor(slow_view_similarity(teacher.tolist()), dtype=torch.float64))
-    scores, targets = noise(20, 6), torch.arange(20) % 6
+    scores, targets = doubles(20, 6), torch.arange(20) % 6
     assert kept_by_rank(scores, targets, keep=keep).tolist() == slow_kept_by_rank(
         scores.tolist(), targets.tolist(), keep)
     if width > 1:  # cosines of single numbers are equal, and so are ranks

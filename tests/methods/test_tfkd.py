@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from math import exp, log
-from types import SimpleNamespace
 
 import pytest
 import torch
+from slow_parts import doubles, sample
 from torch.nn.functional import kl_div
 
 from mmkd_ext.errors import ConfigError, ShapeError
@@ -29,15 +29,6 @@ CASES = [
 ]
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
-def sample(labels):
-    return SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(labels)))
-
-
 def test_a_student_that_is_the_virtual_teacher_has_no_loss():
     # its logits are the probabilities themselves, divided by tau
     teacher = torch.full((1, 5), 0.01 / 4, dtype=torch.float64)
@@ -55,7 +46,7 @@ def test_a_flat_student_of_two_classes_by_hand():
 
 
 def test_a_cold_teacher_is_the_label_and_the_loss_the_cross_entropy():
-    student, labels = noise(4, 6), torch.tensor([0, 1, 5, 2])
+    student, labels = doubles(4, 6), torch.tensor([0, 1, 5, 2])
     torch.testing.assert_close(
         virtual_teacher_divergence(student, labels, correct=1.0, tau=1e-3),
         torch.nn.functional.cross_entropy(student, labels, reduction='none'))
@@ -63,7 +54,7 @@ def test_a_cold_teacher_is_the_label_and_the_loss_the_cross_entropy():
 
 @pytest.mark.parametrize('classes', [2, 11, 1000])
 def test_is_the_elementwise_mean_of_the_authors(classes):
-    student, labels = noise(3, classes), torch.tensor([0, 1, 1])
+    student, labels = doubles(3, classes), torch.tensor([0, 1, 1])
     target = torch.full_like(student, 0.01 / (classes - 1))
     target.scatter_(1, labels[:, None], 0.99)
     wanted = kl_div(student.log_softmax(1), (target / 20).softmax(1), reduction='sum')
@@ -75,12 +66,12 @@ def test_is_the_elementwise_mean_of_the_authors(classes):
 def test_gradients_are_right():
     labels = torch.tensor([0, 3])
     torch.autograd.gradcheck(
-        lambda x: TfKDVirtualLoss()(x, labels=labels), noise(2, 4).requires_grad_())
+        lambda x: TfKDVirtualLoss()(x, labels=labels), doubles(2, 4).requires_grad_())
 
 
 @pytest.mark.parametrize('reduction', ['mean', 'sum', 'batchmean'])
 def test_labelled_pixels_are_the_samples(reduction):
-    student = noise(2, 5, 3, 4).requires_grad_()
+    student = doubles(2, 5, 3, 4).requires_grad_()
     labels = torch.arange(24).reshape(2, 3, 4) % 7
     labels[labels > 4] = 255
     kept = labels.flatten() < 255
@@ -97,7 +88,7 @@ def test_labelled_pixels_are_the_samples(reduction):
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_computes_half_precision_in_float32(dtype):
-    student, labels = noise(2, 5).to(dtype), torch.tensor([0, 4])
+    student, labels = doubles(2, 5).to(dtype), torch.tensor([0, 4])
     with torch.autocast('cpu', torch.bfloat16):
         value = TfKDVirtualLoss()(student, labels=labels)
     assert value.dtype == torch.float32
@@ -139,7 +130,7 @@ def slow_virtual_teacher_divergence(student, labels, correct, tau):
 @pytest.mark.parametrize('tau', [0.1, 1.0, 40.0])
 @pytest.mark.parametrize('shape', [(1, 2), (4, 3), (5, 81)])
 def test_equals_its_twin(shape, tau):
-    student, labels = noise(*shape), torch.arange(shape[0]) % shape[1]
+    student, labels = doubles(*shape), torch.arange(shape[0]) % shape[1]
     slow = slow_virtual_teacher_divergence(student.tolist(), labels.tolist(), 0.9, tau)
     torch.testing.assert_close(
         virtual_teacher_divergence(student, labels, correct=0.9, tau=tau),

@@ -6,15 +6,11 @@ from math import exp, log
 
 import pytest
 import torch
+from slow_parts import doubles
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import TolerantTeacherLoss
 from mmkd_ext.methods.tolerant import top_score_difference
-
-
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def test_scores_by_hand():
@@ -25,7 +21,7 @@ def test_scores_by_hand():
 
 
 def test_a_constant_and_an_order_of_classes_do_not_matter():
-    logits = noise(3, 6)
+    logits = doubles(3, 6)
     value = top_score_difference(logits, k=3)
     torch.testing.assert_close(top_score_difference(logits + 7, k=3), value)
     torch.testing.assert_close(top_score_difference(logits.flip(1), k=3), value)
@@ -41,13 +37,13 @@ def test_its_gradient_moves_score_from_the_best_to_the_next_only():
 
 
 def test_gradients_are_right():
-    torch.autograd.gradcheck(TolerantTeacherLoss(k=3), noise(2, 5).requires_grad_())
+    torch.autograd.gradcheck(TolerantTeacherLoss(k=3), doubles(2, 5).requires_grad_())
 
 
 @pytest.mark.parametrize(('reduction', 'divisor'), [
     ('mean', 40), ('sum', 1), ('batchmean', 2)])
 def test_pixels_are_samples_and_the_policy_that_of_all_losses(reduction, divisor):
-    logits = noise(2, 6, 4, 5)
+    logits = doubles(2, 6, 4, 5)
     rows = logits.permute(0, 2, 3, 1).reshape(-1, 6)
     loss = TolerantTeacherLoss(reduction=reduction, loss_weight=0.4)
     wanted = 0.4 * top_score_difference(rows, k=5).sum() / divisor
@@ -56,7 +52,7 @@ def test_pixels_are_samples_and_the_policy_that_of_all_losses(reduction, divisor
 
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_computes_half_precision_in_float32(dtype):
-    logits = noise(2, 6).to(dtype)
+    logits = doubles(2, 6).to(dtype)
     with torch.autocast('cpu', torch.bfloat16):
         value = TolerantTeacherLoss()(logits)
     assert value.dtype == torch.float32
@@ -95,7 +91,7 @@ def slow_top_score_difference(logits, k):
 
 @pytest.mark.parametrize(('shape', 'k'), [((1, 2), 2), ((4, 6), 5), ((3, 81), 10)])
 def test_equals_its_twin(shape, k):
-    logits = noise(*shape)
+    logits = doubles(*shape)
     torch.testing.assert_close(
         top_score_difference(logits, k=k),
         torch.tensor(slow_top_score_difference(logits.tolist(), k),

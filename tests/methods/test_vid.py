@@ -6,6 +6,7 @@ from math import log
 
 import pytest
 import torch
+from slow_parts import doubles
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import VIDLoss, VIDRegressor
@@ -35,11 +36,6 @@ CASES = [
 ]  # fmt: skip
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 def test_variances_are_parameters_and_find_the_mean_square_of_each_channel():
     # the derivative by the variance is 0 where it is the mean of the squared errors
     wanted = torch.tensor([0.5, 2.0, 8.0])
@@ -62,7 +58,7 @@ def test_begins_with_the_variance_that_was_asked_for(variance):
 
 
 def test_an_equal_feature_costs_half_the_logarithm_of_the_first_variance():
-    feature = noise(2, 3, 4, 4).float()
+    feature = doubles(2, 3, 4, 4).float()
     assert VIDLoss(3)(feature, feature).item() == pytest.approx(0.80472, abs=1e-5)
 
 
@@ -78,7 +74,7 @@ def test_no_variance_falls_below_the_least_one():
 
 def test_levels_with_channels_of_their_own_add_up():
     loss = VIDLoss((3, 4), variance=2.0)
-    first, second = noise(2, 3, 4, 4), noise(2, 4, 2, 2)
+    first, second = doubles(2, 3, 4, 4), doubles(2, 4, 2, 2)
     found = loss((first, second), (first + 1, second + 2))
     assert found.item() == pytest.approx((1 / 2 + log(2)) / 2 + (4 / 2 + log(2)) / 2)
 
@@ -128,8 +124,8 @@ def slow_gaussian_surprise(mean, value, variance):
 
 @pytest.mark.parametrize('shape', [(1, 1, 1), (2, 3, 4)])
 def test_equals_its_twin(shape):
-    mean, value = noise(*shape), noise(*shape, seed=1)
-    variance = noise(shape[1], seed=2).exp()
+    mean, value = doubles(*shape), doubles(*shape, seed=1)
+    variance = doubles(shape[1], seed=2).exp()
     slow = slow_gaussian_surprise(mean.tolist(), value.tolist(), variance.tolist())
     torch.testing.assert_close(gaussian_surprise(mean, value, variance),
                                torch.tensor(slow, dtype=torch.float64))

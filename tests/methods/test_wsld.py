@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from slow_parts import doubles, sample
 
 from mmkd_ext.errors import ConfigError, ShapeError
 from mmkd_ext.methods import WSLDLoss, WSLDPixelLoss
@@ -26,10 +27,6 @@ EXEMPT = {
     'gradients_are_right': 'the weight of a sample is detached, as in the paper; '
                            'test_the_gradient_is_that_of_the_weighted_entropy',
 }
-
-
-def sample(labels):
-    return SimpleNamespace(gt_sem_seg=SimpleNamespace(data=torch.as_tensor(labels)))
 
 
 def labels_of(generator):
@@ -70,14 +67,9 @@ CASES = [
 ]
 
 
-def noise(*shape, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-
 @pytest.mark.parametrize('classes', [2, 10, 1000])
 def test_equal_sides_weigh_each_sample_alike(classes):
-    logits = noise(6, classes)
+    logits = doubles(6, classes)
     weights = soft_label_weight(logits, logits, torch.zeros(6).long())
     torch.testing.assert_close(weights, torch.full_like(weights, 1 - exp(-1)),
                                rtol=1e-5, atol=0)
@@ -91,8 +83,8 @@ def test_a_sample_that_the_student_knows_counts_nothing_and_a_sure_teacher_all()
 
 
 def test_the_gradient_is_that_of_the_weighted_entropy():
-    teacher, labels = noise(4, 5, seed=1), torch.tensor([0, 1, 2, 4])
-    student = noise(4, 5).requires_grad_()
+    teacher, labels = doubles(4, 5, seed=1), torch.tensor([0, 1, 2, 4])
+    student = doubles(4, 5).requires_grad_()
     WSLDLoss(tau=2.0)(student, teacher, labels=labels).backward()
     weight = soft_label_weight(student, teacher, labels)[:, None]
     # tau (q - p) for each sample, by hand
@@ -108,7 +100,7 @@ def test_smoothed_and_mixed_labels_have_no_class(labels):
 
 
 def test_labels_may_come_with_the_samples_of_the_batch():
-    student, teacher = noise(2, 3), noise(2, 3, seed=1)
+    student, teacher = doubles(2, 3), doubles(2, 3, seed=1)
     samples = [SimpleNamespace(gt_label=torch.tensor([c])) for c in (2, 0)]
     torch.testing.assert_close(
         WSLDLoss()(student, teacher, labels=samples),
@@ -135,8 +127,8 @@ def test_one_class_has_no_other():
 
 
 def test_all_pixels_ignored_cost_nothing_but_keep_the_graph():
-    student = noise(1, 3, 2, 2).requires_grad_()
-    value = WSLDPixelLoss()(student, noise(1, 3, 2, 2, seed=1),
+    student = doubles(1, 3, 2, 2).requires_grad_()
+    value = WSLDPixelLoss()(student, doubles(1, 3, 2, 2, seed=1),
                             data_samples=[sample(torch.full((1, 2, 2), 255))])
     value.backward()
     assert value == 0
@@ -175,7 +167,7 @@ def slow_loss(student, teacher, labels, tau):
 @pytest.mark.parametrize('tau', [1.0, 2.0, 4.0])
 @pytest.mark.parametrize('shape', [(1, 2), (4, 3), (5, 81)])
 def test_equals_its_twin(shape, tau):
-    student, teacher = noise(*shape), noise(*shape, seed=1)
+    student, teacher = doubles(*shape), doubles(*shape, seed=1)
     labels = torch.arange(shape[0]) % shape[1]
     sides = student.tolist(), teacher.tolist(), labels.tolist()
     torch.testing.assert_close(

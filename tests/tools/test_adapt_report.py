@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 
 import pytest
+from made_results import make_results, write_results
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'tests' / 'evaluation' / 'adaptation'))
-from made_results import make_results, write_results  # noqa: E402
 
 
 @pytest.fixture(scope='module')

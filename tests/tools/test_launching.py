@@ -142,6 +142,14 @@ def test_an_error_of_the_user_is_a_message_and_status_2(config, tmp_path, capsys
     assert 'Traceback' in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_be_written_is_a_message(config, tmp_path, capsys):
+    (tmp_path / 'file').touch()
+    assert call(train, config(), '--no-check', '--work-dir', tmp_path / 'file') == 2
+    shown = capsys.readouterr().err
+    assert f"error: '{tmp_path / 'file'}': " in shown
+    assert 'Traceback' not in shown
+
+
 def test_an_error_of_the_program_keeps_its_traceback(config, monkeypatch):
     monkeypatch.setattr(train, 'build_runner', lambda cfg: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -199,6 +207,14 @@ def test_a_model_that_adapts_itself_is_no_distillation():
     assert is_adaptation_config(cfg)
     assert plain_config(cfg).model.type == 'mmkd_ext.ToyModel'
     assert plain_config_text(cfg)
+
+
+@pytest.mark.parametrize('key', ['teacher', 'teachers', 'teacher_store'])
+def test_the_plain_config_of_any_distillation_is_its_students(key):
+    cfg = Config(dict(model=dict(
+        type='mmkd_ext.TeacherDistill', architecture=dict(type='mmkd_ext.ToyModel'),
+        distiller={}, **{key: {}})))
+    assert plain_config(cfg).model == dict(type='mmkd_ext.ToyModel')
 
 
 @pytest.mark.parametrize(('student', 'scope'), [

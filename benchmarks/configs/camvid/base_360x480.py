@@ -7,17 +7,9 @@ Not to be run itself. Crops cover as much of a picture as those of 240 x 180. Te
 _base_ = '../../../configs/_base_/tasks/camvid-180x240.py'
 crop_size = (320, 448)
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(
-        type='RandomResize', scale=(480, 360), ratio_range=(0.9, 1.8), keep_ratio=True
-    ),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].update(scale=(480, 360))
+train_pipeline[3].update(crop_size=crop_size)
 whole_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),

@@ -7,11 +7,5 @@ Expected: see benchmarks/results once it has run.
 Status: unrun
 """
 
-_base_ = './crd_resnet56_resnet8.py'
-kd = dict(
-    loss=dict(type='mmkd_ext.KDLoss', tau=4.0, loss_weight=1.0),
-    preds_S=dict(of='student', at='head'),
-    preds_T=dict(of='teacher', at='head'),
-)
-model = dict(distiller=dict(links=dict(loss_kd=kd)))
-del kd
+_base_ = ['./crd_resnet56_resnet8.py', './links/kd.py']
+model = dict(distiller=dict(links=dict(loss_kd=_base_.pop('kd'))))

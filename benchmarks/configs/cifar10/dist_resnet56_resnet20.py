@@ -7,8 +7,5 @@ Expected: see benchmarks/results once it has run.
 Status: unrun
 """
 
-_base_ = [
-    './base_resnet56_resnet20.py',
-    '../../../configs/_base_/links/dist-head.py',
-]
-model = dict(distiller=_base_.distiller)
+_base_ = './dist_resnet56_resnet8.py'
+model = dict(architecture=dict(backbone=dict(depth=20)))

@@ -7,10 +7,5 @@ Expected: see benchmarks/results once it has run.
 Status: unrun
 """
 
-_base_ = [
-    './base_resnet56_resnet20.py',
-    '../../../configs/_base_/links/kd-head.py',
-]
-model = dict(
-    architecture=dict(head=dict(loss=dict(loss_weight=0.1))), distiller=_base_.distiller
-)
+_base_ = './kd_resnet56_resnet8.py'
+model = dict(architecture=dict(backbone=dict(depth=20)))

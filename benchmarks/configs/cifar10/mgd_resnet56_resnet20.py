@@ -7,11 +7,5 @@ Expected: see benchmarks/results once it has run.
 Status: unrun
 """
 
-_base_ = [
-    './base_resnet56_resnet20.py',
-    '../../../configs/_base_/links/mgd-last.py',
-]
-_base_.distiller.links.loss_mgd.preds_S.connector.update(
-    in_channels=64, channels=64
-)
-model = dict(distiller=_base_.distiller)
+_base_ = './mgd_resnet56_resnet8.py'
+model = dict(architecture=dict(backbone=dict(depth=20)))

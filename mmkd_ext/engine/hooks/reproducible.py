@@ -55,7 +55,6 @@ class ReproducibleStepHook(Hook):
             a best checkpoint or a scheduler that follows the metric could differ.
         augmentations: Number of augmentations that each picture has. None for a new one
             each time, or where a teacher is stored, for as many as were.
-        augmentation_seed: What they are drawn with; a store has its own.
 
     Raises:
         ConfigError: The data cannot be those which a stored teacher saw.
@@ -69,13 +68,11 @@ class ReproducibleStepHook(Hook):
         validate_missed: bool = True,
         *,
         augmentations: int | None = None,
-        augmentation_seed: int = 0,
     ) -> None:
         self.validate_missed = validate_missed
         if augmentations is not None:
             check_integer('augmentations', augmentations, ge=1)
-        check_integer('augmentation_seed', augmentation_seed, ge=0)
-        self.augmentations, self.augmentation_seed = augmentations, augmentation_seed
+        self.augmentations = augmentations
         self._batches: _SeededBatches | None = None
 
     def before_train(self, runner: Runner) -> None:
@@ -167,7 +164,7 @@ class ReproducibleStepHook(Hook):
         count = self.augmentations or min(stored, default=None)
         if count is None:
             return None
-        seeds = {s.seed for s in stores} or {self.augmentation_seed}
+        seeds = {s.seed for s in stores} or {0}
         if len(seeds) > 1 or count > min(stored, default=count):
             raise ConfigError(
                 f'{count} augmentations are asked for, but {stored} are stored, with '

@@ -8,7 +8,6 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mmkd_ext.evaluation.adaptation.record import LOST
 from mmkd_ext.evaluation.adaptation.results import AdaptResults
 from mmkd_ext.evaluation.adaptation.tables import number
 from mmkd_ext.evaluation.figures import (
@@ -39,8 +38,7 @@ MOST_THUMBNAILS = 8
 _MOST_MARKS = 30
 # title of a row of the guard's figure: its lines, and where their values are
 _SIGNALS: dict[str, dict[str, str]] = {
-    'lost of the source': LOST,
-    'entropy, nats': {'entropy': 'entropy'},
+    'lost of the source': {'expected IoU': 'lost'},
     'disagreement': {'disagreement': 'disagreement'},
     'predicted classes': {'classes': 'classes'},
 }

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from mmkd_ext.adaptation.pixels import png_uri
-from mmkd_ext.adaptation.signals import SIGNALS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from mmkd_ext.adaptation import StepResult
 
 __all__ = [
-    'LOST',
     'SCHEMA',
     'CellRecord',
     'StreamRecord',
@@ -35,8 +33,8 @@ IGNORE = 255
 POINTS = 2000
 #: Images whose areas make the running mIoU.
 WINDOW = 20
-#: Names in a guard's signals of the shares that a model has lost, by signal.
-LOST = {name: f'lost_{name}' for name in SIGNALS}
+#: Of a guard's signals, those in the timeline.
+SIGNALS = ('lost', 'disagreement')
 #: Counts of events in a row of the results.
 _EVENTS = ('updates', 'skipped', 'rolled_back', 'resets', 'undecodable')
 #: Attributes of a stream in the result file.
@@ -237,14 +235,13 @@ class StreamRecord:
         for event in result.events:
             self.add_event(step, index, **event)
         if step % self.stride == 0:
-            signals = ('entropy', 'disagreement', *LOST.values())
             self.timeline.append({
                 'step': step,
                 'round': cell.round,
                 'domain': cell.domain,
                 'mIoU': self.running_miou(),
                 'classes': _number(predicted / max(images, 1)),
-                **{name: _number(result.signals.get(name)) for name in signals},
+                **{name: _number(result.signals.get(name)) for name in SIGNALS},
             })
 
     def running_miou(self) -> float | None:

@@ -32,15 +32,7 @@ model = dict(
         ),
     ),
 )
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='RandomResize', scale=(240, 180), ratio_range=(0.9, 1.8), keep_ratio=True
-    ),
-    dict(type='RandomCrop', crop_size=_base_.crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = [one for one in _base_.train_pipeline if one.type != 'LoadAnnotations']
+train_pipeline[2].pop('cat_max_ratio')
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = val_evaluator = val_cfg = None

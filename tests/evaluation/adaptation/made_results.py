@@ -10,6 +10,8 @@ import math
 import numpy as np
 from PIL import Image
 
+from mmkd_ext.evaluation.adaptation.results import read_results
+
 ORDER = ('fog', 'night', 'rain', 'snow')
 CLASSES = ('road', 'sidewalk', 'building', 'vegetation', 'sky', 'car', 'train')
 HARDNESS = {'fog': 69.0, 'night': 40.0, 'rain': 60.0, 'snow': 57.0}
@@ -72,10 +74,8 @@ def make_results(
             timeline.append({
                 'step': step, 'round': round_, 'domain': domain,
                 'mIoU': None if tick == 0 else miou + 4 * math.sin(tick / 60 + number),
-                'entropy': 0.9 + 0.2 * math.sin(step / 900),
                 'disagreement': min(0.02 * round_ * abs(trend) + 0.05, 1.0),
-                **{f'lost_{k}': 0.03 * round_ * abs(trend) + 0.1 * n
-                   for n, k in enumerate(('entropy', 'classes', 'agreement'))},
+                'lost': 0.03 * round_ * abs(trend),
                 'classes': predicted + 0.3 * math.sin(tick / 40),
             })
         base = {'round': round_, 'domain': domain}
@@ -132,3 +132,16 @@ def write_results(folder, content):
     path = folder / 'results.json'
     path.write_text(json.dumps(content))
     return path
+
+
+def reader(folder, **defaults):
+    """Makes runs and reads them; ``mious`` replaces what was made, cell by cell."""
+    count = iter(range(1000))
+
+    def make(method='DoSe', *, mious=None, **settings):
+        content = make_results(method, images=10, **{**defaults, **settings})
+        for one, value in zip(content['cells'], mious or ()):
+            one['mIoU'] = value
+        return read_results(write_results(folder / str(next(count)), content))
+
+    return make

@@ -2,12 +2,8 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from made_results import ORDER, make_results, write_results
 
 from mmkd_ext.evaluation.adaptation.figures import run_figures

@@ -2,15 +2,10 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
-from pathlib import Path
 
 import pytest
+from made_results import reader
 
-sys.path.insert(0, str(Path(__file__).parent))
-from made_results import make_results, write_results
-
-from mmkd_ext.evaluation.adaptation.results import read_results
 from mmkd_ext.evaluation.adaptation.tables import (
     cells_csv,
     class_table,
@@ -24,16 +19,7 @@ from mmkd_ext.evaluation.adaptation.tables import (
 
 @pytest.fixture
 def read(tmp_path):
-    """Makes runs and reads them; ``mious`` replaces what was made, cell by cell."""
-    count = iter(range(1000))
-
-    def make(method='DoSe', *, mious=None, **settings):
-        content = make_results(method, images=10, **settings)
-        for one, value in zip(content['cells'], mious or ()):
-            one['mIoU'] = value
-        return read_results(write_results(tmp_path / str(next(count)), content))
-
-    return make
+    return reader(tmp_path)
 
 
 def rows_of(table):

@@ -1,12 +1,8 @@
 from __future__ import annotations
 
-import sys
 from math import isnan
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 from made_results import make_results, write_results
 
 from mmkd_ext.errors import DataError

@@ -7,17 +7,9 @@ _base_ = ['../../../../configs/_base_/tasks/camvid-180x240.py']
 crop_size = (288, 384)
 iterations = 600
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations'),
-    dict(
-        type='RandomResize', scale=(640, 480), ratio_range=(0.75, 1.5), keep_ratio=True
-    ),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[2].update(scale=(640, 480), ratio_range=(0.75, 1.5))
+train_pipeline[3].update(crop_size=crop_size)
 # decoder and resize as where the figures of the README were measured
 test_pipeline = [
     dict(type='LoadImageFromFile', imdecode_backend='pillow'),

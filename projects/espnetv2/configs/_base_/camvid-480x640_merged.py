@@ -13,14 +13,6 @@ test_evaluator = dict(
 )
 val_evaluator = test_evaluator
 # nobody has labels of these 20 outputs here
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='RandomResize', scale=(640, 480), ratio_range=(0.75, 1.5), keep_ratio=True
-    ),
-    dict(type='RandomCrop', crop_size=_base_.crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='PackSegInputs'),
-]
+train_pipeline = [one for one in _base_.train_pipeline if one.type != 'LoadAnnotations']
+train_pipeline[2].pop('cat_max_ratio')
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
