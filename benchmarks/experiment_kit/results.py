@@ -190,7 +190,8 @@ def _read(outcome: Outcome, name: str) -> Figures:
 def _lead(by_run: Mapping[str, BySeed], name: str) -> str:
     for outcomes in by_run.values():
         for outcome in outcomes.values():
-            return _read(outcome, name).lead
+            if outcome.run.tested:
+                return _read(outcome, name).lead
     return ''
 
 

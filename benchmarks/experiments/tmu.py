@@ -33,6 +33,13 @@ runs = dict(
         options={length: 16},
     ),
     few_tmu=dict(tmu, over='few', title='16 videos, TMU', options={length: 16}),
+    few_mean=dict(
+        takes=tmu['takes'],
+        over='few',
+        config=f'{configs}/mean_digits.py',
+        title='16 videos, TMU, the mean of the memories',
+        options={length: 16},
+    ),
     many=dict(alone, title='1,000 videos'),
     many_tmu=dict(tmu, over='many', title='1,000 videos, TMU'),
 )

@@ -48,7 +48,7 @@ class FramesPerSecond(Hook):
     of `repeats` passes, after a tenth of them that do not count.
     """
 
-    priority = 'HIGH'  # before the logger
+    priority = 'HIGHEST'  # before the figures are taken for the log
 
     def __init__(self, size: int = 48, frames: int = 3, repeats: int = 100) -> None:
         self.shape, self.repeats = (1, frames, size, size), repeats

@@ -3,7 +3,7 @@
 Paper: Unsupervised Transfer Learning for Spatiotemporal Predictive Networks, ICML 2020,
 https://arxiv.org/abs/2009.11763
 Command: mmkd train CONFIG
-Expected: see benchmarks/results/tmu.json.
+Expected: see the README; there is no results file yet.
 Status: smoke
 """
 

@@ -7,7 +7,7 @@ Saliency, TIP 2020, https://arxiv.org/abs/1904.04992; inspired by its abstract. 
 are CWD, ICCV 2021, https://arxiv.org/abs/2011.13256, which suits maps.
 Command: mmkd train CONFIG
 Expected: see benchmarks/results/video_saliency.json.
-Status: smoke
+Status: measured
 """
 
 _base_ = './student_attention.py'

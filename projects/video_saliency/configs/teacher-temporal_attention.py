@@ -4,7 +4,7 @@ Paper: Spatiotemporal Knowledge Distillation for Efficient Estimation of Aerial 
 Saliency, TIP 2020, https://arxiv.org/abs/1904.04992; inspired by its abstract.
 Command: mmkd train CONFIG
 Expected: see benchmarks/results/video_saliency.json.
-Status: smoke
+Status: measured
 """
 
 _base_ = './student_attention.py'
