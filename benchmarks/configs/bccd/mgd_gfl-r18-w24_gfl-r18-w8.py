@@ -5,7 +5,7 @@ ratio 0.65 and weight 2e-5 as published; the student starts as it would alone, s
 nothing is inherited.
 Command: python benchmarks/repeat.py benchmarks/experiments/bccd_gfl.py
 Expected: AP 52.0 +- 1.1 on val (seeds 0 to 2, CPU); the student alone 50.7 +- 0.7;
-benchmarks/results/bccd_gfl.json.
+benchmarks/results/bccd_gfl.json. With three times its weight 52.8 +- 0.3.
 Status: measured
 """
 
