@@ -5,7 +5,7 @@ https://arxiv.org/abs/2102.12252; tau, weights and divisors as published, the
 region by the DIoU of the paper.
 Command: python benchmarks/repeat.py benchmarks/experiments/bccd_gfl.py
 Expected: AP 50.4 +- 0.5 on val (seeds 0 to 2, CPU); the student alone 50.7 +- 0.7;
-benchmarks/results/bccd_gfl.json. With a third of its weight 51.9 +- 0.8.
+benchmarks/results/bccd_gfl.json. With a third of its weight 51.9 +- 0.9.
 Status: measured
 """
 
