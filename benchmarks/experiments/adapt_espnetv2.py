@@ -50,6 +50,7 @@ for key, beside, settings in (
         once=True,
         options={**settings, **guard},
     )
+methods['tent_guarded'] = dict(methods['tent'], title='TENT, guarded', options=guard)
 seeds = (0,)
 options = {
     'test_cfg.rounds': 2,
