@@ -32,6 +32,7 @@ KINDS = {
     'folders': 'share',
     'false_alarms_on_unchanged': 'mutations',
     'oracle': 'oracle',
+    'pictures': 'guard',
     'signals': 'mixing',
     'sets': 'experiment',
     'orders': 'grid',
