@@ -3,8 +3,9 @@
 Paper: Unsupervised Transfer Learning for Spatiotemporal Predictive Networks, ICML 2020,
 https://arxiv.org/abs/2009.11763; the weight of the links is ours.
 Command: mmkd train CONFIG
-Expected: see the README; there is no results file yet.
-Status: smoke
+Expected: MSE 10.07 +- 0.16 of 16 videos, 9.85 +- 0.12 of 1,000; alone 9.25
++- 0.25 and 8.92 +- 0.35 (seeds 0 to 2, CPU); benchmarks/results/tmu.json.
+Status: measured
 """
 
 _base_ = './convlstm_digits.py'
