@@ -6,13 +6,15 @@ to import them.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkd_ext.errors import ConfigError, ShapeError
+from mmkd_ext.errors import ConfigError, ShapeError, check_integer, check_shapes
+from mmkd_ext.methods._base import PairLoss
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     'Classes',
     'LabelledPixels',
+    'LabelledPixelsLoss',
     'check_classes',
     'class_indices',
     'labelled',
@@ -129,6 +132,42 @@ def labelled_pixels(
     labels = labels_at(data_samples, logits)
     where = labelled(labels, logits.shape[1], ignore_index=ignore_index)
     return LabelledPixels(where, labels[where])
+
+
+class LabelledPixelsLoss(PairLoss):
+    """Base of losses of rows with a label that take the labelled pixels as rows.
+
+    It stands after the class that has `_of_rows` for them.
+
+    Args:
+        ignore_index: Label of the pixels that are left out, as negative ones are.
+        policy: See :class:`~mmkd_ext.methods.PairLoss`.
+    """
+
+    def __init__(self, *, ignore_index: int = 255, **policy: Any) -> None:
+        super().__init__(**policy)
+        check_integer('ignore_index', ignore_index)
+        self.ignore_index = ignore_index
+
+    @abstractmethod
+    def _of_rows(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """Returns an item for each row ``(m)`` of logits ``(m k)``."""
+
+    def compute(  # type: ignore[override]
+        self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
+    ) -> Tensor:
+        """Returns the item of each pixel ``(n h w)``, 0 where it has no label.
+
+        Args:
+            student: Logits ``(n k h w)``.
+            teacher: Logits ``(n k h w)``.
+            data_samples: The samples of the batch, with their label maps.
+        """
+        check_shapes(student=(student, 'n k h w'), teacher=(teacher, 'n k h w'))
+        self.check_pair(student, teacher)
+        pixels = labelled_pixels(data_samples, student, ignore_index=self.ignore_index)
+        rows = pixels.rows(student), pixels.rows(teacher)
+        return pixels.spread(self._of_rows(*rows, pixels.labels))
 
 
 def labels_at(data_samples: Sequence[Any], feature: Tensor) -> Tensor:

@@ -17,15 +17,14 @@ segmentation; ``mmkd_ext.DKDPixelLoss`` takes each labelled pixel as a sample.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from mmkd_ext.errors import ShapeError, check_integer, check_range, check_shapes
+from mmkd_ext.errors import ShapeError, check_range, check_shapes
 from mmkd_ext.methods._base import PairLoss
-from mmkd_ext.methods._labels import labelled_pixels
+from mmkd_ext.methods._labels import LabelledPixelsLoss
 from mmkd_ext.methods._rows import RowExtra, compute_rows, valid_rows
 from mmkd_ext.registry import MODELS
 
@@ -190,7 +189,7 @@ class DKDLoss(_DecoupledLoss):
 
 
 @MODELS.register_module()
-class DKDPixelLoss(_DecoupledLoss):
+class DKDPixelLoss(_DecoupledLoss, LabelledPixelsLoss):
     r"""Divergence of target and other classes, a mean over the labelled pixels.
 
     As `DKDLoss`, with pixels in the place of rows: those of the batch whose label is
@@ -215,26 +214,3 @@ class DKDPixelLoss(_DecoupledLoss):
         >>> DKDPixelLoss(beta=0.25)(student, teacher, data_samples=samples)
         tensor(0.)
     """
-
-    def __init__(
-        self,
-        alpha: float = 1.0,
-        beta: float = 1.0,
-        tau: float = 1.0,
-        *,
-        ignore_index: int = 255,
-        **policy: Any,
-    ) -> None:
-        super().__init__(alpha, beta, tau, **policy)
-        check_integer('ignore_index', ignore_index)
-        self.ignore_index = ignore_index
-
-    def compute(  # type: ignore[override]
-        self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
-    ) -> Tensor:
-        """Returns the weighted divergence at each pixel ``(n h w)``, see the class."""
-        check_shapes(student=(student, 'n k h w'), teacher=(teacher, 'n k h w'))
-        self.check_pair(student, teacher)
-        pixels = labelled_pixels(data_samples, student, ignore_index=self.ignore_index)
-        rows = pixels.rows(student), pixels.rows(teacher)
-        return pixels.spread(self._of_rows(*rows, pixels.labels))

@@ -16,20 +16,19 @@ other classes, and the mean over what is kept. The paper has no segmentation;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from mmkd_ext.errors import check_integer, check_range, check_shapes
+from mmkd_ext.errors import check_range, check_shapes
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._labels import (
     Classes,
     LabelledPixels,
+    LabelledPixelsLoss,
     check_classes,
     class_indices,
-    labelled_pixels,
 )
 from mmkd_ext.registry import MODELS
 
@@ -93,8 +92,6 @@ def calibrated_labels(
 class _CalibratedLabels(PairLoss):
     """Base of both: rows ``(n k)`` with their labels to cross entropies."""
 
-    alignable: ClassVar[frozenset[str]] = frozenset()
-
     def __init__(
         self,
         low: float = 0.05,
@@ -115,22 +112,11 @@ class _CalibratedLabels(PairLoss):
         """Raises where there is one class only."""
         check_classes(student)
 
-    def _spread(
-        self, where: Tensor, student: Tensor, teacher: Tensor, labels: Tensor
-    ) -> Tensor:
-        """Returns the cross entropies of the rows at the places they are from.
-
-        Args:
-            where: The places that have a row, of any shape.
-            student: Logits ``(m k)``.
-            teacher: Logits ``(m k)``.
-            labels: Class of each row ``(m)``.
-        """
+    def _of_rows(self, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         settings = {k: getattr(self, k) for k in ('low', 'middle', 'top', 'eps')}
         targets, counts = calibrated_labels(teacher, labels, **settings)
         items = -(targets[counts] * student[counts].log_softmax(1)).sum(1)
-        kept = where.masked_scatter(where, counts)
-        return LabelledPixels(kept, labels[counts]).spread(items)
+        return LabelledPixels(counts, labels[counts]).spread(items)
 
 
 @MODELS.register_module()
@@ -163,6 +149,8 @@ class FerKDLoss(_CalibratedLabels):
         tensor(1.6094)
     """
 
+    alignable: ClassVar[frozenset[str]] = frozenset()
+
     def compute(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, labels: Classes
     ) -> Tensor:
@@ -175,13 +163,11 @@ class FerKDLoss(_CalibratedLabels):
         """
         check_shapes(student=(student, 'n k'), teacher=(teacher, 'n k'))
         self.check_pair(student, teacher)
-        indices = class_indices(labels, student)
-        everywhere = torch.ones_like(indices, dtype=torch.bool)
-        return self._spread(everywhere, student, teacher, indices)
+        return self._of_rows(student, teacher, class_indices(labels, student))
 
 
 @MODELS.register_module()
-class FerKDPixelLoss(_CalibratedLabels):
+class FerKDPixelLoss(_CalibratedLabels, LabelledPixelsLoss):
     """Cross entropy with calibrated labels, a mean over the labelled pixels that count.
 
     As `FerKDLoss`, with the labelled pixels of the batch as samples. Labels are those
@@ -192,20 +178,3 @@ class FerKDPixelLoss(_CalibratedLabels):
         ignore_index: Label of the pixels that are left out, as negative ones are.
         policy: What `FerKDLoss` takes, with pixels in the place of samples.
     """
-
-    alignable: ClassVar[frozenset[str]] = frozenset({'size'})
-
-    def __init__(self, *, ignore_index: int = 255, **policy: Any) -> None:
-        super().__init__(**policy)
-        check_integer('ignore_index', ignore_index)
-        self.ignore_index = ignore_index
-
-    def compute(  # type: ignore[override]
-        self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
-    ) -> Tensor:
-        """Returns the cross entropy at each pixel ``(n h w)``."""
-        check_shapes(student=(student, 'n k h w'), teacher=(teacher, 'n k h w'))
-        self.check_pair(student, teacher)
-        pixels = labelled_pixels(data_samples, student, ignore_index=self.ignore_index)
-        rows = pixels.rows(student), pixels.rows(teacher)
-        return self._spread(pixels.where, *rows, pixels.labels)

@@ -12,20 +12,19 @@ takes each labelled pixel as a sample.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmkd_ext.errors import check_integer, check_range, check_shapes
+from mmkd_ext.errors import check_range, check_shapes
 from mmkd_ext.methods._base import PairLoss
 from mmkd_ext.methods._labels import (
     Classes,
+    LabelledPixelsLoss,
     check_classes,
     class_indices,
-    labelled_pixels,
 )
 from mmkd_ext.registry import MODELS
 
@@ -71,8 +70,6 @@ def soft_label_weight(student: Tensor, teacher: Tensor, labels: Tensor) -> Tenso
 class _WeightedSoftLabels(PairLoss):
     """Base of both: rows ``(n c)`` with their labels to weighted cross entropies."""
 
-    alignable: ClassVar[frozenset[str]] = frozenset()
-
     def __init__(self, tau: float = 2.0, **policy: Any) -> None:
         super().__init__(**policy)
         check_range('tau', tau, gt=0)
@@ -113,6 +110,8 @@ class WSLDLoss(_WeightedSoftLabels):
         tensor(0.6945)
     """
 
+    alignable: ClassVar[frozenset[str]] = frozenset()
+
     def compute(  # type: ignore[override]
         self, student: Tensor, teacher: Tensor, labels: Classes
     ) -> Tensor:
@@ -129,7 +128,7 @@ class WSLDLoss(_WeightedSoftLabels):
 
 
 @MODELS.register_module()
-class WSLDPixelLoss(_WeightedSoftLabels):
+class WSLDPixelLoss(_WeightedSoftLabels, LabelledPixelsLoss):
     """Cross entropy with the teacher's soft labels, weighted pixel by pixel.
 
     As `WSLDLoss`, with the labelled pixels of the batch as samples. Labels are those of
@@ -143,22 +142,3 @@ class WSLDPixelLoss(_WeightedSoftLabels):
             where they are left out and scaled so that their ``'mean'`` is one over the
             labelled ones; without any the loss is 0.
     """
-
-    alignable: ClassVar[frozenset[str]] = frozenset({'size'})
-
-    def __init__(
-        self, tau: float = 2.0, *, ignore_index: int = 255, **policy: Any
-    ) -> None:
-        super().__init__(tau, **policy)
-        check_integer('ignore_index', ignore_index)
-        self.ignore_index = ignore_index
-
-    def compute(  # type: ignore[override]
-        self, student: Tensor, teacher: Tensor, data_samples: Sequence[Any]
-    ) -> Tensor:
-        """Returns the weighted cross entropy at each pixel ``(n h w)``."""
-        check_shapes(student=(student, 'n c h w'), teacher=(teacher, 'n c h w'))
-        self.check_pair(student, teacher)
-        pixels = labelled_pixels(data_samples, student, ignore_index=self.ignore_index)
-        rows = pixels.rows(student), pixels.rows(teacher)
-        return pixels.spread(self._of_rows(*rows, pixels.labels))
