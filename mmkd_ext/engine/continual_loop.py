@@ -346,10 +346,6 @@ class ContinualAdaptLoop(BaseLoop):
             'after_test_iter', batch_idx=at.index, data_batch=data, outputs=outputs
         )
 
-    def run_iter(self, idx: int, data_batch: Any) -> Any:
-        """Is not used: a batch of a stream has a position, see `step`."""
-        raise NotImplementedError
-
     # ---- beside the stream --------------------------------------------------------
 
     @torch.no_grad()

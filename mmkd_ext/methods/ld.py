@@ -34,6 +34,7 @@ of `LDImitationLoss`).
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -351,12 +352,12 @@ def _positives(logits: Tensor, target: Any) -> Tensor:
     return torch.where((labels >= 0) & (labels < k), scores, torch.zeros_like(scores))
 
 
-class _BoxRegion(nn.Module):
+class _BoxRegion(nn.Module, ABC):
     """A region that follows from the anchors and the boxes of each image."""
 
+    @abstractmethod
     def of_image(self, anchors: list[Tensor], boxes: Tensor) -> Tensor:
         """Returns a value for each anchor of all levels ``(a)``, 0 outside."""
-        raise NotImplementedError
 
     @torch.no_grad()
     def forward(

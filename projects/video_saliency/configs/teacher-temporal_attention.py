@@ -7,5 +7,5 @@ Expected: see benchmarks/results/video_saliency.json.
 Status: measured
 """
 
-_base_ = './student_attention.py'
-model = dict(branches=['temporal'], width=16, depth=5, shrink=1)
+_base_ = './teacher-spatial_attention.py'
+model = dict(branches=['temporal'])
