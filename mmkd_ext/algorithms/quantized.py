@@ -179,6 +179,9 @@ def fixed(model: nn.Module) -> nn.Module:
     copied = copy.deepcopy(model).eval().requires_grad_(False)
     for parent in list(copied.modules()):
         children = list(parent.named_children())
+        order = getattr(parent, 'order', None)  # of MMCV's `ConvModule`
+        if isinstance(order, tuple) and ('conv', 'norm') not in zip(order, order[1:]):
+            continue
         for (name, conv), (after, norm) in zip(children, children[1:]):
             # MMCV's `fuse_conv_bn` takes any norm after a convolution, with whatever
             # lies between them, as the last norm of a network before activations

@@ -7,6 +7,7 @@ import copy
 import pytest
 import torch
 from distill_toys import TOY, build, losses_of
+from mmcv.cnn import ConvModule
 from torch import nn
 
 from mmkd_ext.algorithms.quantized import Quantized, fixed, quantized_layers
@@ -182,6 +183,20 @@ def test_a_norm_behind_other_layers_than_a_convolution_stays():
         model(x)
         wanted, found = model.eval()(x), fixed(model)(x)
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    'order', [('conv', 'norm', 'act'), ('conv', 'act', 'norm'), ('norm', 'conv', 'act')]
+)
+def test_a_norm_is_folded_only_where_it_is_called_right_after_the_convolution(order):
+    torch.manual_seed(0)
+    block = ConvModule(4, 4, 3, norm_cfg=dict(type='BN'), order=order)
+    for values in (block.bn.weight, block.bn.bias, block.bn.running_mean):
+        torch.nn.init.normal_(values)
+    x = torch.randn(2, 4, 6, 6)
+    wanted, deployed = block.eval()(x), fixed(block)
+    torch.testing.assert_close(deployed(x), wanted)
+    assert isinstance(deployed.bn, nn.Identity) == (order[1] == 'norm')
 
 
 def test_a_fixed_copy_leaves_in_float_what_never_saw_a_picture():
